@@ -1,0 +1,12 @@
+import pathlib
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """Real music beside the checkout; not part of the package."""
+    path = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
+    if not path.is_dir():
+        pytest.skip(f"real music is not there: {path}")
+    return path
