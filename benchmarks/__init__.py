@@ -1,0 +1,1 @@
+"""Speed claims, each a script that prints a ratio against a named baseline."""

@@ -1,0 +1,1 @@
+"""Jobs that turn collections of music into TFRecords."""
