@@ -3,6 +3,9 @@
 Everything else that goes wrong is a fault of the program and keeps its traceback.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class UserError(ValueError):
     """A mistake that the user can mend; its text is one line that says how.
@@ -26,3 +29,24 @@ class DropError(UserError):
 
     def __reduce__(self):
         return type(self), (self.reason, self.detail)
+
+
+def choose(what: str, name: str, choices: Iterable[str]) -> str:
+    """Gives back `name` if it is one of the choices.
+
+    Args:
+        what: The setting or flag that was set, for the message.
+        name: Its value.
+        choices: The values that it may have.
+
+    Raises:
+        UserError: It is none; names the closest one and lists them all.
+    """
+    choices = sorted(choices)
+    if name in choices:
+        return name
+    close = difflib.get_close_matches(str(name), choices, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise UserError(
+        f"{what}: unknown {name!r}{hint}; it can be {', '.join(choices) or 'nothing'}"
+    )

@@ -1,0 +1,58 @@
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = next(
+    line.split('"')[1]
+    for line in (HERE / "tfmusic" / "__init__.py").read_text().splitlines()
+    if line.startswith("__version__")
+)
+
+setup(
+    name="tfmusic",
+    version=VERSION,
+    description="Symbolic music generation in TensorFlow and Keras",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    packages=find_packages(include=["tfmusic", "tfmusic.*"]),
+    python_requires=">=3.10",
+    install_requires=[
+        "absl-py>=2",
+        "keras>=3.9",
+        "matplotlib>=3.8",
+        "ml_collections>=1.0",
+        "music21>=9",
+        "note-seq>=0.0.5",
+        "numpy>=1.26",
+        "symusic>=0.5",
+        "tensorboard>=2.17",
+        "tensorflow>=2.17",
+        # The newest tensorflow-io loads with TensorFlow 2.17 and has no wheel for
+        # Python 3.13. It is imported only for paths such as s3://bucket/data.
+        "tensorflow-io>=0.37.1; python_version < '3.13'",
+        "tqdm>=4.60",
+    ],
+    extras_require={
+        "pipelines": ["apache-beam>=2.60"],
+        "gpu": ["tensorflow[and-cuda]>=2.17"],
+        "dev": [
+            "apache-beam>=2.60",
+            "pytest>=8",
+            "ruff>=0.6",
+            # TensorBoard 2.17 imports pkg_resources, which later versions dropped.
+            "setuptools<81",
+        ],
+    },
+    classifiers=[
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "License :: OSI Approved :: Apache Software License",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Multimedia :: Sound/Audio :: MIDI",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

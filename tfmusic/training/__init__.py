@@ -1,0 +1,1 @@
+"""Training: one loop over stock `model.fit`, resumable, for every family."""

@@ -1,0 +1,105 @@
+"""Optimizers and learning-rate schedules from a config's `optimizer` section."""
+
+import inspect
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from tfmusic.errors import UserError, choose
+
+OPTIMIZERS = {
+    "adadelta": keras.optimizers.Adadelta,
+    "adam": keras.optimizers.Adam,
+    "adamw": keras.optimizers.AdamW,
+    "nadam": keras.optimizers.Nadam,
+    "rmsprop": keras.optimizers.RMSprop,
+    "sgd": keras.optimizers.SGD,
+}
+SCHEDULES = ("constant", "step", "exponential", "cosine")
+
+
+@keras.saving.register_keras_serializable("tfmusic")
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):
+    """A learning rate that warms up linearly and then follows a named curve.
+
+    With t the steps since the warm-up's end, in units of `decay_steps`:
+        constant      1
+        exponential   decay_rate ** t
+        step          decay_rate ** floor(t)
+        cosine        half a cosine from 1 at t = 0 down to 0 at t = 1
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        learning_rate: float,
+        warmup_steps: int,
+        decay_rate: float,
+        decay_steps: int,
+    ):
+        self.kind = choose("optimizer.schedule", kind, SCHEDULES)
+        self.learning_rate = learning_rate
+        self.warmup_steps = warmup_steps
+        self.decay_rate = decay_rate
+        self.decay_steps = max(decay_steps, 1)
+
+    def __call__(self, step):
+        """The learning rate of a step, counted from 0."""
+        step = keras.ops.cast(step, "float32")
+        progress = keras.ops.maximum(step - self.warmup_steps, 0.0) / self.decay_steps
+        if self.kind == "cosine":
+            angle = math.pi * keras.ops.minimum(progress, 1.0)
+            factor = 0.5 * (1.0 + keras.ops.cos(angle))
+        elif self.kind == "constant":
+            factor = keras.ops.ones_like(progress)
+        else:
+            exponent = keras.ops.floor(progress) if self.kind == "step" else progress
+            factor = self.decay_rate**exponent
+        warmth = keras.ops.minimum((step + 1.0) / max(self.warmup_steps, 1), 1.0)
+        return self.learning_rate * warmth * factor
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        names = inspect.signature(type(self)).parameters
+        return {name: getattr(self, name) for name in names}
+
+
+def make_optimizer(
+    config: Mapping[str, Any], steps_per_epoch: int, num_epochs: int
+) -> keras.optimizers.Optimizer:
+    """The optimizer that a config's `optimizer` section describes.
+
+    Args:
+        config: `name`, `learning_rate`, `schedule` (constant, step, exponential or
+            cosine), `warmup_steps`, `decay_rate` and `decay_epochs` (how long one unit
+            of decay lasts; 0: the whole run), `clip_norm` (of the global norm) and
+            `clip_value` (0: none), `weight_decay` (decoupled; 0: none), and `options`,
+            passed to the Keras optimizer as they are.
+        steps_per_epoch: Training steps of one epoch.
+        num_epochs: Epochs of the whole run.
+
+    Raises:
+        UserError: An unknown optimizer, schedule or option.
+    """
+    name = choose("optimizer.name", config["name"], OPTIMIZERS)
+    decay_epochs = config["decay_epochs"] or num_epochs
+    schedule = Schedule(
+        config["schedule"],
+        config["learning_rate"],
+        config["warmup_steps"],
+        config["decay_rate"],
+        round(decay_epochs * steps_per_epoch),
+    )
+    options = dict(config["options"])
+    known = inspect.signature(OPTIMIZERS[name]).parameters
+    for option in options:
+        choose(f"optimizer.options of {name}", option, known)
+    if config["clip_norm"]:
+        options["global_clipnorm"] = config["clip_norm"]
+    if config["clip_value"]:
+        options["clipvalue"] = config["clip_value"]
+    if config["weight_decay"]:
+        options["weight_decay"] = config["weight_decay"]
+    return OPTIMIZERS[name](learning_rate=schedule, **options)
