@@ -1,43 +1,81 @@
 """How every command line starts, and how it ends when the user made a mistake."""
 
+import os
 import sys
 from collections.abc import Callable
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from tfmusic.errors import UserError
 
 
-def run(main: Callable[[list[str]], None], extra: str = "") -> None:
-    """Runs `main` with absl; exits 2 with one line on a user's mistake, 1 on a fault.
+def run(main: Callable[[], None], takes_extra_flags: bool = False) -> None:
+    """Parses the flags and runs `main`.
+
+    The program ends with status 2 and one line on a user's mistake, and with status 1
+    and a traceback on a fault.
 
     Args:
-        main: Gets the arguments that are no flags (and, with `extra`, the flags that
-            are not absl's).
-        extra: What flags unknown to absl mean to this command; empty where there are
-            none and an unknown flag is a mistake.
+        main: The command.
+        takes_extra_flags: Whether flags that are not defined are kept for
+            `extra_flags` instead of refused.
     """
 
     def parse(argv: list[str]) -> list[str]:
         try:
-            return flags.FLAGS(argv, known_only=bool(extra))
-        except (flags.Error, UserError) as error:
-            fail(error)
-        # A config file reports a misspelt field in its own way.
-        except (AttributeError, KeyError, TypeError, FileNotFoundError) as error:
+            return flags.FLAGS(argv, known_only=takes_extra_flags)
+        # Config files report a misspelt field or a missing file each in their own way.
+        except (
+            flags.Error,
+            UserError,
+            AttributeError,
+            FileNotFoundError,
+            KeyError,
+            TypeError,
+            ValueError,
+        ) as error:
             fail(error)
 
     def guarded(argv: list[str]) -> None:
+        _rest[:] = argv[1:]
+        if _rest and not takes_extra_flags:
+            fail(UserError(f"unexpected argument {_rest[0]!r}; flags are --NAME=VALUE"))
         try:
-            main(argv[1:])
+            main()
         except UserError as error:
             fail(error)
 
+    # TensorFlow's own start-up messages, a page of them, are no news to the user.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.set_verbosity(logging.INFO)
     app.run(guarded, flags_parser=parse)
+
+
+_rest: list[str] = []
+
+
+def extra_flags() -> dict[str, str]:
+    """The flags that are not defined, by name; all have the form `--NAME=VALUE`.
+
+    Raises:
+        UserError: An argument of another form.
+    """
+    found = {}
+    for argument in _rest:
+        name, equals, value = argument.partition("=")
+        if not (name.startswith("--") and equals):
+            raise UserError(f"unexpected argument {argument!r}; flags are --NAME=VALUE")
+        found[name.removeprefix("--")] = value
+    return found
 
 
 def fail(error: Exception) -> None:
     """Ends the program with status 2 and the error on one line of standard error."""
-    line = " ".join(str(error).split())
+    # A KeyError shows its text quoted; a config file that raises comes as a traceback
+    # whose last line is the error.
+    text = str(error.args[0]) if error.args else str(error)
+    if "Traceback (most recent call last)" in text:
+        text = text.strip().splitlines()[-1].partition(": ")[2]
+    line = " ".join(text.split())
     sys.stderr.write(f"error: {line}\n")
     sys.exit(2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import choose
 
 OPTIMIZERS = {
     "adadelta": keras.optimizers.Adadelta,

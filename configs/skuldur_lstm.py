@@ -1,0 +1,119 @@
+"""Note/chord LSTM: music as one stream of note names, chords and durations.
+
+Source: Classical-Piano-Composer (S. Skuldur, 2017), three LSTM layers of 512 over
+windows of 100 tokens; experiment 1 of the AIDL UPC music generation project (2019)
+uses the same network.
+
+Variants:
+    (default)    Notes and chords with octaves, durations and rests, all instruments, an
+                 embedding, every step of a window learned, early stopping.
+    reference    The published settings: the first instrument's note names and
+                 normal-order chords, no durations, the token's index as one number,
+                 recurrent dropout, only the last step of a window learned.
+    smoke        A minute on two cores.
+
+Departures of `reference` from its source, each a defect there: pieces are split into
+training and validation, windows do not cross from one piece into the next, the
+vocabulary travels with the weights.
+"""
+
+import ml_collections
+
+VARIANTS = ("", "reference", "smoke")
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+    """The experiment; `variant` is one of those listed above."""
+    if variant not in VARIANTS:
+        raise ValueError(
+            f"skuldur_lstm has no variant {variant!r}; it has {', '.join(VARIANTS[1:])}"
+        )
+    config = ml_collections.ConfigDict()
+    config.name = "skuldur_lstm"
+    config.seed = 0
+    config.representation = ml_collections.ConfigDict(
+        dict(
+            name="note_chord_tokens",
+            mode="notes",
+            steps_per_quarter=4,
+            steps_per_second=0.0,
+            qpm=100.0,
+            max_duration_steps=32,
+            max_shift_steps=16,
+            min_count=3,  # rarer chords are spelled by smaller ones
+        )
+    )
+    config.data = ml_collections.ConfigDict(
+        dict(
+            key="original",  # "C" moves each piece to C major or A minor
+            min_steps=16,  # shorter pieces are dropped by the job
+            window_steps=192,
+            window_stride=96,
+        )
+    )
+    config.model = ml_collections.ConfigDict(
+        dict(
+            name="token_lstm",
+            embedding_size=256,
+            input_encoding="embedding",
+            cell="lstm",
+            units=(384, 384),
+            dropout=0.3,
+            recurrent_dropout=0.0,
+            head="linear",
+            tied_output=False,
+            loss_steps="all",
+            learn_end=True,
+        )
+    )
+    config.optimizer = ml_collections.ConfigDict(
+        dict(
+            name="adam",
+            learning_rate=2e-3,
+            schedule="cosine",
+            warmup_steps=100,
+            decay_rate=1.0,
+            decay_epochs=0,  # 0: over the whole run
+            clip_norm=1.0,
+            clip_value=0.0,
+            weight_decay=0.0,
+            options=dict(),
+        )
+    )
+    config.train = ml_collections.ConfigDict(
+        dict(
+            batch_size=64,
+            eval_batch_size=64,
+            num_epochs=40,
+            steps_per_epoch=0,  # 0: one pass over the data
+            early_stopping_epochs=4,  # 0: never
+            keep_checkpoints=2,
+        )
+    )
+
+    if variant == "reference":
+        config.representation.update(mode="reference", min_count=1)
+        config.data.update(window_steps=100, window_stride=1)
+        config.model.update(
+            embedding_size=0,
+            input_encoding="index",
+            units=(512, 512, 512),
+            recurrent_dropout=0.3,  # of the first two layers
+            dropout=0.0,
+            head="skuldur",
+            loss_steps="last",
+            learn_end=False,
+        )
+        config.optimizer.update(
+            name="rmsprop",
+            learning_rate=1e-3,
+            schedule="constant",
+            warmup_steps=0,
+            clip_norm=0.0,
+        )
+        config.train.update(batch_size=128, num_epochs=200, early_stopping_epochs=0)
+    elif variant == "smoke":
+        config.data.update(window_steps=64, window_stride=64)
+        config.model.update(embedding_size=64, units=(96,))
+        config.train.update(batch_size=32, num_epochs=2, steps_per_epoch=30)
+    return config

@@ -1,0 +1,86 @@
+"""What a run's directory says about itself: its config and its representation."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import ml_collections
+import tensorflow as tf
+
+from tfmusic.errors import UserError
+from tfmusic.representations import Representation, make_representation
+
+# Sections that decide what the weights mean. The others (how long to train, how often
+# to save) may change from one call to the next.
+FIXED_SECTIONS = ("seed", "representation", "data", "model", "optimizer")
+
+
+def save_run(
+    workdir: str, config: ml_collections.ConfigDict, representation: Representation
+) -> None:
+    """Writes `config.json` and `representation.json` into a run's directory.
+
+    Raises:
+        UserError: The directory holds a run with another config or vocabulary.
+    """
+    path = os.path.join(workdir, "config.json")
+    new = json.loads(config.to_json_best_effort())
+    if tf.io.gfile.exists(path):
+        old = _read(path)
+        changes = [
+            f"{name} was {old_value!r}, now {new_value!r}"
+            for section in FIXED_SECTIONS
+            for name, old_value, new_value in _differences(
+                section, old.get(section), new.get(section)
+            )
+        ]
+        old_representation = load_run(workdir)[1]
+        if not changes and old_representation != representation:
+            changes = ["the dataset has another vocabulary"]
+        if changes:
+            raise UserError(
+                f"{workdir} holds a run with another config: {'; '.join(changes)}; "
+                "use another --workdir or the same config"
+            )
+    tf.io.gfile.makedirs(workdir)
+    # The config comes last: where it is, the run is described in full.
+    _write(os.path.join(workdir, "representation.json"), representation.to_config())
+    _write(path, new)
+
+
+def load_run(workdir: str) -> tuple[ml_collections.ConfigDict, Representation]:
+    """Reads what `save_run` wrote.
+
+    Raises:
+        UserError: The directory is no run.
+    """
+    path = os.path.join(workdir, "config.json")
+    if not tf.io.gfile.exists(path):
+        raise UserError(
+            f"{workdir}: expected a directory that tfmusic.train wrote, found no "
+            "config.json in it; train first, or check --workdir"
+        )
+    config = ml_collections.ConfigDict(_read(path))
+    saved = _read(os.path.join(workdir, "representation.json"))
+    return config, make_representation(saved)
+
+
+def _read(path: str) -> Any:
+    with tf.io.gfile.GFile(path) as file:
+        return json.load(file)
+
+
+def _write(path: str, value: Any) -> None:
+    with tf.io.gfile.GFile(path + ".partial", "w") as file:
+        json.dump(value, file, indent=1, sort_keys=True)
+    tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+
+
+def _differences(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Dotted names and both values wherever two nested configs differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _differences(f"{name}.{key}", old.get(key), new.get(key))
+    elif old != new:
+        yield name, old, new
