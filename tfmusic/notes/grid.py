@@ -1,0 +1,208 @@
+"""Seconds and steps: the beat grid of a tempo map, or a fixed frame rate.
+
+There is one rounding rule in the package and it is here: to the nearest step, halves
+up. A decoded sequence has one tempo, so what is written steps evenly.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from tfmusic.errors import UserError
+from tfmusic.notes import NoteSequence
+
+DEFAULT_QPM = 120.0
+DEFAULT_TICKS_PER_QUARTER = 220
+# In steps: far above the rounding error of a tempo map, far below what is audible.
+_TINY = 1e-6
+
+
+def round_steps(steps: np.ndarray) -> np.ndarray:
+    """To the nearest whole step, halves (up to rounding error) up; int64."""
+    return np.floor(np.asarray(steps, np.float64) + (0.5 + _TINY)).astype(np.int64)
+
+
+@dataclasses.dataclass(frozen=True)
+class TempoMap:
+    """Seconds to quarter notes and back, by every tempo change.
+
+    Attributes:
+        seconds: float64 [n], where each tempo begins; ascending, the first is 0.
+        quarters: float64 [n], the same places in quarter notes.
+        qpm: float64 [n], quarter notes per minute from there on.
+    """
+
+    seconds: np.ndarray
+    quarters: np.ndarray
+    qpm: np.ndarray
+
+    @classmethod
+    def of(cls, sequence: NoteSequence) -> "TempoMap":
+        """The tempo map of a sequence.
+
+        The tempos may stand in any order; of several at one time the last counts,
+        those that are not above zero are passed over, and 120 qpm holds where there
+        is none yet, as in MIDI.
+        """
+        tempos = {0.0: DEFAULT_QPM}
+        for tempo in sorted(sequence.tempos, key=lambda tempo: tempo.time):
+            if tempo.qpm > 0:
+                tempos[max(tempo.time, 0.0)] = tempo.qpm
+        seconds = np.fromiter(tempos.keys(), np.float64, len(tempos))
+        qpm = np.fromiter(tempos.values(), np.float64, len(tempos))
+        lengths = np.diff(seconds) * qpm[:-1] / 60
+        return cls(seconds, np.concatenate([[0.0], np.cumsum(lengths)]), qpm)
+
+    def to_quarters(self, seconds: np.ndarray) -> np.ndarray:
+        """Quarter notes from the beginning; the first tempo also holds before 0."""
+        seconds = np.asarray(seconds, np.float64)
+        i = np.maximum(np.searchsorted(self.seconds, seconds, "right") - 1, 0)
+        return self.quarters[i] + (seconds - self.seconds[i]) * (self.qpm[i] / 60)
+
+    def to_seconds(self, quarters: np.ndarray) -> np.ndarray:
+        """Seconds from the beginning; undoes `to_quarters`."""
+        quarters = np.asarray(quarters, np.float64)
+        i = np.maximum(np.searchsorted(self.quarters, quarters, "right") - 1, 0)
+        return self.seconds[i] + (quarters - self.quarters[i]) * (60 / self.qpm[i])
+
+
+@dataclasses.dataclass(frozen=True)
+class BeatGrid:
+    """Equal steps of a quarter note: they follow the tempo map of the sequence.
+
+    Attributes:
+        steps_per_quarter: 4 for sixteenths.
+        qpm: The one tempo of a decoded sequence.
+    """
+
+    steps_per_quarter: int
+    qpm: float = DEFAULT_QPM
+
+    def to_steps(self, sequence: NoteSequence, seconds: np.ndarray) -> np.ndarray:
+        """The nearest steps to times in a sequence; int64, of the same shape."""
+        quarters = TempoMap.of(sequence).to_quarters(seconds)
+        return round_steps(quarters * self.steps_per_quarter)
+
+    def to_seconds(self, steps: np.ndarray) -> np.ndarray:
+        """The times of steps in a decoded sequence; float64, of the same shape."""
+        return np.asarray(steps, np.float64) * 60 / (self.qpm * self.steps_per_quarter)
+
+    def new_sequence(self) -> NoteSequence:
+        """An empty decoded sequence, at its one tempo."""
+        return _new_sequence(self.qpm)
+
+    def _bar_lines(self, tempo_map: TempoMap, quarters: np.ndarray) -> np.ndarray:
+        del tempo_map
+        return round_steps(quarters * self.steps_per_quarter)
+
+    def _quarters(self, tempo_map: TempoMap, steps: int) -> float:
+        del tempo_map
+        return steps / self.steps_per_quarter
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameGrid:
+    """Equal steps of real time, whatever the tempo.
+
+    Attributes:
+        steps_per_second: The frame rate.
+    """
+
+    steps_per_second: float
+
+    def to_steps(self, sequence: NoteSequence, seconds: np.ndarray) -> np.ndarray:
+        """The nearest steps to times in a sequence; int64, of the same shape."""
+        del sequence
+        return round_steps(np.asarray(seconds, np.float64) * self.steps_per_second)
+
+    def to_seconds(self, steps: np.ndarray) -> np.ndarray:
+        """The times of steps in a decoded sequence; float64, of the same shape."""
+        return np.asarray(steps, np.float64) / self.steps_per_second
+
+    def new_sequence(self) -> NoteSequence:
+        """An empty decoded sequence; its tempo, 120 qpm, means nothing."""
+        return _new_sequence(DEFAULT_QPM)
+
+    def _bar_lines(self, tempo_map: TempoMap, quarters: np.ndarray) -> np.ndarray:
+        return round_steps(tempo_map.to_seconds(quarters) * self.steps_per_second)
+
+    def _quarters(self, tempo_map: TempoMap, steps: int) -> float:
+        return float(tempo_map.to_quarters(steps / self.steps_per_second))
+
+
+Grid = BeatGrid | FrameGrid
+
+
+def make_grid(
+    steps_per_quarter: int = 0, steps_per_second: float = 0, qpm: float = DEFAULT_QPM
+) -> Grid:
+    """The grid that a configuration asks for.
+
+    Args:
+        steps_per_quarter: Steps in a quarter note, or 0 for a grid in real time.
+        steps_per_second: Steps in a second, or 0 for a grid in beats.
+        qpm: The tempo of decoded sequences, for a grid in beats.
+
+    Raises:
+        UserError: Not exactly one of the first two is above zero, or qpm is not.
+    """
+    if min(steps_per_quarter, steps_per_second) < 0 or (
+        (steps_per_quarter > 0) == (steps_per_second > 0)
+    ):
+        raise UserError(
+            "expected steps_per_quarter or steps_per_second, one of them above 0 and "
+            f"the other 0, not {steps_per_quarter} and {steps_per_second}"
+        )
+    if qpm <= 0:
+        raise UserError(f"qpm: expected quarter notes per minute above 0, not {qpm}")
+    if steps_per_second > 0:
+        return FrameGrid(steps_per_second)
+    return BeatGrid(steps_per_quarter, qpm)
+
+
+def quantize_notes(sequence: NoteSequence, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """The notes of a sequence on a grid.
+
+    Returns:
+        First and last (exclusive) step of each note, int64 [num_notes] each, in the
+        order of `sequence.notes`. None starts before 0 or is shorter than one step.
+    """
+    num_notes = len(sequence.notes)
+    starts = np.fromiter((n.start_time for n in sequence.notes), np.float64, num_notes)
+    ends = np.fromiter((n.end_time for n in sequence.notes), np.float64, num_notes)
+    steps = grid.to_steps(sequence, np.stack([starts, ends]))
+    start_steps = np.maximum(steps[0], 0)
+    return start_steps, np.maximum(steps[1], start_steps + 1)
+
+
+def bar_positions(sequence: NoteSequence, grid: Grid, num_steps: int) -> np.ndarray:
+    """Where in its bar each step lies.
+
+    Every change of time signature begins a bar. Before the first one, and where
+    there is none, the music is in 4/4. Signatures that divide by zero are passed over.
+
+    Returns:
+        Steps since the bar line, int64 [num_steps], the first of a bar being 0. Bar
+        lines that fall between steps are rounded.
+    """
+    tempo_map = TempoMap.of(sequence)
+    bars = {0.0: 4.0}  # where a signature begins: the length of its bar, in quarters
+    for signature in sorted(sequence.time_signatures, key=lambda s: s.time):
+        if signature.numerator > 0 and signature.denominator > 0:
+            start = float(tempo_map.to_quarters(max(signature.time, 0.0)))
+            bars[start] = 4 * signature.numerator / signature.denominator
+    limits = [*list(bars)[1:], grid._quarters(tempo_map, num_steps) + 1]
+    lines = [
+        # Bar lines just before the next signature are its own, up to rounding error.
+        np.arange(start, limit - 1e-6, length)
+        for (start, length), limit in zip(bars.items(), limits, strict=True)
+    ]
+    line_steps = grid._bar_lines(tempo_map, np.concatenate(lines))
+    steps = np.arange(num_steps)
+    return steps - line_steps[np.searchsorted(line_steps, steps, "right") - 1]
+
+
+def _new_sequence(qpm: float) -> NoteSequence:
+    sequence = NoteSequence(ticks_per_quarter=DEFAULT_TICKS_PER_QUARTER)
+    sequence.tempos.add(time=0, qpm=qpm)
+    return sequence
