@@ -18,7 +18,7 @@ _JSON = flags.DEFINE_string("json", None, "Also write the result to this file.")
 
 def main() -> None:
     """Evaluates as the flags say."""
-    from tfmusic.training.evaluation import evaluate_run
+    from tfmusic.training.scoring import evaluate_run
 
     evaluate_run(_WORKDIR.value, _DATA_DIR.value, _SPLIT.value, _JSON.value)
 

@@ -9,7 +9,9 @@ import ml_collections
 import tensorflow as tf
 
 from tfmusic.errors import UserError
+from tfmusic.models import MusicModel, make_model
 from tfmusic.representations import Representation, make_representation
+from tfmusic.training.checkpoints import restore_weights
 
 # Sections that decide what the weights mean. The others (how long to train, how often
 # to save) may change from one call to the next.
@@ -84,3 +86,18 @@ def _differences(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]
             yield from _differences(f"{name}.{key}", old.get(key), new.get(key))
     elif old != new:
         yield name, old, new
+
+
+def restore_model(workdir: str) -> tuple[ml_collections.ConfigDict, MusicModel, str]:
+    """Builds a run's model with its best weights.
+
+    Returns:
+        The run's config, the model, and the path of the checkpoint.
+
+    Raises:
+        UserError: The directory holds no run, or one without a checkpoint.
+    """
+    config, representation = load_run(workdir)
+    model = make_model(representation, config.model)
+    model.build_model()
+    return config, model, restore_weights(model, workdir)

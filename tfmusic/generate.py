@@ -1,0 +1,73 @@
+"""Makes new music with an exported model: MIDI files, piano rolls, audio, scores.
+
+Every control of the model is a flag: `--temperature=0.9`, `--top_k=20`. A name that the
+model does not know is refused with the list of those it does.
+"""
+
+import sys
+
+from absl import flags
+
+from tfmusic import command_line
+
+_MODEL_DIR = flags.DEFINE_string(
+    "model_dir", None, "Directory that tfmusic.export wrote.", required=True
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "Gets piece_1.mid and so on.", required=True
+)
+_NUM_OUTPUTS = flags.DEFINE_integer("num_outputs", 4, "How many pieces.")
+_NUM_STEPS = flags.DEFINE_integer(
+    "num_steps", 256, "Their length at most, in frames or tokens of the model."
+)
+_SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same music.")
+_PRIMER = flags.DEFINE_string("primer", None, "MIDI, MusicXML or ABC to go on from.")
+_INCLUDE_PRIMER = flags.DEFINE_bool(
+    "include_primer", True, "Whether the pieces begin with the primer."
+)
+_PICTURES = flags.DEFINE_bool("pictures", True, "Draw a piano roll of each piece.")
+_AUDIO = flags.DEFINE_bool("audio", False, "Render a WAV preview of each piece.")
+_SCORES = flags.DEFINE_bool("scores", False, "Write a MusicXML score of each piece.")
+_COMPARE_WITH = flags.DEFINE_string(
+    "compare_with",
+    None,
+    "Dataset whose test split stands beside the pieces in pictures and statistics.",
+)
+
+
+def main() -> None:
+    """Generates as the flags say."""
+    from tfmusic.notes.reading import ReadError, read_file
+    from tfmusic.serving.gallery import held_out_pieces, write_gallery
+    from tfmusic.serving.player import Player
+
+    player = Player(_MODEL_DIR.value)
+    try:
+        primer = read_file(_PRIMER.value) if _PRIMER.value else None
+    except OSError as error:
+        raise ReadError(
+            "unreadable", f"primer {_PRIMER.value}: {error.strerror}"
+        ) from error
+    pieces = player.generate(
+        num_outputs=_NUM_OUTPUTS.value,
+        num_steps=_NUM_STEPS.value,
+        seed=_SEED.value,
+        primer=primer,
+        include_primer=_INCLUDE_PRIMER.value,
+        controls=command_line.extra_flags(),
+    )
+    references = held_out_pieces(_COMPARE_WITH.value) if _COMPARE_WITH.value else []
+    account = write_gallery(
+        _OUTPUT_DIR.value,
+        pieces,
+        f"{player.card['name']} ({player.card['checkpoint']}), seed {_SEED.value}",
+        references=references,
+        pictures=_PICTURES.value,
+        audio=_AUDIO.value,
+        scores=_SCORES.value,
+    )
+    sys.stdout.write(account + "\n")
+
+
+if __name__ == "__main__":
+    command_line.run(main, takes_extra_flags=True)

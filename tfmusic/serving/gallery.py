@@ -1,0 +1,100 @@
+"""Lays out generated pieces to hear, see and compare."""
+
+import os
+from collections.abc import Sequence
+
+from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.data.datasets import make_piece_dataset
+from tfmusic.evaluation.music_statistics import format_table, statistics
+from tfmusic.evaluation.pictures import draw_piano_rolls
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.writing import write_midi, write_musicxml, write_wav
+
+
+def write_gallery(
+    output_dir: str,
+    pieces: Sequence[NoteSequence],
+    description: str,
+    references: Sequence[NoteSequence] = (),
+    pictures: bool = True,
+    audio: bool = False,
+    scores: bool = False,
+) -> str:
+    """Writes `piece_1.mid`, `piece_2.mid`, ... and what helps to judge them.
+
+    Args:
+        output_dir: Made if need be; files of the same names are replaced.
+        pieces: The generated music.
+        description: One line that says where it comes from.
+        references: Held-out music: each picture shows one beside a piece, and
+            `statistics.md` compares the two sets.
+        pictures: Whether to draw a piano roll of each piece.
+        audio: Whether to render a WAV preview of each piece.
+        scores: Whether to write a MusicXML score of each piece.
+
+    Returns:
+        The account that `contents.txt` holds: a line for each file, then the table.
+    """
+    os.makedirs(output_dir, exist_ok=True)
+    lines = [description, ""]
+
+    def path(name: str, meaning: str) -> str:
+        lines.append(f"{name}  {meaning}")
+        return os.path.join(output_dir, name)
+
+    for i, piece in enumerate(pieces):
+        number = i + 1
+        write_midi(
+            piece,
+            path(
+                f"piece_{number}.mid",
+                f"generated piece {number}: {len(piece.notes)} notes, "
+                f"{piece.total_time:.0f} s",
+            ),
+        )
+        if audio:
+            meaning = f"piece {number} as a simple synthesizer plays it"
+            write_wav(piece, path(f"piece_{number}.wav", meaning))
+        if scores:
+            write_musicxml(
+                piece, path(f"piece_{number}.musicxml", f"piece {number} as a score")
+            )
+        if pictures:
+            panels = [(f"generated piece {number}", piece)]
+            meaning = f"piano roll of piece {number}"
+            if references:
+                reference = references[i % len(references)]
+                panels.append((f"held out: {reference.filename}", reference))
+                meaning += f", below it {reference.filename} from the held-out split"
+            draw_piano_rolls(path(f"piece_{number}.png", meaning), panels)
+    if references:
+        table = format_table(
+            {
+                "generated": [statistics(piece) for piece in pieces],
+                "held out": [statistics(piece) for piece in references],
+            }
+        )
+        meaning = f"the pieces beside {len(references)} held-out pieces"
+        with open(path("statistics.md", meaning), "w", encoding="utf-8") as file:
+            file.write(table)
+        lines += ["", table]
+    account = "\n".join(lines)
+    with open(os.path.join(output_dir, "contents.txt"), "w", encoding="utf-8") as file:
+        file.write(account + "\n")
+    return account
+
+
+def held_out_pieces(data_dir: str, split: str = "test") -> list[NoteSequence]:
+    """A split's pieces as the representation keeps them, for fair comparison.
+
+    Raises:
+        UserError: `data_dir` is no complete dataset.
+    """
+    representation = DatasetInfo.load(data_dir).make_representation()
+    pieces = []
+    for record in make_piece_dataset(data_dir, split).as_numpy_iterator():
+        features = {name: record[name] for name in representation.feature_specs}
+        piece = representation.decode(features)
+        piece.filename = record["id"].decode()
+        pieces.append(piece)
+    return pieces

@@ -1,0 +1,88 @@
+"""Scores a trained run on a split of a dataset."""
+
+import json
+import os
+import sys
+
+import tensorflow as tf
+
+from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.data.datasets import make_eval_dataset, make_piece_dataset
+from tfmusic.errors import UserError
+from tfmusic.evaluation.likelihood import LikelihoodTotal
+from tfmusic.training.run import restore_model
+
+# Whole pieces are long; a few at once fill two cores and leave memory alone.
+PIECES_PER_BATCH = 4
+
+
+def evaluate_run(
+    workdir: str, data_dir: str, split: str, json_path: str | None = None
+) -> dict[str, float]:
+    """Scores a run's best weights and prints the result.
+
+    The log-likelihood is exact, over whole pieces from their first step, in nats per
+    step of the representation, every step of equal weight (the metric of
+    Boulanger-Lewandowski et al. 2012 where a step is a frame). The loss and the other
+    metrics are those of training, over windows that cover each step once.
+
+    Args:
+        workdir: The directory of a run.
+        data_dir: A dataset of the same representation.
+        split: `"train"`, `"validation"` or `"test"`.
+        json_path: Where the result is to be written too.
+
+    Returns:
+        At least `log_likelihood_per_step`, `num_steps`, `num_pieces` and `split`.
+
+    Raises:
+        UserError: There is no such run or dataset, they do not fit each other, or the
+            split is empty.
+    """
+    config, model, checkpoint = restore_model(workdir)
+    info = DatasetInfo.load(data_dir)
+    info.check(config)
+    if info.make_representation() != model.representation:
+        raise UserError(
+            f"{data_dir}: its vocabulary is not the one that {workdir} was trained "
+            "with; score on the dataset of the run, or train anew"
+        )
+    if not info.splits[split]["num_pieces"]:
+        raise UserError(f"{data_dir}: the split {split!r} has no pieces")
+
+    score = tf.function(model.score, reduce_retracing=True)
+    total = LikelihoodTotal()
+    pieces = make_piece_dataset(data_dir, split).map(
+        lambda piece: {
+            "num_steps": piece["num_steps"],
+            **{name: piece[name] for name in model.representation.feature_specs},
+        }
+    )
+    for batch in pieces.padded_batch(PIECES_PER_BATCH):
+        scores = score(**batch)
+        total.update(scores["log_likelihood"].numpy(), batch["num_steps"].numpy())
+
+    model.compile_for_training("sgd")
+    windows = make_eval_dataset(
+        data_dir,
+        split,
+        example_fn=model.example_fn,
+        batch_size=config.train.eval_batch_size,
+        window_steps=config.data.window_steps,
+        include_end=model.learns_end,
+    )
+    metrics = model.evaluate(windows, verbose=0, return_dict=True)
+    result = {
+        "split": split,
+        "checkpoint": os.path.basename(checkpoint),
+        **total.result(),
+        **{name: float(value) for name, value in metrics.items()},
+    }
+    for name, value in result.items():
+        text = f"{value:.4f}" if isinstance(value, float) else str(value)
+        sys.stdout.write(f"{name:28s} {text}\n")
+    if json_path:
+        with tf.io.gfile.GFile(json_path + ".partial", "w") as file:
+            json.dump(result, file, indent=1)
+        tf.io.gfile.rename(json_path + ".partial", json_path, overwrite=True)
+    return result
