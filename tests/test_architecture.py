@@ -1,0 +1,101 @@
+"""The order in which the rooms may import one another (CONTRIBUTING.md)."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[1]
+
+# A module may import from its own level and from those above it in this list.
+LEVELS = [
+    ["tfmusic.errors", "tfmusic.config", "tfmusic.command_line"],
+    ["tfmusic.notes"],
+    ["tfmusic.representations"],
+    ["tfmusic.data"],
+    ["tfmusic.layers", "tfmusic.losses", "tfmusic.metrics", "tfmusic.generation"],
+    ["tfmusic.models"],
+    ["tfmusic.evaluation"],
+    ["tfmusic.training"],
+    ["tfmusic.serving"],
+    ["tfmusic.train", "tfmusic.evaluate", "tfmusic.export", "tfmusic.generate"],
+]
+# What only some may import.
+RESTRICTED = {
+    "note_seq": ("tfmusic.notes",),
+    "symusic": ("tfmusic.notes",),
+    "tensorflow_io": ("tfmusic.data",),
+    "apache_beam": ("pipelines",),
+    "pickle": (),
+}
+WITHOUT_TENSORFLOW = ("tfmusic.errors", "tfmusic.notes", "tfmusic.representations")
+WITHOUT_KERAS = (*WITHOUT_TENSORFLOW, "tfmusic.data", "pipelines")
+
+
+def modules():
+    for folder in ("tfmusic", "pipelines", "configs"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            yield name.removesuffix(".__init__"), path
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def is_in(name, rooms):
+    return any(name == room or name.startswith(room + ".") for room in rooms)
+
+
+def level(name):
+    found = [i for i, rooms in enumerate(LEVELS) if is_in(name, rooms)]
+    assert found, f"{name} belongs to no level: add it to LEVELS and CONTRIBUTING.md"
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), modules(), ids=lambda value: str(value)[-40:]
+)
+def test_module_imports_only_what_stands_before_it(name, path):
+    for imported in imports(path):
+        for package, rooms in RESTRICTED.items():
+            if is_in(imported, [package]):
+                assert is_in(name, rooms), f"{name} imports {imported}"
+        if is_in(imported, ["tensorflow"]):
+            assert not is_in(name, WITHOUT_TENSORFLOW), f"{name} imports {imported}"
+        if is_in(imported, ["keras"]):
+            assert not is_in(name, WITHOUT_KERAS), f"{name} imports {imported}"
+        if not is_in(imported, ["tfmusic"]) or imported == "tfmusic":
+            continue
+        if name.startswith("tfmusic."):
+            assert level(imported) <= level(name), f"{name} imports {imported}"
+        elif name.startswith("configs."):
+            pytest.fail(f"{name} imports {imported}; configs need ml_collections only")
+
+
+def test_player_knows_no_model_code():
+    path = ROOT / "tfmusic" / "serving" / "player.py"
+    allowed = ("tfmusic.errors", "tfmusic.notes", "tfmusic.representations")
+    for imported in imports(path):
+        assert not is_in(imported, ["tfmusic"]) or is_in(imported, allowed)
+
+
+def test_importing_the_package_costs_no_tensorflow():
+    code = (
+        "import sys, tfmusic, tfmusic.notes, tfmusic.representations; "
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_no_module_is_longer_than_a_reader_can_hold():
+    for name, path in modules():
+        num_lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert num_lines <= 400, f"{name} has {num_lines} lines; about 300 is the limit"
