@@ -1,0 +1,135 @@
+"""Layers that the model families share."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tfmusic.errors import choose
+
+CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+State = tuple[tf.Tensor, ...]
+
+
+class RecurrentStack(keras.layers.Layer):
+    """Recurrent layers over each other, with dropout between them.
+
+    Whole sequences go through Keras' own layers, which reach cuDNN on a GPU; single
+    steps go through the same layers' cells, so both use the same weights.
+    """
+
+    def __init__(
+        self,
+        units: Sequence[int],
+        cell: str = "lstm",
+        dropout: float = 0.0,
+        recurrent_dropout: Sequence[float] | float = 0.0,
+        **kwargs,
+    ):
+        """Makes the layers.
+
+        Args:
+            units: The sizes of the layers, from input to output.
+            cell: "lstm" or "gru".
+            dropout: Share of each layer's outputs dropped on the way to the next one.
+            recurrent_dropout: Share of the state dropped at every step, in all layers
+                or in each. Anything but 0 rules cuDNN out and is far slower.
+            **kwargs: The base layer's.
+        """
+        super().__init__(**kwargs)
+        make = CELLS[choose("cell", cell, CELLS)]
+        if isinstance(recurrent_dropout, (int, float)):
+            recurrent_dropout = [recurrent_dropout] * len(units)
+        self.units = tuple(units)
+        self.layers = [
+            make(
+                size,
+                return_sequences=True,
+                return_state=True,
+                recurrent_dropout=rate,
+                name=f"{cell}_{i}",
+            )
+            for i, (size, rate) in enumerate(zip(units, recurrent_dropout, strict=True))
+        ]
+        self.dropouts = [keras.layers.Dropout(dropout) for _ in self.layers[1:]]
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Runs over whole sequences from a state of zeros.
+
+        Args:
+            inputs: `[batch, time, feature]`.
+            training: Whether dropout is on.
+
+        Returns:
+            `[batch, time, units[-1]]`.
+        """
+        return self.run(inputs, None, training)[0]
+
+    def run(
+        self, inputs: tf.Tensor, state: State | None = None, training: bool = False
+    ) -> tuple[tf.Tensor, State]:
+        """Like `call`, from a state (None: zeros), and gives the last state too."""
+        states = [None] * len(self.layers) if state is None else self._split(state)
+        outputs, new_state = inputs, []
+        for i, (layer, initial) in enumerate(zip(self.layers, states, strict=True)):
+            if i > 0:
+                outputs = self.dropouts[i - 1](outputs, training=training)
+            outputs, *last = layer(outputs, initial_state=initial, training=training)
+            new_state.extend(last)
+        return outputs, tuple(new_state)
+
+    def step(self, inputs: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """One time step, without dropout.
+
+        Args:
+            inputs: `[batch, feature]`.
+            state: As `initial_state`, `run` or `step` gave it.
+
+        Returns:
+            `[batch, units[-1]]` and the new state.
+        """
+        outputs, new_state = inputs, []
+        for layer, old in zip(self.layers, self._split(state), strict=True):
+            outputs, new = layer.cell(outputs, old, training=False)
+            new_state.extend(new if isinstance(new, (list, tuple)) else [new])
+        return outputs, tuple(new_state)
+
+    def initial_state(self, batch_size: tf.Tensor | int) -> State:
+        """Zeros, one tensor `[batch, units]` for each layer's state (LSTM: two)."""
+        return tuple(
+            tf.zeros([batch_size, size], self.compute_dtype)
+            for layer in self.layers
+            for size in tf.nest.flatten(layer.cell.state_size)
+        )
+
+    def _split(self, state: State) -> list[list[tf.Tensor]]:
+        """The state of each layer."""
+        width = len(state) // len(self.layers)
+        return [list(state[i : i + width]) for i in range(0, len(state), width)]
+
+
+class TiedOutput(keras.layers.Layer):
+    """Logits from the embedding's own table: a class is scored by its likeness to it.
+
+    Source: Press and Wolf, Using the Output Embedding to Improve Language Models, 2017.
+    """
+
+    def __init__(self, embedding: keras.layers.Embedding, **kwargs):
+        """Keeps the embedding; only the bias, zeros at first, is a new weight."""
+        super().__init__(**kwargs)
+        self.embedding = embedding
+
+    def build(self, input_shape):
+        """Makes the bias."""
+        del input_shape
+        self.bias = self.add_weight(
+            shape=(self.embedding.input_dim,), initializer="zeros", name="bias"
+        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Logits, `[..., class]`, of hidden values `[..., embedding]`."""
+        table = tf.cast(self.embedding.embeddings, inputs.dtype)
+        flat = tf.reshape(inputs, [-1, inputs.shape[-1]])  # [rows, embedding]
+        logits = tf.matmul(flat, table, transpose_b=True)
+        shape = tf.concat([tf.shape(inputs)[:-1], [self.embedding.input_dim]], axis=0)
+        return tf.reshape(logits, shape) + tf.cast(self.bias, inputs.dtype)

@@ -1,0 +1,158 @@
+"""Metrics: weighted sums over a whole split, so batching cannot change them."""
+
+import keras
+import tensorflow as tf
+
+from tfmusic.losses import key_nats, token_nats
+
+
+class WeightedMean(keras.metrics.Metric):
+    """The mean of a value per step over all steps of any weight.
+
+    Subclasses give the value by `measure`; steps outside the pieces have weight 0 and
+    count in neither the sum nor the number of steps.
+    """
+
+    def __init__(self, name: str, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.total = self.add_weight(shape=(), initializer="zeros", name="total")
+        self.weight = self.add_weight(shape=(), initializer="zeros", name="weight")
+
+    def measure(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The value of every step, float32 `[batch, time]`."""
+        raise NotImplementedError
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch; `sample_weight` is `[batch, time]`, None: all ones."""
+        values = self.measure(y_true, y_pred)
+        weights = _weights(sample_weight, values)
+        self.total.assign_add(tf.reduce_sum(values * weights))
+        self.weight.assign_add(tf.reduce_sum(weights))
+
+    def result(self):
+        """The mean so far; 0 before any step."""
+        return tf.math.divide_no_nan(self.total.value, self.weight.value)
+
+
+class TokenNats(WeightedMean):
+    """Nats a token: the mean of -log p of the tokens that came."""
+
+    def __init__(self, name: str = "nats_per_step", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def measure(self, y_true, y_pred):
+        """`-log p`, from tokens and their logits."""
+        return token_nats(y_true, y_pred)
+
+
+class Perplexity(TokenNats):
+    """exp of the nats a token: among how many equal choices the model hesitates."""
+
+    def __init__(self, name: str = "perplexity", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def result(self):
+        """The perplexity so far."""
+        return tf.exp(super().result())
+
+
+class TokenAccuracy(WeightedMean):
+    """The share of tokens that the model held the most probable."""
+
+    def __init__(self, name: str = "accuracy", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def measure(self, y_true, y_pred):
+        """1 where the greatest logit is the token's."""
+        best = tf.argmax(y_pred, axis=-1, output_type=tf.int32)
+        return tf.cast(tf.equal(best, tf.cast(y_true, tf.int32)), tf.float32)
+
+
+class KeyNats(WeightedMean):
+    """Nats a step: -log p of the whole frame, summed over hands, keys and channels."""
+
+    def __init__(self, name: str = "nats_per_step", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def measure(self, y_true, y_pred):
+        """`-log p`, from frames and logits `[batch, time, hand, key, channel]`."""
+        return tf.reduce_sum(key_nats(y_true, y_pred), axis=[-3, -2, -1])
+
+
+class FrameCounts(keras.metrics.Metric):
+    """Counts of keys on frames `[batch, time, hand, key, channel]`; base of the rates.
+
+    A key is predicted to sound where its probability is above one half. Only channel
+    0, sounding, is looked at.
+    """
+
+    def __init__(self, name: str, **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.hits = self.add_weight(shape=(), initializer="zeros", name="hits")
+        self.sounding = self.add_weight(shape=(), initializer="zeros", name="sounding")
+        self.predicted = self.add_weight(
+            shape=(), initializer="zeros", name="predicted"
+        )
+        self.keys = self.add_weight(shape=(), initializer="zeros", name="keys")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch; `sample_weight` is `[batch, time]`, None: all ones."""
+        sounding = tf.cast(y_true[..., 0], tf.float32)  # [batch, time, hand, key]
+        predicted = tf.cast(y_pred[..., 0] > 0.0, tf.float32)
+        weights = _weights(sample_weight, sounding[..., 0, 0])
+        weights = weights[..., tf.newaxis, tf.newaxis]
+        self.hits.assign_add(tf.reduce_sum(weights * sounding * predicted))
+        self.sounding.assign_add(tf.reduce_sum(weights * sounding))
+        self.predicted.assign_add(tf.reduce_sum(weights * predicted))
+        self.keys.assign_add(tf.reduce_sum(weights * tf.ones_like(sounding)))
+
+
+class FramePrecision(FrameCounts):
+    """Of the keys predicted to sound, the share that does."""
+
+    def __init__(self, name: str = "precision", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def result(self):
+        """The precision so far."""
+        return tf.math.divide_no_nan(self.hits.value, self.predicted.value)
+
+
+class FrameRecall(FrameCounts):
+    """Of the keys that sound, the share predicted to."""
+
+    def __init__(self, name: str = "recall", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def result(self):
+        """The recall so far."""
+        return tf.math.divide_no_nan(self.hits.value, self.sounding.value)
+
+
+class FrameF1(FrameCounts):
+    """The harmonic mean of precision and recall."""
+
+    def __init__(self, name: str = "f1", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def result(self):
+        """The F1 measure so far."""
+        both = self.sounding.value + self.predicted.value
+        return tf.math.divide_no_nan(2.0 * self.hits.value, both)
+
+
+class FrameDensity(FrameCounts):
+    """The share of all keys predicted to sound; 0 means that the model fell silent."""
+
+    def __init__(self, name: str = "density", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def result(self):
+        """The density so far."""
+        return tf.math.divide_no_nan(self.predicted.value, self.keys.value)
+
+
+def _weights(sample_weight: tf.Tensor | None, like: tf.Tensor) -> tf.Tensor:
+    if sample_weight is None:
+        return tf.ones_like(like)
+    return tf.cast(sample_weight, tf.float32)

@@ -1,0 +1,41 @@
+"""The model families."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from tfmusic.errors import choose
+from tfmusic.models.base import AutoregressiveModel, Control, Endpoint, MusicModel
+from tfmusic.models.token_lstm import TokenLSTM
+from tfmusic.representations import Representation
+
+__all__ = [
+    "MODELS",
+    "AutoregressiveModel",
+    "Control",
+    "Endpoint",
+    "MusicModel",
+    "make_model",
+]
+
+MODELS: dict[str, type[MusicModel]] = {
+    "token_lstm": TokenLSTM,
+}
+
+
+def make_model(representation: Representation, config: Mapping[str, Any]) -> MusicModel:
+    """Makes the model that a config's `model` section describes, without weights yet.
+
+    Args:
+        representation: The dataset's, fitted.
+        config: `name`, one of `MODELS`, and settings of that family.
+
+    Raises:
+        UserError: An unknown name, or a setting that the family does not have.
+    """
+    settings = dict(config)
+    family = MODELS[choose("model.name", settings.pop("name"), MODELS)]
+    known = list(inspect.signature(family.__init__).parameters)[2:]
+    for name in settings:
+        choose(f"setting of model {config['name']}", name, known)
+    return family(representation, **settings)

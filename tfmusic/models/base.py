@@ -1,0 +1,266 @@
+"""What every model family offers to training, evaluation and export."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+
+from tfmusic.generation.loop import Nest, generate_frames
+from tfmusic.representations import Representation
+
+Tensors = dict[str, tf.Tensor]
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """A number that steers generation.
+
+    Attributes:
+        name: The endpoint input's name.
+        default: The value that suits the model.
+        minimum: The least value that makes sense.
+        maximum: The greatest.
+        doc: One line for users.
+    """
+
+    name: str
+    default: float
+    minimum: float
+    maximum: float
+    doc: str
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """The endpoint input: a float32 scalar."""
+        return tf.TensorSpec([], tf.float32, self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """A function for `tf.saved_model.save` or `ExportArchive.add_endpoint`.
+
+    Attributes:
+        fn: Graph code that takes the tensors of `input_signature` in their order and
+            gives a dict of tensors. It needs no autograph.
+        input_signature: The inputs; their names are those of the signature.
+        doc: One line for users.
+    """
+
+    fn: Callable[..., Tensors]
+    input_signature: tuple[tf.TensorSpec, ...]
+    doc: str
+
+    @property
+    def function(self) -> tf.function:
+        """`fn` with its signature, ready to trace."""
+        return tf.function(
+            self.fn, input_signature=self.input_signature, autograph=False
+        )
+
+
+class MusicModel(keras.Model):
+    """A network that learns from windows of pieces and exports endpoints.
+
+    Attributes:
+        representation: How the pieces are encoded, and how outputs are decoded.
+        CONTROLS: What steers the generating endpoints.
+    """
+
+    CONTROLS: tuple[Control, ...] = ()
+
+    def __init__(self, representation: Representation):
+        super().__init__()
+        self.representation = representation
+
+    @property
+    def learns_end(self) -> bool:
+        """Whether the step after a piece's last one is a target."""
+        return False
+
+    def example_fn(self, features: Tensors, seed: tf.Tensor) -> tuple[Any, Any, Any]:
+        """Makes a training example of one window; graph code.
+
+        Args:
+            features: The representation's arrays `[L + 1, ...]`, zeros outside the
+                piece; `step` int32 `[L + 1]`, each one's place in the piece; `num_steps`
+                int32 scalar, the piece's length.
+            seed: int32 `[2]`, for augmentation.
+
+        Returns:
+            Inputs, targets and weights of `L` steps, as `fit` takes them. Targets are
+            the steps right after the inputs.
+        """
+        raise NotImplementedError
+
+    def build_model(self) -> None:
+        """Makes all weights."""
+        raise NotImplementedError
+
+    def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Compiles with the family's losses and metrics."""
+        raise NotImplementedError
+
+    def adapt(self, pieces: tf.data.Dataset) -> None:
+        """Learns statistics of the training pieces, before the first step of a run.
+
+        Args:
+            pieces: Parsed pieces: the representation's arrays `[T, ...]`.
+        """
+        del pieces
+
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """What an export of this model can do."""
+        raise NotImplementedError
+
+
+class AutoregressiveModel(MusicModel):
+    """A model that makes music frame by frame from its own frames.
+
+    A frame is what one step adds: a token, a column of a roll, or a nest of tensors,
+    `[batch, ...]`. A state is a nest of tensors `[batch, ...]` too: whatever the model
+    remembers of the frames before.
+    """
+
+    # How a step's likelihood is counted; for the endpoints' documentation.
+    STEP: ClassVar[str] = "step"
+
+    def start_frame(self, batch_size: tf.Tensor) -> Nest:
+        """The frame that stands before a piece's first one."""
+        raise NotImplementedError
+
+    def initial_state(self, batch_size: tf.Tensor) -> Nest:
+        """The state before the start frame."""
+        raise NotImplementedError
+
+    def prime(self, prompt: Tensors) -> tuple[Nest, Nest]:
+        """Takes in a beginning.
+
+        Args:
+            prompt: The representation's arrays `[batch, time, ...]`, time at least 1.
+
+        Returns:
+            The prompt's last frame and the state before it, for `next_frame`.
+        """
+        raise NotImplementedError
+
+    def next_frame(
+        self, frame: Nest, state: Nest, controls: Tensors, seed: tf.Tensor
+    ) -> tuple[Nest, Nest]:
+        """Takes in a frame and draws the next one.
+
+        Args:
+            frame: The newest frame.
+            state: The state before it.
+            controls: A float32 scalar for every one of `CONTROLS`.
+            seed: int64 `[2]`.
+
+        Returns:
+            The next frame and the state before that.
+        """
+        raise NotImplementedError
+
+    def is_finished(self, frame: Nest) -> tf.Tensor | None:
+        """Whether a frame ends its piece, bool `[batch]`; None where none ever does."""
+        del frame
+        return None
+
+    def frames_to_features(self, frames: Nest) -> Tensors:
+        """Generated frames `[batch, time, ...]` as arrays and their `num_steps`.
+
+        Returns:
+            The representation's arrays `[batch, time, ...]` and int32 `[batch]`, how
+            many steps of each count.
+        """
+        raise NotImplementedError
+
+    def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
+        """The exact log-likelihood of whole pieces.
+
+        Args:
+            features: The representation's arrays `[batch, time, ...]`, padded.
+            num_steps: int32 `[batch]`, how many steps of each count.
+
+        Returns:
+            `log_likelihood`, float32 `[batch, time]`, natural logarithm, 0 where
+            padded; and where the model learns ends `end_log_likelihood`, `[batch]`.
+        """
+        raise NotImplementedError
+
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """`generate`, `continue` and `score`."""
+        number = tf.TensorSpec([], tf.int32, "num_outputs")
+        num_steps = tf.TensorSpec([], tf.int32, "num_steps")
+        seed = tf.TensorSpec([], tf.int64, "seed")
+        controls = tuple(control.spec for control in self.CONTROLS)
+        arrays = tuple(
+            tf.TensorSpec([None, *spec.shape], _graph_dtype(spec.dtype), name)
+            for name, spec in self.representation.feature_specs.items()
+        )
+        names = [spec.name for spec in arrays]
+
+        def generate(num_outputs, num_steps, seed, *values):
+            frame = self.start_frame(num_outputs)
+            state = self.initial_state(num_outputs)
+            return self._play(frame, state, num_steps, seed, values)
+
+        def go_on(*inputs):
+            prompt = dict(zip(names, inputs, strict=False))
+            num_steps, seed, *values = inputs[len(names) :]
+            return self._play(*self.prime(prompt), num_steps, seed, values)
+
+        def score(*inputs):
+            features = dict(zip(names, inputs, strict=False))
+            return self.score(features, inputs[-1])
+
+        lengths = tf.TensorSpec([None], tf.int32, "num_steps")
+        return {
+            "generate": Endpoint(
+                generate,
+                (number, num_steps, seed, *controls),
+                "New pieces of at most num_steps steps each.",
+            ),
+            "continue": Endpoint(
+                go_on,
+                (*arrays, num_steps, seed, *controls),
+                "What follows each prompt, without the prompt.",
+            ),
+            "score": Endpoint(
+                score,
+                (*arrays, lengths),
+                f"The log-likelihood, in nats, of each {self.STEP} of whole pieces.",
+            ),
+        }
+
+    def _play(self, frame, state, num_steps, seed, values) -> Tensors:
+        """Generates from a frame and a state, with control values in their order."""
+        names = [control.name for control in self.CONTROLS]
+        controls = dict(zip(names, values, strict=True))
+        has_end = self.is_finished(frame) is not None
+        frames = generate_frames(
+            lambda frame, state, seed: self.next_frame(frame, state, controls, seed),
+            frame,
+            state,
+            num_steps,
+            seed,
+            self.is_finished if has_end else None,
+        )
+        return self.frames_to_features(frames)
+
+
+def step_is_target(step: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
+    """The weight of each step of a window: 1 inside the piece, 0 outside.
+
+    Args:
+        step: int32 `[...]`, places in the piece.
+        length: int32, the piece's length in steps, plus 1 to count its end.
+    """
+    is_inside = tf.logical_and(step >= 0, step < length)
+    return tf.cast(is_inside, tf.float32)
+
+
+def _graph_dtype(name: str) -> tf.DType:
+    """The type in graphs of a feature whose type on disk has this name."""
+    dtype = tf.as_dtype(name)
+    return tf.int32 if dtype.is_integer else dtype

@@ -1,0 +1,253 @@
+"""Recurrent networks over a sequence of tokens, one token a step."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.errors import UserError, choose
+from tfmusic.generation import samplers
+from tfmusic.layers import RecurrentStack, State, TiedOutput
+from tfmusic.losses import TokenLoss, last_step_weights, token_nats
+from tfmusic.metrics import Perplexity, TokenAccuracy, TokenNats
+from tfmusic.models.base import (
+    AutoregressiveModel,
+    Control,
+    Tensors,
+    step_is_target,
+)
+from tfmusic.representations import Representation
+from tfmusic.representations.vocabulary import END, PAD, START
+
+SAMPLING = (
+    Control("temperature", 1.0, 0.0, 10.0, "Above 1 bolder, below 1 safer, 0 greedy."),
+    Control("top_k", 0.0, 0.0, 1e6, "Draw from the k likeliest tokens; 0: no limit."),
+    Control("top_p", 1.0, 0.0, 1.0, "Draw from the likeliest tokens of this sum."),
+    Control("min_p", 0.0, 0.0, 1.0, "Least share of the likeliest token's chance."),
+)
+ALLOW_END = Control("allow_end", 1.0, 0.0, 1.0, "1: pieces may end early; 0: never.")
+
+
+class TokenLSTM(AutoregressiveModel):
+    """Embedding, recurrent layers, softmax.
+
+    Two published systems are settings of it:
+
+    - Skuldur's Classical-Piano-Composer, and after it the first experiment of the AIDL
+      team at UPC: `input_encoding="index"`, `units=(512, 512, 512)`, `recurrent_dropout=
+      (0.3, 0.3, 0.0)`, `head="skuldur"`, `head_dropout=0.3`, `loss_steps="last"`.
+    - The chord-token network of sylvia-segfault/music-generation: `tied_output=True`,
+      `embedding_size=512`, `units=(512, 512)`, `dropout=0.0`.
+
+    Padding is never an output, nor is the start, nor the end unless it is learnt: their
+    probability is 0 in training, scoring and generation alike.
+    """
+
+    STEP = "token"
+
+    def __init__(
+        self,
+        representation: Representation,
+        embedding_size: int = 128,
+        cell: str = "lstm",
+        units: Sequence[int] = (512, 512),
+        dropout: float = 0.3,
+        recurrent_dropout: Sequence[float] | float = 0.0,
+        input_encoding: str = "embedding",
+        head: str = "linear",
+        head_dropout: float = 0.0,
+        tied_output: bool = False,
+        loss_steps: str = "all",
+        learn_end: bool = True,
+    ):
+        """Makes the layers.
+
+        Args:
+            representation: One whose feature is `tokens`, fitted.
+            embedding_size: Numbers that stand for a token.
+            cell: "lstm" or "gru".
+            units: Sizes of the recurrent layers.
+            dropout: Share of values dropped between recurrent layers.
+            recurrent_dropout: Share of the state dropped at each step, for all layers
+                or for each; slow, for the published settings only.
+            input_encoding: "embedding", or "index": the token's id over the number of
+                tokens, as a single number.
+            head: "linear", or "skuldur": batch normalisation, dropout, 256 rectified
+                units, batch normalisation, dropout.
+            head_dropout: Share of values dropped before and in the head.
+            tied_output: Whether the embedding's table also gives the logits; the last
+                recurrent layer then has `embedding_size` units.
+            loss_steps: "all", or "last": a window teaches its last token alone.
+            learn_end: Whether the end of a piece is learnt, and generation may end.
+
+        Raises:
+            UserError: Settings that do not go together.
+        """
+        super().__init__(representation)
+        choose("model.input_encoding", input_encoding, ("embedding", "index"))
+        choose("model.head", head, ("linear", "skuldur"))
+        self.loss_steps = choose("model.loss_steps", loss_steps, ("all", "last"))
+        self.learn_end = learn_end
+        self.vocabulary_size = len(representation.vocabulary)
+        self.CONTROLS = (*SAMPLING, ALLOW_END) if learn_end else SAMPLING
+        if tied_output and (
+            input_encoding != "embedding" or units[-1] != embedding_size
+        ):
+            raise UserError(
+                "model.tied_output: expected input_encoding 'embedding' and the last of "
+                f"model.units equal to embedding_size ({embedding_size}), got "
+                f"{input_encoding!r} and {units[-1]}"
+            )
+        self.embedding = (
+            keras.layers.Embedding(self.vocabulary_size, embedding_size)
+            if input_encoding == "embedding"
+            else None
+        )
+        self.recurrent = RecurrentStack(units, cell, dropout, recurrent_dropout)
+        self.head = [keras.layers.Dropout(head_dropout)]
+        if head == "skuldur":
+            self.head = [
+                keras.layers.BatchNormalization(),
+                keras.layers.Dropout(head_dropout),
+                keras.layers.Dense(256, activation="relu"),
+                keras.layers.BatchNormalization(),
+                keras.layers.Dropout(head_dropout),
+            ]
+        # Logits stay in float32 under a mixed precision policy.
+        self.output_layer = (
+            TiedOutput(self.embedding, dtype="float32")
+            if tied_output
+            else keras.layers.Dense(self.vocabulary_size, dtype="float32")
+        )
+        self._banned = np.zeros(self.vocabulary_size, np.float32)
+        self._banned[[PAD, START] if learn_end else [PAD, START, END]] = (
+            samplers.IMPOSSIBLE
+        )
+
+    @property
+    def learns_end(self) -> bool:
+        """Whether the end of a piece is a target."""
+        return self.learn_end
+
+    def build_model(self) -> None:
+        """Makes all weights."""
+        self(tf.zeros([1, 2], tf.int32))
+
+    def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Compiles with cross-entropy, nats a token, perplexity and accuracy."""
+        self.compile(
+            optimizer=optimizer,
+            loss=TokenLoss(),
+            weighted_metrics=[TokenNats(), Perplexity(), TokenAccuracy()],
+            # XLA has no kernel for the recurrent layers.
+            jit_compile=False,
+        )
+
+    def example_fn(self, features: Tensors, seed: tf.Tensor):
+        """Tokens, the tokens after them, and which of these count."""
+        del seed
+        step, length = features["step"], features["num_steps"]
+        tokens = tf.cast(features["tokens"], tf.int32)
+        tokens = tf.where(step == -1, START, tokens)
+        if self.learn_end:
+            tokens = tf.where(step == length, END, tokens)
+            length += 1
+        return tokens[:-1], tokens[1:], step_is_target(step[1:], length)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The loss; validation counts all steps even where training counts the last."""
+        if training and self.loss_steps == "last":
+            sample_weight = last_step_weights(sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def call(self, tokens: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Logits of the token after each.
+
+        Args:
+            tokens: int32 `[batch, time]`, from a piece's start token on or from any
+                place in it.
+            training: Whether dropout is on.
+
+        Returns:
+            float32 `[batch, time, token]`.
+        """
+        hidden = self.recurrent(self._encode(tokens), training=training)
+        return self._logits(hidden, training)
+
+    def start_frame(self, batch_size: tf.Tensor) -> tf.Tensor:
+        """The start token, int32 `[batch]`."""
+        return tf.fill([batch_size], START)
+
+    def initial_state(self, batch_size: tf.Tensor) -> State:
+        """Zeros."""
+        return self.recurrent.initial_state(batch_size)
+
+    def prime(self, prompt: Tensors) -> tuple[tf.Tensor, State]:
+        """Takes in the start token and all of the prompt but its last token."""
+        tokens = self._from_start(prompt["tokens"])
+        _, state = self.recurrent.run(self._encode(tokens[:, :-1]))
+        return tokens[:, -1], state
+
+    def next_frame(
+        self, frame: tf.Tensor, state: State, controls: Tensors, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, State]:
+        """Draws the next token; after an end comes padding."""
+        hidden, state = self.recurrent.step(self._encode(frame), state)
+        logits = self._logits(hidden)
+        if self.learn_end:
+            end = tf.one_hot(END, self.vocabulary_size, samplers.IMPOSSIBLE, 0.0)
+            logits += end * (1.0 - controls["allow_end"])
+        names = [control.name for control in SAMPLING]
+        token = samplers.categorical(
+            logits, seed, **{name: controls[name] for name in names}
+        )
+        if self.learn_end:
+            token = tf.where(self.is_finished(frame), PAD, token)
+        return token, state
+
+    def is_finished(self, frame: tf.Tensor) -> tf.Tensor | None:
+        """Whether the token is an end or comes after it."""
+        if not self.learn_end:
+            return None
+        return tf.logical_or(tf.equal(frame, END), tf.equal(frame, PAD))
+
+    def frames_to_features(self, frames: tf.Tensor) -> Tensors:
+        """The tokens without their end, and how many there are."""
+        tokens = tf.where(tf.equal(frames, END), PAD, frames)
+        is_token = tf.cast(tf.not_equal(tokens, PAD), tf.int32)
+        return {"tokens": tokens, "num_steps": tf.reduce_sum(is_token, axis=1)}
+
+    def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
+        """The log-likelihood of each token, and of the end if it is learnt."""
+        tokens = features["tokens"]
+        time = tf.range(tf.shape(tokens)[1] + 1)
+        targets = tf.pad(tokens, [[0, 0], [0, 1]])
+        is_end = tf.equal(time, num_steps[:, tf.newaxis])  # [batch, time + 1]
+        targets = tf.where(is_end, END, targets)
+        nats = token_nats(targets, self(self._from_start(tokens)))
+        is_token = time < num_steps[:, tf.newaxis]
+        outputs = {"log_likelihood": tf.where(is_token, -nats, 0.0)[:, :-1]}
+        if self.learn_end:
+            end = tf.reduce_sum(tf.where(is_end, -nats, 0.0), axis=1)
+            outputs["end_log_likelihood"] = end
+        return outputs
+
+    def _from_start(self, tokens: tf.Tensor) -> tf.Tensor:
+        """The start token and then the tokens, `[batch, time + 1]`."""
+        return tf.pad(tokens, [[0, 0], [1, 0]], constant_values=START)
+
+    def _encode(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Tokens `[...]` as what the recurrent layers read, `[..., feature]`."""
+        if self.embedding is None:
+            index = tf.cast(tokens, self.compute_dtype)
+            return index[..., tf.newaxis] / self.vocabulary_size
+        return self.embedding(tokens)
+
+    def _logits(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Logits, float32 `[..., token]`, from `[..., units[-1]]`."""
+        for layer in self.head:
+            hidden = layer(hidden, training=training)
+        return self.output_layer(hidden) + self._banned
