@@ -1,0 +1,64 @@
+"""Many messages at once: columns of numbers into a repeated field of a message.
+
+Adding a note to a NoteSequence by hand takes about two microseconds, which would be
+most of the time of reading a file. Protocol buffers are plain bytes, so the messages
+of one kind are laid out as the rows of a structured array and merged in one call.
+Encoding: https://protobuf.dev/programming-guides/encoding/
+"""
+
+import numpy as np
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+_FIXED64, _LENGTH_DELIMITED, _VARINT = 1, 2, 0
+
+
+def extend(message: Message, field: str, **columns) -> None:
+    """Adds one submessage per row to a repeated field.
+
+    Args:
+        message: The message that owns the field.
+        field: Name of a repeated message field, such as `notes`.
+        **columns: Per scalar field of the submessage (doubles, or integers, booleans
+            and enumerations that are not negative unless 64 bits wide) an array [n],
+            or one number for all rows. At least one is an array.
+    """
+    outer = message.DESCRIPTOR.fields_by_name[field]
+    cells = [_tag(outer.number, _LENGTH_DELIMITED), None]
+    for name, values in columns.items():
+        inner = outer.message_type.fields_by_name[name]
+        if inner.type == FieldDescriptor.TYPE_DOUBLE:
+            cells += [_tag(inner.number, _FIXED64), np.asarray(values, "<f8")]
+        else:
+            cells += [_tag(inner.number, _VARINT), *_varints(np.asarray(values))]
+    num_rows = max(np.size(values) for values in columns.values())
+    dtype = np.dtype(
+        [
+            (f"{i}", "<f8" if getattr(c, "dtype", None) == "<f8" else "u1")
+            for i, c in enumerate(cells)
+        ]
+    )
+    cells[1] = dtype.itemsize - 2  # the length of a row, without the two bytes of head
+    rows = np.empty(num_rows, dtype)
+    for i, cell in enumerate(cells):
+        rows[f"{i}"] = cell
+    message.MergeFromString(rows.tobytes())
+
+
+def _tag(number: int, wire_type: int) -> int:
+    """The byte before a field; one byte holds the numbers up to 15."""
+    return number << 3 | wire_type
+
+
+def _varints(values: np.ndarray) -> list[np.ndarray]:
+    """Integers in groups of seven bits, lowest first, padded to one width."""
+    values = values.astype(np.int64)
+    smallest, largest = int(values.min(initial=0)), int(values.max(initial=0))
+    # A negative number is its 64-bit complement: always ten groups.
+    num_groups = 10 if smallest < 0 else max(1, -(-largest.bit_length() // 7))
+    values = values.astype(np.uint64)
+    groups = [
+        (values >> np.uint64(7 * i)).astype(np.uint8) | 128 for i in range(num_groups)
+    ]
+    groups[-1] &= 127  # the last of a number is the one without the high bit
+    return groups
