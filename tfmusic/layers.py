@@ -23,7 +23,7 @@ class RecurrentStack(keras.layers.Layer):
         units: Sequence[int],
         cell: str = "lstm",
         dropout: float = 0.0,
-        recurrent_dropout: Sequence[float] | float = 0.0,
+        recurrent_dropout: float = 0.0,
         **kwargs,
     ):
         """Makes the layers.
@@ -32,24 +32,22 @@ class RecurrentStack(keras.layers.Layer):
             units: The sizes of the layers, from input to output.
             cell: "lstm" or "gru".
             dropout: Share of each layer's outputs dropped on the way to the next one.
-            recurrent_dropout: Share of the state dropped at every step, in all layers
-                or in each. Anything but 0 rules cuDNN out and is far slower.
+            recurrent_dropout: Share of the state dropped at every step in all layers
+                but the last. Anything but 0 rules cuDNN out and is far slower.
             **kwargs: The base layer's.
         """
         super().__init__(**kwargs)
         make = CELLS[choose("cell", cell, CELLS)]
-        if isinstance(recurrent_dropout, (int, float)):
-            recurrent_dropout = [recurrent_dropout] * len(units)
         self.units = tuple(units)
         self.layers = [
             make(
                 size,
                 return_sequences=True,
                 return_state=True,
-                recurrent_dropout=rate,
+                recurrent_dropout=recurrent_dropout if i < len(units) - 1 else 0.0,
                 name=f"{cell}_{i}",
             )
-            for i, (size, rate) in enumerate(zip(units, recurrent_dropout, strict=True))
+            for i, size in enumerate(units)
         ]
         self.dropouts = [keras.layers.Dropout(dropout) for _ in self.layers[1:]]
 

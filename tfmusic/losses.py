@@ -33,7 +33,7 @@ class KeyLoss(keras.losses.Loss):
 
         Args:
             key_weights: float32 `[hand, key]`, how much a key counts where it sounds;
-                None: as much as where it does not.
+                None: as much as where it does not. Onsets are not weighed.
             weigh_both: Weigh a key's silence as well, as one published system did by
                 mistaking its library's `weight` for `pos_weight`.
             **kwargs: The base class's.
@@ -55,10 +55,11 @@ class KeyLoss(keras.losses.Loss):
         """
         nats = key_nats(y_true, y_pred)  # [batch, time, hand, key, channel]
         if self._key_weights is not None:
-            weights = tf.convert_to_tensor(self._key_weights)[..., tf.newaxis]
+            weights = tf.convert_to_tensor(self._key_weights)
+            sounding = nats[..., 0]
             if not self._weigh_both:
-                weights = tf.where(tf.cast(y_true, tf.bool), weights, 1.0)
-            nats *= weights
+                weights = tf.where(tf.cast(y_true[..., 0], tf.bool), weights, 1.0)
+            nats = tf.concat([(weights * sounding)[..., tf.newaxis], nats[..., 1:]], -1)
         num_keys = y_pred.shape[-2]
         return tf.reduce_sum(nats, axis=[-3, -2, -1]) / num_keys
 

@@ -8,6 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfmusic.generation.loop import Nest, generate_frames
+from tfmusic.losses import last_step_weights
 from tfmusic.representations import Representation
 
 Tensors = dict[str, tf.Tensor]
@@ -84,8 +85,8 @@ class MusicModel(keras.Model):
 
         Args:
             features: The representation's arrays `[L + 1, ...]`, zeros outside the
-                piece; `step` int32 `[L + 1]`, each one's place in the piece; `num_steps`
-                int32 scalar, the piece's length.
+                piece; `step` int32 `[L + 1]`, each one's place in the piece;
+                `num_steps` int32 scalar, the piece's length.
             seed: int32 `[2]`, for augmentation.
 
         Returns:
@@ -123,8 +124,18 @@ class AutoregressiveModel(MusicModel):
     remembers of the frames before.
     """
 
-    # How a step's likelihood is counted; for the endpoints' documentation.
+    # What a step is to the user, for the endpoints' documentation.
     STEP: ClassVar[str] = "step"
+    # "all", or "last": a training window teaches its last step alone.
+    loss_steps = "all"
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The loss; validation counts all steps even where training counts the last."""
+        if training and self.loss_steps == "last":
+            sample_weight = last_step_weights(sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def start_frame(self, batch_size: tf.Tensor) -> Nest:
         """The frame that stands before a piece's first one."""

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfmusic.errors import UserError, choose
 from tfmusic.generation import samplers
 from tfmusic.layers import RecurrentStack, State, TiedOutput
-from tfmusic.losses import TokenLoss, last_step_weights, token_nats
+from tfmusic.losses import TokenLoss, token_nats
 from tfmusic.metrics import Perplexity, TokenAccuracy, TokenNats
 from tfmusic.models.base import (
     AutoregressiveModel,
@@ -35,8 +35,8 @@ class TokenLSTM(AutoregressiveModel):
     Two published systems are settings of it:
 
     - Skuldur's Classical-Piano-Composer, and after it the first experiment of the AIDL
-      team at UPC: `input_encoding="index"`, `units=(512, 512, 512)`, `recurrent_dropout=
-      (0.3, 0.3, 0.0)`, `head="skuldur"`, `head_dropout=0.3`, `loss_steps="last"`.
+      team at UPC: `input_encoding="index"`, `units=(512, 512, 512)`, `dropout=0.0`,
+      `recurrent_dropout=0.3`, `head="skuldur"`, `loss_steps="last"`.
     - The chord-token network of sylvia-segfault/music-generation: `tied_output=True`,
       `embedding_size=512`, `units=(512, 512)`, `dropout=0.0`.
 
@@ -53,10 +53,9 @@ class TokenLSTM(AutoregressiveModel):
         cell: str = "lstm",
         units: Sequence[int] = (512, 512),
         dropout: float = 0.3,
-        recurrent_dropout: Sequence[float] | float = 0.0,
+        recurrent_dropout: float = 0.0,
         input_encoding: str = "embedding",
         head: str = "linear",
-        head_dropout: float = 0.0,
         tied_output: bool = False,
         loss_steps: str = "all",
         learn_end: bool = True,
@@ -68,14 +67,13 @@ class TokenLSTM(AutoregressiveModel):
             embedding_size: Numbers that stand for a token.
             cell: "lstm" or "gru".
             units: Sizes of the recurrent layers.
-            dropout: Share of values dropped between recurrent layers.
-            recurrent_dropout: Share of the state dropped at each step, for all layers
-                or for each; slow, for the published settings only.
+            dropout: Share of values dropped after each recurrent layer.
+            recurrent_dropout: Share of the state dropped at each step in all recurrent
+                layers but the last; slow, for the published settings only.
             input_encoding: "embedding", or "index": the token's id over the number of
                 tokens, as a single number.
-            head: "linear", or "skuldur": batch normalisation, dropout, 256 rectified
-                units, batch normalisation, dropout.
-            head_dropout: Share of values dropped before and in the head.
+            head: "linear", or "skuldur": batch normalisation, dropout 0.3, 256
+                rectified units, batch normalisation, dropout 0.3.
             tied_output: Whether the embedding's table also gives the logits; the last
                 recurrent layer then has `embedding_size` units.
             loss_steps: "all", or "last": a window teaches its last token alone.
@@ -95,8 +93,8 @@ class TokenLSTM(AutoregressiveModel):
             input_encoding != "embedding" or units[-1] != embedding_size
         ):
             raise UserError(
-                "model.tied_output: expected input_encoding 'embedding' and the last of "
-                f"model.units equal to embedding_size ({embedding_size}), got "
+                "model.tied_output: expected input_encoding 'embedding' and the last "
+                f"of model.units equal to embedding_size ({embedding_size}), got "
                 f"{input_encoding!r} and {units[-1]}"
             )
         self.embedding = (
@@ -105,14 +103,14 @@ class TokenLSTM(AutoregressiveModel):
             else None
         )
         self.recurrent = RecurrentStack(units, cell, dropout, recurrent_dropout)
-        self.head = [keras.layers.Dropout(head_dropout)]
+        self.head = [keras.layers.Dropout(dropout)]
         if head == "skuldur":
             self.head = [
                 keras.layers.BatchNormalization(),
-                keras.layers.Dropout(head_dropout),
+                keras.layers.Dropout(0.3),
                 keras.layers.Dense(256, activation="relu"),
                 keras.layers.BatchNormalization(),
-                keras.layers.Dropout(head_dropout),
+                keras.layers.Dropout(0.3),
             ]
         # Logits stay in float32 under a mixed precision policy.
         self.output_layer = (
@@ -154,14 +152,6 @@ class TokenLSTM(AutoregressiveModel):
             tokens = tf.where(step == length, END, tokens)
             length += 1
         return tokens[:-1], tokens[1:], step_is_target(step[1:], length)
-
-    def compute_loss(
-        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
-    ):
-        """The loss; validation counts all steps even where training counts the last."""
-        if training and self.loss_steps == "last":
-            sample_weight = last_step_weights(sample_weight)
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
 
     def call(self, tokens: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Logits of the token after each.
