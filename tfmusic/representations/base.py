@@ -6,13 +6,19 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from tfmusic.errors import DropError
+
+from tfmusic.errors import DropError, UserError, choose
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.grid import DEFAULT_QPM, Grid, make_grid
+from tfmusic.representations.note_table import NoteTable, note_column
 
 Features = dict[str, np.ndarray]
+# Five hours of sixteenths at 1,000 beats per minute: only a broken file is longer.
+MAX_STEPS = 1_200_000
 
 
 class EncodeError(DropError):
@@ -34,7 +40,7 @@ class FeatureSpec:
     doc: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Representation(abc.ABC):
     """A reversible encoding of a NoteSequence as arrays.
 
@@ -42,15 +48,55 @@ class Representation(abc.ABC):
     representations are equal if and only if they encode alike. Fields that `fit`
     fills (a vocabulary) are named in `fitted_fields` and are tuples.
 
+    All kinds quantise the notes to a grid and give them back at one tempo, as pianos.
+    None holds drums, notes outside its range, pedals, pitch bends, dynamics (unless
+    its docstring says so), tempo changes, metre or key.
+
     Laws, tested for every kind:
         decode(encode(s)) == canonicalize(s)
         canonicalize(canonicalize(s)) == canonicalize(s)
         encode(decode(a)) == a for every a that encode gives
         from_config(json(to_config())) == self
+
+    Attributes:
+        steps_per_quarter: Steps of a grid that follows the beat, per quarter note
+            whatever the metre; 0 for a grid in real time.
+        steps_per_second: Steps of a grid in real time; 0 for a grid that follows the
+            beat. One of the two is 0.
+        qpm: Quarter notes per minute of decoded music, on a grid that follows the
+            beat.
+        velocity: Of decoded notes, 1..127.
+        lowest_pitch: The lowest MIDI number that is kept.
+        highest_pitch: The highest MIDI number that is kept.
+        first_instrument_only: Read only the first instrument that plays notes, as
+            some of the reference systems do, rather than all.
     """
 
     name: ClassVar[str]
     fitted_fields: ClassVar[tuple[str, ...]] = ()
+
+    steps_per_quarter: int = 4
+    steps_per_second: float = 0.0
+    qpm: float = DEFAULT_QPM
+    velocity: int = 80
+    lowest_pitch: int = 21
+    highest_pitch: int = 108
+    first_instrument_only: bool = False
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            self._check_type(field)
+        self.check(1 <= self.velocity <= 127, "velocity", "1..127")
+        self.check(0 <= self.lowest_pitch <= 127, "lowest_pitch", "0..127")
+        self.check(
+            self.lowest_pitch <= self.highest_pitch <= 127,
+            "highest_pitch",
+            f"lowest_pitch..127, that is {self.lowest_pitch}..127",
+        )
+        try:
+            _ = self.grid
+        except UserError as error:
+            raise UserError(f"representation {self.name}: {error}") from None
 
     @property
     @abc.abstractmethod
@@ -83,6 +129,18 @@ class Representation(abc.ABC):
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding: the declared loss and no more."""
 
+    def losses(self, sequence: NoteSequence) -> collections.Counter:
+        """How many notes of a piece encoding drops or changes beyond the grid.
+
+        Returns:
+            Counts above zero by slug: those of `read_notes`, and those that a class
+            adds in its docstring.
+
+        Raises:
+            EncodeError: The piece cannot be encoded at all.
+        """
+        return self.read_notes(sequence)[1]
+
     def count(self, sequence: NoteSequence) -> collections.Counter:
         """What `fit_counts` needs from one piece; empty where nothing is fitted."""
         del sequence
@@ -112,13 +170,105 @@ class Representation(abc.ABC):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "Representation":
-        """The representation that `to_config` described."""
-        return cls(**{k: _tuples(v) for k, v in config.items() if k != "name"})
+        """The representation that `to_config` described.
+
+        Args:
+            config: Settings by name; those that are absent have their defaults.
+
+        Raises:
+            UserError: A setting that this kind does not have, or an impossible value.
+        """
+        fields = [field.name for field in dataclasses.fields(cls)]
+        settings = {k: _tuples(v) for k, v in config.items() if k != "name"}
+        for setting in settings:
+            choose(f"a setting of representation {cls.name}", setting, fields)
+        return cls(**settings)
 
     def fingerprint(self) -> str:
         """Sixteen hex digits that stand for the settings and what was fitted."""
         text = json.dumps(self.to_config(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The grid that the notes are quantised to."""
+        return make_grid(self.steps_per_quarter, self.steps_per_second, self.qpm)
+
+    @property
+    def num_keys(self) -> int:
+        """Pitches from the lowest to the highest."""
+        return self.highest_pitch - self.lowest_pitch + 1
+
+    def voices(self, sequence: NoteSequence) -> np.ndarray | int:
+        """Which voice each note belongs to: int64 [num_notes], or 0 for all."""
+        del sequence
+        return 0
+
+    def read_notes(
+        self, sequence: NoteSequence
+    ) -> tuple[NoteTable, collections.Counter]:
+        """The notes that can be encoded, on the grid, each in its voice.
+
+        Returns:
+            The notes, and how many others were dropped: `drums`,
+            `other_instruments`, `outside_range`.
+
+        Raises:
+            EncodeError: There are none, or they last too long.
+        """
+        notes = NoteTable.of(sequence, self.grid)
+        instruments = notes.voices
+        notes = notes.with_columns(voices=self.voices(sequence))
+        losses = collections.Counter()
+
+        kept = note_column(sequence, lambda note: not note.is_drum).astype(bool)
+        losses["drums"] = np.count_nonzero(~kept)
+        if self.first_instrument_only and kept.any():
+            others = instruments != instruments[kept].min()
+            losses["other_instruments"] = np.count_nonzero(others & kept)
+            kept &= ~others
+        outside = (notes.pitches < self.lowest_pitch) | (
+            notes.pitches > self.highest_pitch
+        )
+        losses["outside_range"] = np.count_nonzero(outside & kept)
+        kept &= ~outside
+
+        notes = notes.take(kept)
+        if not len(notes):
+            raise EncodeError(
+                "no_notes",
+                f"expected notes from pitch {self.lowest_pitch} to "
+                f"{self.highest_pitch}, found none among {len(kept)} notes",
+            )
+        if notes.num_steps > MAX_STEPS:
+            raise EncodeError(
+                "too_long",
+                f"expected at most {MAX_STEPS} steps, found {notes.num_steps}; take a "
+                "coarser grid or cut the piece",
+            )
+        return notes, +losses
+
+    def check(self, holds: bool, setting: str, expected: str) -> None:
+        """Refuses an impossible setting.
+
+        Raises:
+            UserError: `holds` is false.
+        """
+        if not holds:
+            value = getattr(self, setting)
+            raise UserError(
+                f"representation {self.name}: {setting} is {value!r}; expected "
+                f"{expected}"
+            )
+
+    def _check_type(self, field: dataclasses.Field) -> None:
+        value = getattr(self, field.name)
+        if field.type is float and isinstance(value, int):
+            # 8 and 8.0 are one setting and must have one fingerprint.
+            value = float(value)
+            object.__setattr__(self, field.name, value)
+        if field.type in (bool, int, float, str):
+            self.check(type(value) is field.type, field.name, field.type.__name__)
 
 
 def _tuples(value: Any) -> Any:

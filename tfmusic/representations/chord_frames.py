@@ -1,0 +1,175 @@
+"""Every frame's sounding pitches as one token (Yang et al., UW CSE 599G1, 2022)."""
+
+import collections
+import dataclasses
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.grid import FrameGrid, Grid
+from tfmusic.representations.base import EncodeError, Features
+from tfmusic.representations.chords import (
+    NUM_PITCHES,
+    KnownChords,
+    pitches_of,
+    unique_chords,
+)
+from tfmusic.representations.rolls import notes_to_roll, roll_to_notes
+from tfmusic.representations.tokens import (
+    INSTRUMENTS,
+    TokenRepresentation,
+    count_chords,
+)
+from tfmusic.representations.vocabulary import NUM_SPECIAL
+
+REST = "rest"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChordFrames(TokenRepresentation):
+    """One token per step of the grid: the pitches that sound, as in "48.60.64".
+
+    The numbers are MIDI pitches; silence is "rest". A pitch that sounds in frames on
+    end is one long note. Unknown chords become the nearest known ones, see
+    `KnownChords.nearest`; what shares no pitch with a known one becomes a rest.
+
+    Beyond what no kind holds, it cannot express: re-strikes and where notes of one
+    pitch touch or overlap (loss `merged_restrikes`), who plays which note, chords
+    outside the vocabulary (`substituted_chords`, counted in frames), silence after
+    the last note and, with `trim_silence`, before the first.
+
+    The reference system reads 2 frames a second of the first instrument
+    (`steps_per_second=2`, `first_instrument_only`) and plays 8 a second.
+
+    Attributes:
+        trim_silence: Whether pieces begin with their first note.
+        decode_steps_per_second: Frames per second of decoded music, where it is to be
+            played faster or slower than it was read; 0 for the same. With it, decoded
+            music does not encode to the tokens that it came from.
+        min_count: Chords in fewer frames of the training pieces are left out.
+        max_vocabulary: Tokens to keep at most, all told; 0 for all.
+        tokens: The fitted vocabulary; empty before `fit`.
+    """
+
+    name: ClassVar[str] = "chord_frames"
+    fitted_fields: ClassVar[tuple[str, ...]] = ("tokens",)
+
+    steps_per_quarter: int = 2
+    trim_silence: bool = True
+    decode_steps_per_second: float = 0.0
+    min_count: int = 1
+    max_vocabulary: int = 0
+    tokens: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check(
+            self.decode_steps_per_second >= 0, "decode_steps_per_second", "0 or more"
+        )
+
+    def always_known(self) -> tuple[str, ...]:
+        """The rest."""
+        return (REST,)
+
+    def token_pitches(self) -> np.ndarray:
+        """Which pitches each token makes sound: bool [vocabulary size, 128]."""
+        return self._token_pitches.copy()
+
+    def count(self, sequence: NoteSequence) -> collections.Counter:
+        """In how many frames each chord sounds."""
+        chords, frames = unique_chords(self._frames(sequence)[0])
+        return count_chords([_name(chord) for chord in chords], np.bincount(frames))
+
+    def encode(self, sequence: NoteSequence) -> Features:
+        """Encodes a piece as `{"tokens": int32 [num_frames]}`.
+
+        Raises:
+            EncodeError: No notes, or none of a known chord.
+            UserError: The vocabulary is not fitted.
+        """
+        return {"tokens": self._known_frames(sequence)[0]}
+
+    def decode(self, features: Features) -> NoteSequence:
+        """Turns tokens into music.
+
+        `PAD`, `START` and numbers that are no ids take no time; the music ends before
+        the first `END`.
+        """
+        frames = self._token_pitches[self.musical_ids(features["tokens"])]
+        return self._to_sequence(frames)
+
+    def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
+        """The piece as it comes back from encoding: of known chords."""
+        return self._to_sequence(self._known_frames(sequence)[1])
+
+    def losses(self, sequence: NoteSequence) -> collections.Counter:
+        """Counts `merged_restrikes` and `substituted_chords` beside the others."""
+        substituted = self.num_substituted(sequence)
+        losses = self._frames(sequence)[1]
+        return losses + collections.Counter(substituted_chords=substituted)
+
+    def num_substituted(self, sequence: NoteSequence) -> int:
+        """In how many frames another chord than the piece's own was taken."""
+        known = self._known
+        chords, frames = unique_chords(self._frames(sequence)[0])
+        return int(np.sum(known.find(chords)[frames] < 0))
+
+    def _frames(self, sequence: NoteSequence) -> tuple[np.ndarray, collections.Counter]:
+        """Sounding pitches, bool [num_steps, 128], before any substitution."""
+        notes, losses = self.read_notes(sequence)
+        notes, merged = notes.merged()
+        roll, _ = notes_to_roll(notes, 1, 0, NUM_PITCHES)
+        frames = roll[:, 0]
+        return frames[self._span(frames)], losses + merged
+
+    def _known_frames(self, sequence: NoteSequence) -> tuple[np.ndarray, np.ndarray]:
+        """Ids, int32 [num_steps], and their pitches, bool [num_steps, 128]."""
+        known = self._known  # before reading: an unfitted one is the user's mistake
+        chords, frames = unique_chords(self._frames(sequence)[0])
+        ids = known.find(chords)
+        unknown = ids < 0
+        ids[unknown] = known.nearest(chords[unknown])
+        ids = ids[frames]
+        sounding = self._token_pitches[ids]
+        if not sounding.any():
+            raise EncodeError(
+                "no_known_chords",
+                f"none of {len(chords)} chords shares a pitch with the vocabulary of "
+                f"{len(self.vocabulary)} tokens; fit it on pieces like this one",
+            )
+        # A substitute may be a rest, and rests at the borders are trimmed once more.
+        kept = self._span(sounding)
+        return ids[kept], sounding[kept]
+
+    def _span(self, frames: np.ndarray) -> slice:
+        """From the first frame that is kept to the last one that sounds."""
+        sounding = np.flatnonzero(frames.any(axis=1))
+        return slice(sounding[0] if self.trim_silence else 0, sounding[-1] + 1)
+
+    def _to_sequence(self, frames: np.ndarray) -> NoteSequence:
+        notes = roll_to_notes(frames[:, None], None, 0, self.velocity)
+        return notes.to_sequence(self._decode_grid, INSTRUMENTS)
+
+    @property
+    def _decode_grid(self) -> Grid:
+        rate = self.decode_steps_per_second
+        return FrameGrid(rate) if rate else self.grid
+
+    @cached_property
+    def _token_pitches(self) -> np.ndarray:
+        pitches = np.zeros((len(self.vocabulary), NUM_PITCHES), bool)
+        for i, token in enumerate(self.vocabulary.tokens):
+            if i >= NUM_SPECIAL and token != REST:
+                pitches[i, [int(pitch) for pitch in token.split(".")]] = True
+        return pitches
+
+    @cached_property
+    def _known(self) -> KnownChords:
+        ids = np.arange(NUM_SPECIAL, len(self.vocabulary))
+        return KnownChords(ids, self._token_pitches[NUM_SPECIAL:])
+
+
+def _name(chord: np.ndarray) -> str:
+    return ".".join(map(str, pitches_of(chord))) or REST

@@ -1,0 +1,152 @@
+"""Chords as sets of pitches: their names, and finding them in a vocabulary.
+
+A set of pitches is a row of 128 bools, one for each MIDI number.
+"""
+
+import functools
+
+import numpy as np
+
+from tfmusic.representations.note_table import NoteTable
+
+NUM_PITCHES = 128
+_STEP_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+# Sharps alone: with flats as music21 writes them, "E-1" would be two pitches.
+PITCH_NAMES = tuple(f"{_STEP_NAMES[p % 12]}{p // 12 - 1}" for p in range(NUM_PITCHES))
+PITCH_OF_NAME = {name: pitch for pitch, name in enumerate(PITCH_NAMES)}
+# Scores per block when many chords meet a large vocabulary: 64 MB of them.
+_BLOCK_SIZE = 1 << 24
+
+
+def struck_together(notes: NoteTable, groups: np.ndarray) -> np.ndarray:
+    """The chords of groups of notes.
+
+    Args:
+        notes: Any notes.
+        groups: int64 [num_notes], which group each belongs to, 0 upwards.
+
+    Returns:
+        Bool [num_groups, 128].
+    """
+    chords = np.zeros((groups.max(initial=-1) + 1, NUM_PITCHES), bool)
+    chords[groups, notes.pitches] = True
+    return chords
+
+
+def unique_chords(chords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The different rows of bool [num_chords, 128], and where each row went.
+
+    Returns:
+        Bool [num_unique, 128] and int64 [num_chords].
+    """
+    packed = np.packbits(chords, axis=1)
+    rows = packed.view(np.dtype((np.void, packed.shape[1]))).reshape(-1)
+    _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
+    return chords[first], inverse.reshape(-1)
+
+
+def pitches_of(chord: np.ndarray) -> list[int]:
+    """The MIDI numbers of a row, ascending."""
+    return np.flatnonzero(chord).tolist()
+
+
+@functools.lru_cache(maxsize=4096)  # there are 4,095 sets of pitch classes
+def normal_order(pitch_classes: tuple[int, ...]) -> tuple[int, ...]:
+    """The most compact circular order of some pitch classes.
+
+    The order of the smallest span; of equal ones, that with the smallest intervals
+    from its bottom upwards, then that which begins lowest (Forte, "The Structure of
+    Atonal Music", 1973, section 1.2). It is music21's `Chord.normalOrder`, about a
+    thousand times as fast.
+
+    Args:
+        pitch_classes: 0..11, ascending, each once, at least one.
+    """
+
+    def compactness(order: tuple[int, ...]) -> tuple[int, ...]:
+        intervals = [(pitch_class - order[0]) % 12 for pitch_class in order]
+        return (intervals[-1], *intervals, order[0])
+
+    rotations = (
+        (*pitch_classes[i:], *pitch_classes[:i]) for i in range(len(pitch_classes))
+    )
+    return min(rotations, key=compactness)
+
+
+class KnownChords:
+    """The chords of a vocabulary, to find the ids of sets of pitches.
+
+    Args:
+        ids: int [num_known], ascending.
+        chords: Bool [num_known, 128], all different.
+    """
+
+    def __init__(self, ids: np.ndarray, chords: np.ndarray):
+        self._ids = np.asarray(ids, np.int32)
+        self._chords = chords
+        rows = np.packbits(chords, axis=1)
+        self._places = {row.tobytes(): i for i, row in enumerate(rows)}
+        self._floats = chords.astype(np.float32)
+        self._sizes = self._floats.sum(axis=1)
+
+    def find(self, chords: np.ndarray) -> np.ndarray:
+        """Ids of sets of pitches: int32 [num_chords], -1 where they are not known.
+
+        Args:
+            chords: Bool [num_chords, 128].
+        """
+        rows = np.packbits(chords, axis=1)
+        places = [self._places.get(row.tobytes(), -1) for row in rows]
+        return np.append(self._ids, np.int32(-1))[places]
+
+    def nearest(self, chords: np.ndarray) -> np.ndarray:
+        """Ids of the known chords that share most: int32 [num_chords].
+
+        Nearness is the number of shared pitches over that of all pitches of both
+        (Jaccard); of equally near ones the smallest id is taken.
+
+        Args:
+            chords: Bool [num_chords, 128].
+        """
+
+        def jaccard(chords: np.ndarray, shared: np.ndarray) -> np.ndarray:
+            union = chords.sum(axis=1, keepdims=True) + self._sizes - shared
+            return shared / np.maximum(union, 1)
+
+        return self._ids[self._best(chords, jaccard)]
+
+    def spell(self, chords: np.ndarray) -> list[list[int]]:
+        """Ids of known chords that make up others.
+
+        Each is taken apart greedily: the largest known chord within it, then the
+        largest within the rest, and so on; of equally large ones the smallest id.
+
+        Args:
+            chords: Bool [num_chords, 128], of pitches that are all known as chords
+                of one note.
+
+        Returns:
+            For each chord the ids of chords that share no pitch, the largest first.
+        """
+
+        def size_if_within(chords: np.ndarray, shared: np.ndarray) -> np.ndarray:
+            del chords
+            return np.where(shared == self._sizes, shared, 0)
+
+        rest = chords.copy()
+        spellings = [[] for _ in range(len(chords))]
+        while len(rows := np.flatnonzero(rest.any(axis=1))):
+            places = self._best(rest[rows], size_if_within)
+            for row, place in zip(rows.tolist(), places.tolist(), strict=True):
+                spellings[row].append(int(self._ids[place]))
+            rest[rows] &= ~self._chords[places]
+        return spellings
+
+    def _best(self, chords: np.ndarray, score) -> np.ndarray:
+        """The place of the best known chord for each, by scores [chord, known]."""
+        block = max(1, _BLOCK_SIZE // max(1, len(self._ids)))
+        best = [
+            np.argmax(score(part, part.astype(np.float32) @ self._floats.T), axis=1)
+            for part in (chords[i : i + block] for i in range(0, len(chords), block))
+        ]
+        return np.concatenate([np.zeros(0, np.int64), *best])

@@ -1,0 +1,365 @@
+"""Notes and chords as one token after another, with or without their rhythm."""
+
+import collections
+import dataclasses
+from collections.abc import Iterable
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from tfmusic.errors import choose
+from tfmusic.notes import NoteSequence
+from tfmusic.representations.base import Features
+from tfmusic.representations.chords import (
+    NUM_PITCHES,
+    PITCH_NAMES,
+    PITCH_OF_NAME,
+    KnownChords,
+    normal_order,
+    pitches_of,
+    struck_together,
+    unique_chords,
+)
+from tfmusic.representations.note_table import NoteTable, ranges
+from tfmusic.representations.tokens import (
+    INSTRUMENTS,
+    TokenRepresentation,
+    count_chords,
+)
+from tfmusic.representations.vocabulary import NUM_SPECIAL
+
+MODES = ("notes", "reference")
+# Where the reference mode puts pitch classes: middle C and the octave above.
+_CLASS_OCTAVE = 60
+# What a token is.
+_CHORD, _DURATION, _SHIFT = 1, 2, 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NoteChordTokens(TokenRepresentation):
+    """Chords as tokens, in one of two modes.
+
+    Mode "notes": at each step where notes are struck, those of equal length are one
+    chord, "C4.E4.G4", followed by their length in steps, "d8"; longer ones come
+    first. Between such steps stand shifts in steps, "s2", as many as it takes. All
+    single notes, lengths and shifts are always in the vocabulary; a chord that is not
+    is spelled by several smaller ones (`KnownChords.spell`), so nothing is unknown.
+
+    Mode "reference" is the encoding of Skúli Sigurgeirsson's Classical-Piano-Composer
+    (2017) and of experiment 1 of Carrascosa et al. (UPC, 2019): of the first
+    instrument alone, a single note is its name, "E4", and notes struck together are
+    their pitch classes in normal order, "4.9", without rhythm. Decoded, there is an
+    event every half quarter, each lasting a quarter or until its pitch is struck
+    again; pitch classes lie above middle C. Differences: pitches are named with
+    sharps, an octave is the chord of one class, "0", and comes back as an octave, and
+    an unknown chord becomes the nearest known one where the original had no answer.
+
+    Beyond what no kind holds, mode "notes" cannot express: two notes at once of one
+    pitch (the longer stays: loss `unisons`, or the older ends: `cut_notes`), notes
+    longer than `max_duration_steps` (`clamped_durations`), who plays which note, and
+    silence after the last note. Mode "reference" holds neither rhythm, rests, octaves
+    of chords, nor chords outside its vocabulary (`substituted_chords`).
+
+    Attributes:
+        mode: "notes" or "reference".
+        max_duration_steps: The longest length.
+        max_shift_steps: The longest shift; longer ones take several tokens.
+        reference_step_quarters: From one event to the next in mode "reference".
+        min_count: Chords that occur less often are left out.
+        max_vocabulary: Tokens to keep at most, all told; 0 for all.
+        tokens: The fitted vocabulary; empty before `fit`.
+    """
+
+    name: ClassVar[str] = "note_chord_tokens"
+    fitted_fields: ClassVar[tuple[str, ...]] = ("tokens",)
+
+    mode: str = "notes"
+    max_duration_steps: int = 64
+    max_shift_steps: int = 32
+    reference_step_quarters: float = 0.5
+    min_count: int = 2
+    max_vocabulary: int = 0
+    tokens: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        super().__post_init__()
+        choose(f"representation {self.name}: mode", self.mode, MODES)
+        for setting in ("max_duration_steps", "max_shift_steps"):
+            self.check(getattr(self, setting) >= 1, setting, "1 or more")
+        if self._is_reference:
+            # The mode implies it, and what encodes alike has the same settings.
+            object.__setattr__(self, "first_instrument_only", True)
+            self._check_reference()
+
+    def _check_reference(self) -> None:
+        self.check(
+            self.steps_per_quarter > 0,
+            "steps_per_quarter",
+            "1 or more in mode 'reference', which counts in quarters",
+        )
+        step = self.reference_step_quarters * self.steps_per_quarter
+        self.check(
+            step >= 1 and step == int(step),
+            "reference_step_quarters",
+            f"a multiple of a step, 1/{self.steps_per_quarter} quarter",
+        )
+        top = _CLASS_OCTAVE + 23
+        reason = f"that pitches {_CLASS_OCTAVE}..{top} hold decoded chords"
+        self.check(self.lowest_pitch <= _CLASS_OCTAVE, "lowest_pitch", reason)
+        self.check(self.highest_pitch >= top, "highest_pitch", reason)
+
+    def always_known(self) -> tuple[str, ...]:
+        """Single notes, and lengths and shifts or chords of one pitch class."""
+        names = PITCH_NAMES[self.lowest_pitch : self.highest_pitch + 1]
+        if self._is_reference:
+            return (*names, *map(str, range(12)))
+        return (
+            *names,
+            *(f"d{steps}" for steps in range(1, self.max_duration_steps + 1)),
+            *(f"s{steps}" for steps in range(1, self.max_shift_steps + 1)),
+        )
+
+    def token_pitches(self) -> np.ndarray:
+        """Which pitches each token makes sound: bool [vocabulary size, 128].
+
+        Lengths and shifts have none.
+        """
+        return self._token_pitches.copy()
+
+    def count(self, sequence: NoteSequence) -> collections.Counter:
+        """How often each chord occurs."""
+        if self._is_reference:
+            chords = self._events(sequence)
+        else:
+            chords = self._chords(self._notes(sequence)[0])[0]
+        unique, places = unique_chords(chords)
+        names = [self._name(pitches_of(chord)) for chord in unique]
+        return count_chords(names, np.bincount(places))
+
+    def encode(self, sequence: NoteSequence) -> Features:
+        """Encodes a piece as `{"tokens": int32 [num_tokens]}`.
+
+        Raises:
+            EncodeError: There are no notes.
+            UserError: The vocabulary is not fitted.
+        """
+        known = self._known  # before reading: an unfitted one is the user's mistake
+        if self._is_reference:
+            return {"tokens": self._event_ids(self._events(sequence))}
+        chords, durations, shifts = self._chords(self._notes(sequence)[0])
+        unique, places = unique_chords(chords)
+        ids = known.find(unique)
+        spelled = [[i] for i in ids.tolist()]
+        unknown = np.flatnonzero(ids < 0)
+        spellings = known.spell(unique[unknown])
+        for i, spelling in zip(unknown.tolist(), spellings, strict=True):
+            spelled[i] = spelling
+        return {"tokens": self._write(spelled, places, durations, shifts)}
+
+    def decode(self, features: Features) -> NoteSequence:
+        """Turns tokens into music, in any order.
+
+        A chord without a length after it lasts as long as the last one that was
+        named, and a quarter (half a second on a grid in real time) before the first.
+        A length that follows no chord is taken note of and no more. `PAD`, `START`
+        and numbers that are no ids are skipped; the music ends before `END`.
+        """
+        ids = self.musical_ids(features["tokens"])
+        if self._is_reference:
+            return self._play_events(self._token_pitches[ids])
+        kinds, values = self._kinds[0][ids], self._kinds[1][ids]
+        starts = np.cumsum(np.where(kinds == _SHIFT, values, 0))
+        # A chord looks for its length at the next place, or at the last one before.
+        last = np.maximum.accumulate(
+            np.where(kinds == _DURATION, np.arange(len(ids)), -1)
+        )
+        following = np.append(kinds[1:], 0) == _DURATION
+        last = np.where(following, np.arange(len(ids)) + 1, last)
+        durations = np.append(values, self._default_duration)[last]
+        chords = kinds == _CHORD
+        return self._to_sequence(
+            self._token_pitches[ids[chords]], starts[chords], durations[chords]
+        )
+
+    def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
+        """The piece as it comes back from encoding.
+
+        Raises:
+            UserError: The vocabulary is not fitted, in mode "reference".
+        """
+        if self._is_reference:
+            ids = self._event_ids(self._events(sequence))
+            return self._play_events(self._token_pitches[ids])
+        notes = self._notes(sequence)[0].with_columns(velocities=self.velocity)
+        return notes.to_sequence(self.grid, INSTRUMENTS)
+
+    def losses(self, sequence: NoteSequence) -> collections.Counter:
+        """Counts what the class names, beside the others."""
+        if not self._is_reference:
+            return self._notes(sequence)[1]
+        known = self._known.find(self._events(sequence)) >= 0
+        losses = self.read_notes(sequence)[1]
+        return losses + collections.Counter(substituted_chords=np.sum(~known).item())
+
+    # Mode "notes".
+
+    def _notes(self, sequence: NoteSequence) -> tuple[NoteTable, collections.Counter]:
+        notes, losses = self.read_notes(sequence)
+        notes, cut = notes.one_at_a_time()
+        limits = notes.starts + self.max_duration_steps
+        clamped = np.sum(notes.ends > limits).item()
+        notes = notes.with_columns(ends=np.minimum(notes.ends, limits))
+        return notes, losses + cut + collections.Counter(clamped_durations=clamped)
+
+    def _chords(self, notes: NoteTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Groups notes by start and length.
+
+        Returns:
+            Chords, bool [num_chords, 128], in order of start, the longer first; their
+            lengths in steps; and steps since the chord before. int64 [num_chords]
+            both.
+        """
+        durations = notes.ends - notes.starts
+        order = np.lexsort((-durations, notes.starts))
+        notes, durations = notes.take(order), durations[order]
+        new = np.ones(len(notes), bool)
+        new[1:] = (np.diff(notes.starts) != 0) | (np.diff(durations) != 0)
+        chords = struck_together(notes, np.cumsum(new) - 1)
+        return chords, durations[new], np.diff(notes.starts[new], prepend=0)
+
+    def _write(
+        self,
+        spelled: list[list[int]],
+        places: np.ndarray,
+        durations: np.ndarray,
+        shifts: np.ndarray,
+    ) -> np.ndarray:
+        """The tokens of chords: shifts to each, then each part with its length.
+
+        Args:
+            spelled: Ids of the parts of every different chord.
+            places: Which of these each chord is, int64 [num_chords].
+            durations: In steps, int64 [num_chords].
+            shifts: Steps since the chord before, int64 [num_chords].
+        """
+        first_duration = NUM_SPECIAL + self.num_keys - 1  # the id of "d0", if it were
+        first_shift = first_duration + self.max_duration_steps
+        lengths = np.array([len(parts) for parts in spelled])
+        num_parts = lengths[places]
+        num_shifts = -(-shifts // self.max_shift_steps)
+        num_tokens = num_shifts + 2 * num_parts
+        begins = np.cumsum(num_tokens) - num_tokens
+        tokens = np.zeros(num_tokens.sum(), np.int32)
+
+        at = np.repeat(begins, num_shifts) + ranges(num_shifts)
+        tokens[at] = first_shift + self.max_shift_steps
+        some = num_shifts > 0
+        rest = (shifts - 1) % self.max_shift_steps + 1
+        tokens[(begins + num_shifts - 1)[some]] = first_shift + rest[some]
+
+        at = np.repeat(begins + num_shifts, num_parts) + 2 * ranges(num_parts)
+        flat = np.array([part for parts in spelled for part in parts])
+        part = np.repeat((np.cumsum(lengths) - lengths)[places], num_parts)
+        tokens[at] = flat[part + ranges(num_parts)]
+        tokens[at + 1] = first_duration + np.repeat(durations, num_parts)
+        return tokens
+
+    @property
+    def _default_duration(self) -> int:
+        quarter = self.steps_per_quarter or round(self.steps_per_second / 2)
+        return min(max(quarter, 1), self.max_duration_steps)
+
+    @cached_property
+    def _kinds(self) -> tuple[np.ndarray, np.ndarray]:
+        """What each token is, and how many steps; int64 [vocabulary size] each."""
+        kinds = np.zeros((2, len(self.vocabulary)), np.int64)
+        for i, token in enumerate(self.vocabulary.tokens[NUM_SPECIAL:], NUM_SPECIAL):
+            if token[0] == "d":
+                kinds[:, i] = _DURATION, int(token[1:])
+            elif token[0] == "s":
+                kinds[:, i] = _SHIFT, int(token[1:])
+            else:
+                kinds[:, i] = _CHORD, 0
+        return kinds[0], kinds[1]
+
+    # Mode "reference".
+
+    def _events(self, sequence: NoteSequence) -> np.ndarray:
+        """What is struck at each onset, as it is played: bool [num_events, 128]."""
+        notes = self.read_notes(sequence)[0]
+        _, groups = np.unique(notes.starts, return_inverse=True)
+        chords = struck_together(notes, groups)
+        several = chords.sum(axis=1) > 1
+        classes = np.zeros((len(chords), NUM_PITCHES), bool)
+        for octave in range(0, NUM_PITCHES, 12):
+            part = chords[:, octave : octave + 12]
+            classes[:, _CLASS_OCTAVE : _CLASS_OCTAVE + part.shape[1]] |= part
+        octaves = classes.sum(axis=1) == 1
+        above = np.roll(classes, 12, axis=1)
+        classes[octaves] |= above[octaves]
+        chords[several] = classes[several]
+        return chords
+
+    def _event_ids(self, events: np.ndarray) -> np.ndarray:
+        known = self._known
+        unique, places = unique_chords(events)
+        ids = known.find(unique)
+        unknown = ids < 0
+        ids[unknown] = known.nearest(unique[unknown])
+        return ids[places]
+
+    def _play_events(self, events: np.ndarray) -> NoteSequence:
+        step = int(self.reference_step_quarters * self.steps_per_quarter)
+        starts = np.arange(len(events)) * step
+        durations = np.full(len(events), self.steps_per_quarter)
+        return self._to_sequence(events, starts, durations)
+
+    # Both modes.
+
+    @property
+    def _is_reference(self) -> bool:
+        return self.mode == "reference"
+
+    def _name(self, pitches: Iterable[int]) -> str:
+        pitches = tuple(pitches)
+        if self._is_reference and len(pitches) > 1:
+            classes = tuple(sorted({pitch % 12 for pitch in pitches}))
+            return ".".join(map(str, normal_order(classes)))
+        return ".".join(PITCH_NAMES[pitch] for pitch in pitches)
+
+    def _to_sequence(
+        self, chords: np.ndarray, starts: np.ndarray, durations: np.ndarray
+    ) -> NoteSequence:
+        """Music from chords, bool [num_chords, 128], and where they lie, in steps."""
+        rows, pitches = np.nonzero(chords)
+        notes = NoteTable(
+            voices=np.zeros(len(rows), np.int64),
+            pitches=pitches,
+            starts=starts[rows],
+            ends=(starts + durations)[rows],
+            velocities=np.full(len(rows), self.velocity),
+        )
+        return notes.one_at_a_time()[0].to_sequence(self.grid, INSTRUMENTS)
+
+    @cached_property
+    def _token_pitches(self) -> np.ndarray:
+        pitches = np.zeros((len(self.vocabulary), NUM_PITCHES), bool)
+        for i, token in enumerate(self.vocabulary.tokens[NUM_SPECIAL:], NUM_SPECIAL):
+            if token[0] not in "ds":
+                pitches[i, _pitches(token)] = True
+        return pitches
+
+    @cached_property
+    def _known(self) -> KnownChords:
+        ids = np.flatnonzero(self._token_pitches.any(axis=1))
+        return KnownChords(ids, self._token_pitches[ids])
+
+
+def _pitches(token: str) -> list[int]:
+    """The pitches of a chord token of either mode, as decoding plays them."""
+    parts = token.split(".")
+    if parts[0] in PITCH_OF_NAME:
+        return [PITCH_OF_NAME[part] for part in parts]
+    pitches = [_CLASS_OCTAVE + int(part) for part in parts]
+    return pitches if len(pitches) > 1 else [pitches[0], pitches[0] + 12]

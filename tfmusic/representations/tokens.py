@@ -1,0 +1,116 @@
+"""What the encodings as one token after another have in common."""
+
+import abc
+import collections
+import dataclasses
+from collections.abc import Mapping
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from tfmusic.errors import UserError
+from tfmusic.representations.base import FeatureSpec, Representation
+from tfmusic.representations.vocabulary import END, NUM_SPECIAL, Vocabulary
+
+INSTRUMENTS = ("Piano",)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokenRepresentation(Representation):
+    """An encoding as one array "tokens", int32 [num_tokens].
+
+    An encoded piece holds no `PAD`, `START` or `END`. Kinds that learn their
+    vocabulary from the training pieces name `tokens` in `fitted_fields` and have the
+    following attributes as fields.
+
+    Attributes:
+        tokens: The fitted vocabulary; empty before `fit`.
+        min_count: Tokens that occur less often are left out, but for those that are
+            always known.
+        max_vocabulary: Tokens to keep at most, all told; 0 for all.
+    """
+
+    tokens: ClassVar[tuple[str, ...]] = ()
+    min_count: ClassVar[int] = 1
+    max_vocabulary: ClassVar[int] = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check(self.min_count >= 1, "min_count", "1 or more")
+        least = NUM_SPECIAL + len(self.always_known())
+        self.check(
+            self.max_vocabulary == 0 or self.max_vocabulary >= least,
+            "max_vocabulary",
+            f"0 (no limit) or at least the {least} tokens that are always known",
+        )
+
+    @property
+    def feature_specs(self) -> Mapping[str, FeatureSpec]:
+        """One row of token ids."""
+        return {"tokens": FeatureSpec((None,), "int32", "[token]; ids above END")}
+
+    @abc.abstractmethod
+    def always_known(self) -> tuple[str, ...]:
+        """Tokens of the vocabulary whatever it is fitted on, in order of their ids."""
+
+    @abc.abstractmethod
+    def token_pitches(self) -> np.ndarray:
+        """Which pitches each token makes sound: bool [vocabulary size, 128].
+
+        Raises:
+            UserError: The vocabulary is not fitted.
+        """
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is a vocabulary."""
+        return bool(self.tokens) or "tokens" not in self.fitted_fields
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens and their ids.
+
+        Raises:
+            UserError: It is not fitted.
+        """
+        if not self.is_fitted:
+            raise UserError(
+                f"representation {self.name} has no vocabulary yet; call fit with the "
+                "training pieces, or load the representation of a dataset or an export"
+            )
+        if "tokens" in self.fitted_fields:
+            return Vocabulary(self.tokens)
+        return Vocabulary.of(self.always_known())
+
+    def fit_counts(self, counts: Mapping[str, int]) -> "TokenRepresentation":
+        """A representation whose vocabulary holds the tokens that were counted."""
+        if "tokens" not in self.fitted_fields:
+            return self
+        vocabulary = Vocabulary.fit(
+            self.always_known(), counts, self.min_count, self.max_vocabulary
+        )
+        return dataclasses.replace(self, tokens=vocabulary.tokens)
+
+    def musical_ids(self, ids: np.ndarray) -> np.ndarray:
+        """What there is to play in a row of ids, encoded or generated.
+
+        Args:
+            ids: int [num_tokens].
+
+        Returns:
+            The ids before the first `END`, without `PAD`, `START` and numbers that
+            are no ids.
+        """
+        ids = np.asarray(ids, np.int64)
+        ends = np.flatnonzero(ids == END)
+        ids = ids[: ends[0]] if len(ends) else ids
+        return ids[(ids >= NUM_SPECIAL) & (ids < len(self.vocabulary))]
+
+
+def count_chords(names: list[str], occurrences: np.ndarray) -> collections.Counter:
+    """Counts of names; one may stand several times."""
+    counts = collections.Counter()
+    for name, number in zip(names, occurrences.tolist(), strict=True):
+        counts[name] += number
+    return counts
