@@ -1,0 +1,1 @@
+"""TFRecords of encoded pieces, and tf.data pipelines that read them."""

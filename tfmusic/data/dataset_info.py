@@ -1,0 +1,176 @@
+"""`dataset_info.json`: what a dataset holds, how it was made, and that it is complete."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import tensorflow as tf
+
+import tfmusic
+from tfmusic.errors import UserError
+from tfmusic.representations import make_representation
+from tfmusic.representations.base import Representation
+
+FILE_NAME = "dataset_info.json"
+SPLITS = ("train", "validation", "test")
+# The layout of the records and of this file; part of every fingerprint.
+FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """What the job that wrote a dataset knows about it.
+
+    Attributes:
+        representation: `to_config()` of the fitted representation.
+        preparation: What was done to the pieces before they were encoded.
+        source: Where they came from, as the job was told.
+        splits: For each of `SPLITS`: `num_pieces`, `num_steps`, `num_notes`, `seconds`,
+            `max_steps`, `shards` (file names, in order) and `piece_steps` (the length of
+            every piece, in the order of the records).
+        dropped: How many pieces could not be used, by reason.
+        losses: How often the encoding lost something, by kind.
+        versions: Versions of the software that wrote it.
+        complete: Whether the job came to its end; the file is written last.
+    """
+
+    representation: Mapping[str, Any]
+    preparation: Mapping[str, Any]
+    source: str
+    splits: Mapping[str, Mapping[str, Any]]
+    dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    losses: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    versions: Mapping[str, str] = dataclasses.field(
+        default_factory=lambda: {"tfmusic": tfmusic.__version__, "format": str(FORMAT)}
+    )
+    complete: bool = True
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that stand for how the pieces were encoded."""
+        return fingerprint(self.make_representation(), self.preparation)
+
+    def make_representation(self) -> Representation:
+        """The fitted representation that the pieces were encoded with."""
+        return make_representation(self.representation)
+
+    @classmethod
+    def load(cls, data_dir: str) -> "DatasetInfo":
+        """Reads the description of a dataset.
+
+        Raises:
+            UserError: The directory holds no dataset, or one that is half-written or of
+                another version.
+        """
+        path = os.path.join(data_dir, FILE_NAME)
+        if not tf.io.gfile.exists(path):
+            raise UserError(
+                f"{data_dir}: expected a dataset, found no {FILE_NAME} in it; write one "
+                "with python -m pipelines.build_tfrecords --config=FILE --source=SOURCE "
+                f"--output_dir={data_dir}"
+            )
+        with tf.io.gfile.GFile(path) as file:
+            text = file.read()
+        try:
+            fields = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}: expected JSON, but {error}") from error
+        if not isinstance(fields, dict) or not fields.get("complete"):
+            raise UserError(
+                f"{data_dir}: the dataset is not complete; write it again with "
+                "python -m pipelines.build_tfrecords ... --overwrite"
+            )
+        if (version := fields["versions"]["format"]) != str(FORMAT):
+            raise UserError(
+                f"{data_dir}: expected format {FORMAT}, found {version}; write the "
+                "dataset again with python -m pipelines.build_tfrecords ... --overwrite"
+            )
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: fields[name] for name in names})
+
+    def save(self, data_dir: str) -> None:
+        """Writes the description; the shards must be there by now."""
+        fields = {**dataclasses.asdict(self), "fingerprint": self.fingerprint}
+        text = json.dumps(fields, indent=1, sort_keys=True)
+        # Lists of numbers on one line: pieces may be many.
+        text = re.sub(r"\[[\s\d,]+\]", lambda m: " ".join(m[0].split()), text)
+        path = os.path.join(data_dir, FILE_NAME)
+        with tf.io.gfile.GFile(path + ".partial", "w") as file:
+            file.write(text + "\n")
+        tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+
+    def check(self, config: Any) -> None:
+        """Makes sure that the dataset is the one that an experiment asks for.
+
+        Args:
+            config: An experiment; its sections `representation` and `data` are read.
+
+        Raises:
+            UserError: It is not; names both fingerprints and what differs.
+        """
+        representation = make_representation(config.representation)
+        preparation = preparation_of(config)
+        if (expected := fingerprint(representation, preparation)) == self.fingerprint:
+            return
+        found = self.make_representation().settings() | _prefixed(self.preparation)
+        wanted = representation.settings() | _prefixed(preparation)
+        changes = "; ".join(
+            f"{name} is {ours!r} in the dataset and {theirs!r} in the config"
+            for name, ours, theirs in _differences(found, wanted)
+        )
+        raise UserError(
+            f"the config has fingerprint {expected}, the dataset {self.fingerprint}: "
+            f"{changes}; write the dataset with this config, or change the config"
+        )
+
+
+def preparation_of(config: Any) -> dict[str, Any]:
+    """What an experiment does to its pieces before they are encoded.
+
+    Returns:
+        `key`, `"original"` or `"C"` (moved to C major or A minor), and `min_steps`,
+        below which a piece is dropped.
+    """
+    return {
+        "key": config.data.get("key", "original"),
+        "min_steps": config.data.get("min_steps", 1),
+    }
+
+
+def fingerprint(
+    representation: Representation, preparation: Mapping[str, Any]
+) -> str:
+    """Sixteen hex digits that stand for how pieces are encoded.
+
+    What was fitted to the pieces (a vocabulary) is left out: a config does not know it.
+    """
+    parts = [FORMAT, representation.settings(), dict(preparation)]
+    text = json.dumps(_plain(parts), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _plain(value: Any) -> Any:
+    """Values that are equal in the same spelling: 4 and 4.0, lists and tuples."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def _prefixed(preparation: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"data.{name}": value for name, value in preparation.items()}
+
+
+def _differences(
+    found: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> Iterator[tuple[str, Any, Any]]:
+    for name in sorted(found.keys() | wanted.keys()):
+        if _plain(found.get(name)) != _plain(wanted.get(name)):
+            yield name, found.get(name), wanted.get(name)

@@ -1,0 +1,247 @@
+"""tf.data pipelines over the pieces of a dataset.
+
+Pieces are small arrays, packed as on disk; a split is held in memory end to end, so that
+a window is an index into it and the training stream a function of the seed alone.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.data.features import Specs, Tensors, parse_record, parse_stored
+from tfmusic.data.windows import (
+    cut_window,
+    eval_starts,
+    num_train_windows,
+    train_starts,
+)
+from tfmusic.errors import UserError, choose
+
+# Graph code on one window: (features, seed int32 [2]) -> (x, y, sample_weight).
+ExampleFn = Callable[[Tensors, tf.Tensor], Any]
+
+
+def make_train_dataset(
+    data_dir: str,
+    *,
+    example_fn: ExampleFn,
+    batch_size: int,
+    window_steps: int,
+    window_stride: int = 0,
+    include_end: bool = True,
+    seed: int,
+    skip_batches: int = 0,
+) -> tf.data.Dataset:
+    """Endless batches of shuffled windows of the training pieces.
+
+    In each pass over the data every piece yields the same number of windows, at
+    another phase, and all windows are shuffled. Batch i depends on the arguments and
+    on i alone, so a run that begins at `skip_batches` sees what it would have seen.
+
+    Args:
+        data_dir: A dataset that `pipelines.build_tfrecords` wrote.
+        example_fn: Turns one window of window_steps + 1 steps (see `cut_window`) and a
+            seed into (x, y, sample_weight).
+        batch_size: Windows in a batch; a pass may end within one.
+        window_steps: Input steps of a window.
+        window_stride: Steps between the starts of windows; 0 means `window_steps`.
+        include_end: Whether the step after the last one is learned.
+        seed: Decides the order, the phases and the seeds that `example_fn` gets.
+        skip_batches: Where to begin.
+
+    Raises:
+        UserError: There is no such dataset, or it has no training pieces.
+    """
+    pieces = load_pieces(data_dir, "train")
+    stride = window_stride or window_steps
+    counts = num_train_windows(pieces.lengths, window_steps, stride, include_end)
+    num_windows = int(counts.sum())
+    piece_of_window = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    number_in_piece = np.arange(num_windows) - np.repeat(counts.cumsum() - counts, counts)
+    phase_seed, order_seed, example_seed = tf.unstack(
+        tf.random.split([seed, 0], 3)  # three independent streams
+    )
+
+    def windows_of_pass(index: tf.Tensor) -> tf.data.Dataset:
+        phases = tf.random.stateless_uniform(
+            [len(counts)], fold_in(phase_seed, index), 0, stride, tf.int32
+        )
+        starts = train_starts(
+            tf.constant(number_in_piece, tf.int32),
+            tf.gather(phases, piece_of_window),
+            tf.gather(pieces.lengths, piece_of_window),
+            window_steps,
+            stride,
+            include_end,
+        )
+        windows = tf.stack([piece_of_window, starts], axis=1)
+        return tf.data.Dataset.from_tensor_slices(
+            tf.random.experimental.stateless_shuffle(windows, fold_in(order_seed, index))
+        )
+
+    first = skip_batches * batch_size
+    windows = (
+        tf.data.Dataset.counter(first // num_windows)
+        .flat_map(windows_of_pass)
+        .skip(first % num_windows)
+        .enumerate(first)
+    )
+
+    def make_example(index: tf.Tensor, window: tf.Tensor) -> Any:
+        features = pieces.cut(window[0], window[1], window_steps + 1)
+        return example_fn(features, fold_in(example_seed, index))
+
+    return (
+        windows.map(make_example, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size, drop_remainder=True)
+        .prefetch(tf.data.AUTOTUNE)
+    )
+
+
+def num_train_batches(
+    info: DatasetInfo,
+    *,
+    batch_size: int,
+    window_steps: int,
+    window_stride: int = 0,
+    include_end: bool = True,
+) -> int:
+    """How many batches of `make_train_dataset` one pass over the data takes."""
+    counts = num_train_windows(
+        np.array(info.splits["train"]["piece_steps"], np.int64),
+        window_steps,
+        window_stride or window_steps,
+        include_end,
+    )
+    return -(-int(counts.sum()) // batch_size)
+
+
+def make_eval_dataset(
+    data_dir: str,
+    split: str,
+    *,
+    example_fn: ExampleFn,
+    batch_size: int,
+    window_steps: int = 0,
+    include_end: bool = True,
+) -> tf.data.Dataset:
+    """All of a split in order, each step learned once.
+
+    Args:
+        data_dir: A dataset that `pipelines.build_tfrecords` wrote.
+        split: `"train"`, `"validation"` or `"test"`.
+        example_fn: As in `make_train_dataset`; its seeds are the same every time.
+        batch_size: Windows in a batch; the last one may be smaller.
+        window_steps: Input steps of a window. 0 means one window a piece, as long as
+            the piece; what `example_fn` makes of it is padded with zeros in the batch.
+        include_end: Whether the step after the last one is learned.
+
+    Raises:
+        UserError: There is no such dataset, or the split has no pieces.
+    """
+    pieces = load_pieces(data_dir, split)
+    sizes = [window_steps or n + int(include_end) for n in pieces.lengths]
+    windows = [
+        (piece, start, size + 1)
+        for piece, (n, size) in enumerate(zip(pieces.lengths, sizes, strict=True))
+        for start in eval_starts(n, size, include_end)
+    ]
+
+    def make_example(index: tf.Tensor, window: tf.Tensor) -> Any:
+        size = window_steps + 1 if window_steps else window[2]
+        features = pieces.cut(window[0], window[1], size)
+        return example_fn(features, fold_in(tf.zeros([2], tf.int32), index))
+
+    examples = (
+        tf.data.Dataset.from_tensor_slices(np.array(windows, np.int32))
+        .enumerate()
+        .map(make_example, num_parallel_calls=tf.data.AUTOTUNE)
+    )
+    batches = (
+        examples.batch(batch_size) if window_steps else examples.padded_batch(batch_size)
+    )
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def make_piece_dataset(data_dir: str, split: str) -> tf.data.Dataset:
+    """The whole pieces of a split in order, as `parse_record` gives them.
+
+    Raises:
+        UserError: There is no such dataset or split.
+    """
+    info = DatasetInfo.load(data_dir)
+    specs = info.make_representation().feature_specs
+    return _records(info, data_dir, split).map(lambda record: parse_record(record, specs))
+
+
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """The pieces of a split in memory, end to end.
+
+    Attributes:
+        arrays: Stored steps of all pieces, [total_steps, k] each.
+        specs: The arrays' specs.
+        lengths: Number of steps of each piece, int32 [num_pieces].
+        offsets: Where each piece begins, int64 [num_pieces].
+    """
+
+    arrays: Tensors
+    specs: Specs
+    lengths: np.ndarray
+    offsets: np.ndarray
+
+    def cut(self, piece: tf.Tensor, start: tf.Tensor, size: tf.Tensor | int) -> Tensors:
+        """A window of a piece, as `cut_window` describes it; graph code."""
+        offset = tf.gather(self.offsets, piece)
+        num_steps = tf.gather(self.lengths, piece)
+        return cut_window(self.arrays, self.specs, offset, num_steps, start, size)
+
+
+def load_pieces(data_dir: str, split: str) -> Pieces:
+    """Reads a split into memory.
+
+    Raises:
+        UserError: There is no such dataset, or the split has no pieces.
+    """
+    info = DatasetInfo.load(data_dir)
+    specs = info.make_representation().feature_specs
+    records = list(
+        _records(info, data_dir, split)
+        .map(lambda record: parse_stored(record, specs), tf.data.AUTOTUNE)
+        .as_numpy_iterator()
+    )
+    if not records:
+        raise UserError(
+            f"{data_dir}: the {split} split has no pieces; write a dataset of more "
+            f"music, or with a larger --{split}_fraction"
+        )
+    lengths = np.array([record["num_steps"] for record in records], np.int32)
+    # In main memory wherever the model trains: windows are cut there.
+    with tf.device("cpu"):
+        arrays = {
+            name: tf.constant(np.concatenate([record[name] for record in records]))
+            for name in specs
+        }
+    offsets = np.cumsum(lengths, dtype=np.int64) - lengths
+    return Pieces(arrays, specs, lengths, offsets)
+
+
+def _records(info: DatasetInfo, data_dir: str, split: str) -> tf.data.Dataset:
+    choose("split", split, info.splits)
+    paths = [os.path.join(data_dir, name) for name in info.splits[split]["shards"]]
+    if missing := [path for path in paths if not tf.io.gfile.exists(path)]:
+        raise UserError(
+            f"{missing[0]} is missing; write the dataset again with "
+            "python -m pipelines.build_tfrecords ... --overwrite"
+        )
+    return tf.data.TFRecordDataset(tf.constant(paths, tf.string, [len(paths)]))
+
+
+def fold_in(seed: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
+    """The seed of the index-th of many independent draws, int32 [2]."""
+    return tf.random.fold_in(seed, index)

@@ -1,0 +1,177 @@
+"""One encoded piece as a `tf.train.Example`, and back as graph code.
+
+A record holds `id`, `source`, `metadata` (JSON), `num_steps` and one bytes feature per
+array of the representation: integers in the type that its spec declares, little-endian,
+and booleans bit-packed. Each step of a boolean array begins a new byte, so that steps
+can be cut out while they are packed.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.representations.base import FeatureSpec
+
+# What a record holds beside the representation's arrays, and what windows add.
+RESERVED_NAMES = frozenset({"id", "source", "metadata", "num_steps", "step"})
+_STORED_TYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32")
+
+Specs = Mapping[str, FeatureSpec]
+Tensors = dict[str, tf.Tensor]
+
+
+def make_record(
+    features: Mapping[str, np.ndarray],
+    specs: Specs,
+    piece_id: str,
+    source: str = "",
+    metadata: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Serialises one encoded piece.
+
+    Args:
+        features: The arrays that `specs` describe, all with the same number of steps.
+        specs: The representation's `feature_specs`.
+        piece_id: What the piece is called, the same whenever the job runs.
+        source: Where it came from.
+        metadata: Anything else that is known of it, such as its title.
+
+    Raises:
+        ValueError: The arrays do not match the specs.
+    """
+    lengths = {name: len(array) for name, array in features.items()}
+    if lengths.keys() != specs.keys() or len(set(lengths.values())) != 1:
+        raise ValueError(
+            f"{piece_id}: expected {', '.join(specs)}, all with the same number of "
+            f"steps; got {lengths}"
+        )
+    example = tf.train.Example()
+    values = {
+        "id": piece_id.encode(),
+        "source": source.encode(),
+        "metadata": json.dumps(dict(metadata or {}), sort_keys=True).encode(),
+        **{name: _to_bytes(name, features[name], specs[name]) for name in specs},
+    }
+    for name, value in values.items():
+        example.features.feature[name].bytes_list.value.append(value)
+    num_steps = next(iter(lengths.values()))
+    example.features.feature["num_steps"].int64_list.value.append(num_steps)
+    # The order of map entries, and with it the file's bytes, is otherwise left open.
+    return example.SerializeToString(deterministic=True)
+
+
+def _to_bytes(name: str, array: np.ndarray, spec: FeatureSpec) -> bytes:
+    if name in RESERVED_NAMES:
+        raise ValueError(f"a feature may not be called {name!r}; records use that name")
+    if array.shape[1:] != spec.shape[1:]:
+        raise ValueError(
+            f"{name}: expected shape {spec.shape}, got {array.shape}; None is any size"
+        )
+    if spec.dtype == "bool":
+        return np.packbits(_flat_steps(array).astype(bool), axis=1).tobytes()
+    dtype = np.dtype(_stored_type(spec)).newbyteorder("<")
+    if dtype.kind != "f" and array.size:
+        limits = np.iinfo(dtype)
+        if array.min() < limits.min or array.max() > limits.max:
+            raise ValueError(
+                f"{name}: values {array.min()}..{array.max()} do not fit its declared "
+                f"type {spec.dtype}"
+            )
+    return array.astype(dtype).tobytes()
+
+
+def parse_stored(serialized: tf.Tensor, specs: Specs) -> Tensors:
+    """Parses a record and leaves its arrays as they are stored; graph code.
+
+    Args:
+        serialized: What `make_record` gave, string [].
+        specs: The specs that it was made with.
+
+    Returns:
+        `id` (string []), `num_steps` (int32 []), and each array as [num_steps, k] in
+        its stored type: bytes of 8 booleans each, or numbers.
+    """
+    text = tf.io.FixedLenFeature([], tf.string)
+    schema = {"id": text, "num_steps": tf.io.FixedLenFeature([], tf.int64)}
+    parsed = tf.io.parse_single_example(
+        serialized, {**schema, **dict.fromkeys(specs, text)}
+    )
+    tensors = {"id": parsed["id"], "num_steps": tf.cast(parsed["num_steps"], tf.int32)}
+    for name, spec in specs.items():
+        flat = tf.io.decode_raw(parsed[name], _stored_type(spec))
+        # [num_steps * k] -> [num_steps, k]
+        tensors[name] = tf.reshape(flat, [parsed["num_steps"], _stored_size(spec)])
+    return tensors
+
+
+def unpack(stored: tf.Tensor, spec: FeatureSpec) -> tf.Tensor:
+    """Turns stored steps into the array of the spec; graph code.
+
+    Args:
+        stored: Any number of steps of `parse_stored`'s array, [..., k].
+        spec: The array's spec.
+
+    Returns:
+        bool, int32 or float32 [..., *spec.shape[1:]].
+    """
+    shape = tf.concat([tf.shape(stored)[:-1], spec.shape[1:]], axis=0)
+    static_shape = stored.shape[:-1].concatenate(spec.shape[1:])
+    if spec.dtype == "bool":
+        # [..., bytes] -> [..., bytes, 8] -> [..., bytes * 8], without the last padding
+        bits = tf.bitwise.bitwise_and(stored[..., None], _BIT_VALUES) > 0
+        bits = tf.reshape(
+            bits, tf.concat([tf.shape(stored)[:-1], [8 * _stored_size(spec)]], 0)
+        )
+        values = bits[..., : _num_values(spec)]
+    else:
+        values = tf.cast(stored, tf.float32 if "float" in spec.dtype else tf.int32)
+    # [..., values of a step] -> [..., the axes of a step]
+    return tf.ensure_shape(tf.reshape(values, shape), static_shape)
+
+
+def parse_record(serialized: tf.Tensor, specs: Specs) -> Tensors:
+    """Parses a record; graph code.
+
+    Args:
+        serialized: What `make_record` gave, string [].
+        specs: The specs that it was made with.
+
+    Returns:
+        `id` (string []), `num_steps` (int32 []), and each array as bool, int32 or
+        float32 [num_steps, ...].
+    """
+    stored = parse_stored(serialized, specs)
+    arrays = {name: unpack(stored[name], spec) for name, spec in specs.items()}
+    return {**stored, **arrays}
+
+
+# Of the eight booleans in a byte the first is the highest bit, as in np.packbits.
+_BIT_VALUES = np.array([128, 64, 32, 16, 8, 4, 2, 1], np.uint8)
+
+
+def _num_values(spec: FeatureSpec) -> int:
+    return int(np.prod(spec.shape[1:], dtype=np.int64))
+
+
+def _stored_size(spec: FeatureSpec) -> int:
+    num_values = _num_values(spec)
+    return -(-num_values // 8) if spec.dtype == "bool" else num_values
+
+
+def _stored_type(spec: FeatureSpec) -> str:
+    if spec.dtype == "bool":
+        return "uint8"
+    if spec.dtype not in _STORED_TYPES:
+        raise ValueError(
+            f"expected a feature of type bool, {', '.join(_STORED_TYPES)}; got "
+            f"{spec.dtype!r}"
+        )
+    return spec.dtype
+
+
+def _flat_steps(array: np.ndarray) -> np.ndarray:
+    # [num_steps, ...] -> [num_steps, values of a step]
+    return array.reshape(len(array), int(np.prod(array.shape[1:], dtype=np.int64)))

@@ -1,0 +1,102 @@
+"""Where the windows of a piece lie, and how they are cut out.
+
+A window of `window_steps` input steps has one step more: the model reads all but its
+last step and learns all but its first. The first window of a piece starts at step -1,
+before the music, so that the first step of the piece is learned too; with `include_end`
+the step after the last one is learned as the end.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.data.features import Tensors, unpack
+from tfmusic.representations.base import FeatureSpec
+
+
+def num_train_windows(
+    num_steps: np.ndarray, window_steps: int, stride: int, include_end: bool
+) -> np.ndarray:
+    """How many windows each piece yields in one pass over the data.
+
+    The number is the same whatever the phase, so that all passes have equal length.
+
+    Args:
+        num_steps: Lengths of pieces, int [num_pieces].
+        window_steps: Input steps of a window.
+        stride: Steps between the starts of two windows.
+        include_end: Whether the end of a piece is learned.
+    """
+    slack = np.maximum(num_steps + int(include_end) - window_steps, 0)
+    # With the largest phase, stride - 1, the last window must still reach the end.
+    return 1 + (slack > 0) * (-(-(slack + stride - 1) // stride))
+
+
+def train_starts(
+    numbers: tf.Tensor,
+    phases: tf.Tensor,
+    num_steps: tf.Tensor,
+    window_steps: int,
+    stride: int,
+    include_end: bool,
+) -> tf.Tensor:
+    """Where the windows of one pass start; graph code.
+
+    The phase moves the windows of a piece towards its beginning; those that would then
+    begin before the piece or reach beyond its end are pushed back into it. So no step
+    is left out and windows are full unless the piece is shorter.
+
+    Args:
+        numbers: Which window of its piece each is, from 0, int32 [n].
+        phases: The phase of its piece, 0..stride-1, int32 [n].
+        num_steps: The length of its piece, int32 [n].
+        window_steps: Input steps of a window.
+        stride: Steps between the starts of two windows.
+        include_end: Whether the end of a piece is learned.
+
+    Returns:
+        int32 [n]; at least -1.
+    """
+    last = tf.maximum(num_steps + int(include_end) - window_steps, 0) - 1
+    return tf.clip_by_value(numbers * stride - phases - 1, -1, last)
+
+
+def eval_starts(num_steps: int, window_steps: int, include_end: bool) -> np.ndarray:
+    """Starts of windows that together learn each step of a piece once; int [n]."""
+    return np.arange(-1, num_steps - 1 + int(include_end), window_steps)
+
+
+def cut_window(
+    arrays: Tensors,
+    specs: Mapping[str, FeatureSpec],
+    offset: tf.Tensor,
+    num_steps: tf.Tensor,
+    start: tf.Tensor,
+    size: tf.Tensor | int,
+) -> Tensors:
+    """Cuts a window out of pieces that are stored end to end; graph code.
+
+    Args:
+        arrays: Stored steps of all pieces (see `parse_stored`), [total_steps, k] each.
+        specs: The arrays' specs.
+        offset: Where the piece begins in them, int64 [].
+        num_steps: The piece's length, int32 [].
+        start: The window's first step; may be negative, int32 [].
+        size: The window's number of steps, which may reach past the end, int32 [].
+
+    Returns:
+        Each feature as bool, int32 or float32 [size, ...], zero outside the piece;
+        `step`, int32 [size], the steps' numbers, below 0 or from num_steps on where
+        they lie outside; and `num_steps`, int32 [].
+    """
+    step = start + tf.range(size)
+    inside = (step >= 0) & (step < num_steps)
+    rows = offset + tf.cast(tf.clip_by_value(step, 0, num_steps - 1), tf.int64)
+    window = {"step": step, "num_steps": num_steps}
+    for name, spec in specs.items():
+        stored = tf.gather(arrays[name], rows)
+        # Packed booleans are zero where their byte is.
+        kept = tf.where(inside[:, None], stored, tf.zeros_like(stored))
+        window[name] = unpack(kept, spec)
+    return window
