@@ -1,0 +1,1 @@
+"""Judging music and models: likelihood, statistics, pictures, copied passages."""

@@ -1,0 +1,113 @@
+"""The pitched notes of a sequence as arrays, which is how all of evaluation sees it."""
+
+import dataclasses
+
+import numpy as np
+
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.grid import TempoMap
+
+# Seconds; times closer than this are one moment. Arithmetic on tempo maps leaves
+# differences far smaller, and no file format has ticks this fine.
+_DIGITS = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class NoteArrays:
+    """The notes that have a pitch: drums are left out.
+
+    Attributes:
+        pitch: int64 [num_notes], MIDI numbers.
+        start_seconds: float64 [num_notes], to the microsecond.
+        end_seconds: float64 [num_notes]; never before the start.
+        start_quarters: float64 [num_notes], by the tempo map of the sequence.
+        end_quarters: float64 [num_notes].
+        voice: int64 [num_notes], index into `voice_names`.
+        voice_names: The part or instrument of each voice, as named in the sequence,
+            else "voice 1" and so on; names are unique, and each voice has notes.
+        seconds: The length of the music from time 0, trailing silence included.
+        tempo_map: Turns seconds into quarters.
+    """
+
+    pitch: np.ndarray
+    start_seconds: np.ndarray
+    end_seconds: np.ndarray
+    start_quarters: np.ndarray
+    end_quarters: np.ndarray
+    voice: np.ndarray
+    voice_names: tuple[str, ...]
+    seconds: float
+    tempo_map: TempoMap
+
+    @classmethod
+    def of(cls, sequence: NoteSequence) -> "NoteArrays":
+        """The notes of a sequence, in its order."""
+        notes = [note for note in sequence.notes if not note.is_drum]
+        times = np.array([(n.start_time, n.end_time) for n in notes], np.float64)
+        starts, ends = np.maximum(times.reshape(-1, 2).round(_DIGITS), 0).T
+        ends = np.maximum(starts, ends)
+        tempo_map = TempoMap.of(sequence)
+        # Scores number their parts and put several on one channel; MIDI has no parts.
+        members = [(note.part, note.instrument) for note in notes]
+        voices = sorted(set(members))
+        return cls(
+            pitch=np.array([note.pitch for note in notes], np.int64),
+            start_seconds=starts,
+            end_seconds=ends,
+            start_quarters=tempo_map.to_quarters(starts),
+            end_quarters=tempo_map.to_quarters(ends),
+            voice=np.array([voices.index(m) for m in members], np.int64),
+            voice_names=_names(sequence, voices),
+            seconds=max(
+                round(sequence.total_time, _DIGITS), float(ends.max(initial=0.0))
+            ),
+            tempo_map=tempo_map,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Segments:
+    """The music cut wherever a note starts or ends; nothing changes inside a segment.
+
+    The first segment starts at 0 and the last ends with the music, in silence too.
+
+    Attributes:
+        seconds: float64 [num_segments + 1], the cuts.
+        quarters: float64 [num_segments + 1], the same cuts.
+        sounding: bool [num_segments, 128], the pitches that sound.
+        struck: bool [num_segments], whether a note starts where the segment does.
+    """
+
+    seconds: np.ndarray
+    quarters: np.ndarray
+    sounding: np.ndarray
+    struck: np.ndarray
+
+    @classmethod
+    def of(cls, notes: NoteArrays) -> "Segments":
+        """Cuts the music. Notes of no length neither sound nor cut."""
+        lasting = notes.end_seconds > notes.start_seconds
+        starts, ends = notes.start_seconds[lasting], notes.end_seconds[lasting]
+        cuts = np.unique(np.concatenate([[0.0, notes.seconds], starts, ends]))
+        first, last = np.searchsorted(cuts, starts), np.searchsorted(cuts, ends)
+        changes = np.zeros((len(cuts), 128), np.int32)
+        np.add.at(changes, (first, notes.pitch[lasting]), 1)
+        np.add.at(changes, (last, notes.pitch[lasting]), -1)
+        struck = np.zeros(len(cuts), bool)
+        struck[first] = True
+        return cls(
+            seconds=cuts,
+            quarters=notes.tempo_map.to_quarters(cuts),
+            sounding=changes.cumsum(axis=0)[:-1] > 0,
+            struck=struck[:-1],
+        )
+
+
+def _names(sequence: NoteSequence, voices: list[tuple[int, int]]) -> tuple[str, ...]:
+    parts = {info.part: info.name for info in sequence.part_infos}
+    instruments = {info.instrument: info.name for info in sequence.instrument_infos}
+    names = []
+    for i, (part, instrument) in enumerate(voices):
+        name = parts.get(part) or instruments.get(instrument) or f"voice {i + 1}"
+        names.append(name if name not in names else f"{name} {i + 1}")
+    return tuple(names)

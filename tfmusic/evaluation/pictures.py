@@ -1,0 +1,221 @@
+"""Piano rolls as pictures: generated music beside real music on the same scale."""
+
+import io
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from tfmusic.errors import UserError
+from tfmusic.evaluation.note_arrays import NoteArrays
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.grid import BeatGrid, bar_positions
+
+WIDTH_INCHES = 14.0
+DOTS_PER_INCH = 100
+_INCHES_PER_PITCH = 0.07
+_MARGIN_INCHES = 0.75  # of a panel: title, ticks
+_MAX_PANEL_INCHES = 5.0
+# Okabe and Ito's colours, which the colour-blind can tell apart as well.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
+_BLACK_KEYS = (1, 3, 6, 8, 10)
+_SHADE = "#f1f1f4"
+_BAR_LINE = "#b9b9c4"
+_BEAT_LINE = "#e4e4ea"
+_EDGE_SHARE = 0.0015  # of the width: two pixels of 1,400
+_HALF_ROW = 0.46
+# Bar lines are found on this grid; it holds beats, triplets and 5/16 bars.
+_BAR_GRID = BeatGrid(steps_per_quarter=24)
+# Fewer semitones than this would make fat bars of a melody.
+_MIN_PITCHES = 25
+_MAX_BAR_NUMBERS = 24
+
+
+def draw_piano_rolls(
+    path: str,
+    panels: Sequence[tuple[str, NoteSequence]],
+    max_quarters: float = 96.0,
+    in_seconds: bool = False,
+) -> None:
+    """Writes a PNG of piano rolls above one another; 1,400 pixels wide.
+
+    All panels share the range of pitches and the scale of time. Each part, instrument
+    or hand has its colour; a notch at its left edge shows where a note is struck.
+
+    Args:
+        path: A file, replaced if it is there.
+        panels: Title and music of each panel, from the top.
+        max_quarters: How much of each piece is shown, from its beginning, in quarter
+            notes; its title says so where that is not all. 0 shows everything.
+        in_seconds: Whether time runs in seconds (for performances whose beat is not
+            known) instead of quarter notes with bar lines.
+
+    Raises:
+        UserError: There are no panels.
+    """
+    # Written whole and then renamed, so that nobody ever opens half a picture.
+    buffer = io.BytesIO()
+    _draw(panels, max_quarters, in_seconds, DOTS_PER_INCH).print_png(buffer)
+    partial = f"{path}.partial"
+    with open(partial, "wb") as file:
+        file.write(buffer.getvalue())
+    os.replace(partial, path)
+
+
+def piano_roll_image(
+    panels: Sequence[tuple[str, NoteSequence]],
+    max_quarters: float = 96.0,
+    in_seconds: bool = False,
+    width: int = 1400,
+) -> np.ndarray:
+    """The picture that `draw_piano_rolls` writes, as an array.
+
+    Returns:
+        RGB, uint8 `[height, width, 3]`.
+    """
+    canvas = _draw(panels, max_quarters, in_seconds, width / WIDTH_INCHES)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _draw(
+    panels: Sequence[tuple[str, NoteSequence]],
+    max_quarters: float,
+    in_seconds: bool,
+    dots_per_inch: float,
+) -> FigureCanvasAgg:
+    if not panels:
+        raise UserError("expected at least one piece to draw")
+    pieces = [_Panel(*panel, max_quarters, in_seconds) for panel in panels]
+    pitches = np.concatenate([piece.notes.pitch[piece.shown] for piece in pieces])
+    low, high = (pitches.min(), pitches.max()) if len(pitches) else (60, 60)
+    margin = max(2, -(-(_MIN_PITCHES - int(high - low)) // 2))
+    end = max(piece.end for piece in pieces)
+    height = _MARGIN_INCHES + _INCHES_PER_PITCH * (high - low + 2 * margin + 1)
+
+    figure = Figure(
+        figsize=(WIDTH_INCHES, min(height, _MAX_PANEL_INCHES) * len(panels)),
+        dpi=dots_per_inch,
+        layout="constrained",
+    )
+    canvas = FigureCanvasAgg(figure)
+    all_axes = figure.subplots(len(panels), squeeze=False)[:, 0]
+    for axes, piece in zip(all_axes, pieces, strict=True):
+        axes.set_xlim(0, end)
+        axes.set_ylim(low - margin - 0.5, high + margin + 0.5)
+        _draw_keyboard(axes)
+        piece.draw(axes)
+    all_axes[-1].set_xlabel("seconds" if in_seconds else "bar")
+    return canvas
+
+
+class _Panel:
+    """One piece, cut to what is shown of it."""
+
+    def __init__(
+        self, title: str, sequence: NoteSequence, max_quarters: float, seconds: bool
+    ):
+        self.sequence = sequence
+        self.in_seconds = seconds
+        self.notes = notes = NoteArrays.of(sequence)
+        limit = max_quarters or np.inf
+        self.shown = notes.start_quarters < limit
+        length = float(notes.tempo_map.to_quarters(notes.seconds))
+        self.quarters = min(length, limit)
+        self.title = title
+        if length > limit:
+            self.title += f" (the first {limit:g} of {length:.0f} quarter notes)"
+        if seconds:
+            self.starts, self.ends = notes.start_seconds, notes.end_seconds
+            self.end = float(notes.tempo_map.to_seconds(self.quarters))
+        else:
+            self.starts, self.ends = notes.start_quarters, notes.end_quarters
+            self.end = self.quarters
+        # An empty piece still gets axes of some length.
+        self.end = max(self.end, 1.0)
+
+    def draw(self, axes: Axes) -> None:
+        """Draws time lines, then notes, then the names of the voices."""
+        axes.set_title(self.title, loc="left", fontsize=11)
+        if self.in_seconds:
+            axes.grid(axis="x", color=_BEAT_LINE, linewidth=0.6)
+        else:
+            self._draw_bars(axes)
+        axes.set_axisbelow(True)
+        for spine in ("top", "right"):
+            axes.spines[spine].set_visible(False)
+
+        voices = self.notes.voice
+        colours = [
+            _COLOURS[i % len(_COLOURS)] for i in range(voices.max(initial=0) + 1)
+        ]
+        for i, colour in enumerate(colours):
+            self._draw_notes(axes, self.shown & (voices == i), colour)
+        if len(colours) > 1:
+            axes.legend(
+                handles=[
+                    Patch(color=colour, label=name)
+                    for colour, name in zip(
+                        colours[: len(_COLOURS)], self.notes.voice_names, strict=False
+                    )
+                ],
+                loc="lower right",
+                bbox_to_anchor=(1.0, 1.0),
+                ncols=len(_COLOURS),
+                fontsize=9,
+                frameon=False,
+                handlelength=1.0,
+                borderaxespad=0.2,
+            )
+
+    def _draw_notes(self, axes: Axes, members: np.ndarray, colour: str) -> None:
+        starts, ends = self.starts[members], self.ends[members]
+        pitches = self.notes.pitch[members]
+        edge = _EDGE_SHARE * axes.get_xlim()[1]
+        # The shortest notes of an overview stay visible.
+        ends = np.maximum(ends, starts + edge / 2)
+        # The dark edge parts a note from the one before it on the same key. In a dense
+        # picture it gets narrower than a note, or all notes would be dark.
+        edges = np.minimum(edge, 0.3 * (ends - starts))
+        dark = tuple(0.45 * part for part in to_rgb(colour))
+        for rights, fill, alpha in ((ends, colour, 0.85), (starts + edges, dark, 1.0)):
+            boxes = _boxes(starts, rights, pitches)
+            # Snapped to whole pixels, the shortest notes would vanish.
+            axes.add_collection(
+                PolyCollection(
+                    boxes, facecolors=[fill], linewidths=0, alpha=alpha, snap=False
+                )
+            )
+
+    def _draw_bars(self, axes: Axes) -> None:
+        per_quarter = _BAR_GRID.steps_per_quarter
+        num_steps = int(np.ceil(self.end * per_quarter)) + 1
+        positions = bar_positions(self.sequence, _BAR_GRID, num_steps)
+        bars = np.flatnonzero(positions == 0) / per_quarter
+        axes.vlines(np.arange(self.end), *axes.get_ylim(), _BEAT_LINE, linewidth=0.5)
+        axes.vlines(bars, *axes.get_ylim(), _BAR_LINE, linewidth=0.8)
+        every = 2 ** max(int(np.ceil(np.log2(len(bars) / _MAX_BAR_NUMBERS))), 0)
+        axes.set_xticks(bars[::every], labels=range(1, len(bars) + 1, every))
+
+
+def _boxes(lefts: np.ndarray, rights: np.ndarray, pitches: np.ndarray) -> np.ndarray:
+    """Corners of rectangles on the rows of pitches, `[num_notes, 4, 2]`."""
+    x = np.stack([lefts, rights, rights, lefts], axis=1)
+    y = pitches[:, np.newaxis] + _HALF_ROW * np.array([-1, -1, 1, 1])
+    return np.stack([x, y], axis=2)
+
+
+def _draw_keyboard(axes: Axes) -> None:
+    """Shades the rows of black keys and names the Cs."""
+    low, high = (round(limit) for limit in axes.get_ylim())
+    for pitch in range(low, high + 1):
+        if pitch % 12 in _BLACK_KEYS:
+            axes.axhspan(pitch - 0.5, pitch + 0.5, color=_SHADE, linewidth=0, zorder=0)
+    names = [pitch for pitch in range(low, high + 1) if pitch % 12 == 0]
+    axes.set_yticks(names, labels=[f"C{pitch // 12 - 1}" for pitch in names])
