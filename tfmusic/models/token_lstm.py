@@ -186,7 +186,7 @@ class TokenLSTM(AutoregressiveModel):
     ) -> tuple[tf.Tensor, State]:
         """Draws the next token; after an end comes padding."""
         hidden, state = self.recurrent.step(self._encode(frame), state)
-        logits = self._logits(hidden)
+        logits = self._logits(hidden[:, tf.newaxis])[:, 0]
         if self.learn_end:
             end = tf.one_hot(END, self.vocabulary_size, samplers.IMPOSSIBLE, 0.0)
             logits += end * (1.0 - controls["allow_end"])
@@ -237,7 +237,7 @@ class TokenLSTM(AutoregressiveModel):
         return self.embedding(tokens)
 
     def _logits(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Logits, float32 `[..., token]`, from `[..., units[-1]]`."""
+        """Logits, float32 `[batch, time, token]`, of the recurrent layers' outputs."""
         for layer in self.head:
             hidden = layer(hidden, training=training)
         return self.output_layer(hidden) + self._banned
