@@ -123,11 +123,10 @@ def main(argv: list[str]) -> None:
         ours = seconds_per_token(lambda n=batch: generate(n, num_tokens), repetitions)
         ratios[batch] = loop / ours
         print(row(f"in graph, batch {batch}", ours * 1e3, 1 / ours, ratios[batch]))
-    device = tf.config.list_logical_devices()[-1].name
     print(
-        f"\nTensorFlow {tf.__version__} on {device}, the loop's overhead of a call to "
-        f"predict included; medians of {repetitions} runs of {num_baseline} tokens by the loop and "
-        f"{num_tokens} steps in graph."
+        f"\nTensorFlow {tf.__version__}, {tf.config.list_logical_devices()[-1].name}. "
+        f"Medians of {repetitions} runs: {num_baseline} tokens by the loop, the cost "
+        f"of calling predict included; {num_tokens} steps in graph."
     )
     for batch in (1, 64):
         print(f"generation.skuldur_batch{batch}_ratio = {ratios[batch]:.1f}")
