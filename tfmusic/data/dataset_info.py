@@ -1,4 +1,4 @@
-"""`dataset_info.json`: what a dataset holds, how it was made, and that it is complete."""
+"""`dataset_info.json`: what a dataset holds and how it was made; written last."""
 
 import dataclasses
 import hashlib
@@ -30,8 +30,8 @@ class DatasetInfo:
         preparation: What was done to the pieces before they were encoded.
         source: Where they came from, as the job was told.
         splits: For each of `SPLITS`: `num_pieces`, `num_steps`, `num_notes`, `seconds`,
-            `max_steps`, `shards` (file names, in order) and `piece_steps` (the length of
-            every piece, in the order of the records).
+            `max_steps`, `shards` (file names, in order) and `piece_steps` (the length
+            of every piece, in the order of the records).
         dropped: How many pieces could not be used, by reason.
         losses: How often the encoding lost something, by kind.
         versions: Versions of the software that wrote it.
@@ -69,9 +69,9 @@ class DatasetInfo:
         path = os.path.join(data_dir, FILE_NAME)
         if not tf.io.gfile.exists(path):
             raise UserError(
-                f"{data_dir}: expected a dataset, found no {FILE_NAME} in it; write one "
-                "with python -m pipelines.build_tfrecords --config=FILE --source=SOURCE "
-                f"--output_dir={data_dir}"
+                f"{data_dir}: expected a dataset, found no {FILE_NAME} in it; write "
+                "one with python -m pipelines.build_tfrecords --config=FILE "
+                f"--source=SOURCE --output_dir={data_dir}"
             )
         with tf.io.gfile.GFile(path) as file:
             text = file.read()
@@ -141,9 +141,7 @@ def preparation_of(config: Any) -> dict[str, Any]:
     }
 
 
-def fingerprint(
-    representation: Representation, preparation: Mapping[str, Any]
-) -> str:
+def fingerprint(representation: Representation, preparation: Mapping[str, Any]) -> str:
     """Sixteen hex digits that stand for how pieces are encoded.
 
     What was fitted to the pieces (a vocabulary) is left out: a config does not know it.

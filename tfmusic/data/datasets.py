@@ -1,7 +1,7 @@
 """tf.data pipelines over the pieces of a dataset.
 
-Pieces are small arrays, packed as on disk; a split is held in memory end to end, so that
-a window is an index into it and the training stream a function of the seed alone.
+Pieces are small arrays, packed as on disk; a split is held in memory end to end, so
+that a window is an index into it and the training stream a function of the seed alone.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ import tensorflow as tf
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.features import Specs, Tensors, parse_record, parse_stored
 from tfmusic.data.windows import (
-    cut_window,
+    cut_windows,
     eval_starts,
     num_train_windows,
     train_starts,
@@ -24,6 +24,9 @@ from tfmusic.errors import UserError, choose
 
 # Graph code on one window: (features, seed int32 [2]) -> (x, y, sample_weight).
 ExampleFn = Callable[[Tensors, tf.Tensor], Any]
+
+# Enough to hide the work; tf.data would hold gigabytes of rolls if it chose itself.
+PREFETCH_BATCHES = 4
 
 
 def make_train_dataset(
@@ -45,7 +48,7 @@ def make_train_dataset(
 
     Args:
         data_dir: A dataset that `pipelines.build_tfrecords` wrote.
-        example_fn: Turns one window of window_steps + 1 steps (see `cut_window`) and a
+        example_fn: Turns one window of window_steps + 1 steps (see `cut_windows`) and a
             seed into (x, y, sample_weight).
         batch_size: Windows in a batch; a pass may end within one.
         window_steps: Input steps of a window.
@@ -62,14 +65,16 @@ def make_train_dataset(
     counts = num_train_windows(pieces.lengths, window_steps, stride, include_end)
     num_windows = int(counts.sum())
     piece_of_window = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-    number_in_piece = np.arange(num_windows) - np.repeat(counts.cumsum() - counts, counts)
+    number_in_piece = np.arange(num_windows) - np.repeat(
+        counts.cumsum() - counts, counts
+    )
     phase_seed, order_seed, example_seed = tf.unstack(
         tf.random.split([seed, 0], 3)  # three independent streams
     )
 
     def windows_of_pass(index: tf.Tensor) -> tf.data.Dataset:
         phases = tf.random.stateless_uniform(
-            [len(counts)], fold_in(phase_seed, index), 0, stride, tf.int32
+            [len(counts)], tf.random.fold_in(phase_seed, index), 0, stride, tf.int32
         )
         starts = train_starts(
             tf.constant(number_in_piece, tf.int32),
@@ -81,26 +86,20 @@ def make_train_dataset(
         )
         windows = tf.stack([piece_of_window, starts], axis=1)
         return tf.data.Dataset.from_tensor_slices(
-            tf.random.experimental.stateless_shuffle(windows, fold_in(order_seed, index))
+            tf.random.experimental.stateless_shuffle(
+                windows, tf.random.fold_in(order_seed, index)
+            )
         )
 
     first = skip_batches * batch_size
-    windows = (
+    batches = (
         tf.data.Dataset.counter(first // num_windows)
         .flat_map(windows_of_pass)
         .skip(first % num_windows)
-        .enumerate(first)
-    )
-
-    def make_example(index: tf.Tensor, window: tf.Tensor) -> Any:
-        features = pieces.cut(window[0], window[1], window_steps + 1)
-        return example_fn(features, fold_in(example_seed, index))
-
-    return (
-        windows.map(make_example, num_parallel_calls=tf.data.AUTOTUNE)
         .batch(batch_size, drop_remainder=True)
-        .prefetch(tf.data.AUTOTUNE)
+        .enumerate(skip_batches)
     )
+    return _examples(batches, pieces, example_fn, window_steps + 1, example_seed)
 
 
 def num_train_batches(
@@ -138,34 +137,63 @@ def make_eval_dataset(
         example_fn: As in `make_train_dataset`; its seeds are the same every time.
         batch_size: Windows in a batch; the last one may be smaller.
         window_steps: Input steps of a window. 0 means one window a piece, as long as
-            the piece; what `example_fn` makes of it is padded with zeros in the batch.
+            the longest piece of its batch.
         include_end: Whether the step after the last one is learned.
 
     Raises:
         UserError: There is no such dataset, or the split has no pieces.
     """
     pieces = load_pieces(data_dir, split)
-    sizes = [window_steps or n + int(include_end) for n in pieces.lengths]
     windows = [
-        (piece, start, size + 1)
-        for piece, (n, size) in enumerate(zip(pieces.lengths, sizes, strict=True))
-        for start in eval_starts(n, size, include_end)
+        (piece, start)
+        for piece, n in enumerate(pieces.lengths)
+        for start in eval_starts(n, window_steps or n + 1, include_end)
     ]
-
-    def make_example(index: tf.Tensor, window: tf.Tensor) -> Any:
-        size = window_steps + 1 if window_steps else window[2]
-        features = pieces.cut(window[0], window[1], size)
-        return example_fn(features, fold_in(tf.zeros([2], tf.int32), index))
-
-    examples = (
-        tf.data.Dataset.from_tensor_slices(np.array(windows, np.int32))
-        .enumerate()
-        .map(make_example, num_parallel_calls=tf.data.AUTOTUNE)
-    )
     batches = (
-        examples.batch(batch_size) if window_steps else examples.padded_batch(batch_size)
+        tf.data.Dataset.from_tensor_slices(np.array(windows, np.int32))
+        .batch(batch_size)
+        .enumerate()
     )
-    return batches.prefetch(tf.data.AUTOTUNE)
+    size = window_steps + 1 if window_steps else None
+    return _examples(batches, pieces, example_fn, size, tf.zeros([2], tf.int32))
+
+
+def _examples(
+    batches: tf.data.Dataset,
+    pieces: "Pieces",
+    example_fn: ExampleFn,
+    size: int | None,
+    seed: tf.Tensor,
+) -> tf.data.Dataset:
+    """Cuts numbered batches of (piece, start), and makes examples of them.
+
+    Args:
+        batches: (number, int32 [batch, 2]).
+        pieces: What to cut from.
+        example_fn: As in `make_train_dataset`.
+        size: Steps in a window; None takes the longest piece of the batch, from step -1
+            to the one after its end.
+        seed: Where the windows' seeds come from, int32 [2].
+    """
+
+    def make_batch(number: tf.Tensor, windows: tf.Tensor) -> Any:
+        piece, starts = tf.unstack(windows, axis=1)
+        num_steps = tf.gather(pieces.lengths, piece)
+        features = cut_windows(
+            pieces.arrays,
+            pieces.specs,
+            tf.gather(pieces.offsets, piece),
+            num_steps,
+            starts,
+            tf.reduce_max(num_steps) + 2 if size is None else size,
+        )
+        seeds = tf.random.stateless_uniform(
+            tf.shape(windows), tf.random.fold_in(seed, number), None, None, tf.int32
+        )
+        # All windows at once: twelve times faster for tokens than one by one.
+        return tf.vectorized_map(lambda args: example_fn(*args), (features, seeds))
+
+    return batches.map(make_batch, tf.data.AUTOTUNE).prefetch(PREFETCH_BATCHES)
 
 
 def make_piece_dataset(data_dir: str, split: str) -> tf.data.Dataset:
@@ -176,7 +204,9 @@ def make_piece_dataset(data_dir: str, split: str) -> tf.data.Dataset:
     """
     info = DatasetInfo.load(data_dir)
     specs = info.make_representation().feature_specs
-    return _records(info, data_dir, split).map(lambda record: parse_record(record, specs))
+    return _records(info, data_dir, split).map(
+        lambda record: parse_record(record, specs)
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -194,12 +224,6 @@ class Pieces:
     specs: Specs
     lengths: np.ndarray
     offsets: np.ndarray
-
-    def cut(self, piece: tf.Tensor, start: tf.Tensor, size: tf.Tensor | int) -> Tensors:
-        """A window of a piece, as `cut_window` describes it; graph code."""
-        offset = tf.gather(self.offsets, piece)
-        num_steps = tf.gather(self.lengths, piece)
-        return cut_window(self.arrays, self.specs, offset, num_steps, start, size)
 
 
 def load_pieces(data_dir: str, split: str) -> Pieces:
@@ -240,8 +264,3 @@ def _records(info: DatasetInfo, data_dir: str, split: str) -> tf.data.Dataset:
             "python -m pipelines.build_tfrecords ... --overwrite"
         )
     return tf.data.TFRecordDataset(tf.constant(paths, tf.string, [len(paths)]))
-
-
-def fold_in(seed: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
-    """The seed of the index-th of many independent draws, int32 [2]."""
-    return tf.random.fold_in(seed, index)

@@ -67,36 +67,37 @@ def eval_starts(num_steps: int, window_steps: int, include_end: bool) -> np.ndar
     return np.arange(-1, num_steps - 1 + int(include_end), window_steps)
 
 
-def cut_window(
+def cut_windows(
     arrays: Tensors,
     specs: Mapping[str, FeatureSpec],
-    offset: tf.Tensor,
+    offsets: tf.Tensor,
     num_steps: tf.Tensor,
-    start: tf.Tensor,
+    starts: tf.Tensor,
     size: tf.Tensor | int,
 ) -> Tensors:
-    """Cuts a window out of pieces that are stored end to end; graph code.
+    """Cuts windows out of pieces that are stored end to end; graph code.
 
     Args:
         arrays: Stored steps of all pieces (see `parse_stored`), [total_steps, k] each.
         specs: The arrays' specs.
-        offset: Where the piece begins in them, int64 [].
-        num_steps: The piece's length, int32 [].
-        start: The window's first step; may be negative, int32 [].
-        size: The window's number of steps, which may reach past the end, int32 [].
+        offsets: Where the piece of each window begins in them, int64 [batch].
+        num_steps: The length of that piece, int32 [batch].
+        starts: The first step of each window; may be negative, int32 [batch].
+        size: The windows' number of steps, which may reach past the end, int32 [].
 
     Returns:
-        Each feature as bool, int32 or float32 [size, ...], zero outside the piece;
-        `step`, int32 [size], the steps' numbers, below 0 or from num_steps on where
-        they lie outside; and `num_steps`, int32 [].
+        Each feature as bool, int32 or float32 [batch, size, ...], zero outside its
+        piece; `step`, int32 [batch, size], the steps' numbers, below 0 or from
+        num_steps on where they lie outside; and `num_steps`, int32 [batch].
     """
-    step = start + tf.range(size)
-    inside = (step >= 0) & (step < num_steps)
-    rows = offset + tf.cast(tf.clip_by_value(step, 0, num_steps - 1), tf.int64)
-    window = {"step": step, "num_steps": num_steps}
+    step = starts[:, None] + tf.range(size)
+    inside = (step >= 0) & (step < num_steps[:, None])
+    nearest = tf.clip_by_value(step, 0, num_steps[:, None] - 1)
+    rows = offsets[:, None] + tf.cast(nearest, tf.int64)
+    windows = {"step": step, "num_steps": num_steps}
     for name, spec in specs.items():
         stored = tf.gather(arrays[name], rows)
         # Packed booleans are zero where their byte is.
-        kept = tf.where(inside[:, None], stored, tf.zeros_like(stored))
-        window[name] = unpack(kept, spec)
-    return window
+        kept = tf.where(inside[..., None], stored, tf.zeros_like(stored))
+        windows[name] = unpack(kept, spec)
+    return windows
