@@ -14,7 +14,8 @@ import numpy as np
 from tfmusic.errors import DropError, UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import DEFAULT_QPM, Grid, make_grid
-from tfmusic.representations.note_table import NoteTable, note_column
+from tfmusic.notes.transforms import without_drums
+from tfmusic.representations.note_table import NoteTable
 
 Features = dict[str, np.ndarray]
 # Five hours of sixteenths at 1,000 beats per minute: only a broken file is longer.
@@ -200,7 +201,14 @@ class Representation(abc.ABC):
         return self.highest_pitch - self.lowest_pitch + 1
 
     def voices(self, sequence: NoteSequence) -> np.ndarray | int:
-        """Which voice each note belongs to: int64 [num_notes], or 0 for all."""
+        """Which voice each note of a piece belongs to, on top of its pitch.
+
+        Args:
+            sequence: A piece without drums.
+
+        Returns:
+            int64 [num_notes], 0 upwards, or 0 for all.
+        """
         del sequence
         return 0
 
@@ -216,29 +224,26 @@ class Representation(abc.ABC):
         Raises:
             EncodeError: There are none, or they last too long.
         """
+        losses = collections.Counter(drums=sum(note.is_drum for note in sequence.notes))
+        if losses["drums"]:
+            sequence = without_drums(sequence)
         notes = NoteTable.of(sequence, self.grid)
         instruments = notes.voices
         notes = notes.with_columns(voices=self.voices(sequence))
-        losses = collections.Counter()
-
-        kept = note_column(sequence, lambda note: not note.is_drum).astype(bool)
-        losses["drums"] = np.count_nonzero(~kept)
-        if self.first_instrument_only and kept.any():
-            others = instruments != instruments[kept].min()
-            losses["other_instruments"] = np.count_nonzero(others & kept)
-            kept &= ~others
-        outside = (notes.pitches < self.lowest_pitch) | (
-            notes.pitches > self.highest_pitch
+        if self.first_instrument_only and len(notes):
+            first = instruments == instruments.min()
+            losses["other_instruments"] = np.sum(~first).item()
+            notes = notes.take(first)
+        inside = (notes.pitches >= self.lowest_pitch) & (
+            notes.pitches <= self.highest_pitch
         )
-        losses["outside_range"] = np.count_nonzero(outside & kept)
-        kept &= ~outside
-
-        notes = notes.take(kept)
+        losses["outside_range"] = np.sum(~inside).item()
+        notes = notes.take(inside)
         if not len(notes):
             raise EncodeError(
                 "no_notes",
                 f"expected notes from pitch {self.lowest_pitch} to "
-                f"{self.highest_pitch}, found none among {len(kept)} notes",
+                f"{self.highest_pitch}, found none; left out: {dict(+losses)}",
             )
         if notes.num_steps > MAX_STEPS:
             raise EncodeError(

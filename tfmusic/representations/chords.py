@@ -13,9 +13,11 @@ NUM_PITCHES = 128
 _STEP_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 # Sharps alone: with flats as music21 writes them, "E-1" would be two pitches.
 PITCH_NAMES = tuple(f"{_STEP_NAMES[p % 12]}{p // 12 - 1}" for p in range(NUM_PITCHES))
-PITCH_OF_NAME = {name: pitch for pitch, name in enumerate(PITCH_NAMES)}
-# Scores per block when many chords meet a large vocabulary: 64 MB of them.
-_BLOCK_SIZE = 1 << 24
+_PITCH_OF_NAME = {name: pitch for pitch, name in enumerate(PITCH_NAMES)}
+# Where chords of pitch classes are played: in the octave above middle C.
+CLASS_OCTAVE = 60
+# Scores per block when many chords meet a large vocabulary: 4 MB of them.
+_BLOCK_SIZE = 1 << 20
 
 
 def struck_together(notes: NoteTable, groups: np.ndarray) -> np.ndarray:
@@ -48,6 +50,48 @@ def unique_chords(chords: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def pitches_of(chord: np.ndarray) -> list[int]:
     """The MIDI numbers of a row, ascending."""
     return np.flatnonzero(chord).tolist()
+
+
+def chord_name(pitches: list[int]) -> str:
+    """Pitches by name, as in "C4.E4.G4"."""
+    return ".".join(PITCH_NAMES[pitch] for pitch in pitches)
+
+
+def pitch_class_name(pitches: list[int]) -> str:
+    """Pitch classes in normal order, as in "9.0.4"."""
+    classes = tuple(sorted({pitch % 12 for pitch in pitches}))
+    return ".".join(map(str, normal_order(classes)))
+
+
+def pitches_of_name(name: str) -> list[int]:
+    """The pitches of a chord named either way.
+
+    Pitch classes lie in one octave; a class alone is doubled in the octave above, so
+    that it is a chord.
+    """
+    parts = name.split(".")
+    if parts[0] in _PITCH_OF_NAME:
+        return [_PITCH_OF_NAME[part] for part in parts]
+    pitches = [CLASS_OCTAVE + int(part) for part in parts]
+    return pitches if len(pitches) > 1 else [pitches[0], pitches[0] + 12]
+
+
+def as_pitch_classes(chords: np.ndarray) -> np.ndarray:
+    """Chords as they are played when only their pitch classes are known.
+
+    Args:
+        chords: Bool [num_chords, 128].
+
+    Returns:
+        Bool [num_chords, 128], the pitches that `pitches_of_name` gives.
+    """
+    played = np.zeros_like(chords)
+    for octave in range(0, NUM_PITCHES, 12):
+        part = chords[:, octave : octave + 12]  # the last one has eight pitches
+        played[:, CLASS_OCTAVE : CLASS_OCTAVE + part.shape[1]] |= part
+    alone = played.sum(axis=1) == 1
+    played[alone] |= np.roll(played[alone], 12, axis=1)
+    return played
 
 
 @functools.lru_cache(maxsize=4096)  # there are 4,095 sets of pitch classes
@@ -110,8 +154,8 @@ class KnownChords:
         """
 
         def jaccard(chords: np.ndarray, shared: np.ndarray) -> np.ndarray:
-            union = chords.sum(axis=1, keepdims=True) + self._sizes - shared
-            return shared / np.maximum(union, 1)
+            sizes = chords.sum(axis=1, keepdims=True, dtype=np.float32)
+            return shared / np.maximum(sizes + self._sizes - shared, 1)
 
         return self._ids[self._best(chords, jaccard)]
 
@@ -131,7 +175,7 @@ class KnownChords:
 
         def size_if_within(chords: np.ndarray, shared: np.ndarray) -> np.ndarray:
             del chords
-            return np.where(shared == self._sizes, shared, 0)
+            return np.where(shared == self._sizes, shared, np.float32(0))
 
         rest = chords.copy()
         spellings = [[] for _ in range(len(chords))]

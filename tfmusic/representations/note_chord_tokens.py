@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
@@ -12,12 +11,15 @@ from tfmusic.errors import choose
 from tfmusic.notes import NoteSequence
 from tfmusic.representations.base import Features
 from tfmusic.representations.chords import (
+    CLASS_OCTAVE,
     NUM_PITCHES,
     PITCH_NAMES,
-    PITCH_OF_NAME,
     KnownChords,
-    normal_order,
+    as_pitch_classes,
+    chord_name,
+    pitch_class_name,
     pitches_of,
+    pitches_of_name,
     struck_together,
     unique_chords,
 )
@@ -30,8 +32,6 @@ from tfmusic.representations.tokens import (
 from tfmusic.representations.vocabulary import NUM_SPECIAL
 
 MODES = ("notes", "reference")
-# Where the reference mode puts pitch classes: middle C and the octave above.
-_CLASS_OCTAVE = 60
 # What a token is.
 _CHORD, _DURATION, _SHIFT = 1, 2, 3
 
@@ -104,9 +104,9 @@ class NoteChordTokens(TokenRepresentation):
             "reference_step_quarters",
             f"a multiple of a step, 1/{self.steps_per_quarter} quarter",
         )
-        top = _CLASS_OCTAVE + 23
-        reason = f"that pitches {_CLASS_OCTAVE}..{top} hold decoded chords"
-        self.check(self.lowest_pitch <= _CLASS_OCTAVE, "lowest_pitch", reason)
+        top = CLASS_OCTAVE + 23
+        reason = f"that pitches {CLASS_OCTAVE}..{top} hold decoded chords"
+        self.check(self.lowest_pitch <= CLASS_OCTAVE, "lowest_pitch", reason)
         self.check(self.highest_pitch >= top, "highest_pitch", reason)
 
     def always_known(self) -> tuple[str, ...]:
@@ -291,14 +291,7 @@ class NoteChordTokens(TokenRepresentation):
         _, groups = np.unique(notes.starts, return_inverse=True)
         chords = struck_together(notes, groups)
         several = chords.sum(axis=1) > 1
-        classes = np.zeros((len(chords), NUM_PITCHES), bool)
-        for octave in range(0, NUM_PITCHES, 12):
-            part = chords[:, octave : octave + 12]
-            classes[:, _CLASS_OCTAVE : _CLASS_OCTAVE + part.shape[1]] |= part
-        octaves = classes.sum(axis=1) == 1
-        above = np.roll(classes, 12, axis=1)
-        classes[octaves] |= above[octaves]
-        chords[several] = classes[several]
+        chords[several] = as_pitch_classes(chords[several])
         return chords
 
     def _event_ids(self, events: np.ndarray) -> np.ndarray:
@@ -321,12 +314,10 @@ class NoteChordTokens(TokenRepresentation):
     def _is_reference(self) -> bool:
         return self.mode == "reference"
 
-    def _name(self, pitches: Iterable[int]) -> str:
-        pitches = tuple(pitches)
+    def _name(self, pitches: list[int]) -> str:
         if self._is_reference and len(pitches) > 1:
-            classes = tuple(sorted({pitch % 12 for pitch in pitches}))
-            return ".".join(map(str, normal_order(classes)))
-        return ".".join(PITCH_NAMES[pitch] for pitch in pitches)
+            return pitch_class_name(pitches)
+        return chord_name(pitches)
 
     def _to_sequence(
         self, chords: np.ndarray, starts: np.ndarray, durations: np.ndarray
@@ -347,19 +338,10 @@ class NoteChordTokens(TokenRepresentation):
         pitches = np.zeros((len(self.vocabulary), NUM_PITCHES), bool)
         for i, token in enumerate(self.vocabulary.tokens[NUM_SPECIAL:], NUM_SPECIAL):
             if token[0] not in "ds":
-                pitches[i, _pitches(token)] = True
+                pitches[i, pitches_of_name(token)] = True
         return pitches
 
     @cached_property
     def _known(self) -> KnownChords:
         ids = np.flatnonzero(self._token_pitches.any(axis=1))
         return KnownChords(ids, self._token_pitches[ids])
-
-
-def _pitches(token: str) -> list[int]:
-    """The pitches of a chord token of either mode, as decoding plays them."""
-    parts = token.split(".")
-    if parts[0] in PITCH_OF_NAME:
-        return [PITCH_OF_NAME[part] for part in parts]
-    pitches = [_CLASS_OCTAVE + int(part) for part in parts]
-    return pitches if len(pitches) > 1 else [pitches[0], pitches[0] + 12]

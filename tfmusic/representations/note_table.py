@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, wire
 from tfmusic.notes.grid import Grid, quantize_notes
 
 
@@ -124,23 +124,15 @@ class NoteTable:
         for number, name in enumerate(instruments):
             sequence.instrument_infos.add(instrument=number, name=name)
         table = self.take(np.lexsort((self.voices, self.pitches, self.starts)))
-        rows = zip(
-            table.voices.tolist(),
-            table.pitches.tolist(),
-            table.velocities.tolist(),
-            grid.to_seconds(table.starts).tolist(),
-            grid.to_seconds(table.ends).tolist(),
-            strict=True,
+        wire.extend(
+            sequence,
+            "notes",
+            instrument=table.voices,
+            pitch=table.pitches,
+            velocity=table.velocities,
+            start_time=grid.to_seconds(table.starts),
+            end_time=grid.to_seconds(table.ends),
         )
-        add = sequence.notes.add
-        for instrument, pitch, velocity, start, end in rows:
-            add(
-                instrument=instrument,
-                pitch=pitch,
-                velocity=velocity,
-                start_time=start,
-                end_time=end,
-            )
         sequence.total_time = float(grid.to_seconds(self.num_steps))
         return sequence
 

@@ -56,12 +56,13 @@ def roll_to_notes(
     Returns:
         The notes in order of voice, pitch and start.
     """
-    num_steps, _, num_keys = sounding.shape
-    sounding = sounding.reshape(num_steps, -1)  # [time, voice * key]
-    silence = np.zeros((1, sounding.shape[1]), bool)
+    num_steps, num_voices, num_keys = sounding.shape
+    shape = (num_steps, num_voices * num_keys)
+    sounding = sounding.reshape(shape)  # [time, voice * key]
+    silence = np.zeros((1, shape[1]), bool)
     begins = sounding & ~np.concatenate([silence, sounding[:-1]])
     if struck is not None:
-        begins |= sounding & struck.reshape(num_steps, -1)
+        begins |= sounding & struck.reshape(shape)
     # A note's last step is followed by silence or by another note.
     lasts = sounding.copy()
     lasts[:-1] &= ~sounding[1:] | begins[1:]

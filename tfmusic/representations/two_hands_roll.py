@@ -9,6 +9,7 @@ import numpy as np
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.transforms import assign_hands
 from tfmusic.representations.base import FeatureSpec
+from tfmusic.representations.note_table import note_column
 from tfmusic.representations.rolls import RollRepresentation, channel_specs
 
 
@@ -39,6 +40,15 @@ class TwoHandsRoll(RollRepresentation):
 
     def voices(self, sequence: NoteSequence) -> np.ndarray:
         """The hand of each note, int64 [num_notes]."""
+        hands = {
+            info.instrument: self.instruments.index(info.name)
+            for info in sequence.instrument_infos
+            if info.name in self.instruments
+        }
+        instruments = note_column(sequence, lambda note: note.instrument).tolist()
+        if hands.keys() >= set(instruments):
+            # Decoded music says whose its notes are even where one hand rests.
+            return np.array([hands[i] for i in instruments], np.int64)
         return assign_hands(sequence)
 
     def pack(self, sounding: np.ndarray, struck: np.ndarray) -> np.ndarray:

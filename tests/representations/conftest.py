@@ -1,0 +1,116 @@
+import importlib.util
+import pathlib
+
+import pytest
+
+from tests.contracts import make_sequence
+from tfmusic.notes.reading import read_file
+from tfmusic.representations import make_representation
+
+# Every kind, in its default and its reference form and at the borders of its settings.
+CONFIGS = {
+    "binary_roll": {"name": "binary_roll"},
+    "binary_roll_without_onsets": {"name": "binary_roll", "onsets": False},
+    "binary_roll_frames": {
+        "name": "binary_roll",
+        "steps_per_quarter": 0,
+        "steps_per_second": 12.5,
+        "velocity": 100,
+    },
+    "binary_roll_middle": {
+        "name": "binary_roll",
+        "lowest_pitch": 48,
+        "highest_pitch": 72,
+        "qpm": 95.0,
+        "steps_per_quarter": 3,
+    },
+    "two_hands_roll": {"name": "two_hands_roll"},
+    "two_hands_roll_without_onsets": {"name": "two_hands_roll", "onsets": False},
+    "note_chord_tokens": {"name": "note_chord_tokens"},
+    "note_chord_tokens_tight": {
+        "name": "note_chord_tokens",
+        "max_duration_steps": 3,
+        "max_shift_steps": 2,
+        "min_count": 5,
+        "qpm": 101.0,
+    },
+    "note_chord_tokens_frames": {
+        "name": "note_chord_tokens",
+        "steps_per_quarter": 0,
+        "steps_per_second": 10,
+    },
+    "note_chord_tokens_reference": {"name": "note_chord_tokens", "mode": "reference"},
+    "chord_frames": {"name": "chord_frames"},
+    "chord_frames_untrimmed": {
+        "name": "chord_frames",
+        "trim_silence": False,
+        "max_vocabulary": 60,
+    },
+    "chord_frames_reference": {
+        "name": "chord_frames",
+        "steps_per_quarter": 0,
+        "steps_per_second": 2,
+        "first_instrument_only": True,
+    },
+}
+
+
+@pytest.fixture(params=CONFIGS)
+def unfitted(request):
+    return make_representation(CONFIGS[request.param])
+
+
+@pytest.fixture
+def representation(unfitted, hand_made):
+    return unfitted.fit(hand_made.values())
+
+
+@pytest.fixture(scope="session")
+def hand_made():
+    """Pieces that are hard in one way each."""
+    scale = [(60 + i, 60 + i, i / 2, i / 2 + 0.5) for i in range(8)]
+    bass = [(48, 70, 0, 2), (43, 70, 2, 4)]
+    chord = [(pitch, 80, 0, 2) for pitch in (48, 55, 64, 72)]
+    waltz = [(60 + i, 80, i, i + 1) for i in range(6)]
+    return {
+        "scale": make_sequence(scale),
+        "chord": make_sequence(chord),
+        "single_note": make_sequence([(64, 1, 0, 1)]),
+        "octave": make_sequence([(60, 80, 0, 1), (72, 80, 0, 1)]),
+        "named_hands": make_sequence(bass, scale, names=("Piano left", "Piano right")),
+        "other_tempo": make_sequence(scale, bass, qpm=73.0),
+        "waltz": make_sequence(waltz, qpm=90.0, time_signature=(3, 8)),
+        "leading_rest": make_sequence([(62, 80, 9.25, 10)]),
+        "long_rest": make_sequence([(62, 80, 0, 1), (64, 80, 70, 71)]),
+        "long_note": make_sequence([(62, 80, 0, 50), (64, 80, 1, 2)]),
+        "restrikes": make_sequence([(60, 80, i / 4, (i + 1) / 4) for i in range(9)]),
+        "short_notes": make_sequence([(60, 80, i, i + 0.01) for i in range(4)]),
+        "off_grid": make_sequence([(60, 80, 0.13, 0.37), (62, 80, 0.38, 0.88)]),
+        "overlap": make_sequence([(60, 80, 0, 4)], [(60, 90, 2, 3), (60, 90, 6, 7)]),
+        "unison": make_sequence([(60, 80, 0, 4)], [(60, 90, 0, 2)]),
+        "borders": make_sequence([(21, 80, 0, 1), (60, 80, 0, 1), (108, 80, 1, 2)]),
+        "outside": make_sequence([(9, 80, 0, 1), (60, 80, 0, 1), (120, 80, 1, 2)]),
+        "three_tracks": make_sequence(bass, scale, [(76, 80, 0, 4), (77, 80, 4, 5)]),
+    }
+
+
+@pytest.fixture(scope="session")
+def chorale_paths():
+    """Bach chorales, which music21 carries; found without its slow import."""
+    (package,) = importlib.util.find_spec("music21").submodule_search_locations
+    return sorted((pathlib.Path(package) / "corpus" / "bach").glob("bwv*.mxl"))
+
+
+@pytest.fixture(scope="session")
+def chorales(chorale_paths):
+    return [read_file(path) for path in chorale_paths[:: len(chorale_paths) // 8]]
+
+
+@pytest.fixture(scope="session")
+def piano_paths(shared_data):
+    return sorted((shared_data / "piano_midi_de").rglob("*.mid"))
+
+
+@pytest.fixture(scope="session")
+def piano_pieces(piano_paths):
+    return [read_file(path) for path in piano_paths[:: len(piano_paths) // 6]]
