@@ -56,7 +56,7 @@ def to_midi_bytes(sequence: NoteSequence) -> bytes:
         head = [mido.Message("program_change", channel=channel, program=program)]
         if names.get(instrument):
             head.insert(0, mido.MetaMessage("track_name", name=names[instrument]))
-        timed = [(0, 0, message) for message in head]
+        timed = [(0, (0, 0), message) for message in head]
         timed += _messages(*events, channel, to_ticks)
         file.tracks.append(_track(timed))
     buffer = io.BytesIO()
@@ -122,7 +122,7 @@ def _by_part(sequence: NoteSequence) -> dict[tuple, tuple[list, list, list]]:
 
 def _messages(notes, controls, bends, channel: int, to_ticks) -> list[tuple]:
     """(tick, rank, message): what ends comes before what changes, before notes."""
-    timed = []
+    struck = []
     starts = to_ticks(note.start_time for note in notes)
     ends = np.maximum(to_ticks(note.end_time for note in notes), starts + 1)
     sounding = {}
@@ -134,12 +134,13 @@ def _messages(notes, controls, bends, channel: int, to_ticks) -> list[tuple]:
         if before is not None:
             ends[before] = min(ends[before], starts[i])
         sounding[pitch] = i
-        timed.append((i, pitch, min(max(notes[i].velocity, 1), 127)))
-    result = []
-    for i, pitch, velocity in timed:
+        struck.append((i, pitch, min(max(notes[i].velocity, 1), 127)))
+    timed = []
+    for i, pitch, velocity in struck:
         on = mido.Message("note_on", channel=channel, note=pitch, velocity=velocity)
         off = mido.Message("note_off", channel=channel, note=pitch, velocity=0)
-        result += [(int(starts[i]), 2, on), (int(ends[i]), 0, off)]
+        timed.append((int(starts[i]), (2, pitch), on))
+        timed.append((int(ends[i]), (0, pitch), off))
     for tick, event in zip(to_ticks(c.time for c in controls), controls, strict=True):
         message = mido.Message(
             "control_change",
@@ -147,11 +148,11 @@ def _messages(notes, controls, bends, channel: int, to_ticks) -> list[tuple]:
             control=event.control_number,
             value=event.control_value,
         )
-        result.append((int(tick), 1, message))
+        timed.append((int(tick), (1, 0), message))
     for tick, event in zip(to_ticks(b.time for b in bends), bends, strict=True):
         message = mido.Message("pitchwheel", channel=channel, pitch=event.bend)
-        result.append((int(tick), 1, message))
-    return result
+        timed.append((int(tick), (1, 0), message))
+    return timed
 
 
 def _conductor_track(
@@ -161,19 +162,19 @@ def _conductor_track(
     for tick, qpm in zip(to_ticks(tempo_map.seconds), tempo_map.qpm, strict=True):
         microseconds = min(max(round(6e7 / qpm), 1), _LONGEST_QUARTER)
         message = mido.MetaMessage("set_tempo", tempo=microseconds)
-        timed.append((int(tick), 0, message))
+        timed.append((int(tick), (0, 0), message))
     for signature in sequence.time_signatures:
         size = signature.denominator
         if signature.numerator in range(1, 256) and size in (1, 2, 4, 8, 16, 32, 64):
             message = mido.MetaMessage(
                 "time_signature", numerator=signature.numerator, denominator=size
             )
-            timed.append((int(to_ticks([signature.time])[0]), 0, message))
+            timed.append((int(to_ticks([signature.time])[0]), (0, 0), message))
     for signature in sequence.key_signatures:
         if signature.mode in _TONICS:
             name = _TONICS[signature.mode].split()[signature.key % 12]
             message = mido.MetaMessage("key_signature", key=name)
-            timed.append((int(to_ticks([signature.time])[0]), 0, message))
+            timed.append((int(to_ticks([signature.time])[0]), (0, 0), message))
     return _track(timed)
 
 
