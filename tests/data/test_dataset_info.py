@@ -1,0 +1,81 @@
+import json
+
+import ml_collections
+import pytest
+
+from tests.data.builders import ROLL, write_dataset
+from tfmusic.data.dataset_info import DatasetInfo, fingerprint
+from tfmusic.errors import UserError
+from tfmusic.representations import make_representation
+
+
+def experiment(min_steps=1, **representation):
+    representation = {"name": "binary_roll", "onsets": False, **representation}
+    return ml_collections.ConfigDict(
+        {
+            "representation": representation,
+            "data": {"key": "original", "min_steps": min_steps, "window_steps": 16},
+        }
+    )
+
+
+def test_description_comes_back(tmp_path):
+    info = write_dataset(
+        tmp_path, {"train": [3, 4]}, dropped={"empty": 2}, losses={"outside_range": 5}
+    )
+    loaded = DatasetInfo.load(str(tmp_path))
+    assert loaded == info
+    assert loaded.make_representation() == ROLL
+    text = (tmp_path / "dataset_info.json").read_text()
+    assert json.loads(text)["fingerprint"] == info.fingerprint
+    assert json.loads(text)["complete"] is True
+    assert '"piece_steps": [ 3, 4 ]' in text, "lists of numbers stand on one line"
+
+
+def test_directory_without_a_dataset_says_how_to_write_one(tmp_path):
+    with pytest.raises(UserError, match="pipelines.build_tfrecords.*--output_dir"):
+        DatasetInfo.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ['{"complete": false}', "{}", "[]", '{"complete": tr'])
+def test_half_written_dataset_is_refused(tmp_path, text):
+    (tmp_path / "dataset_info.json").write_text(text)
+    with pytest.raises(UserError, match="not complete|expected JSON"):
+        DatasetInfo.load(str(tmp_path))
+
+
+def test_dataset_of_another_format_is_refused(tmp_path):
+    write_dataset(tmp_path, {"train": [3]}, versions={"format": "0"})
+    with pytest.raises(UserError, match="expected format 1, found 0.*--overwrite"):
+        DatasetInfo.load(str(tmp_path))
+
+
+def test_matching_experiment_passes(tmp_path):
+    info = write_dataset(tmp_path, {"train": [3]})
+    info.check(experiment())
+    info.check(experiment(qpm=120))  # a number spelt otherwise
+
+
+def test_other_experiment_is_refused_with_both_fingerprints_and_what_differs(tmp_path):
+    info = write_dataset(tmp_path, {"train": [3]})
+    other = experiment(min_steps=32, steps_per_quarter=8)
+    with pytest.raises(UserError) as caught:
+        info.check(other)
+    message = str(caught.value)
+    wanted = make_representation(other.representation)
+    assert info.fingerprint in message
+    assert fingerprint(wanted, {"key": "original", "min_steps": 32}) in message
+    assert "steps_per_quarter is 4 in the dataset and 8 in the config" in message
+    assert "data.min_steps is 1 in the dataset and 32 in the config" in message
+    assert "onsets is" not in message
+    assert "\n" not in message
+
+
+def test_other_kind_of_representation_is_refused(tmp_path):
+    info = write_dataset(tmp_path, {"train": [3]})
+    other = experiment()
+    other.representation = {"name": "two_hands_roll"}
+    with pytest.raises(
+        UserError, match="name is 'binary_roll' in the dataset and 'two"
+    ):
+        info.check(other)

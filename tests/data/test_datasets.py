@@ -1,0 +1,246 @@
+import collections
+import itertools
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.data.builders import write_dataset
+from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.data.datasets import (
+    make_eval_dataset,
+    make_piece_dataset,
+    make_train_dataset,
+    num_train_batches,
+)
+from tfmusic.errors import UserError
+
+LENGTHS = {"train": [5, 40, 8, 23, 1, 9], "validation": [3, 30, 16], "test": [12]}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("dataset")
+    write_dataset(path, LENGTHS)
+    return str(path)
+
+
+def everything(features, seed):
+    """The window itself as the example, with its seed."""
+    return features["roll"], features["step"], (features["num_steps"], seed)
+
+
+def number(bits):
+    return int(np.dot(bits, 2 ** np.arange(len(bits))))
+
+
+def check_window(roll, step, num_steps, lengths):
+    """Checks a window against a plain reading of its piece; gives the piece."""
+    inside = (step >= 0) & (step < num_steps)
+    pieces = {number(row[16:32, 0]) for row in roll[inside]}
+    assert len(pieces) <= 1, "a window crosses from one piece into another"
+    np.testing.assert_array_equal(np.diff(step), 1)
+    for row, s, within in zip(roll, step, inside, strict=True):
+        if within:
+            assert number(row[:16, 0]) == s
+            assert row[87, 0]
+        else:
+            assert not row.any()
+    if not pieces:
+        return None
+    (piece,) = pieces
+    assert lengths[piece] == num_steps
+    return piece
+
+
+def windows(dataset):
+    for rolls, steps, (num_steps, _) in dataset.as_numpy_iterator():
+        yield from zip(rolls, steps, num_steps, strict=True)
+
+
+def train(data_dir, **settings):
+    settings = {"batch_size": 4, "window_steps": 8, "seed": 7, **settings}
+    return make_train_dataset(data_dir, example_fn=everything, **settings)
+
+
+@pytest.mark.parametrize("window_steps", [1, 4, 8, 16, 100])
+@pytest.mark.parametrize("include_end", [False, True])
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_eval_learns_each_step_exactly_once(data_dir, window_steps, include_end, split):
+    dataset = make_eval_dataset(
+        data_dir,
+        split,
+        example_fn=everything,
+        batch_size=3,
+        window_steps=window_steps,
+        include_end=include_end,
+    )
+    targets = collections.Counter()
+    order = []
+    for roll, step, num_steps in windows(dataset):
+        assert len(step) == window_steps + 1
+        piece = check_window(roll, step, num_steps, LENGTHS[split])
+        if piece is None:  # only the end of the piece before is left to learn
+            assert step[1] == num_steps
+            piece = order[-1]
+        order.append(piece)
+        targets.update((piece, s) for s in step[1:] if s < num_steps + include_end)
+    assert order == sorted(order)
+    assert targets == collections.Counter(
+        (piece, step)
+        for piece, length in enumerate(LENGTHS[split])
+        for step in range(length + include_end)
+    )
+
+
+def test_eval_gives_whole_pieces_padded_in_their_batch(data_dir):
+    dataset = make_eval_dataset(
+        data_dir, "validation", example_fn=everything, batch_size=2
+    )
+    shapes = []
+    for rolls, steps, (num_steps, _) in dataset.as_numpy_iterator():
+        shapes.append(rolls.shape)
+        for roll, step, length in zip(rolls, steps, num_steps, strict=True):
+            check_window(roll, step, length, LENGTHS["validation"])
+            assert step[0] == -1
+            assert step[-1] >= length
+    assert shapes == [(2, 32, 88, 1), (1, 18, 88, 1)]
+
+
+@pytest.mark.parametrize(("window_steps", "stride"), [(8, 0), (8, 3), (8, 1), (64, 64)])
+@pytest.mark.parametrize("include_end", [False, True])
+def test_every_pass_of_training_learns_every_step(
+    data_dir, window_steps, stride, include_end
+):
+    dataset = train(
+        data_dir,
+        batch_size=1,
+        window_steps=window_steps,
+        window_stride=stride,
+        include_end=include_end,
+    )
+    info = DatasetInfo.load(data_dir)
+    per_pass = num_train_batches(
+        info,
+        batch_size=1,
+        window_steps=window_steps,
+        window_stride=stride,
+        include_end=include_end,
+    )
+    stream = windows(dataset)
+    for _ in range(3):
+        targets = set()
+        for roll, step, num_steps in itertools.islice(stream, per_pass):
+            piece = check_window(roll, step, num_steps, LENGTHS["train"])
+            assert step[0] >= -1
+            # Only pieces shorter than a window are padded.
+            assert step[-1] < num_steps + include_end or step[0] == -1
+            targets.update((piece, s) for s in step[1:] if s < num_steps + include_end)
+        assert targets == {
+            (piece, step)
+            for piece, length in enumerate(LENGTHS["train"])
+            for step in range(length + include_end)
+        }
+
+
+def test_stride_one_gives_every_window_once(data_dir):
+    per_pass = sum(max(length - 8, 0) + 1 for length in LENGTHS["train"])
+    dataset = train(data_dir, batch_size=1, window_stride=1, include_end=False)
+    seen = [
+        (check_window(*window, LENGTHS["train"]), window[1][0])
+        for window in itertools.islice(windows(dataset), per_pass)
+    ]
+    assert len(set(seen)) == per_pass
+
+
+def test_passes_differ_in_order_and_phase(data_dir):
+    per_pass = num_train_batches(
+        DatasetInfo.load(data_dir), batch_size=1, window_steps=8
+    )
+    stream = (tuple(step) for _, step, _ in windows(train(data_dir, batch_size=1)))
+    first = list(itertools.islice(stream, per_pass))
+    second = list(itertools.islice(stream, per_pass))
+    assert first != second
+    assert sorted(first) != sorted(second)
+
+
+def batches(dataset, count):
+    return [tf.nest.flatten(batch) for batch in dataset.take(count).as_numpy_iterator()]
+
+
+@pytest.mark.parametrize("skip", [1, 4, 7, 60])
+def test_training_stream_is_the_same_wherever_it_begins(data_dir, skip):
+    whole = batches(train(data_dir), skip + 5)
+    resumed = batches(train(data_dir, skip_batches=skip), 5)
+    for expected, found in zip(whole[skip:], resumed, strict=True):
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_training_stream_depends_on_the_seed(data_dir):
+    (one,), (other,) = batches(train(data_dir), 1), batches(train(data_dir, seed=8), 1)
+    assert any((a != b).any() for a, b in zip(one, other, strict=True))
+
+
+def test_every_window_gets_its_own_seed(data_dir):
+    dataset = train(data_dir).take(50)
+    seeds = [
+        tuple(seed)
+        for _, _, (_, batch) in dataset.as_numpy_iterator()
+        for seed in batch
+    ]
+    assert len(set(seeds)) == 200
+
+
+def test_random_example_fn_is_reproducible(data_dir):
+    def noise(features, seed):
+        return tf.random.stateless_uniform([3], seed), features["step"]
+
+    def run(skip):
+        dataset = make_train_dataset(
+            data_dir,
+            example_fn=noise,
+            batch_size=4,
+            window_steps=8,
+            seed=1,
+            skip_batches=skip,
+        )
+        return next(dataset.skip(2 - skip).as_numpy_iterator())[0]
+
+    values = run(0)
+    assert len(np.unique(values)) == values.size
+    np.testing.assert_array_equal(values, run(2))
+
+
+def test_shapes_are_known_in_training(data_dir):
+    spec = train(data_dir).element_spec
+    assert spec[0].shape.as_list() == [4, 9, 88, 1]
+    assert spec[1].shape.as_list() == [4, 9]
+
+
+def test_pieces_come_whole_and_in_order(data_dir):
+    pieces = list(make_piece_dataset(data_dir, "train").as_numpy_iterator())
+    assert [piece["num_steps"] for piece in pieces] == LENGTHS["train"]
+    assert pieces[1]["roll"].shape == (40, 88, 1)
+    assert pieces[1]["id"] == b"train-piece-1"
+
+
+def test_empty_split_is_a_users_error(tmp_path):
+    write_dataset(tmp_path, {"train": [20]})
+    with pytest.raises(
+        UserError, match="the test split has no pieces.*--test_fraction"
+    ):
+        make_eval_dataset(str(tmp_path), "test", example_fn=everything, batch_size=1)
+    assert not list(make_piece_dataset(str(tmp_path), "test"))
+
+
+def test_unknown_split_names_the_closest_one(data_dir):
+    with pytest.raises(UserError, match="did you mean 'validation'"):
+        make_piece_dataset(data_dir, "validate")
+
+
+def test_missing_shard_is_a_users_error(tmp_path):
+    write_dataset(tmp_path, {"train": [20, 20]})
+    (tmp_path / "train-1").unlink()
+    with pytest.raises(UserError, match="train-1 is missing"):
+        make_piece_dataset(str(tmp_path), "train")
