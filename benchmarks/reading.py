@@ -105,7 +105,8 @@ def _is_midi(name: str) -> bool:
 def _render_chorales(num_files: int) -> Iterator[bytes]:
     from music21 import corpus
 
-    for path in corpus.getComposer("bach", ("mxl",))[:num_files]:
+    scores = [path for path in corpus.getComposer("bach") if path.suffix == ".mxl"]
+    for path in scores[:num_files]:
         with contextlib.suppress(reading.ReadError):
             yield writing.to_midi_bytes(reading.read_file(path))
 
