@@ -114,11 +114,7 @@ class NoteChordTokens(TokenRepresentation):
         names = PITCH_NAMES[self.lowest_pitch : self.highest_pitch + 1]
         if self._is_reference:
             return (*names, *map(str, range(12)))
-        return (
-            *names,
-            *(f"d{steps}" for steps in range(1, self.max_duration_steps + 1)),
-            *(f"s{steps}" for steps in range(1, self.max_shift_steps + 1)),
-        )
+        return (*names, *self._duration_names, *self._shift_names)
 
     def token_pitches(self) -> np.ndarray:
         """Which pitches each token makes sound: bool [vocabulary size, 128].
@@ -243,8 +239,8 @@ class NoteChordTokens(TokenRepresentation):
             durations: In steps, int64 [num_chords].
             shifts: Steps since the chord before, int64 [num_chords].
         """
-        first_duration = NUM_SPECIAL + self.num_keys - 1  # the id of "d0", if it were
-        first_shift = first_duration + self.max_duration_steps
+        duration_ids = self.vocabulary.ids_of(self._duration_names)
+        shift_ids = self.vocabulary.ids_of(self._shift_names)
         lengths = np.array([len(parts) for parts in spelled])
         num_parts = lengths[places]
         num_shifts = -(-shifts // self.max_shift_steps)
@@ -253,17 +249,25 @@ class NoteChordTokens(TokenRepresentation):
         tokens = np.zeros(num_tokens.sum(), np.int32)
 
         at = np.repeat(begins, num_shifts) + ranges(num_shifts)
-        tokens[at] = first_shift + self.max_shift_steps
+        tokens[at] = shift_ids[-1]
         some = num_shifts > 0
-        rest = (shifts - 1) % self.max_shift_steps + 1
-        tokens[(begins + num_shifts - 1)[some]] = first_shift + rest[some]
+        rest = (shifts - 1) % self.max_shift_steps  # of the last shift, less 1
+        tokens[(begins + num_shifts - 1)[some]] = shift_ids[rest[some]]
 
         at = np.repeat(begins + num_shifts, num_parts) + 2 * ranges(num_parts)
         flat = np.array([part for parts in spelled for part in parts])
         part = np.repeat((np.cumsum(lengths) - lengths)[places], num_parts)
         tokens[at] = flat[part + ranges(num_parts)]
-        tokens[at + 1] = first_duration + np.repeat(durations, num_parts)
+        tokens[at + 1] = np.repeat(duration_ids[durations - 1], num_parts)
         return tokens
+
+    @property
+    def _duration_names(self) -> list[str]:
+        return [f"d{steps}" for steps in range(1, self.max_duration_steps + 1)]
+
+    @property
+    def _shift_names(self) -> list[str]:
+        return [f"s{steps}" for steps in range(1, self.max_shift_steps + 1)]
 
     @property
     def _default_duration(self) -> int:
