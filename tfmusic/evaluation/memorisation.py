@@ -102,13 +102,14 @@ class TrainingMusic:
             pieces=np.concatenate([np.zeros(0, np.int64), *pieces]),
         )
 
-    def find(self, sequence: NoteSequence, min_strokes: int = 16) -> CopiedPassage:
+    def find(self, sequence: NoteSequence, min_strokes: int = 8) -> CopiedPassage:
         """Finds what a piece has in common with the training music.
 
         Args:
             sequence: The piece.
             min_strokes: The shortest passage that `copied_share` counts. Music of one
-                style shares short ones, so judge by what held-out pieces give.
+                style shares short ones, so judge by what held-out pieces give: of
+                Bach's chorales three in four share at most 6 strokes with the others.
         """
         quarters, moves = _strokes(NoteArrays.of(sequence))
         first = np.searchsorted(self.moves, moves, "left")

@@ -41,8 +41,8 @@ class MusicStatistics:
         silence_share: Share of `seconds` in which no pitch sounds; 1 in a piece of no
             length.
         longest_silence_quarters: The longest time without a sounding pitch.
-        in_scale_rate: Share of the piece in the scale of its best key (see
-            `tfmusic.notes.keys`); None without notes.
+        in_scale_rate: Share of the notes in the scale of its best key (see
+            `tfmusic.notes.keys`); None without notes that last.
         pitch_class_entropy: Of the pitch classes of all notes, in bits: 0 if they are
             all of one class, log2(12) = 3.58 if all are equally frequent.
         mean_length_quarters: Mean note length; None without notes.
@@ -147,9 +147,10 @@ def statistics(sequence: NoteSequence) -> MusicStatistics:
         silence_share=float(durations[silent].sum()) / seconds if seconds else 1.0,
         # Silence cannot be struck, so only the end of the music ends it.
         longest_silence_quarters=_longest(segments, silent, ~silent),
-        in_scale_rate=in_scale_rate(sequence, best_key(sequence))
-        if num_notes
-        else None,
+        in_scale_rate=(
+            # Keys are found from durations, so notes of no length have none.
+            in_scale_rate(sequence, best_key(sequence)) if lengths.any() else None
+        ),
         pitch_class_entropy=_entropy(np.bincount(notes.pitch % 12, minlength=12)),
         mean_length_quarters=float(lengths.mean()) if num_notes else None,
         median_length_quarters=float(np.median(lengths)) if num_notes else None,

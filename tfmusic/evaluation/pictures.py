@@ -10,6 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import findfont, get_font
 from matplotlib.patches import Patch
 
 from tfmusic.errors import UserError
@@ -30,6 +31,8 @@ _BAR_LINE = "#b9b9c4"
 _BEAT_LINE = "#e4e4ea"
 _EDGE_SHARE = 0.0015  # of the width: two pixels of 1,400
 _HALF_ROW = 0.46
+_NOTES_ORDER = 3  # above the lines, which are at 2
+_MAX_NAME_LENGTH = 30
 # Bar lines are found on this grid; it holds beats, triplets and 5/16 bars.
 _BAR_GRID = BeatGrid(steps_per_quarter=24)
 # Fewer semitones than this would make fat bars of a melody.
@@ -142,7 +145,9 @@ class _Panel:
 
     def draw(self, axes: Axes) -> None:
         """Draws time lines, then notes, then the names of the voices."""
-        axes.set_title(self.title, loc="left", fontsize=11)
+        axes.set_title(
+            _printable(self.title), loc="left", fontsize=11, parse_math=False
+        )
         if self.in_seconds:
             axes.grid(axis="x", color=_BEAT_LINE, linewidth=0.6)
         else:
@@ -158,21 +163,25 @@ class _Panel:
         for i, colour in enumerate(colours):
             self._draw_notes(axes, self.shown & (voices == i), colour)
         if len(colours) > 1:
-            axes.legend(
-                handles=[
-                    Patch(color=colour, label=name)
-                    for colour, name in zip(
-                        colours[: len(_COLOURS)], self.notes.voice_names, strict=False
-                    )
-                ],
-                loc="lower right",
-                bbox_to_anchor=(1.0, 1.0),
-                ncols=len(_COLOURS),
-                fontsize=9,
-                frameon=False,
-                handlelength=1.0,
-                borderaxespad=0.2,
-            )
+            self._draw_legend(axes, colours[: len(_COLOURS)])
+
+    def _draw_legend(self, axes: Axes, colours: list[str]) -> None:
+        names = [_printable(name)[:_MAX_NAME_LENGTH] for name in self.notes.voice_names]
+        legend = axes.legend(
+            handles=[
+                Patch(color=colour, label=name)
+                for colour, name in zip(colours, names, strict=False)
+            ],
+            loc="lower right",
+            bbox_to_anchor=(1.0, 1.0),
+            ncols=len(colours),
+            fontsize=9,
+            frameon=False,
+            handlelength=1.0,
+            borderaxespad=0.2,
+        )
+        for text in legend.get_texts():
+            text.set_parse_math(False)
 
     def _draw_notes(self, axes: Axes, members: np.ndarray, colour: str) -> None:
         starts, ends = self.starts[members], self.ends[members]
@@ -189,7 +198,12 @@ class _Panel:
             # Snapped to whole pixels, the shortest notes would vanish.
             axes.add_collection(
                 PolyCollection(
-                    boxes, facecolors=[fill], linewidths=0, alpha=alpha, snap=False
+                    boxes,
+                    facecolors=[fill],
+                    linewidths=0,
+                    alpha=alpha,
+                    snap=False,
+                    zorder=_NOTES_ORDER,
                 )
             )
 
@@ -198,8 +212,9 @@ class _Panel:
         num_steps = int(np.ceil(self.end * per_quarter)) + 1
         positions = bar_positions(self.sequence, _BAR_GRID, num_steps)
         bars = np.flatnonzero(positions == 0) / per_quarter
-        axes.vlines(np.arange(self.end), *axes.get_ylim(), _BEAT_LINE, linewidth=0.5)
-        axes.vlines(bars, *axes.get_ylim(), _BAR_LINE, linewidth=0.8)
+        beats = np.arange(self.end)
+        for times, colour, width in ((beats, _BEAT_LINE, 0.5), (bars, _BAR_LINE, 0.8)):
+            axes.vlines(times, *axes.get_ylim(), colour, linewidth=width)
         every = 2 ** max(int(np.ceil(np.log2(len(bars) / _MAX_BAR_NUMBERS))), 0)
         axes.set_xticks(bars[::every], labels=range(1, len(bars) + 1, every))
 
@@ -219,3 +234,11 @@ def _draw_keyboard(axes: Axes) -> None:
             axes.axhspan(pitch - 0.5, pitch + 0.5, color=_SHADE, linewidth=0, zorder=0)
     names = [pitch for pitch in range(low, high + 1) if pitch % 12 == 0]
     axes.set_yticks(names, labels=[f"C{pitch // 12 - 1}" for pitch in names])
+
+
+def _printable(name: str) -> str:
+    """A name from a file, as far as the font has its letters."""
+    glyphs = get_font(findfont("DejaVu Sans")).get_charmap()
+    text = "".join(letter if ord(letter) in glyphs else "?" for letter in name)
+    # The legend would pass over names with a leading underscore.
+    return text.lstrip("_") or "?"

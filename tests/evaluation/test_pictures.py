@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
+
+from tests.contracts import make_sequence
+from tfmusic.errors import UserError
+from tfmusic.evaluation.pictures import draw_piano_rolls, piano_roll_image
+from tfmusic.notes import NoteSequence
+
+BLUE, VERMILION = "#0072b2", "#d55e00"
+
+
+def near(image, colour):
+    """Where a picture has about a colour, [height, width]."""
+    distance = np.abs(image.astype(float) - 255 * np.array(to_rgb(colour)))
+    return distance.max(axis=-1) < 60
+
+
+def test_picture_is_written_whole_and_wide_enough(chorales, tmp_path):
+    path = tmp_path / "roll.png"
+    path.write_bytes(b"old")
+    draw_piano_rolls(str(path), [("one", chorales[0]), ("two", chorales[1])])
+    assert imread(path).shape[1] == 1400
+    assert [p.name for p in tmp_path.iterdir()] == ["roll.png"]
+
+
+def test_array_has_the_width_asked_for(chorales):
+    image = piano_roll_image([("one", chorales[0])], width=600)
+    assert image.shape[1:] == (600, 3)
+    assert image.dtype == np.uint8
+
+
+def test_pictures_are_reproducible(chorales):
+    first, second = (piano_roll_image([("one", chorales[0])]) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_higher_is_above_and_later_is_to_the_right():
+    low_then_high = make_sequence([(48, 80, 0, 4), (72, 80, 4, 8)])
+    rows, columns = np.nonzero(near(piano_roll_image([("", low_then_high)]), BLUE))
+    middle = 700
+    assert rows[columns < middle - 50].min() > rows[columns > middle + 50].max()
+
+
+def test_hands_have_their_own_colours():
+    hands = make_sequence([(72, 80, 0, 8)], [(48, 80, 0, 8)])
+    image = piano_roll_image([("", hands)])[40:]  # below the legend
+    right = np.nonzero(near(image, BLUE))[0]
+    left = np.nonzero(near(image, VERMILION))[0]
+    assert right.max() < left.min()
+
+
+def test_a_note_struck_again_looks_unlike_one_held():
+    def num_edges(notes):
+        image = piano_roll_image([("", make_sequence(notes))])[40:-40, 60:]
+        dark = near(image, "#00334f").any(axis=0)
+        return np.diff(dark.astype(int)).clip(0).sum()
+
+    assert num_edges([(60, 80, 0, 8)]) == 0
+    assert num_edges([(60, 80, i, i + 1) for i in range(8)]) == 7
+
+
+def test_panels_share_their_scales():
+    short = make_sequence([(60, 80, 0, 4)])
+    long = make_sequence([(60, 80, 0, 4), (84, 80, 4, 16)])
+    image = piano_roll_image([("", short), ("", long)])
+    upper, lower = np.array_split(near(image, BLUE), 2)
+    first_note = lower[:, :400]
+    assert upper.any(axis=0).sum() == pytest.approx(
+        first_note.any(axis=0).sum(), abs=40
+    )
+
+
+def test_every_short_note_of_an_overview_is_seen():
+    starts = [10 * i for i in range(60)]
+    piece = make_sequence([(60, 80, s, s + 0.05) for s in starts])
+    image = piano_roll_image([("", piece)], max_quarters=0)
+    coloured = (image.max(axis=-1).astype(int) - image.min(axis=-1) > 40).any(axis=0)
+    assert np.diff(coloured.astype(int)).clip(0).sum() + coloured[0] >= len(starts)
+
+
+@pytest.mark.parametrize("in_seconds", [False, True])
+def test_odd_pieces_are_drawn(in_seconds):
+    odd_metre = make_sequence([(0, 80, 0, 1), (127, 80, 300, 301)], qpm=400)
+    odd_metre.time_signatures.add(time=0, numerator=5, denominator=16)
+    panels = [
+        ("empty", NoteSequence()),
+        ("odd $metre_^$ \n\u97f3\u697d", odd_metre),
+        (
+            "many",
+            make_sequence(
+                *[[(60 + i, 80, 0, 1)] for i in range(9)],
+                names=("_hidden", "$x^$", "\u97f3\u697d", "\x01", "long " * 40),
+            ),
+        ),
+    ]
+    for max_quarters in (0, 7.5):
+        image = piano_roll_image(panels, max_quarters, in_seconds)
+        assert image.std() > 0
+
+
+def test_no_panels_are_refused():
+    with pytest.raises(UserError, match="at least one piece"):
+        piano_roll_image([])
