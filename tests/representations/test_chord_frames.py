@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from tests.contracts import make_sequence
+from tfmusic.representations import EncodeError, make_representation
+from tfmusic.representations.vocabulary import END, PAD, START
+
+
+def fitted(*chords, **settings):
+    representation = make_representation({"name": "chord_frames", **settings})
+    return representation.fit_counts({chord: 9 for chord in chords})
+
+
+def tokens_of(representation, sequence):
+    ids = representation.encode(sequence)["tokens"]
+    return representation.vocabulary.tokens_of(ids)
+
+
+def test_frames_are_sets_of_sounding_pitches():
+    sequence = make_sequence([(60, 80, 0, 2), (64, 80, 0.5, 1), (67, 80, 3, 3.5)])
+    representation = fitted("60", "60.64", "67")
+    assert tokens_of(representation, sequence) == [
+        *("60", "60.64", "60", "60"),
+        *("rest", "rest", "67"),
+    ]
+
+
+def test_silence_before_the_first_note_is_trimmed_on_request():
+    sequence = make_sequence([(60, 80, 1, 2)])
+    assert tokens_of(fitted("60"), sequence) == ["60", "60"]
+    kept = tokens_of(fitted("60", trim_silence=False), sequence)
+    assert kept == ["rest", "rest", "60", "60"]
+
+
+def test_runs_merge_to_long_notes():
+    sequence = make_sequence([(60, 80, 0, 1), (60, 80, 1, 2), (64, 80, 1, 2)])
+    representation = fitted("60", "60.64")
+    decoded = representation.decode(representation.encode(sequence))
+    notes = [(n.pitch, n.start_time * 2, n.end_time * 2) for n in decoded.notes]
+    assert notes == [(60, 0, 2), (64, 1, 2)]
+    assert representation.losses(sequence) == {"merged_restrikes": 1}
+
+
+def test_short_notes_survive():
+    sequence = make_sequence([(60, 80, i, i + 0.01) for i in range(4)])
+    assert tokens_of(fitted("60"), sequence) == ["60", "rest"] * 3 + ["60"]
+
+
+def test_every_instrument_is_read_unless_one_is_asked_for():
+    sequence = make_sequence([(60, 80, 0, 0.5)], [(48, 80, 0, 0.5)])
+    assert tokens_of(fitted("48.60"), sequence) == ["48.60"]
+    first = fitted("60", "48.60", first_instrument_only=True)
+    assert tokens_of(first, sequence) == ["60"]
+
+
+def test_unknown_chords_become_the_nearest_and_are_counted():
+    chord = [(pitch, 80, 0, 1) for pitch in (60, 64, 67)]
+    sequence = make_sequence(chord, [(50, 80, 1, 1.5), (60, 80, 1.5, 2)])
+    representation = fitted("60", "60.64", "60.64.67.72")
+    tokens = ["60.64.67.72", "60.64.67.72", "rest", "60"]
+    assert tokens_of(representation, sequence) == tokens
+    assert representation.num_substituted(sequence) == 3
+    assert representation.losses(sequence) == {"substituted_chords": 3}
+    canonical = representation.canonicalize(sequence)
+    assert representation.num_substituted(canonical) == 0
+
+
+def test_pieces_without_a_known_chord_are_dropped():
+    with pytest.raises(EncodeError, match="no_known_chords: none of 1 chords shares"):
+        fitted("60").encode(make_sequence([(61, 80, 0, 1)]))
+
+
+def test_vocabulary_keeps_the_rest_and_the_frequent():
+    sequence = make_sequence([(60, 80, 0, 2), (64, 80, 2, 3), (67, 80, 3, 3.5)])
+    representation = make_representation({"name": "chord_frames", "min_count": 2})
+    assert representation.count(sequence) == {"60": 4, "64": 2, "67": 1}
+    assert representation.fit([sequence]).tokens[3:] == ("rest", "60", "64")
+    limited = make_representation({"name": "chord_frames", "max_vocabulary": 5})
+    assert limited.fit([sequence]).tokens[3:] == ("rest", "60")
+
+
+def test_token_pitches():
+    pitches = fitted("60.64").token_pitches()
+    assert pitches.shape == (5, 128)
+    assert np.argwhere(pitches).tolist() == [[4, 60], [4, 64]]
+
+
+def test_special_tokens_take_no_time_and_end_ends():
+    representation = fitted("60")
+    ids = np.array([START, 4, PAD, 4, 77, -3, END, 4], np.int32)
+    (note,) = representation.decode({"tokens": ids}).notes
+    assert (note.start_time, note.end_time) == (0, 0.5)
+
+
+def test_reference_plays_eight_frames_a_second():
+    representation = fitted(
+        "60", steps_per_quarter=0, steps_per_second=2, decode_steps_per_second=8
+    )
+    sequence = make_sequence([(60, 80, 0, 8)], qpm=120.0)
+    features = representation.encode(sequence)
+    assert len(features["tokens"]) == 8
+    assert representation.decode(features).total_time == 1
+    assert representation.canonicalize(sequence).total_time == 1
