@@ -155,7 +155,7 @@ def statistics(sequence: NoteSequence) -> MusicStatistics:
         mean_length_quarters=float(lengths.mean()) if num_notes else None,
         median_length_quarters=float(np.median(lengths)) if num_notes else None,
         length_shares=_length_shares(lengths) if num_notes else None,
-        num_distinct_chords=len(np.unique(chords, axis=0)),
+        num_distinct_chords=len({row.tobytes() for row in np.packbits(chords, axis=1)}),
         repeated_chord_share=float(repeated.mean()) if len(repeated) else 0.0,
         most_repeats=_longest_run(repeated) + 1 if len(chords) else 0,
         longest_chord_quarters=_longest(segments, ~silent, _changes(segments)),
