@@ -57,10 +57,7 @@ def midi_to_sequence(data: bytes, limits: Limits) -> NoteSequence:
     """
     header, ticks_per_quarter, chunks = _split_chunks(data, limits)
     scores = [_parse_track(header, chunk) for chunk in chunks]
-    parts = [part for score in scores for part in _parts(score)]
-    if not parts:
-        raise ReadError("no_notes", f"none in {len(chunks)} tracks")
-    _check_size(parts, ticks_per_quarter, limits)
+    parts, notes = _pair_notes(scores, ticks_per_quarter, limits)
 
     sequence = NoteSequence(ticks_per_quarter=ticks_per_quarter)
     sequence.source_info.parser = NoteSequence.SourceInfo.PRETTY_MIDI
@@ -68,9 +65,8 @@ def midi_to_sequence(data: bytes, limits: Limits) -> NoteSequence:
     clock = _Clock.of(scores[0], ticks_per_quarter)
     wire.extend(sequence, "tempos", time=clock.seconds, qpm=clock.qpm)
     _add_signatures(sequence, scores[0], clock)
-    for instrument, part in enumerate(parts):
-        _add_part(sequence, instrument, part, clock)
-    sequence.total_time = float(clock.to_seconds(max(p.ends.max() for p in parts)))
+    _add_parts(sequence, parts, notes, clock)
+    sequence.total_time = float(clock.to_seconds(notes["end"].max()))
     if sequence.total_time > limits.max_seconds:
         raise ReadError("too_long", f"{sequence.total_time:.0f} s of music")
     return sequence
@@ -117,49 +113,62 @@ def _parse_track(header: bytes, chunk: bytes) -> symusic.Score:
         raise ReadError("bad_events", f"{error}") from error
 
 
-@dataclasses.dataclass(frozen=True)
-class _Part:
-    """One program on one channel of one track; arrays over its notes, in ticks."""
+def _pair_notes(
+    scores: list[symusic.Score], ticks_per_quarter: int, limits: Limits
+) -> tuple[list, dict[str, np.ndarray]]:
+    """The parts that have notes, and the notes themselves, in ticks.
 
-    track: symusic.core.TrackTick
-    starts: np.ndarray
-    ends: np.ndarray
-    pitches: np.ndarray
-    velocities: np.ndarray
+    A part is one program on one channel of one track. symusic lets a note-off end the
+    oldest note of its key, pretty_midi all of them: so a note lasts to the first end
+    on its key that comes after its start, and notes without length are none.
 
-
-def _parts(score: symusic.Score) -> list[_Part]:
-    """The parts of a track that have notes, in the order in which they first end one.
-
-    symusic lets a note-off end the oldest note of its key, pretty_midi all of them:
-    so a note lasts to the first end on its key that comes after its start.
+    Returns:
+        The parts, track by track and in the order in which they first end a note; and
+        columns int64 [num_notes] `part`, `start`, `end`, `pitch` and `velocity`.
     """
-    parts = []
-    for track in score.tracks:
-        notes = track.notes.numpy()
-        kept = notes["duration"] != 0
-        if not kept.any():
-            continue
-        starts = notes["time"][kept].astype(np.int64)
-        pitches = notes["pitch"][kept].astype(np.int64)
-        key = pitches << 40
-        key_ends = np.sort(key + starts + notes["duration"][kept])
-        ends = key_ends[np.searchsorted(key_ends, key + starts, "right")] - key
-        order = np.lexsort((pitches, starts, ends))
-        velocities = notes["velocity"][kept]
-        parts.append(
-            _Part(track, *(a[order] for a in (starts, ends, pitches, velocities)))
-        )
-    return sorted(parts, key=lambda part: part.ends[0])
+    parts = [(i, part) for i, score in enumerate(scores) for part in score.tracks]
+    columns, counts = _gather([part.notes for _, part in parts])
+    kept = columns["duration"] != 0 if parts else np.zeros(0, bool)
+    if not kept.any():
+        raise ReadError("no_notes", f"none in {len(scores)} tracks")
+    start, pitch, velocity = (
+        columns[name][kept].astype(np.int64) for name in ("time", "pitch", "velocity")
+    )
+    part = np.repeat(np.arange(len(parts)), counts)[kept]
+    end = start + columns["duration"][kept]
+    _check_size(start, end, ticks_per_quarter, limits)
+
+    key = (part << 8 | pitch) << 40
+    key_ends = np.sort(key + end)
+    end = key_ends[np.searchsorted(key_ends, key + start, "right")] - key
+
+    never = np.iinfo(np.int64).max
+    first_end = np.full(len(parts), never)
+    np.minimum.at(first_end, part, end)
+    order = np.lexsort((first_end, [i for i, _ in parts]))
+    order = order[first_end[order] < never]
+    number = np.zeros(len(parts), np.int64)
+    number[order] = np.arange(len(order))
+    part = number[part]
+    by_end = np.lexsort((pitch, start, end, part))
+    notes = {
+        "part": part[by_end],
+        "start": start[by_end],
+        "end": end[by_end],
+        "pitch": pitch[by_end],
+        "velocity": velocity[by_end],
+    }
+    return [parts[i][1] for i in order.tolist()], notes
 
 
-def _check_size(parts: list[_Part], ticks_per_quarter: int, limits: Limits) -> None:
-    num_notes = sum(len(part.starts) for part in parts)
-    if num_notes > limits.max_notes:
-        raise ReadError("too_many_notes", f"{num_notes}")
+def _check_size(
+    start: np.ndarray, end: np.ndarray, ticks_per_quarter: int, limits: Limits
+) -> None:
+    if len(start) > limits.max_notes:
+        raise ReadError("too_many_notes", f"{len(start)}")
     # symusic counts ticks in 32 bits: what is longer comes round to below zero.
-    quarters = max(part.ends.max() for part in parts) / ticks_per_quarter
-    if min(part.starts.min() for part in parts) < 0 or quarters > limits.max_quarters:
+    quarters = end.max() / ticks_per_quarter
+    if min(start.min(), end.min()) < 0 or quarters > limits.max_quarters:
         raise ReadError("too_long", f"more than {limits.max_quarters:g} quarter notes")
 
 
@@ -219,35 +228,54 @@ def _add_signatures(sequence: NoteSequence, score: symusic.Score, clock: _Clock)
             )
 
 
-def _add_part(sequence: NoteSequence, instrument: int, part: _Part, clock: _Clock):
-    track = part.track
-    if track.name:
-        sequence.instrument_infos.add(instrument=instrument, name=track.name)
-    shared = {
-        "instrument": instrument,
-        "program": track.program,
-        "is_drum": track.is_drum,
-    }
+def _add_parts(
+    sequence: NoteSequence, parts: list, notes: dict[str, np.ndarray], clock: _Clock
+) -> None:
+    """Names, notes, pitch bends and controls; a part's number is its instrument."""
+    programs = np.array([part.program for part in parts])
+    drums = np.array([part.is_drum for part in parts])
+
+    def origin(part: np.ndarray) -> dict[str, np.ndarray]:
+        return {"instrument": part, "program": programs[part], "is_drum": drums[part]}
+
+    for instrument, part in enumerate(parts):
+        if part.name:
+            sequence.instrument_infos.add(instrument=instrument, name=part.name)
     wire.extend(
         sequence,
         "notes",
-        pitch=part.pitches,
-        velocity=part.velocities,
-        start_time=clock.to_seconds(part.starts),
-        end_time=clock.to_seconds(part.ends),
-        **shared,
+        pitch=notes["pitch"],
+        velocity=notes["velocity"],
+        start_time=clock.to_seconds(notes["start"]),
+        end_time=clock.to_seconds(notes["end"]),
+        **origin(notes["part"]),
     )
-    if track.pitch_bends:
-        bends = track.pitch_bends.numpy()
-        times = clock.to_seconds(bends["time"])
-        wire.extend(sequence, "pitch_bends", time=times, bend=bends["value"], **shared)
-    if track.controls:
-        controls = track.controls.numpy()
+    bends, counts = _gather([part.pitch_bends for part in parts])
+    if sum(counts):
+        wire.extend(
+            sequence,
+            "pitch_bends",
+            time=clock.to_seconds(bends["time"]),
+            bend=bends["value"],
+            **origin(np.repeat(np.arange(len(parts)), counts)),
+        )
+    controls, counts = _gather([part.controls for part in parts])
+    if sum(counts):
         wire.extend(
             sequence,
             "control_changes",
             time=clock.to_seconds(controls["time"]),
             control_number=controls["number"],
             control_value=controls["value"],
-            **shared,
+            **origin(np.repeat(np.arange(len(parts)), counts)),
         )
+
+
+def _gather(lists: list) -> tuple[dict[str, np.ndarray], list[int]]:
+    """The columns of lists of events, one list after the other, and their lengths."""
+    tables = [events.numpy() for events in lists]
+    columns = {
+        name: np.concatenate([table[name] for table in tables])
+        for name in (tables[0] if tables else ())
+    }
+    return columns, [len(events) for events in lists]
