@@ -61,7 +61,7 @@ def level(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "path"), modules(), ids=lambda value: str(value)[-40:]
+    ("name", "path"), list(modules()), ids=lambda value: str(value)[-40:]
 )
 def test_module_imports_only_what_stands_before_it(name, path):
     for imported in imports(path):

@@ -48,9 +48,17 @@ def run(main: Callable[[], None], takes_extra_flags: bool = False) -> None:
     # TensorFlow's own start-up messages, a page of them, are no news to the user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().addFilter(lambda r: r.module not in _CHATTER)
     app.run(guarded, flags_parser=parse)
 
 
+# TensorFlow's modules that report the details of each checkpoint and SavedModel.
+_CHATTER = (
+    "builder_impl",
+    "fingerprinting_utils",
+    "functional_saver",
+    "signature_serialization",
+)
 _rest: list[str] = []
 
 

@@ -31,14 +31,15 @@ _SCORES = flags.DEFINE_bool("scores", False, "Write a MusicXML score of each pie
 _COMPARE_WITH = flags.DEFINE_string(
     "compare_with",
     None,
-    "Dataset whose test split stands beside the pieces in pictures and statistics.",
+    "Dataset to compare with: its test split stands beside the pieces in pictures and "
+    "statistics, and passages copied from its training split are counted.",
 )
 
 
 def main() -> None:
     """Generates as the flags say."""
     from tfmusic.notes.reading import ReadError, read_file
-    from tfmusic.serving.gallery import held_out_pieces, write_gallery
+    from tfmusic.serving.gallery import read_pieces, write_gallery
     from tfmusic.serving.player import Player
 
     player = Player(_MODEL_DIR.value)
@@ -56,12 +57,13 @@ def main() -> None:
         include_primer=_INCLUDE_PRIMER.value,
         controls=command_line.extra_flags(),
     )
-    references = held_out_pieces(_COMPARE_WITH.value) if _COMPARE_WITH.value else []
+    data_dir = _COMPARE_WITH.value
     account = write_gallery(
         _OUTPUT_DIR.value,
         pieces,
         f"{player.card['name']} ({player.card['checkpoint']}), seed {_SEED.value}",
-        references=references,
+        references=read_pieces(data_dir, "test") if data_dir else [],
+        training=read_pieces(data_dir, "train") if data_dir else [],
         pictures=_PICTURES.value,
         audio=_AUDIO.value,
         scores=_SCORES.value,

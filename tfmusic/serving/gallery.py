@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_piece_dataset
-from tfmusic.evaluation.music_statistics import format_table, statistics
 from tfmusic.evaluation.pictures import draw_piano_rolls
+from tfmusic.evaluation.report import compare
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.writing import write_midi, write_musicxml, write_wav
 
@@ -16,6 +16,7 @@ def write_gallery(
     pieces: Sequence[NoteSequence],
     description: str,
     references: Sequence[NoteSequence] = (),
+    training: Sequence[NoteSequence] = (),
     pictures: bool = True,
     audio: bool = False,
     scores: bool = False,
@@ -28,6 +29,7 @@ def write_gallery(
         description: One line that says where it comes from.
         references: Held-out music: each picture shows one beside a piece, and
             `statistics.md` compares the two sets.
+        training: What the model learned from: adds how much of it the pieces copy.
         pictures: Whether to draw a piano roll of each piece.
         audio: Whether to render a WAV preview of each piece.
         scores: Whether to write a MusicXML score of each piece.
@@ -68,23 +70,18 @@ def write_gallery(
                 meaning += f", below it {reference.filename} from the held-out split"
             draw_piano_rolls(path(f"piece_{number}.png", meaning), panels)
     if references:
-        table = format_table(
-            {
-                "generated": [statistics(piece) for piece in pieces],
-                "held out": [statistics(piece) for piece in references],
-            }
-        )
-        meaning = f"the pieces beside {len(references)} held-out pieces"
-        with open(path("statistics.md", meaning), "w", encoding="utf-8") as file:
-            file.write(table)
-        lines += ["", table]
+        comparison = compare(pieces, references, training)
+        comparison.write(output_dir)
+        path("statistics.md", f"the pieces beside {len(references)} held-out pieces")
+        path("statistics.json", "the same, with every piece by itself")
+        lines += ["", comparison.table()]
     account = "\n".join(lines)
     with open(os.path.join(output_dir, "contents.txt"), "w", encoding="utf-8") as file:
         file.write(account + "\n")
     return account
 
 
-def held_out_pieces(data_dir: str, split: str = "test") -> list[NoteSequence]:
+def read_pieces(data_dir: str, split: str) -> list[NoteSequence]:
     """A split's pieces as the representation keeps them, for fair comparison.
 
     Raises:

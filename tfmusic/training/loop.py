@@ -6,6 +6,7 @@ import time
 
 import keras
 import ml_collections
+import tensorflow as tf
 from absl import logging
 
 from tfmusic.data.dataset_info import DatasetInfo
@@ -47,6 +48,7 @@ def train_and_evaluate(
     save_run(workdir, config, representation)
 
     keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
     model = make_model(representation, config.model)
     model.build_model()
     data = config.data
@@ -109,6 +111,7 @@ def train_and_evaluate(
         initial_epoch=step // steps_per_epoch,
         epochs=num_epochs,
         steps_per_epoch=steps_per_epoch,
+        shuffle=False,  # the dataset is shuffled
         # A terminal gets a progress bar, a log file one line an epoch.
         verbose=1 if sys.stdout.isatty() else 2,
         callbacks=[
