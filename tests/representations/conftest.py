@@ -98,7 +98,9 @@ def hand_made():
 def chorale_paths():
     """Bach chorales, which music21 carries; found without its slow import."""
     (package,) = importlib.util.find_spec("music21").submodule_search_locations
-    return sorted((pathlib.Path(package) / "corpus" / "bach").glob("bwv*.mxl"))
+    paths = sorted((pathlib.Path(package) / "corpus" / "bach").glob("bwv*.mxl"))
+    assert len(paths) > 300
+    return paths
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +110,9 @@ def chorales(chorale_paths):
 
 @pytest.fixture(scope="session")
 def piano_paths(shared_data):
-    return sorted((shared_data / "piano_midi_de").rglob("*.mid"))
+    paths = sorted((shared_data / "piano_midi_de").rglob("*.mid"))
+    assert len(paths) == 337
+    return paths
 
 
 @pytest.fixture(scope="session")

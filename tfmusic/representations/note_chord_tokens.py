@@ -23,7 +23,14 @@ from tfmusic.representations.chords import (
     struck_together,
     unique_chords,
 )
-from tfmusic.representations.note_table import NoteTable, ranges
+from tfmusic.representations.note_table import NoteTable
+from tfmusic.representations.rhythm import (
+    CHORD,
+    DURATION,
+    SHIFT,
+    read_rhythm,
+    write_rhythm,
+)
 from tfmusic.representations.tokens import (
     INSTRUMENTS,
     TokenRepresentation,
@@ -32,8 +39,6 @@ from tfmusic.representations.tokens import (
 from tfmusic.representations.vocabulary import NUM_SPECIAL
 
 MODES = ("notes", "reference")
-# What a token is.
-_CHORD, _DURATION, _SHIFT = 1, 2, 3
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -146,12 +151,17 @@ class NoteChordTokens(TokenRepresentation):
         chords, durations, shifts = self._chords(self._notes(sequence)[0])
         unique, places = unique_chords(chords)
         ids = known.find(unique)
-        spelled = [[i] for i in ids.tolist()]
+        spellings = [[i] for i in ids.tolist()]
         unknown = np.flatnonzero(ids < 0)
-        spellings = known.spell(unique[unknown])
-        for i, spelling in zip(unknown.tolist(), spellings, strict=True):
-            spelled[i] = spelling
-        return {"tokens": self._write(spelled, places, durations, shifts)}
+        smaller = known.spell(unique[unknown])
+        for i, spelling in zip(unknown.tolist(), smaller, strict=True):
+            spellings[i] = spelling
+        duration_ids = self.vocabulary.ids_of(self._duration_names)
+        shift_ids = self.vocabulary.ids_of(self._shift_names)
+        tokens = write_rhythm(
+            spellings, places, durations, shifts, duration_ids, shift_ids
+        )
+        return {"tokens": tokens}
 
     def decode(self, features: Features) -> NoteSequence:
         """Turns tokens into music, in any order.
@@ -164,16 +174,9 @@ class NoteChordTokens(TokenRepresentation):
         ids = self.musical_ids(features["tokens"])
         if self._is_reference:
             return self._play_events(self._token_pitches[ids])
-        kinds, values = self._kinds[0][ids], self._kinds[1][ids]
-        starts = np.cumsum(np.where(kinds == _SHIFT, values, 0))
-        # A chord looks for its length at the next place, or at the last one before.
-        last = np.maximum.accumulate(
-            np.where(kinds == _DURATION, np.arange(len(ids)), -1)
-        )
-        following = np.append(kinds[1:], 0) == _DURATION
-        last = np.where(following, np.arange(len(ids)) + 1, last)
-        durations = np.append(values, self._default_duration)[last]
-        chords = kinds == _CHORD
+        kinds, steps = self._rhythm[:, ids]
+        starts, durations = read_rhythm(kinds, steps, self._default_duration)
+        chords = kinds == CHORD
         return self._to_sequence(
             self._token_pitches[ids[chords]], starts[chords], durations[chords]
         )
@@ -224,43 +227,6 @@ class NoteChordTokens(TokenRepresentation):
         chords = struck_together(notes, np.cumsum(new) - 1)
         return chords, durations[new], np.diff(notes.starts[new], prepend=0)
 
-    def _write(
-        self,
-        spelled: list[list[int]],
-        places: np.ndarray,
-        durations: np.ndarray,
-        shifts: np.ndarray,
-    ) -> np.ndarray:
-        """The tokens of chords: shifts to each, then each part with its length.
-
-        Args:
-            spelled: Ids of the parts of every different chord.
-            places: Which of these each chord is, int64 [num_chords].
-            durations: In steps, int64 [num_chords].
-            shifts: Steps since the chord before, int64 [num_chords].
-        """
-        duration_ids = self.vocabulary.ids_of(self._duration_names)
-        shift_ids = self.vocabulary.ids_of(self._shift_names)
-        lengths = np.array([len(parts) for parts in spelled])
-        num_parts = lengths[places]
-        num_shifts = -(-shifts // self.max_shift_steps)
-        num_tokens = num_shifts + 2 * num_parts
-        begins = np.cumsum(num_tokens) - num_tokens
-        tokens = np.zeros(num_tokens.sum(), np.int32)
-
-        at = np.repeat(begins, num_shifts) + ranges(num_shifts)
-        tokens[at] = shift_ids[-1]
-        some = num_shifts > 0
-        rest = (shifts - 1) % self.max_shift_steps  # of the last shift, less 1
-        tokens[(begins + num_shifts - 1)[some]] = shift_ids[rest[some]]
-
-        at = np.repeat(begins + num_shifts, num_parts) + 2 * ranges(num_parts)
-        flat = np.array([part for parts in spelled for part in parts])
-        part = np.repeat((np.cumsum(lengths) - lengths)[places], num_parts)
-        tokens[at] = flat[part + ranges(num_parts)]
-        tokens[at + 1] = np.repeat(duration_ids[durations - 1], num_parts)
-        return tokens
-
     @property
     def _duration_names(self) -> list[str]:
         return [f"d{steps}" for steps in range(1, self.max_duration_steps + 1)]
@@ -275,17 +241,13 @@ class NoteChordTokens(TokenRepresentation):
         return min(max(quarter, 1), self.max_duration_steps)
 
     @cached_property
-    def _kinds(self) -> tuple[np.ndarray, np.ndarray]:
-        """What each token is, and how many steps; int64 [vocabulary size] each."""
-        kinds = np.zeros((2, len(self.vocabulary)), np.int64)
+    def _rhythm(self) -> np.ndarray:
+        """What each token is and its steps; int64 [2, vocabulary size]."""
+        rhythm = np.zeros((2, len(self.vocabulary)), np.int64)
         for i, token in enumerate(self.vocabulary.tokens[NUM_SPECIAL:], NUM_SPECIAL):
-            if token[0] == "d":
-                kinds[:, i] = _DURATION, int(token[1:])
-            elif token[0] == "s":
-                kinds[:, i] = _SHIFT, int(token[1:])
-            else:
-                kinds[:, i] = _CHORD, 0
-        return kinds[0], kinds[1]
+            kind = {"d": DURATION, "s": SHIFT}.get(token[0], CHORD)
+            rhythm[:, i] = kind, 0 if kind == CHORD else int(token[1:])
+        return rhythm
 
     # Mode "reference".
 
