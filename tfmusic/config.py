@@ -1,0 +1,48 @@
+"""Experiments: Python files that define `get_config(variant)`."""
+
+import importlib.util
+import inspect
+import os
+
+import ml_collections
+
+from tfmusic.errors import UserError
+
+
+def load_config(path_and_variant: str) -> ml_collections.ConfigDict:
+    """Loads an experiment.
+
+    Args:
+        path_and_variant: `FILE` or `FILE:VARIANT`, such as
+            `configs/chord_lstm.py:smoke`.
+
+    Returns:
+        What the file's `get_config` gives, locked: unknown fields are errors.
+
+    Raises:
+        UserError: There is no such file, it does not define `get_config`, or it has no
+            such variant.
+    """
+    path, _, variant = path_and_variant.partition(":")
+    if not os.path.isfile(path):
+        raise UserError(
+            f"config {path!r}: there is no such file; expected FILE.py or "
+            "FILE.py:VARIANT"
+        )
+    spec = importlib.util.spec_from_file_location("experiment", path)
+    if spec is None:
+        raise UserError(f"config {path!r}: expected a Python file, FILE.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise UserError(
+            f"config {path}: expected a function get_config that gives a ConfigDict"
+        )
+    if not inspect.signature(module.get_config).parameters:
+        if variant:
+            raise UserError(f"config {path}: it has no variants, such as {variant!r}")
+        return module.get_config().lock()
+    try:
+        return module.get_config(variant).lock()
+    except ValueError as error:  # how config files refuse an unknown variant
+        raise UserError(f"config {path}: {error}") from error
