@@ -5,11 +5,10 @@
 Both read the same files in the same run, up to the finished NoteSequence, the best of
 three times each; the notes must agree in number. The files are those of the folder,
 which may hold MIDI files and zips of them; without one, the Bach chorales of music21,
-rendered as MIDI.
+rendered as MIDI, sixteen to a file.
 """
 
 import argparse
-import contextlib
 import pathlib
 import tempfile
 import time
@@ -18,6 +17,10 @@ import zipfile
 from collections.abc import Iterator
 
 from tfmusic.notes import reading, writing
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # pydub's, of a missing ffmpeg
+    import note_seq
 
 _DEFAULT_DATA = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
 _SETS = ("piano_midi_de", "maestro-v3.0.0-midi.zip")
@@ -40,9 +43,6 @@ def main() -> None:
 
 
 def _compare(paths: list[pathlib.Path]) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import note_seq
     readers = {
         "tfmusic.notes.reading.read_file": reading.read_file,
         "note_seq.midi_file_to_note_sequence": note_seq.midi_file_to_note_sequence,
@@ -107,12 +107,13 @@ def _is_midi(name: str) -> bool:
 
 
 def _render_chorales(num_files: int) -> Iterator[bytes]:
+    """Chorales end to end, sixteen to a file: the length of a piano piece."""
     from music21 import corpus
 
-    scores = [path for path in corpus.getComposer("bach") if path.suffix == ".mxl"]
-    for path in scores[:num_files]:
-        with contextlib.suppress(reading.ReadError):
-            yield writing.to_midi_bytes(reading.read_file(path))
+    paths = [path for path in corpus.getComposer("bach") if path.suffix == ".mxl"]
+    for i in range(0, min(16 * num_files, len(paths) - 15), 16):
+        chorales = [reading.read_file(path) for path in paths[i : i + 16]]
+        yield writing.to_midi_bytes(note_seq.concatenate_sequences(chorales))
 
 
 def _lay_out(contents: Iterator[bytes], folder: pathlib.Path) -> list[pathlib.Path]:

@@ -30,14 +30,10 @@ def extend(message: Message, field: str, **columns) -> None:
         if inner.type == FieldDescriptor.TYPE_DOUBLE:
             cells += [_tag(inner.number, _FIXED64), np.asarray(values, "<f8")]
         else:
-            cells += [_tag(inner.number, _VARINT), *_varints(np.asarray(values))]
+            cells += [_tag(inner.number, _VARINT), *_varints(np.atleast_1d(values))]
     num_rows = max(np.size(values) for values in columns.values())
-    dtype = np.dtype(
-        [
-            (f"{i}", "<f8" if getattr(c, "dtype", None) == "<f8" else "u1")
-            for i, c in enumerate(cells)
-        ]
-    )
+    kinds = ["<f8" if getattr(cell, "dtype", 0) == "<f8" else "u1" for cell in cells]
+    dtype = np.dtype([(f"{i}", kind) for i, kind in enumerate(kinds)])
     cells[1] = dtype.itemsize - 2  # the length of a row, without the two bytes of head
     rows = np.empty(num_rows, dtype)
     for i, cell in enumerate(cells):
@@ -52,13 +48,12 @@ def _tag(number: int, wire_type: int) -> int:
 
 def _varints(values: np.ndarray) -> list[np.ndarray]:
     """Integers in groups of seven bits, lowest first, padded to one width."""
-    values = values.astype(np.int64)
-    smallest, largest = int(values.min(initial=0)), int(values.max(initial=0))
-    # A negative number is its 64-bit complement: always ten groups.
-    num_groups = 10 if smallest < 0 else max(1, -(-largest.bit_length() // 7))
-    values = values.astype(np.uint64)
+    # A negative number is its 64-bit complement, so it fills all ten groups.
+    values = values.astype(np.int64).view(np.uint64)
+    largest = int(values.max(initial=0))
     groups = [
-        (values >> np.uint64(7 * i)).astype(np.uint8) | 128 for i in range(num_groups)
+        (values >> np.uint64(shift)).astype(np.uint8) | 128
+        for shift in range(0, max(largest.bit_length(), 1), 7)
     ]
     groups[-1] &= 127  # the last of a number is the one without the high bit
     return groups
