@@ -5,6 +5,9 @@ split is the same however the split is batched: validation losses of two epochs,
 two batch sizes, can be compared. What a model is worth in nats is for `metrics`.
 """
 
+import math
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -25,13 +28,22 @@ class TokenLoss(keras.losses.Loss):
         return token_nats(y_true, y_pred)
 
 
-class KeyLoss(keras.losses.Loss):
-    """Binary cross-entropy of the keys, each hand's mean over its keys, summed."""
+class RollLoss(keras.losses.Loss):
+    """Cross-entropy of the keys and squared error of their number, hands summed."""
 
-    def __init__(self, key_weights: tf.Variable | None, weigh_both: bool, **kwargs):
+    def __init__(
+        self,
+        key_coefficient: float,
+        count_coefficient: float,
+        key_weights: tf.Variable | None = None,
+        weigh_both: bool = False,
+        **kwargs,
+    ):
         """Prepares the weights.
 
         Args:
+            key_coefficient: Weighs each hand's mean binary cross-entropy of its keys.
+            count_coefficient: Weighs the squared error of each hand's number of keys.
             key_weights: float32 `[hand, key]`, how much a key counts where it sounds;
                 None: as much as where it does not. Onsets are not weighed.
             weigh_both: Weigh a key's silence as well, as one published system did by
@@ -39,6 +51,8 @@ class KeyLoss(keras.losses.Loss):
             **kwargs: The base class's.
         """
         super().__init__(**kwargs)
+        self._key_coefficient = key_coefficient
+        self._count_coefficient = count_coefficient
         self._key_weights = key_weights
         self._weigh_both = weigh_both
 
@@ -48,29 +62,25 @@ class KeyLoss(keras.losses.Loss):
         Args:
             y_true: `[batch, time, hand, key, channel]`, 0 or 1; channel 0 sounding,
                 channel 1 (if any) onset.
-            y_pred: Logits of the same shape, float32.
+            y_pred: float32 `[batch, time, hand, key * channel (+ 1)]`, see
+                `unpack_hands`.
 
         Returns:
             float32 `[batch, time]`.
         """
-        nats = key_nats(y_true, y_pred)  # [batch, time, hand, key, channel]
+        logits, counts = unpack_hands(y_pred, y_true.shape[-2:])
+        nats = key_nats(y_true, logits)  # [batch, time, hand, key, channel]
         if self._key_weights is not None:
             weights = tf.convert_to_tensor(self._key_weights)
-            sounding = nats[..., 0]
             if not self._weigh_both:
                 weights = tf.where(tf.cast(y_true[..., 0], tf.bool), weights, 1.0)
-            nats = tf.concat([(weights * sounding)[..., tf.newaxis], nats[..., 1:]], -1)
-        num_keys = y_pred.shape[-2]
-        return tf.reduce_sum(nats, axis=[-3, -2, -1]) / num_keys
-
-
-class CountLoss(keras.losses.Loss):
-    """Squared error of the number of sounding keys, summed over the hands."""
-
-    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """The loss of each step, `[batch, time]`, of numbers `[batch, time, hand]`."""
-        error = tf.cast(y_true, tf.float32) - tf.cast(y_pred, tf.float32)
-        return tf.reduce_sum(tf.square(error), axis=-1)
+            sounding = (weights * nats[..., 0])[..., tf.newaxis]
+            nats = tf.concat([sounding, nats[..., 1:]], axis=-1)
+        num_keys = y_true.shape[-2]
+        loss = self._key_coefficient * tf.reduce_sum(nats, [-3, -2, -1]) / num_keys
+        if counts is None:
+            return loss
+        return loss + self._count_coefficient * count_errors(y_true, counts)
 
 
 def token_nats(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
@@ -80,15 +90,51 @@ def token_nats(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     )
 
 
-def key_nats(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    """`-log p` of every key and channel; arguments as in `KeyLoss.call`.
+def unpack_hands(
+    y_pred: tf.Tensor, frame_shape: Sequence[int]
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Takes apart what a roll model gives for each hand.
+
+    One tensor holds both, since Keras weighs the losses of several outputs wrongly
+    when the last batch is smaller.
+
+    Args:
+        y_pred: `[..., hand, key * channel]` and, if the model counts, one value more.
+        frame_shape: Numbers of keys and of channels.
+
+    Returns:
+        Logits `[..., hand, key, channel]`, and the expected numbers of sounding keys
+        `[..., hand]` or None.
+    """
+    size = math.prod(frame_shape)
+    shape = tf.concat([tf.shape(y_pred)[:-1], frame_shape], axis=0)
+    logits = tf.reshape(y_pred[..., :size], shape)
+    return logits, y_pred[..., size] if y_pred.shape[-1] > size else None
+
+
+def count_errors(y_true: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
+    """Squared errors of the numbers of sounding keys, hands summed.
+
+    Args:
+        y_true: `[batch, time, hand, key, channel]`.
+        counts: `[batch, time, hand]`.
+
+    Returns:
+        float32 `[batch, time]`.
+    """
+    true = tf.reduce_sum(tf.cast(y_true[..., 0], tf.float32), axis=-1)
+    return tf.reduce_sum(tf.square(true - counts), axis=-1)
+
+
+def key_nats(y_true: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """`-log p` of every key and channel, `[batch, time, hand, key, channel]`.
 
     An onset is scored only where the key sounds: without sound there is none, which
     needs no telling.
     """
     y_true = tf.cast(y_true, tf.float32)
-    nats = tf.nn.sigmoid_cross_entropy_with_logits(y_true, tf.cast(y_pred, tf.float32))
-    if y_pred.shape[-1] == 1:
+    nats = tf.nn.sigmoid_cross_entropy_with_logits(y_true, tf.cast(logits, tf.float32))
+    if logits.shape[-1] == 1:
         return nats
     sounding = y_true[..., :1]
     return nats * tf.concat([tf.ones_like(sounding), sounding], axis=-1)

@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfmusic.losses import key_nats, token_nats
+from tfmusic.losses import count_errors, key_nats, token_nats, unpack_hands
 
 
 class WeightedMean(keras.metrics.Metric):
@@ -69,18 +69,34 @@ class TokenAccuracy(WeightedMean):
 
 
 class KeyNats(WeightedMean):
-    """Nats a step: -log p of the whole frame, summed over hands, keys and channels."""
+    """Nats a step: -log p of the whole frame, summed over hands, keys and channels.
+
+    This and what follows takes frames `[batch, time, hand, key, channel]` and
+    predictions as `tfmusic.losses.unpack_hands` explains.
+    """
 
     def __init__(self, name: str = "nats_per_step", **kwargs):
         super().__init__(name, **kwargs)
 
     def measure(self, y_true, y_pred):
-        """`-log p`, from frames and logits `[batch, time, hand, key, channel]`."""
-        return tf.reduce_sum(key_nats(y_true, y_pred), axis=[-3, -2, -1])
+        """`-log p`, from frames and predictions."""
+        logits, _ = unpack_hands(y_pred, y_true.shape[-2:])
+        return tf.reduce_sum(key_nats(y_true, logits), axis=[-3, -2, -1])
+
+
+class CountError(WeightedMean):
+    """The squared error of the number of sounding keys, hands summed."""
+
+    def __init__(self, name: str = "count_error", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def measure(self, y_true, y_pred):
+        """The squared error, from frames and predictions."""
+        return count_errors(y_true, unpack_hands(y_pred, y_true.shape[-2:])[1])
 
 
 class FrameCounts(keras.metrics.Metric):
-    """Counts of keys on frames `[batch, time, hand, key, channel]`; base of the rates.
+    """Counts of keys; base of the rates.
 
     A key is predicted to sound where its probability is above one half. Only channel
     0, sounding, is looked at.
@@ -98,7 +114,8 @@ class FrameCounts(keras.metrics.Metric):
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Adds a batch; `sample_weight` is `[batch, time]`, None: all ones."""
         sounding = tf.cast(y_true[..., 0], tf.float32)  # [batch, time, hand, key]
-        predicted = tf.cast(y_pred[..., 0] > 0.0, tf.float32)
+        logits, _ = unpack_hands(y_pred, y_true.shape[-2:])
+        predicted = tf.cast(logits[..., 0] > 0.0, tf.float32)
         weights = _weights(sample_weight, sounding[..., 0, 0])
         weights = weights[..., tf.newaxis, tf.newaxis]
         self.hits.assign_add(tf.reduce_sum(weights * sounding * predicted))

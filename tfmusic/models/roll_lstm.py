@@ -11,8 +11,15 @@ from tfmusic.errors import choose
 from tfmusic.generation import samplers
 from tfmusic.generation.loop import split_seed
 from tfmusic.layers import RecurrentStack
-from tfmusic.losses import CountLoss, KeyLoss, key_nats
-from tfmusic.metrics import FrameDensity, FrameF1, FramePrecision, FrameRecall, KeyNats
+from tfmusic.losses import RollLoss, key_nats, unpack_hands
+from tfmusic.metrics import (
+    CountError,
+    FrameDensity,
+    FrameF1,
+    FramePrecision,
+    FrameRecall,
+    KeyNats,
+)
 from tfmusic.models.base import (
     AutoregressiveModel,
     Control,
@@ -90,10 +97,9 @@ class RollLSTM(AutoregressiveModel):
         self.has_counts = count_units > 0
         self.CONTROLS = _controls(self.num_hands, self.has_counts, key_weights)
         self.recurrent = RecurrentStack(units, cell, dropout)
+        num_logits = self.num_keys * self.num_channels
         self.hands = [
-            HandHead(
-                self.num_keys, self.num_channels, branch_units, key_units, count_units
-            )
+            HandHead(num_logits, branch_units, key_units, count_units)
             for _ in range(self.num_hands)
         ]
         self.key_weight = self.add_weight(
@@ -109,24 +115,18 @@ class RollLSTM(AutoregressiveModel):
 
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles with the two losses, nats a step and the rates of sounding keys."""
-        weight = None if self.key_weights == "none" else self.key_weight
-        loss = {"keys": KeyLoss(weight, weigh_both=self.key_weights == "both")}
-        loss_weights = {"keys": self.key_loss_coefficient}
-        if self.has_counts:
-            loss["counts"] = CountLoss()
-            loss_weights["counts"] = self.count_loss_coefficient
-        metrics = [
-            KeyNats(),
-            FramePrecision(),
-            FrameRecall(),
-            FrameF1(),
-            FrameDensity(),
-        ]
+        loss = RollLoss(
+            self.key_loss_coefficient,
+            self.count_loss_coefficient,
+            None if self.key_weights == "none" else self.key_weight,
+            weigh_both=self.key_weights == "both",
+        )
+        rates = [FramePrecision(), FrameRecall(), FrameF1(), FrameDensity()]
+        counts = [CountError()] if self.has_counts else []
         self.compile(
             optimizer=optimizer,
             loss=loss,
-            loss_weights=loss_weights,
-            weighted_metrics={"keys": metrics},
+            weighted_metrics=[KeyNats(), *rates, *counts],
             # XLA has no kernel for the recurrent layers.
             jit_compile=False,
         )
@@ -146,17 +146,13 @@ class RollLSTM(AutoregressiveModel):
         self.key_weight.assign(np.clip(weights, 0.0, self.max_key_weight))
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
-        """Columns, the columns after them with their numbers of keys, and weights."""
+        """Columns, the columns after them, and which of these count."""
         del seed
         roll, step = features["roll"], features["step"]
-        target = self._to_hands(roll[tf.newaxis, 1:])[0]  # [time, hand, key, channel]
-        targets = {"keys": target}
-        if self.has_counts:
-            sounding = tf.cast(target[..., 0], tf.float32)
-            targets["counts"] = tf.reduce_sum(sounding, axis=-1)
-        return roll[:-1], targets, step_is_target(step[1:], features["num_steps"])
+        weights = step_is_target(step[1:], features["num_steps"])
+        return roll[:-1], self._to_hands(roll[tf.newaxis, 1:])[0], weights
 
-    def call(self, roll: tf.Tensor, training: bool = False) -> Tensors:
+    def call(self, roll: tf.Tensor, training: bool = False) -> tf.Tensor:
         """What comes after each column.
 
         Args:
@@ -164,8 +160,8 @@ class RollLSTM(AutoregressiveModel):
             training: Whether dropout is on.
 
         Returns:
-            `keys`, logits, float32 `[batch, time, hand, key, channel]`; `counts`, the
-            expected numbers of sounding keys, `[batch, time, hand]`, if learnt.
+            float32 `[batch, time, hand, key * channel (+ 1)]`: logits of the keys and,
+            if it is learnt, their expected number (see `tfmusic.losses.unpack_hands`).
         """
         frames = self._to_hands(roll)
         hidden = self.recurrent(self._flatten(frames), training=training)
@@ -197,18 +193,20 @@ class RollLSTM(AutoregressiveModel):
         """Draws the next column."""
         recurrent, held = state
         hidden, recurrent = self.recurrent.step(self._flatten(frame), recurrent)
-        outputs = self._outputs(hidden, frame)
+        logits, counts = self._unpack(self._outputs(hidden, frame))
         held = (held + 1.0) * tf.cast(frame[..., 0], tf.float32)
-        logits = outputs["keys"][..., 0] + self._repeat_bonus(held, controls)
+        key_logits = logits[..., 0] + self._repeat_bonus(held, controls)
         temperature = controls["temperature"]
         key_seed, onset_seed = split_seed(seed, 2)
 
         def independent() -> tf.Tensor:
-            return samplers.bernoulli(logits, key_seed, temperature)
+            return samplers.bernoulli(key_logits, key_seed, temperature)
 
         def counted() -> tf.Tensor:
-            counts = tf.cast(tf.round(outputs["counts"]), tf.int32)
-            return samplers.without_replacement(logits, counts, key_seed, temperature)
+            number = tf.cast(tf.round(counts), tf.int32)
+            return samplers.without_replacement(
+                key_logits, number, key_seed, temperature
+            )
 
         if self.has_counts:
             sounding = tf.cond(controls["draw_counts"] > 0.5, counted, independent)
@@ -216,7 +214,7 @@ class RollLSTM(AutoregressiveModel):
             sounding = independent()
         channels = [sounding]
         if self.num_channels == 2:
-            onset = samplers.bernoulli(outputs["keys"][..., 1], onset_seed, temperature)
+            onset = samplers.bernoulli(logits[..., 1], onset_seed, temperature)
             channels.append(tf.logical_and(sounding, onset))
         return tf.stack(channels, axis=-1), (recurrent, held)
 
@@ -229,22 +227,28 @@ class RollLSTM(AutoregressiveModel):
         """The log-likelihood of each column, all hands, keys and channels together."""
         frames = self._to_hands(features["roll"])
         before = self._from_start(frames)[:, :-1]
-        logits = self(self._from_hands(before))["keys"]
+        logits, _ = self._unpack(self(self._from_hands(before)))
         nats = tf.reduce_sum(key_nats(frames, logits), axis=[2, 3, 4])
         is_inside = tf.range(tf.shape(frames)[1]) < num_steps[:, tf.newaxis]
         return {"log_likelihood": tf.where(is_inside, -nats, 0.0)}
 
-    def _outputs(self, hidden: tf.Tensor, frames: tf.Tensor) -> Tensors:
-        """Logits and counts from hidden values `[..., feature]` and their inputs."""
-        hands = [hand(hidden) for hand in self.hands]
-        logits = tf.stack([keys for keys, _ in hands], axis=-3)
-        if self.num_channels == 2:
-            onset = tf.where(frames[..., 0], logits[..., 1], _CERTAIN)
-            logits = tf.stack([logits[..., 0], onset], axis=-1)
-        if not self.has_counts:
-            return {"keys": logits}
-        counts = tf.concat([count for _, count in hands], axis=-1)  # [..., hand]
-        return {"keys": logits, "counts": counts}
+    def _outputs(self, hidden: tf.Tensor, frames: tf.Tensor) -> tf.Tensor:
+        """What `call` gives, from hidden values `[..., feature]` and their inputs."""
+        outputs = tf.stack([hand(hidden) for hand in self.hands], axis=-2)
+        if self.num_channels == 1:
+            return outputs
+        logits, counts = self._unpack(outputs)
+        onset = tf.where(frames[..., 0], logits[..., 1], _CERTAIN)
+        logits = tf.stack([logits[..., 0], onset], axis=-1)
+        shape = tf.concat([tf.shape(logits)[:-2], [2 * self.num_keys]], axis=0)
+        parts = [tf.reshape(logits, shape)]  # [..., hand, key * channel]
+        if self.has_counts:
+            parts.append(counts[..., tf.newaxis])
+        return tf.concat(parts, axis=-1)
+
+    def _unpack(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Logits `[..., hand, key, channel]`, counts `[..., hand]` if there are any."""
+        return unpack_hands(outputs, (self.num_keys, self.num_channels))
 
     def _repeat_bonus(self, held: tf.Tensor, controls: Tensors) -> tf.Tensor:
         """What is added to the log odds of keys that sound, by how long they have.
@@ -286,8 +290,7 @@ class HandHead(keras.layers.Layer):
 
     def __init__(
         self,
-        num_keys: int,
-        num_channels: int,
+        num_logits: int,
         branch_units: int,
         key_units: int,
         count_units: int,
@@ -301,26 +304,20 @@ class HandHead(keras.layers.Layer):
         # Logits and counts stay in float32 under a mixed precision policy.
         last = functools.partial(keras.layers.Dense, dtype="float32")
         self.branch = [dense(branch_units)] if branch_units else []
-        self.frame_shape = (num_keys, num_channels)
-        self.keys = [dense(key_units), last(num_keys * num_channels)]
+        self.keys = [dense(key_units), last(num_logits)]
         self.counts = [dense(count_units), last(1)] if count_units else []
 
-    def call(self, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Logits `[..., key, channel]` and count `[..., 1]` from `[..., feature]`."""
+    def call(self, hidden: tf.Tensor) -> tf.Tensor:
+        """Logits and, if there is one, the count, `[..., num_logits (+ 1)]`."""
         for layer in self.branch:
             hidden = layer(hidden)
-        keys = hidden
-        for layer in self.keys:
-            keys = layer(keys)
-        keys = tf.reshape(
-            keys, tf.concat([tf.shape(keys)[:-1], self.frame_shape], axis=0)
-        )  # [..., key, channel]
-        if not self.counts:
-            return keys, None
-        counts = hidden
-        for layer in self.counts:
-            counts = layer(counts)
-        return keys, counts
+        outputs = []
+        for layers in filter(None, (self.keys, self.counts)):
+            values = hidden
+            for layer in layers:
+                values = layer(values)
+            outputs.append(values)
+        return tf.concat(outputs, axis=-1)
 
 
 _RATES = ("repeat_rate_right", "repeat_rate_left")

@@ -1,0 +1,123 @@
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from tests.models import contracts
+from tfmusic.models import AutoregressiveModel, make_model
+from tfmusic.representations import make_representation
+
+SIZES = (20, 26, 31)
+
+
+@dataclasses.dataclass
+class Case:
+    """A small model and pieces that it can learn by heart."""
+
+    model: AutoregressiveModel
+    pieces: list[contracts.Piece]
+
+
+def token_pieces() -> list[contracts.Piece]:
+    # A scale of twelve tokens, up and up again; tokens 0 to 3 are not notes.
+    return [{"tokens": (np.arange(n) % 12 + 4).astype(np.int32)} for n in SIZES]
+
+
+def roll_pieces(num_hands: int, num_channels: int) -> list[contracts.Piece]:
+    """A scale in one hand; in the other chords held for two steps, and repeated."""
+    pieces = []
+    for size in SIZES:
+        roll = np.zeros([size, 2, 88, 2], bool)
+        for t in range(size):
+            roll[t, 0, 40 + t % 12] = True
+            roll[t, 1, [12, 19 + t // 2 % 2], 0] = True
+            roll[t, 1, [12, 19 + t // 2 % 2], 1] = t % 2 == 0
+        roll = roll if num_hands == 2 else roll.any(axis=1)
+        pieces.append({"roll": roll[..., :num_channels]})
+    return pieces
+
+
+def chords():
+    names = {str(60 + i): 1 for i in range(12)}
+    return make_representation({"name": "chord_frames"}).fit_counts(names)
+
+
+CASES = {
+    "tokens": (
+        chords,
+        {"name": "token_lstm", "embedding_size": 16, "units": (32, 24), "dropout": 0.1},
+        token_pieces,
+    ),
+    "tokens_tied_gru": (
+        chords,
+        {
+            "name": "token_lstm",
+            "embedding_size": 24,
+            "units": (24,),
+            "cell": "gru",
+            "tied_output": True,
+        },
+        token_pieces,
+    ),
+    "tokens_reference": (
+        chords,
+        {
+            "name": "token_lstm",
+            "units": (32, 32),
+            "input_encoding": "index",
+            "recurrent_dropout": 0.3,
+            "head": "skuldur",
+            "loss_steps": "last",
+            "learn_end": False,
+        },
+        token_pieces,
+    ),
+    "two_hands": (
+        lambda: make_representation({"name": "two_hands_roll"}),
+        {"name": "roll_lstm", "units": (48,), "dropout": 0.0, "branch_units": 24},
+        lambda: roll_pieces(2, 2),
+    ),
+    "one_hand_reference": (
+        lambda: make_representation({"name": "binary_roll", "onsets": False}),
+        {
+            "name": "roll_lstm",
+            "units": (32,),
+            "branch_units": 0,
+            "key_weights": "positive",
+            "loss_steps": "last",
+        },
+        lambda: roll_pieces(1, 1),
+    ),
+}
+# One of each family learns its pieces; training is most of these tests' time.
+TRAINED = {"tokens": 100, "two_hands": 250}
+
+
+def make_case(name: str) -> Case:
+    representation, config, pieces = CASES[name]
+    keras.utils.set_random_seed(1)
+    model = make_model(representation(), config)
+    model.build_model()
+    return Case(model, pieces())
+
+
+@pytest.fixture(scope="session", params=CASES)
+def case(request) -> Case:
+    return make_case(request.param)
+
+
+@pytest.fixture(scope="session", params=TRAINED)
+def trained(request) -> Case:
+    case = make_case(request.param)
+    batch = contracts.whole_pieces(case.model, case.pieces)
+    before, after = contracts.train(case.model, batch, TRAINED[request.param])
+    assert after < 0.2 * before
+    return case
+
+
+@pytest.fixture
+def mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")

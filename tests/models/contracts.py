@@ -1,0 +1,185 @@
+"""Checks that every autoregressive model must pass."""
+
+import functools
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.models import AutoregressiveModel
+
+Piece = dict[str, np.ndarray]
+
+
+def cut_window(piece: Piece, start: int, window_steps: int) -> dict[str, tf.Tensor]:
+    """A window of `window_steps + 1` steps as training gives it, one by hand."""
+    step = np.arange(start, start + window_steps + 1, dtype=np.int32)
+    num_steps = len(next(iter(piece.values())))
+    inside = (step >= 0) & (step < num_steps)
+    window = {"step": step, "num_steps": np.int32(num_steps)}
+    for name, array in piece.items():
+        kept = array[np.clip(step, 0, num_steps - 1)]
+        window[name] = np.where(inside.reshape(-1, *[1] * (kept.ndim - 1)), kept, 0)
+        window[name] = window[name].astype(array.dtype)
+    return {name: tf.constant(array) for name, array in window.items()}
+
+
+def make_batch(model: AutoregressiveModel, windows: list):
+    """Examples of windows, batched."""
+    stacked = tf.nest.map_structure(lambda *parts: tf.stack(parts), *windows)
+    seed = tf.constant([0, 0])
+    return tf.vectorized_map(lambda window: model.example_fn(window, seed), stacked)
+
+
+def whole_pieces(model: AutoregressiveModel, pieces: list[Piece]):
+    """Examples of whole pieces, padded to the longest."""
+    size = max(len(next(iter(piece.values()))) for piece in pieces) + 1
+    return make_batch(model, [cut_window(piece, -1, size) for piece in pieces])
+
+
+def train(model: AutoregressiveModel, batch, num_steps: int, learning_rate=1e-2):
+    """Loss before and after some steps on one batch."""
+    model.compile_for_training(keras.optimizers.Adam(learning_rate))
+    x, y, weight = batch
+    losses = [
+        float(model.train_on_batch(x, y, weight, return_dict=True)["loss"])
+        for _ in range(num_steps)
+    ]
+    return losses[0], losses[-1]
+
+
+def endpoint_inputs(
+    model: AutoregressiveModel, name: str, prompt: Piece | None = None, **values
+) -> dict[str, tf.Tensor]:
+    """Inputs of an endpoint by name: the controls' defaults, a prompt, and values."""
+    defaults = {control.name: control.default for control in model.CONTROLS}
+    values = {**defaults, **(prompt or {}), **values}
+    return {
+        spec.name: tf.constant(values[spec.name], spec.dtype)
+        for spec in model.endpoints()[name].input_signature
+    }
+
+
+@functools.lru_cache(maxsize=8)
+def endpoint_function(
+    model: AutoregressiveModel, name: str
+) -> tf.types.experimental.PolymorphicFunction:
+    """An endpoint's graph code, traced once for all calls."""
+    return model.endpoints()[name].function
+
+
+def call_endpoint(
+    model: AutoregressiveModel, name: str, prompt: Piece | None = None, **values
+) -> dict[str, np.ndarray]:
+    """Runs an endpoint as graph code."""
+    inputs = endpoint_inputs(model, name, prompt, **values)
+    outputs = endpoint_function(model, name)(*inputs.values())
+    return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def check_gradients(model: AutoregressiveModel, pieces: list[Piece]) -> None:
+    """The loss is finite and reaches every weight."""
+    model.compile_for_training(keras.optimizers.Adam())
+    x, y, weight = whole_pieces(model, pieces)
+    with tf.GradientTape() as tape:
+        outputs = model(x, training=True)
+        loss = model.compute_loss(x, y, outputs, weight, training=True)
+    variables = [variable.value for variable in model.trainable_variables]
+    gradients = tape.gradient(loss, variables)
+    assert np.isfinite(loss)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
+        assert gradient is not None, variable.path
+        gradient = tf.convert_to_tensor(gradient)
+        assert np.all(np.isfinite(gradient)), variable.path
+        assert np.any(gradient != 0.0), variable.path
+
+
+def check_batch_consistency(model: AutoregressiveModel, pieces: list[Piece]) -> None:
+    """A piece scores the same alone and padded among others, and 0 where padded."""
+    lengths = [len(next(iter(piece.values()))) for piece in pieces]
+    padded = {
+        name: np.stack(
+            [
+                np.pad(
+                    piece[name],
+                    [(0, max(lengths) - n)] + [(0, 0)] * (piece[name].ndim - 1),
+                )
+                for piece, n in zip(pieces, lengths, strict=True)
+            ]
+        )
+        for name in pieces[0]
+    }
+    together = call_endpoint(model, "score", padded, num_steps=lengths)
+    for i, (piece, n) in enumerate(zip(pieces, lengths, strict=True)):
+        one = {name: array[np.newaxis] for name, array in piece.items()}
+        alone = call_endpoint(model, "score", one, num_steps=[n])
+        for name, values in alone.items():
+            other = together[name][i : i + 1]
+            if name == "log_likelihood":
+                assert not other[:, n:].any()
+                other = other[:, :n]
+            np.testing.assert_allclose(values, other, rtol=1e-4, atol=1e-4)
+
+
+def check_causality(model: AutoregressiveModel, piece: Piece, other: Piece) -> None:
+    """What comes later changes no earlier score."""
+    changed = {name: array.copy() for name, array in piece.items()}
+    half = len(next(iter(piece.values()))) // 2
+    for name, array in changed.items():
+        array[half:] = other[name][: len(array) - half]
+    scores = [
+        call_endpoint(
+            model,
+            "score",
+            {name: array[np.newaxis] for name, array in features.items()},
+            num_steps=[2 * half],
+        )["log_likelihood"][0]
+        for features in (piece, changed)
+    ]
+    np.testing.assert_array_equal(scores[0][:half], scores[1][:half])
+    assert np.any(scores[0][half:] != scores[1][half:])
+
+
+def check_step_equals_sequence(model: AutoregressiveModel, piece: Piece) -> None:
+    """Steps of generation reach the state that the whole sequence reaches."""
+    prompt = {name: tf.constant(array[np.newaxis]) for name, array in piece.items()}
+    length = len(next(iter(piece.values())))
+    expected_frame, expected = model.prime(prompt)
+    controls = {c.name: tf.constant(c.default, tf.float32) for c in model.CONTROLS}
+    frame, state = model.start_frame(1), model.initial_state(1)
+    for i in range(length):
+        seed = tf.constant([0, i], tf.int64)
+        _, state = model.next_frame(frame, state, controls, seed)
+        frame, _ = model.prime({n: a[:, : i + 1] for n, a in prompt.items()})
+    tf.nest.map_structure(np.testing.assert_array_equal, frame, expected_frame)
+    tf.nest.map_structure(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),
+        state,
+        expected,
+    )
+
+
+def check_seeds(model: AutoregressiveModel) -> None:
+    """Equal seeds give equal music, others other music; pieces of one call differ."""
+    settings = dict(num_outputs=3, num_steps=24, temperature=2.0)
+    first = call_endpoint(model, "generate", seed=1, **settings)
+    again = call_endpoint(model, "generate", seed=1, **settings)
+    other = call_endpoint(model, "generate", seed=2, **settings)
+    for name in model.representation.feature_specs:
+        np.testing.assert_array_equal(first[name], again[name])
+        assert np.any(first[name] != other[name])
+        assert np.any(first[name][0] != first[name][1])
+
+
+def check_feedback(model: AutoregressiveModel, piece: Piece) -> None:
+    """Going on from the model's own output is the same as never having stopped."""
+    prompt = {name: array[np.newaxis, :8] for name, array in piece.items()}
+    settings = dict(seed=0, temperature=0.0)
+    whole = call_endpoint(model, "continue", prompt, num_steps=12, **settings)
+    longer = {
+        name: np.concatenate([array, whole[name][:, :5]], axis=1)
+        for name, array in prompt.items()
+    }
+    rest = call_endpoint(model, "continue", longer, num_steps=7, **settings)
+    for name in prompt:
+        np.testing.assert_array_equal(whole[name][:, 5:], rest[name])

@@ -1,0 +1,148 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models import contracts
+from tests.models.conftest import make_case
+
+# Loads an export where this package cannot be imported and calls its signatures.
+FRESH = """
+import sys
+import numpy as np
+import tensorflow as tf
+path, output, *names = sys.argv[1:]
+signatures = tf.saved_model.load(path).signatures
+results = {}
+for name in names:
+    inputs = np.load(f"{path}/{name}.npz")
+    outputs = signatures[name](**{key: tf.constant(inputs[key]) for key in inputs})
+    results |= {f"{name}/{key}": value.numpy() for key, value in outputs.items()}
+assert "tfmusic" not in sys.modules
+np.savez(output, **results)
+"""
+
+
+def test_loss_is_finite_and_reaches_all_weights(case):
+    contracts.check_gradients(case.model, case.pieces)
+
+
+def test_a_piece_scores_the_same_in_any_batch(case):
+    contracts.check_batch_consistency(case.model, case.pieces)
+
+
+def test_the_future_changes_no_score(case):
+    later = {name: array[3:] for name, array in case.pieces[2].items()}
+    contracts.check_causality(case.model, case.pieces[1], later)
+
+
+def test_generation_steps_reach_the_state_of_the_sequence(case):
+    piece = {name: array[:6] for name, array in case.pieces[0].items()}
+    contracts.check_step_equals_sequence(case.model, piece)
+
+
+def test_seeds_decide_the_music(trained):
+    contracts.check_seeds(trained.model)
+
+
+def test_output_is_fed_back(trained):
+    contracts.check_feedback(trained.model, trained.pieces[0])
+
+
+def test_the_step_learned_is_the_next_one(trained):
+    # A network trained on the step after the next would skip every other one.
+    piece = trained.pieces[2]
+    prompt = {name: array[np.newaxis, :8] for name, array in piece.items()}
+    made = contracts.call_endpoint(
+        trained.model, "continue", prompt, num_steps=10, seed=0, temperature=0.0
+    )
+    for name, array in piece.items():
+        np.testing.assert_array_equal(made[name][0], array[8:18])
+    assert made["num_steps"] == [10]
+
+
+def test_music_from_nothing_is_what_was_learned(trained):
+    # Down to the first step: the start is learned too.
+    made = contracts.call_endpoint(
+        trained.model, "generate", num_outputs=2, num_steps=8, seed=0, temperature=0.0
+    )
+    for name, array in trained.pieces[0].items():
+        np.testing.assert_array_equal(made[name][1], array[:8])
+
+
+def test_targets_are_one_step_after_inputs(case):
+    (name, array), *_ = case.pieces[0].items()
+    window = contracts.cut_window(case.pieces[0], 3, 10)
+    x, y, weight = case.model.example_fn(window, tf.constant([0, 0]))
+    np.testing.assert_array_equal(x, array[3:13])
+    np.testing.assert_array_equal(np.reshape(y, array[4:14].shape), array[4:14])
+    np.testing.assert_array_equal(weight, np.ones(10))
+
+
+def test_windows_count_the_piece_and_its_end_only(case):
+    size = len(next(iter(case.pieces[0].values())))
+    window = contracts.cut_window(case.pieces[0], -1, size + 5)
+    _, _, weight = case.model.example_fn(window, tf.constant([0, 0]))
+    counted = size + case.model.learns_end
+    np.testing.assert_array_equal(weight, np.arange(size + 5) < counted)
+
+
+def test_evaluation_does_not_depend_on_batching(trained):
+    windows = [
+        contracts.cut_window(piece, start, 9)
+        for piece in trained.pieces
+        for start in range(-1, len(next(iter(piece.values()))), 9)
+    ]
+    examples = contracts.make_batch(trained.model, windows)
+    results = []
+    for size in (1, 3, len(windows)):
+        data = tf.data.Dataset.from_tensor_slices(examples).batch(size)
+        results.append(trained.model.evaluate(data, verbose=0, return_dict=True))
+    for name, value in results[0].items():
+        for other in results[1:]:
+            np.testing.assert_allclose(value, other[name], rtol=1e-4, err_msg=name)
+
+
+def test_exports_play_the_same_in_a_fresh_process(trained, tmp_path):
+    model, piece = trained.model, trained.pieces[0]
+    prompt = {name: array[np.newaxis, :9] for name, array in piece.items()}
+    calls = {
+        "generate": dict(num_outputs=2, num_steps=6, seed=5),
+        "continue": dict(prompt=prompt, num_steps=6, seed=5),
+        "score": dict(prompt=prompt, num_steps=[9]),
+    }
+    module = tf.Module()
+    module.model = model
+    signatures = {
+        name: contracts.endpoint_function(model, name) for name in model.endpoints()
+    }
+    tf.saved_model.save(module, str(tmp_path), signatures=signatures)
+    for name, values in calls.items():
+        inputs = contracts.endpoint_inputs(model, name, **values)
+        arrays = {key: tensor.numpy() for key, tensor in inputs.items()}
+        np.savez(tmp_path / f"{name}.npz", **arrays)
+    output = tmp_path / "output.npz"
+    command = [sys.executable, "-I", "-c", FRESH, tmp_path, output, *calls]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = np.load(output)
+    for name, values in calls.items():
+        for key, array in contracts.call_endpoint(model, name, **values).items():
+            np.testing.assert_allclose(loaded[f"{name}/{key}"], array, rtol=1e-5)
+
+
+def test_no_steps_are_refused(trained):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="num_steps"):
+        contracts.call_endpoint(
+            trained.model, "generate", num_outputs=1, num_steps=0, seed=0
+        )
+
+
+@pytest.mark.parametrize("name", ["tokens", "two_hands"])
+def test_logits_are_float32_under_mixed_precision(name, mixed_precision):
+    case = make_case(name)
+    x, _, _ = contracts.whole_pieces(case.model, case.pieces[:1])
+    assert case.model(x).dtype == tf.float32
+    contracts.call_endpoint(case.model, "generate", num_outputs=1, num_steps=2, seed=0)
