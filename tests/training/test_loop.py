@@ -1,0 +1,133 @@
+import csv
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfmusic.errors import UserError
+from tfmusic.training.loop import train_and_evaluate
+from tfmusic.training.run import restore_model
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def newest_values(workdir):
+    """Every variable of the newest checkpoint: weights, optimizer, progress."""
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(f"{workdir}/latest"))
+    names = reader.get_variable_to_shape_map()
+    return {
+        name: reader.get_tensor(name)
+        for name in names
+        if "save_counter" not in name and "OBJECT_GRAPH" not in name
+    }
+
+
+def assert_same_run(first, second):
+    ours, theirs = newest_values(first), newest_values(second)
+    assert ours.keys() == theirs.keys()
+    assert any("optimizer" in name for name in ours)
+    for name, value in ours.items():
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+def test_resumed_run_equals_an_undisturbed_one(tiny_config, tiny_data, tmp_path):
+    whole, parts = str(tmp_path / "whole"), str(tmp_path / "parts")
+    train_and_evaluate(tiny_config(num_epochs=3), tiny_data, whole)
+    train_and_evaluate(tiny_config(num_epochs=1), tiny_data, parts)
+    train_and_evaluate(tiny_config(num_epochs=3), tiny_data, parts)
+    assert_same_run(whole, parts)
+    with open(f"{parts}/metrics.csv") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["0", "1", "2"]
+
+
+def test_another_seed_gives_another_run(tiny_config, tiny_data, tmp_path):
+    config = tiny_config(num_epochs=1)
+    train_and_evaluate(config, tiny_data, str(tmp_path / "a"))
+    config.seed = 1
+    train_and_evaluate(config, tiny_data, str(tmp_path / "b"))
+    with pytest.raises(AssertionError):
+        assert_same_run(str(tmp_path / "a"), str(tmp_path / "b"))
+
+
+def test_complete_run_is_left_alone(tiny_config, tiny_data, tmp_path):
+    workdir = str(tmp_path / "run")
+    train_and_evaluate(tiny_config(num_epochs=1), tiny_data, workdir)
+    before = newest_values(workdir)
+    train_and_evaluate(tiny_config(num_epochs=1), tiny_data, workdir)
+    assert before.keys() == newest_values(workdir).keys()
+    assert int(before["progress/step/.ATTRIBUTES/VARIABLE_VALUE"]) == 5
+
+
+def test_best_weights_are_those_of_the_lowest_validation_loss(
+    tiny_config, tiny_data, tmp_path
+):
+    workdir = str(tmp_path / "run")
+    config = tiny_config(num_epochs=12, early_stopping_epochs=2)
+    config.optimizer.learning_rate = 0.3  # so high that the loss soon rises
+    train_and_evaluate(config, tiny_data, workdir)
+    with open(f"{workdir}/metrics.csv") as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    best = int(np.argmin(losses))
+    assert len(losses) == best + 3 < 12, "stops two epochs after the best one"
+    _, _, checkpoint = restore_model(workdir)
+    assert os.path.basename(checkpoint) == f"ckpt-{5 * (best + 1)}"
+
+
+def test_workdir_of_another_config_is_refused(tiny_config, tiny_data, tmp_path):
+    workdir = str(tmp_path / "run")
+    train_and_evaluate(tiny_config(num_epochs=1), tiny_data, workdir)
+    config = tiny_config(num_epochs=1)
+    config.model.dropout = 0.4
+    with pytest.raises(UserError, match="model.dropout was 0.2, now 0.4"):
+        train_and_evaluate(config, tiny_data, workdir)
+
+
+def test_dataset_of_another_representation_is_refused(tiny_config, tiny_data, tmp_path):
+    config = tiny_config()
+    config.representation.steps_per_quarter = 8
+    with pytest.raises(UserError, match="steps_per_quarter is 4 in the dataset and 8"):
+        train_and_evaluate(config, tiny_data, str(tmp_path / "run"))
+
+
+def test_damaged_newest_checkpoint_falls_back_on_the_one_before(
+    tiny_config, tiny_data, tmp_path
+):
+    whole, damaged = str(tmp_path / "whole"), str(tmp_path / "damaged")
+    train_and_evaluate(tiny_config(num_epochs=3), tiny_data, whole)
+    train_and_evaluate(tiny_config(num_epochs=2), tiny_data, damaged)
+    for path in pathlib.Path(damaged, "latest").glob("ckpt-10.*"):
+        path.write_bytes(path.read_bytes()[:40])
+    train_and_evaluate(tiny_config(num_epochs=3), tiny_data, damaged)
+    assert_same_run(whole, damaged)
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on_to_the_same_weights(tiny_config, tiny_data, tmp_path):
+    config_file = tmp_path / "config.py"
+    config = tiny_config(num_epochs=20, steps_per_epoch=100)
+    config_file.write_text(
+        "import json, ml_collections\n\n\ndef get_config():\n"
+        f"    return ml_collections.ConfigDict(json.loads({config.to_json()!r}))\n"
+    )
+
+    def start(workdir):
+        arguments = {"config": config_file, "data_dir": tiny_data, "workdir": workdir}
+        command = [sys.executable, "-m", "tfmusic.train"]
+        command += [f"--{name}={value}" for name, value in arguments.items()]
+        return subprocess.Popen(command, cwd=ROOT)
+
+    assert start(tmp_path / "whole").wait() == 0
+    killed = start(tmp_path / "killed")
+    while not (tmp_path / "killed" / "latest" / "ckpt-300.index").exists():
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert start(tmp_path / "killed").wait() == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
