@@ -107,13 +107,19 @@ def case(request) -> Case:
     return make_case(request.param)
 
 
-@pytest.fixture(scope="session", params=TRAINED)
-def trained(request) -> Case:
-    case = make_case(request.param)
-    batch = contracts.whole_pieces(case.model, case.pieces)
-    before, after = contracts.train(case.model, batch, TRAINED[request.param])
-    assert after < 0.2 * before
-    return case
+@pytest.fixture(scope="session")
+def all_trained() -> dict[str, Case]:
+    cases = {name: make_case(name) for name in TRAINED}
+    for name, case in cases.items():
+        batch = contracts.whole_pieces(case.model, case.pieces)
+        before, after = contracts.train(case.model, batch, TRAINED[name])
+        assert after < 0.2 * before
+    return cases
+
+
+@pytest.fixture(params=TRAINED)
+def trained(request, all_trained) -> Case:
+    return all_trained[request.param]
 
 
 @pytest.fixture

@@ -8,20 +8,19 @@ import tensorflow as tf
 from tests.models import contracts
 from tests.models.conftest import make_case
 
-# Loads an export where this package cannot be imported and calls its signatures.
+# Loads exports where this package cannot be imported and calls their signatures.
 FRESH = """
 import sys
 import numpy as np
 import tensorflow as tf
-path, output, *names = sys.argv[1:]
-signatures = tf.saved_model.load(path).signatures
-results = {}
-for name in names:
-    inputs = np.load(f"{path}/{name}.npz")
-    outputs = signatures[name](**{key: tf.constant(inputs[key]) for key in inputs})
-    results |= {f"{name}/{key}": value.numpy() for key, value in outputs.items()}
+for path in sys.argv[1:]:
+    signatures = tf.saved_model.load(path).signatures
+    for name, signature in signatures.items():
+        inputs = np.load(f"{path}/{name}.npz")
+        outputs = signature(**{key: tf.constant(inputs[key]) for key in inputs})
+        arrays = {key: value.numpy() for key, value in outputs.items()}
+        np.savez(f"{path}/{name}_outputs.npz", **arrays)
 assert "tfmusic" not in sys.modules
-np.savez(output, **results)
 """
 
 
@@ -105,32 +104,40 @@ def test_evaluation_does_not_depend_on_batching(trained):
             np.testing.assert_allclose(value, other[name], rtol=1e-4, err_msg=name)
 
 
-def test_exports_play_the_same_in_a_fresh_process(trained, tmp_path):
-    model, piece = trained.model, trained.pieces[0]
-    prompt = {name: array[np.newaxis, :9] for name, array in piece.items()}
-    calls = {
+def export_calls(case) -> dict[str, dict]:
+    prompt = {name: array[np.newaxis, :9] for name, array in case.pieces[0].items()}
+    return {
         "generate": dict(num_outputs=2, num_steps=6, seed=5),
         "continue": dict(prompt=prompt, num_steps=6, seed=5),
         "score": dict(prompt=prompt, num_steps=[9]),
     }
-    module = tf.Module()
-    module.model = model
-    signatures = {
-        name: contracts.endpoint_function(model, name) for name in model.endpoints()
-    }
-    tf.saved_model.save(module, str(tmp_path), signatures=signatures)
-    for name, values in calls.items():
-        inputs = contracts.endpoint_inputs(model, name, **values)
-        arrays = {key: tensor.numpy() for key, tensor in inputs.items()}
-        np.savez(tmp_path / f"{name}.npz", **arrays)
-    output = tmp_path / "output.npz"
-    command = [sys.executable, "-I", "-c", FRESH, tmp_path, output, *calls]
+
+
+def test_exports_play_the_same_in_a_fresh_process(all_trained, tmp_path):
+    for family, case in all_trained.items():
+        path = tmp_path / family
+        calls = export_calls(case)
+        module = tf.Module()
+        module.model = case.model
+        signatures = {
+            name: contracts.endpoint_function(case.model, name) for name in calls
+        }
+        tf.saved_model.save(module, str(path), signatures=signatures)
+        for name, values in calls.items():
+            inputs = contracts.endpoint_inputs(case.model, name, **values)
+            arrays = {key: tensor.numpy() for key, tensor in inputs.items()}
+            np.savez(path / f"{name}.npz", **arrays)
+    paths = [tmp_path / family for family in all_trained]
+    command = [sys.executable, "-I", "-c", FRESH, *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    loaded = np.load(output)
-    for name, values in calls.items():
-        for key, array in contracts.call_endpoint(model, name, **values).items():
-            np.testing.assert_allclose(loaded[f"{name}/{key}"], array, rtol=1e-5)
+    for path, case in zip(paths, all_trained.values(), strict=True):
+        for name, values in export_calls(case).items():
+            loaded = np.load(path / f"{name}_outputs.npz")
+            for key, array in contracts.call_endpoint(
+                case.model, name, **values
+            ).items():
+                np.testing.assert_allclose(loaded[key], array, rtol=1e-5)
 
 
 def test_no_steps_are_refused(trained):

@@ -1,0 +1,58 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfmusic.errors import UserError
+from tfmusic.layers import RecurrentStack, TiedOutput
+
+
+@pytest.fixture(params=["lstm", "gru"])
+def stack(request) -> RecurrentStack:
+    keras.utils.set_random_seed(0)
+    stack = RecurrentStack((12, 7), request.param, dropout=0.5, recurrent_dropout=0.4)
+    stack(tf.zeros([1, 2, 5]))
+    return stack
+
+
+def test_steps_equal_the_sequence_exactly(stack):
+    inputs = tf.random.stateless_normal([4, 9, 5], [0, 1])
+    expected, last = stack.run(inputs)
+    state = stack.initial_state(4)
+    for t in range(9):
+        outputs, state = stack.step(inputs[:, t], state)
+        np.testing.assert_array_equal(outputs, expected[:, t])
+    tf.nest.map_structure(np.testing.assert_array_equal, state, last)
+
+
+def test_a_sequence_in_two_parts_equals_the_whole(stack):
+    inputs = tf.random.stateless_normal([4, 9, 5], [0, 2])
+    whole, last = stack.run(inputs)
+    first, state = stack.run(inputs[:, :4])
+    second, end = stack.run(inputs[:, 4:], state)
+    np.testing.assert_array_equal(tf.concat([first, second], axis=1), whole)
+    tf.nest.map_structure(np.testing.assert_array_equal, end, last)
+
+
+def test_dropout_is_on_in_training_only(stack):
+    inputs = tf.random.stateless_normal([4, 9, 5], [0, 3])
+    np.testing.assert_array_equal(stack(inputs), stack(inputs, training=False))
+    assert np.any(stack(inputs, training=True) != stack(inputs))
+
+
+def test_an_unknown_cell_is_named():
+    with pytest.raises(UserError, match="cell: unknown 'lsmt'.*did you mean 'lstm'"):
+        RecurrentStack((8,), "lsmt")
+
+
+def test_tied_output_scores_by_the_embedding():
+    embedding = keras.layers.Embedding(6, 4)
+    embedding(tf.constant([0]))
+    output = TiedOutput(embedding)
+    hidden = tf.random.stateless_normal([2, 3, 4], [0, 0])
+    logits = output(hidden)
+    np.testing.assert_allclose(
+        logits, hidden.numpy() @ embedding.embeddings.numpy().T, rtol=1e-5
+    )
+    assert len(output.trainable_variables) == 2
+    np.testing.assert_array_equal(output.bias, np.zeros(6))
