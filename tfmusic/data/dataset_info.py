@@ -5,7 +5,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -32,6 +32,7 @@ class DatasetInfo:
         splits: For each of `SPLITS`: `num_pieces`, `num_steps`, `num_notes`, `seconds`,
             `max_steps`, `shards` (file names, in order) and `piece_steps` (the length
             of every piece, in the order of the records).
+        split_fractions: The shares that `SPLITS` were to have.
         dropped: How many pieces could not be used, by reason.
         losses: How often the encoding lost something, by kind.
         versions: Versions of the software that wrote it.
@@ -42,6 +43,7 @@ class DatasetInfo:
     preparation: Mapping[str, Any]
     source: str
     splits: Mapping[str, Mapping[str, Any]]
+    split_fractions: Sequence[float] = ()
     dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
     losses: Mapping[str, int] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, str] = dataclasses.field(
@@ -120,7 +122,7 @@ class DatasetInfo:
         wanted = representation.settings() | _prefixed(preparation)
         changes = "; ".join(
             f"{name} is {ours!r} in the dataset and {theirs!r} in the config"
-            for name, ours, theirs in _differences(found, wanted)
+            for name, ours, theirs in differences(found, wanted)
         )
         raise UserError(
             f"the config has fingerprint {expected}, the dataset {self.fingerprint}: "
@@ -166,9 +168,10 @@ def _prefixed(preparation: Mapping[str, Any]) -> dict[str, Any]:
     return {f"data.{name}": value for name, value in preparation.items()}
 
 
-def _differences(
+def differences(
     found: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
+    """The settings that differ: name, what was found and what was wanted."""
     for name in sorted(found.keys() | wanted.keys()):
         if _plain(found.get(name)) != _plain(wanted.get(name)):
             yield name, found.get(name), wanted.get(name)

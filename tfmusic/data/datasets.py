@@ -209,6 +209,31 @@ def make_piece_dataset(data_dir: str, split: str) -> tf.data.Dataset:
     )
 
 
+def read_piece(data_dir: str, split: str, number: int) -> dict[str, Any]:
+    """One whole piece, as numpy arrays and Python strings.
+
+    Args:
+        data_dir: A dataset that `pipelines.build_tfrecords` wrote.
+        split: `"train"`, `"validation"` or `"test"`.
+        number: Which piece of the split, from 0.
+
+    Raises:
+        UserError: There is no such dataset, split or piece.
+    """
+    num_pieces = int(DatasetInfo.load(data_dir).splits[split]["num_pieces"])
+    if not 0 <= number < num_pieces:
+        raise UserError(
+            f"piece {number}: the {split} split of {data_dir} has {num_pieces} pieces, "
+            "numbered from 0"
+        )
+    dataset = make_piece_dataset(data_dir, split).skip(number).take(1)
+    piece = next(dataset.as_numpy_iterator())
+    return {
+        name: value.decode() if isinstance(value, bytes) else value
+        for name, value in piece.items()
+    }
+
+
 @dataclasses.dataclass(frozen=True)
 class Pieces:
     """The pieces of a split in memory, end to end.

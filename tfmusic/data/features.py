@@ -91,15 +91,16 @@ def parse_stored(serialized: tf.Tensor, specs: Specs) -> Tensors:
         specs: The specs that it was made with.
 
     Returns:
-        `id` (string []), `num_steps` (int32 []), and each array as [num_steps, k] in
-        its stored type: bytes of 8 booleans each, or numbers.
+        `id`, `source` and `metadata` (string []), `num_steps` (int32 []), and each
+        array as [num_steps, k] in its stored type: bytes of 8 booleans, or numbers.
     """
+    texts = ("id", "source", "metadata")
     text = tf.io.FixedLenFeature([], tf.string)
-    schema = {"id": text, "num_steps": tf.io.FixedLenFeature([], tf.int64)}
-    parsed = tf.io.parse_single_example(
-        serialized, {**schema, **dict.fromkeys(specs, text)}
-    )
-    tensors = {"id": parsed["id"], "num_steps": tf.cast(parsed["num_steps"], tf.int32)}
+    schema = dict.fromkeys([*texts, *specs], text)
+    schema["num_steps"] = tf.io.FixedLenFeature([], tf.int64)
+    parsed = tf.io.parse_single_example(serialized, schema)
+    tensors = {name: parsed[name] for name in texts}
+    tensors["num_steps"] = tf.cast(parsed["num_steps"], tf.int32)
     for name, spec in specs.items():
         flat = tf.io.decode_raw(parsed[name], _stored_type(spec))
         # [num_steps * k] -> [num_steps, k]
@@ -140,8 +141,8 @@ def parse_record(serialized: tf.Tensor, specs: Specs) -> Tensors:
         specs: The specs that it was made with.
 
     Returns:
-        `id` (string []), `num_steps` (int32 []), and each array as bool, int32 or
-        float32 [num_steps, ...].
+        `id`, `source` and `metadata` (string []), `num_steps` (int32 []), and each
+        array as bool, int32 or float32 [num_steps, ...].
     """
     stored = parse_stored(serialized, specs)
     arrays = {name: unpack(stored[name], spec) for name, spec in specs.items()}

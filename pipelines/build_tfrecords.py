@@ -1,0 +1,78 @@
+"""Writes the datasets of one or more experiments from a source of music.
+
+    python -m pipelines.build_tfrecords --config=configs/two_hands_lstm.py \
+        --source=bach_chorales --output_dir=DIR
+
+With one config the dataset is written to DIR, with several to DIR/NAME each, from one
+reading of the source. Called again for a dataset that is there, it says so and ends.
+Other flags go to Apache Beam, such as --runner=FlinkRunner.
+"""
+
+import difflib
+
+from absl import flags
+
+from tfmusic import command_line
+from tfmusic.errors import UserError
+
+_CONFIGS = flags.DEFINE_multi_string(
+    "config", None, "Experiment, FILE or FILE:VARIANT; may be repeated.", required=True
+)
+_SOURCE = flags.DEFINE_string(
+    "source",
+    None,
+    "bach_chorales; a folder, zip archive, file or glob pattern of MIDI, MusicXML and "
+    "ABC files; or KIND:PATH.",
+    required=True,
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "Where the dataset is written.", required=True
+)
+_OVERWRITE = flags.DEFINE_bool(
+    "overwrite", False, "Replace a dataset that is there already."
+)
+_VALIDATION = flags.DEFINE_float(
+    "validation_fraction", 0.1, "Share of the pieces that are kept for validation."
+)
+_TEST = flags.DEFINE_float(
+    "test_fraction", 0.1, "Share of the pieces that are kept for testing."
+)
+_NUM_SHARDS = flags.DEFINE_integer(
+    "num_shards", 0, "Files of each split; 0 makes one for every 256 pieces."
+)
+_NUM_WORKERS = flags.DEFINE_integer(
+    "num_workers",
+    0,
+    "Worker processes on this machine; 0 takes one for every core if there are many "
+    "files. Other runners than Beam's local one have flags of their own.",
+)
+
+
+def main() -> None:
+    """Writes datasets as the flags say."""
+    # After the flags are parsed: --help needs neither TensorFlow nor Beam.
+    from pipelines.running import beam_option_names
+    from pipelines.writing import write_datasets
+
+    beam_options = command_line.extra_flags()
+    if unknown := beam_options.keys() - beam_option_names():
+        name = min(unknown)
+        known = [*flags.FLAGS, *beam_option_names()]
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"; did you mean --{close[0]}?" if close else ""
+        raise UserError(f"unknown flag --{name}{hint}")
+    write_datasets(
+        configs=_CONFIGS.value,
+        source=_SOURCE.value,
+        output_dir=_OUTPUT_DIR.value,
+        overwrite=_OVERWRITE.value,
+        validation_fraction=_VALIDATION.value,
+        test_fraction=_TEST.value,
+        num_shards=_NUM_SHARDS.value,
+        num_workers=_NUM_WORKERS.value,
+        beam_options=beam_options,
+    )
+
+
+if __name__ == "__main__":
+    command_line.run(main, takes_extra_flags=True)
