@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import choose
@@ -106,13 +107,70 @@ class RecurrentStack(keras.layers.Layer):
         return [list(state[i : i + width]) for i in range(0, len(state), width)]
 
 
+class PitchEmbedding(keras.layers.Layer):
+    """Tokens as what they sound like, plus what is special about each.
+
+    A token's vector is the sum of a learned vector for each of its pitches and one of
+    its own, which starts near zero. So chords that share pitches are alike from the
+    first step on, and a chord that is rare in the data is no blank.
+    """
+
+    def __init__(self, token_pitches: np.ndarray, size: int, **kwargs):
+        """Makes an embedding.
+
+        Args:
+            token_pitches: Which pitches each token makes sound, bool `[token, 128]`.
+            size: Length of the vectors.
+            **kwargs: The base layer's.
+        """
+        super().__init__(**kwargs)
+        self.input_dim, self.size = len(token_pitches), size
+        self._pitches = token_pitches.astype(np.float32)
+
+    def build(self, input_shape):
+        """Makes the vectors."""
+        del input_shape
+        self.pitch_vectors = self.add_weight(
+            shape=(self._pitches.shape[1], self.size), name="pitch_vectors"
+        )
+        self.token_vectors = self.add_weight(
+            shape=(self.input_dim, self.size), initializer=_SMALL, name="token_vectors"
+        )
+
+    def call(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Vectors, `[..., size]`, of tokens `[...]`."""
+        pitches = tf.cast(tf.gather(self._pitches, tokens), self.compute_dtype)
+        vectors = tf.convert_to_tensor(self.pitch_vectors)
+        own = tf.gather(tf.convert_to_tensor(self.token_vectors), tokens)
+        return tf.tensordot(pitches, vectors, axes=1) + own
+
+    def similarity(self, rows: tf.Tensor) -> tf.Tensor:
+        """Inner products, `[rows, token]`, of `[rows, size]` with all vectors.
+
+        Pitches are summed after the product: one step of generation then costs a
+        product with the pitches, not the whole table made anew.
+        """
+        by_pitch = tf.matmul(rows, _as(self.pitch_vectors, rows), transpose_b=True)
+        pitches = tf.cast(self._pitches, rows.dtype)
+        own = tf.matmul(rows, _as(self.token_vectors, rows), transpose_b=True)
+        return tf.matmul(by_pitch, pitches, transpose_b=True) + own
+
+
+class TokenEmbedding(keras.layers.Embedding):
+    """A learned vector for each token."""
+
+    def similarity(self, rows: tf.Tensor) -> tf.Tensor:
+        """Inner products, `[rows, token]`, of `[rows, size]` with all vectors."""
+        return tf.matmul(rows, _as(self.embeddings, rows), transpose_b=True)
+
+
 class TiedOutput(keras.layers.Layer):
-    """Logits from the embedding's own table: a class is scored by its likeness to it.
+    """Logits from the embedding's own vectors: a token is scored by its likeness.
 
     Source: Press and Wolf, Using the Output Embedding to Improve Language Models, 2017.
     """
 
-    def __init__(self, embedding: keras.layers.Embedding, **kwargs):
+    def __init__(self, embedding: TokenEmbedding | PitchEmbedding, **kwargs):
         """Keeps the embedding; only the bias, zeros at first, is a new weight."""
         super().__init__(**kwargs)
         self.embedding = embedding
@@ -125,9 +183,16 @@ class TiedOutput(keras.layers.Layer):
         )
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Logits, `[..., class]`, of hidden values `[..., embedding]`."""
-        table = tf.cast(self.embedding.embeddings, inputs.dtype)
-        flat = tf.reshape(inputs, [-1, inputs.shape[-1]])  # [rows, embedding]
-        logits = tf.matmul(flat, table, transpose_b=True)
+        """Logits, `[..., token]`, of hidden values `[..., size]`."""
+        rows = tf.reshape(inputs, [-1, inputs.shape[-1]])  # [rows, size]
+        logits = self.embedding.similarity(rows)
         shape = tf.concat([tf.shape(inputs)[:-1], [self.embedding.input_dim]], axis=0)
-        return tf.reshape(logits, shape) + tf.cast(self.bias, inputs.dtype)
+        return tf.reshape(logits, shape) + _as(self.bias, inputs)
+
+
+_SMALL = keras.initializers.RandomUniform(-0.05, 0.05)
+
+
+def _as(weight, like: tf.Tensor) -> tf.Tensor:
+    """A weight in another tensor's type."""
+    return tf.cast(tf.convert_to_tensor(weight), like.dtype)

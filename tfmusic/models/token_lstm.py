@@ -8,7 +8,13 @@ import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
 from tfmusic.generation import samplers
-from tfmusic.layers import RecurrentStack, State, TiedOutput
+from tfmusic.layers import (
+    PitchEmbedding,
+    RecurrentStack,
+    State,
+    TiedOutput,
+    TokenEmbedding,
+)
 from tfmusic.losses import TokenLoss, token_nats
 from tfmusic.metrics import Perplexity, TokenAccuracy, TokenNats
 from tfmusic.models.base import (
@@ -70,8 +76,9 @@ class TokenLSTM(AutoregressiveModel):
             dropout: Share of values dropped after each recurrent layer.
             recurrent_dropout: Share of the state dropped at each step in all recurrent
                 layers but the last; slow, for the published settings only.
-            input_encoding: "embedding", or "index": the token's id over the number of
-                tokens, as a single number.
+            input_encoding: "embedding": a learned vector for each token; "pitches":
+                besides, one for each pitch that it sounds (see `PitchEmbedding`);
+                "index": the token's id over the number of tokens, a single number.
             head: "linear", or "skuldur": batch normalisation, dropout 0.3, 256
                 rectified units, batch normalisation, dropout 0.3.
             tied_output: Whether the embedding's table also gives the logits; the last
@@ -83,25 +90,26 @@ class TokenLSTM(AutoregressiveModel):
             UserError: Settings that do not go together.
         """
         super().__init__(representation)
-        choose("model.input_encoding", input_encoding, ("embedding", "index"))
+        choose(
+            "model.input_encoding", input_encoding, ("embedding", "pitches", "index")
+        )
         choose("model.head", head, ("linear", "skuldur"))
         self.loss_steps = choose("model.loss_steps", loss_steps, ("all", "last"))
         self.learn_end = learn_end
         self.vocabulary_size = len(representation.vocabulary)
         self.CONTROLS = (*SAMPLING, ALLOW_END) if learn_end else SAMPLING
-        if tied_output and (
-            input_encoding != "embedding" or units[-1] != embedding_size
-        ):
+        if tied_output and (input_encoding == "index" or units[-1] != embedding_size):
             raise UserError(
-                "model.tied_output: expected input_encoding 'embedding' and the last "
-                f"of model.units equal to embedding_size ({embedding_size}), got "
-                f"{input_encoding!r} and {units[-1]}"
+                "model.tied_output: expected another input_encoding than 'index' and "
+                f"the last of model.units equal to embedding_size ({embedding_size}), "
+                f"got {input_encoding!r} and {units[-1]}"
             )
-        self.embedding = (
-            keras.layers.Embedding(self.vocabulary_size, embedding_size)
-            if input_encoding == "embedding"
-            else None
-        )
+        self.embedding = None
+        if input_encoding == "embedding":
+            self.embedding = TokenEmbedding(self.vocabulary_size, embedding_size)
+        elif input_encoding == "pitches":
+            pitches = representation.token_pitches()
+            self.embedding = PitchEmbedding(pitches, embedding_size)
         self.recurrent = RecurrentStack(units, cell, dropout, recurrent_dropout)
         self.head = [keras.layers.Dropout(dropout)]
         if head == "skuldur":
