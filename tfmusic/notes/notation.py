@@ -1,5 +1,6 @@
 """NoteSequences as scores of music21, which writes them as MusicXML."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -23,7 +24,7 @@ _SHORTEST = Fraction(1, 4)
 
 
 def to_score(sequence: NoteSequence) -> stream.Score:
-    """A score with one staff for each instrument, highest first within equal names.
+    """A score with one staff for each instrument.
 
     Times are moved to the nearest sixteenth or eighth triplet of the tempo map, so
     that the score can be read; no note is shorter than a sixteenth. Drums are left
@@ -41,18 +42,24 @@ def to_score(sequence: NoteSequence) -> stream.Score:
         if not event.is_drum:
             parts.setdefault(event.instrument, []).append(event)
     names = {info.instrument: info.name for info in sequence.instrument_infos}
+    ends = [event.end_time for events in parts.values() for event in events]
+    length = math.ceil(max(tempo_map.to_quarters(np.array(ends)), default=0))
     score = stream.Score()
     score.metadata = metadata.Metadata()
     score.metadata.title = sequence.sequence_metadata.title or sequence.filename
+    first = min(parts, default=0)
     for index, notes in sorted(parts.items()):
         part = stream.Part(id=f"P{index}")
         part.partName = names.get(index) or f"Instrument {index + 1}"
         part.insert(0, _instrument(notes[0].program, part.partName))
-        for offset, element in _signatures(sequence, tempo_map, with_tempos=not score):
+        for offset, element in _signatures(sequence, tempo_map, index == first):
             part.insert(offset, element)
         for offset, element in _chords(notes, tempo_map):
             part.insert(offset, element)
-        score.insert(0, part.makeNotation())
+        # Every staff is as long as the longest, so marks find their measures.
+        whole = [0.0, float(length)]
+        part.makeRests(refStreamOrTimeRange=whole, fillGaps=True, inPlace=True)
+        score.insert(0, part.makeNotation(refStreamOrTimeRange=whole))
     return score
 
 

@@ -1,18 +1,20 @@
 """Scores, MusicXML and ABC, into NoteSequences: through note-seq's readers.
 
-What those leave wrong is mended: tied notes are one note, every part is an instrument
-of its own with its name, programs count from 0 as in MIDI, and grace notes, which
-come without a length, are left out.
+What those leave wrong is mended: every part follows the tempo marks, tied notes are
+one note, every part is an instrument of its own with its name, programs count from 0
+as in MIDI, and grace notes, which come without a length, are left out.
 """
 
 import io
 import tempfile
 import zipfile
 import zlib
+from xml.etree import ElementTree
 
 from note_seq import abc_parser, musicxml_parser, musicxml_reader
 
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.grid import DEFAULT_QPM, TempoMap
 from tfmusic.notes.midi import Limits, ReadError
 
 # The readers do not check what they look up or convert: a missing element, a word
@@ -24,13 +26,13 @@ _SCORE_FAULTS = (
     RecursionError,
     TypeError,
     ValueError,
+    ElementTree.ParseError,
     musicxml_parser.MusicXMLParseError,
 )
 _ARCHIVE_FAULTS = (
     EOFError,
     NotImplementedError,
     RuntimeError,
-    ValueError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -42,17 +44,12 @@ def musicxml_to_sequence(data: bytes, limits: Limits) -> NoteSequence:
     Raises:
         ReadError: `bad_musicxml`, `too_large`, `too_many_notes`, `no_notes`.
     """
-    compressed = data[:2] == b"PK"
-    if compressed:
-        _check_archive(data, limits)
+    if data[:2] == b"PK":
+        data = _unpack(data, limits)
     try:
-        # The reader takes the path of a file and nothing else.
-        suffix = ".mxl" if compressed else ".xml"
-        with tempfile.NamedTemporaryFile(suffix=suffix) as file:
-            file.write(data)
-            file.flush()
-            document = musicxml_parser.MusicXMLDocument(file.name)
-        sequence = musicxml_reader.musicxml_to_sequence_proto(document)
+        document, sequence = _read(data)
+        if len(document.parts) > 1 and any(t.time > 0 for t in sequence.tempos):
+            document, sequence = _read_by_quarters(data, document, sequence)
     except _SCORE_FAULTS as error:
         raise ReadError("bad_musicxml", _one_line(error)) from error
     _join_ties(sequence, document)
@@ -87,18 +84,61 @@ def abc_to_sequences(data: bytes, limits: Limits) -> list[NoteSequence]:
     return [_checked(tunes[number], limits) for number in sorted(tunes)]
 
 
-def _check_archive(data: bytes, limits: Limits) -> None:
-    """Refuses a damaged archive, and one that unpacks to too much."""
+def _read(data: bytes) -> tuple[musicxml_parser.MusicXMLDocument, NoteSequence]:
+    # The reader takes the path of a file and nothing else.
+    with tempfile.NamedTemporaryFile(suffix=".xml") as file:
+        file.write(data)
+        file.flush()
+        document = musicxml_parser.MusicXMLDocument(file.name)
+    return document, musicxml_reader.musicxml_to_sequence_proto(document)
+
+
+def _read_by_quarters(data: bytes, document, sequence: NoteSequence):
+    """Reads again, so that all parts follow the tempo marks, which stand in one.
+
+    note-seq's reader plays each part at the last tempo of the part before it. What it
+    makes of the score without any marks tells the places in quarter notes.
+    """
+    marks = ([m for m in part.measures if m.tempos] for part in document.parts)
+    num_tempos = sum(len(measure.tempos) for measure in next(filter(None, marks)))
+    tempos = sequence.tempos[:num_tempos]  # the first part's with marks come first
+    tempo_map = TempoMap.of(NoteSequence(tempos=tempos))
+
+    score = ElementTree.fromstring(data)
+    for sound in score.iter("sound"):
+        sound.attrib.pop("tempo", None)
+    document, result = _read(ElementTree.tostring(score))
+
+    def timed(seconds: float) -> float:
+        return float(tempo_map.to_seconds(seconds * DEFAULT_QPM / 60))
+
+    del result.tempos[:]
+    result.tempos.extend(tempos)
+    for events in (
+        result.time_signatures,
+        result.key_signatures,
+        result.text_annotations,
+    ):
+        for event in events:
+            event.time = timed(event.time)
+    for note in result.notes:
+        note.start_time, note.end_time = timed(note.start_time), timed(note.end_time)
+    result.total_time = timed(result.total_time)
+    return document, result
+
+
+def _unpack(data: bytes, limits: Limits) -> bytes:
+    """The score in an archive, unless that is damaged or unpacks to too much."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-            damaged = unpacked <= limits.max_bytes and archive.testzip()
-    except _ARCHIVE_FAULTS as error:
+            if unpacked <= limits.max_bytes:
+                container = archive.read("META-INF/container.xml")
+                place = ElementTree.fromstring(container).find(".//rootfile")
+                return archive.read(place.get("full-path"))
+    except (*_ARCHIVE_FAULTS, *_SCORE_FAULTS) as error:
         raise ReadError("bad_musicxml", _one_line(error)) from error
-    if unpacked > limits.max_bytes:
-        raise ReadError("too_large", f"unpacks to {unpacked} bytes")
-    if damaged:
-        raise ReadError("bad_musicxml", f"{damaged} in the archive is damaged")
+    raise ReadError("too_large", f"unpacks to {unpacked} bytes")
 
 
 def _join_ties(
