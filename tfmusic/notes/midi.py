@@ -13,6 +13,7 @@ or garbles music:
 *   Bytes above 127 where data belongs are refused, as in note-seq; a file with no
     notes is refused, where note-seq gives an empty sequence.
 *   Of two notes struck on one key of which only one is released, the second is lost.
+*   The name of a track is read as UTF-8, and is the last where there are several.
 *   Notes that end on one tick are ordered by start and pitch, not as in the file.
 """
 
