@@ -1,5 +1,6 @@
 """Layers that the model families share."""
 
+import functools
 from collections.abc import Sequence
 
 import keras
@@ -188,6 +189,49 @@ class TiedOutput(keras.layers.Layer):
         logits = self.embedding.similarity(rows)
         shape = tf.concat([tf.shape(inputs)[:-1], [self.embedding.input_dim]], axis=0)
         return tf.reshape(logits, shape) + _as(self.bias, inputs)
+
+
+class HandHead(keras.layers.Layer):
+    """One hand's share of a roll model: its keys and their number."""
+
+    def __init__(
+        self,
+        num_logits: int,
+        branch_units: int,
+        key_units: int,
+        count_units: int,
+        **kwargs,
+    ):
+        """Makes the layers.
+
+        Args:
+            num_logits: Keys times channels.
+            branch_units: Size of the layer that both share; 0: none.
+            key_units: Size of the layer before the logits.
+            count_units: Size of the layer before the number of keys; 0: no number.
+            **kwargs: The base layer's.
+        """
+        super().__init__(**kwargs)
+        # The slope is the published networks' (their framework's default).
+        rectify = functools.partial(keras.activations.leaky_relu, negative_slope=0.01)
+        dense = functools.partial(keras.layers.Dense, activation=rectify)
+        # Logits and counts stay in float32 under a mixed precision policy.
+        last = functools.partial(keras.layers.Dense, dtype="float32")
+        self.branch = [dense(branch_units)] if branch_units else []
+        self.keys = [dense(key_units), last(num_logits)]
+        self.counts = [dense(count_units), last(1)] if count_units else []
+
+    def call(self, hidden: tf.Tensor) -> tf.Tensor:
+        """Logits and, if there is one, the count, `[..., num_logits (+ 1)]`."""
+        for layer in self.branch:
+            hidden = layer(hidden)
+        outputs = []
+        for layers in filter(None, (self.keys, self.counts)):
+            values = hidden
+            for layer in layers:
+                values = layer(values)
+            outputs.append(values)
+        return tf.concat(outputs, axis=-1)
 
 
 _SMALL = keras.initializers.RandomUniform(-0.05, 0.05)

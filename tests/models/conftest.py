@@ -53,6 +53,7 @@ CASES = {
         chords,
         {
             "name": "token_lstm",
+            "input_encoding": "pitches",
             "embedding_size": 24,
             "units": (24,),
             "cell": "gru",

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tfmusic.errors import UserError
-from tfmusic.layers import RecurrentStack, TiedOutput
+from tfmusic.layers import PitchEmbedding, RecurrentStack, TiedOutput, TokenEmbedding
 
 
 @pytest.fixture(params=["lstm", "gru"])
@@ -46,7 +46,7 @@ def test_an_unknown_cell_is_named():
 
 
 def test_tied_output_scores_by_the_embedding():
-    embedding = keras.layers.Embedding(6, 4)
+    embedding = TokenEmbedding(6, 4)
     embedding(tf.constant([0]))
     output = TiedOutput(embedding)
     hidden = tf.random.stateless_normal([2, 3, 4], [0, 0])
@@ -56,3 +56,17 @@ def test_tied_output_scores_by_the_embedding():
     )
     assert len(output.trainable_variables) == 2
     np.testing.assert_array_equal(output.bias, np.zeros(6))
+
+
+def test_chords_that_share_pitches_are_embedded_alike():
+    pitches = np.zeros([5, 128], bool)  # token 0 sounds nothing
+    pitches[1, [60, 64, 67]] = pitches[2, [60, 64, 69]] = pitches[3, [1, 2, 3]] = True
+    keras.utils.set_random_seed(0)
+    embedding = PitchEmbedding(pitches, 64)
+    vectors = embedding(tf.range(5)).numpy()
+    assert np.linalg.norm(vectors[0]) < 0.5
+    close, far = vectors[1] @ vectors[2], vectors[1] @ vectors[3]
+    assert close > 3 * abs(far)
+    np.testing.assert_allclose(
+        embedding.similarity(tf.constant(vectors)), vectors @ vectors.T, atol=1e-5
+    )

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tests.models import contracts
-from tests.models.conftest import CASES, chords, make_case
+from tests.models.conftest import chords, make_case
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
 from tfmusic.representations import make_representation
@@ -122,8 +122,8 @@ def test_the_published_chord_network_has_its_size():
     representation = make_representation({"name": "chord_frames"}).fit_counts(
         {f"{low}.{high}": 1 for low in range(40, 60) for high in range(61, 90)}
     )
-    config = dict(CASES["tokens_tied_gru"][1], cell="lstm", embedding_size=512)
-    model = make_model(representation, dict(config, units=(512, 512)))
+    config = {"name": "token_lstm", "embedding_size": 512, "units": (512, 512)}
+    model = make_model(representation, {**config, "tied_output": True})
     model.build_model()
     size = len(representation.vocabulary)
     layers = 2 * 4 * (512 * (512 + 512) + 512)

@@ -1,6 +1,5 @@
 """Recurrent networks over piano rolls of one or two hands, one column a step."""
 
-import functools
 from collections.abc import Sequence
 
 import keras
@@ -10,7 +9,7 @@ import tensorflow as tf
 from tfmusic.errors import choose
 from tfmusic.generation import samplers
 from tfmusic.generation.loop import split_seed
-from tfmusic.layers import RecurrentStack
+from tfmusic.layers import HandHead, RecurrentStack
 from tfmusic.losses import RollLoss, key_nats, unpack_hands
 from tfmusic.metrics import (
     CountError,
@@ -283,41 +282,6 @@ class RollLSTM(AutoregressiveModel):
     def _from_start(self, frames: tf.Tensor) -> tf.Tensor:
         """Silence and then the frames, `[batch, time + 1, ...]`."""
         return tf.pad(frames, [[0, 0], [1, 0], [0, 0], [0, 0], [0, 0]])
-
-
-class HandHead(keras.layers.Layer):
-    """One hand's share of the network: its keys and their number."""
-
-    def __init__(
-        self,
-        num_logits: int,
-        branch_units: int,
-        key_units: int,
-        count_units: int,
-        **kwargs,
-    ):
-        """Makes the layers; arguments as in `RollLSTM`, 0 units leave a layer out."""
-        super().__init__(**kwargs)
-        # The slope is the published networks' (their framework's default).
-        rectify = functools.partial(keras.activations.leaky_relu, negative_slope=0.01)
-        dense = functools.partial(keras.layers.Dense, activation=rectify)
-        # Logits and counts stay in float32 under a mixed precision policy.
-        last = functools.partial(keras.layers.Dense, dtype="float32")
-        self.branch = [dense(branch_units)] if branch_units else []
-        self.keys = [dense(key_units), last(num_logits)]
-        self.counts = [dense(count_units), last(1)] if count_units else []
-
-    def call(self, hidden: tf.Tensor) -> tf.Tensor:
-        """Logits and, if there is one, the count, `[..., num_logits (+ 1)]`."""
-        for layer in self.branch:
-            hidden = layer(hidden)
-        outputs = []
-        for layers in filter(None, (self.keys, self.counts)):
-            values = hidden
-            for layer in layers:
-                values = layer(values)
-            outputs.append(values)
-        return tf.concat(outputs, axis=-1)
 
 
 _RATES = ("repeat_rate_right", "repeat_rate_left")
