@@ -52,7 +52,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         dict(
             name="token_lstm",
             embedding_size=256,
-            input_encoding="embedding",
+            input_encoding="pitches",
             cell="lstm",
             units=(256, 256),
             dropout=0.3,
@@ -107,8 +107,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         config.train.update(batch_size=256, num_epochs=50, early_stopping_epochs=0)
     elif variant == "bach_chorales":
         config.data.key = "C"
-        config.data.window_steps = 64
-        config.data.window_stride = 32
+        config.data.update(window_steps=64, window_stride=32)
+        config.train.update(batch_size=32, num_epochs=10)
     elif variant == "smoke":
         config.data.window_steps = 32
         config.data.window_stride = 32

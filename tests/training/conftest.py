@@ -26,7 +26,7 @@ def tiny_config():
         config = load_config("two_hands_lstm", "one_hand")
         config.representation.onsets = False
         config.data.update(min_steps=1, window_steps=16, window_stride=16)
-        config.model.update(units=(12,), key_units=8, count_units=4, dropout=0.2)
+        config.model.update(units=(12, 10), key_units=8, count_units=4, dropout=0.2)
         config.optimizer.update(schedule="constant", warmup_steps=0)
         config.train.update(
             batch_size=4,

@@ -67,13 +67,12 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
         card: What a `Player` needs to know; goes into `assets.extra/tfmusic.json`.
         path: The directory to make.
     """
-    endpoints = model.endpoints()
+    signatures = {
+        name: endpoint.function for name, endpoint in model.endpoints().items()
+    }
+    # The variables alone: Keras would add a forward pass of its own for the model.
     module = tf.Module()
-    module.model = model
-    signatures = {}
-    for name, endpoint in endpoints.items():
-        function = tf.function(endpoint.fn, input_signature=endpoint.input_signature)
-        signatures[name] = function
+    module.weights = [variable.value for variable in model.variables]
     # A dot keeps a serving system from taking the unfinished directory for a version.
     partial = os.path.join(os.path.dirname(path), "." + os.path.basename(path))
     if tf.io.gfile.exists(partial):

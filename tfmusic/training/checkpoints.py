@@ -51,13 +51,17 @@ class Checkpoints:
         self.progress = Progress()
         self._latest = tf.train.CheckpointManager(
             tf.train.Checkpoint(
-                model=model, optimizer=model.optimizer, progress=self.progress
+                weights=_values(model),
+                optimizer=_values(model.optimizer),
+                progress=self.progress,
             ),
             os.path.join(workdir, "latest"),
             max_to_keep=keep,
         )
         self._best = tf.train.CheckpointManager(
-            tf.train.Checkpoint(model=model), os.path.join(workdir, "best"), 1
+            tf.train.Checkpoint(weights=_values(model)),
+            os.path.join(workdir, "best"),
+            max_to_keep=1,
         )
 
     def restore(self) -> bool:
@@ -116,7 +120,7 @@ def restore_weights(model: keras.Model, workdir: str) -> str:
             "checkpoint in it; train first, or check --workdir"
         )
     try:
-        status = tf.train.Checkpoint(model=model).restore(path)
+        status = tf.train.Checkpoint(weights=_values(model)).restore(path)
         status.assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
         raise UserError(
@@ -124,3 +128,12 @@ def restore_weights(model: keras.Model, workdir: str) -> str:
             f"({str(error).splitlines()[0]})"
         ) from error
     return path
+
+
+def _values(owner: keras.Model | keras.optimizers.Optimizer) -> list[tf.Variable]:
+    """All variables of a model or an optimizer, in the order of their making.
+
+    One by one, since TensorFlow does not find those that Keras keeps in lists; random
+    generators' states are among them.
+    """
+    return [variable.value for variable in owner.variables]
