@@ -7,13 +7,21 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	2>/dev/null && echo $$p && break; done)
 RUN = .venv/bin/python
+DEMO = configs/chord_lstm.py:bach_chorales
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test test-all lint format lock clean
 .DELETE_ON_ERROR:
 
+# Each step finds what an earlier call has completed and goes on from there.
 demo: .venv/complete
-	$(RUN) -m benchmarks.demo
+	$(RUN) -m pipelines.build_tfrecords --config=$(DEMO) --source=bach_chorales \
+		--output_dir=demo/data
+	$(RUN) -m tfmusic.train --config=$(DEMO) --data_dir=demo/data --workdir=demo/run
+	$(RUN) -m tfmusic.export --workdir=demo/run --export_dir=demo/model
+	$(RUN) -m tfmusic.generate --model_dir=demo/model --output_dir=demo \
+		--num_outputs=4 --num_steps=128 --temperature=0.8 --seed=1 \
+		--audio --compare_with=demo/data
 
 test: .venv/complete
 	$(RUN) -m pytest
