@@ -52,7 +52,6 @@ def main() -> None:
     """Writes datasets as the flags say."""
     # After the flags are parsed: --help needs neither TensorFlow nor Beam.
     from pipelines.running import beam_option_names
-    from pipelines.writing import write_datasets
 
     beam_options = command_line.extra_flags()
     if unknown := beam_options.keys() - beam_option_names():
@@ -61,6 +60,9 @@ def main() -> None:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean --{close[0]}?" if close else ""
         raise UserError(f"unknown flag --{name}{hint}")
+
+    from pipelines.writing import write_datasets
+
     write_datasets(
         configs=_CONFIGS.value,
         source=_SOURCE.value,

@@ -16,6 +16,7 @@ from typing import Any
 import apache_beam as beam
 import tensorflow as tf
 
+from pipelines.elements import Drop, Encoded, Experiment, Job, Piece
 from pipelines.sources import SourceItem
 from tfmusic.data.dataset_info import SPLITS
 from tfmusic.data.features import make_record
@@ -26,100 +27,6 @@ from tfmusic.notes.keys import transpose_to_c
 from tfmusic.representations import Representation, make_representation
 
 SUMMARY_FILE = "summary.json"
-DROPPED_FILE = "dropped.jsonl"
-
-
-@dataclasses.dataclass(frozen=True)
-class Experiment:
-    """A dataset to write.
-
-    Attributes:
-        directory: Where, within the job's output.
-        representation: `to_config()`, not fitted yet.
-        preparation: See `tfmusic.data.dataset_info.preparation_of`.
-    """
-
-    directory: str
-    representation: Mapping[str, Any]
-    preparation: Mapping[str, Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """What the job is to do, for all workers.
-
-    Attributes:
-        experiments: The datasets to write.
-        source: What the records say they come from.
-        output_dir: Where the experiments' directories are made.
-        fractions: The size of each of `SPLITS`.
-        num_shards: Files of each of `SPLITS`.
-        progress_file: A local file that grows by a byte for each file read and each
-            piece done with; empty where workers share no file system.
-    """
-
-    experiments: tuple[Experiment, ...]
-    source: str
-    output_dir: str
-    fractions: tuple[float, ...]
-    num_shards: tuple[int, ...]
-    progress_file: str = ""
-
-    def report_progress(self, num_bytes: int = 1) -> None:
-        """Says that one more step of the way is done."""
-        if self.progress_file:
-            with open(self.progress_file, "ab", buffering=0) as file:
-                file.write(b"." * num_bytes)
-
-
-@dataclasses.dataclass(frozen=True)
-class Piece:
-    """A piece that was read.
-
-    Attributes:
-        name: Unique in the source.
-        content: Its `content_hash`.
-        split: What the source says; empty to decide by content.
-        metadata: Title, composer and whatever else is known.
-        serialized: The NoteSequence.
-    """
-
-    name: str
-    content: str
-    split: str
-    metadata: Mapping[str, Any]
-    serialized: bytes
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoded:
-    """A piece as a record; they are ordered within a shard by `order`."""
-
-    order: str
-    record: bytes
-    num_steps: int
-    num_notes: int
-    seconds: float
-    losses: Mapping[str, int]
-
-
-@dataclasses.dataclass(frozen=True)
-class Drop:
-    """A piece that could not be used.
-
-    Attributes:
-        name: The file, within the source.
-        stage: `"read"`, `"prepare"` or `"encode"`.
-        reason: A slug, for counting.
-        detail: What was expected, what was found and what to do.
-        experiment: Whose; -1 if nobody can use it.
-    """
-
-    name: str
-    stage: str
-    reason: str
-    detail: str
-    experiment: int = -1
 
 
 def build(pipeline: beam.Pipeline, items: list[SourceItem], job: Job) -> None:
@@ -139,7 +46,7 @@ def build(pipeline: beam.Pipeline, items: list[SourceItem], job: Job) -> None:
     fitted = beam.pvalue.AsDict(
         read.pieces
         | "Count" >> beam.ParDo(Count(job), splits)
-        | "Sum" >> beam.CombinePerKey(SumCounters())
+        | "Sum" >> beam.CombinePerKey(add_up)
         | "Fit"
         >> beam.MapTuple(lambda number, counts: (number, fit(job, number, counts)))
     )
@@ -247,32 +154,12 @@ class Count(beam.DoFn):
                 continue  # "Encode" meets it again, and reports it
 
 
-class SumCounters(beam.CombineFn):
-    """The sum of Counters."""
-
-    def create_accumulator(self) -> collections.Counter:
-        """Nothing counted."""
-        return collections.Counter()
-
-    def add_input(
-        self, total: collections.Counter, counts: collections.Counter
-    ) -> collections.Counter:
-        """Adds one."""
-        total.update(counts)
-        return total
-
-    def merge_accumulators(
-        self, totals: Iterable[collections.Counter]
-    ) -> collections.Counter:
-        """Adds several."""
-        merged = collections.Counter()
-        for total in totals:
-            merged.update(total)
-        return merged
-
-    def extract_output(self, total: collections.Counter) -> collections.Counter:
-        """The sum."""
-        return total
+def add_up(counters: Iterable[collections.Counter]) -> collections.Counter:
+    """The sum of counters."""
+    total = collections.Counter()
+    for counter in counters:
+        total.update(counter)
+    return total
 
 
 def fit(job: Job, number: int, counts: collections.Counter) -> dict[str, Any]:
@@ -340,7 +227,7 @@ class Encode(beam.DoFn):
             num_steps=num_steps,
             num_notes=len(sequence.notes),
             seconds=sequence.total_time,
-            losses=dict(representation.losses(sequence)),
+            losses=representation.losses(sequence),
         )
 
 
@@ -363,9 +250,6 @@ class WriteShard(beam.DoFn):
         with tf.io.TFRecordWriter(path) as writer:
             for piece in pieces:
                 writer.write(piece.record)
-        losses = collections.Counter()
-        for piece in pieces:
-            losses.update(piece.losses)
         yield {
             "experiment": number,
             "split": split,
@@ -373,7 +257,7 @@ class WriteShard(beam.DoFn):
             "piece_steps": [piece.num_steps for piece in pieces],
             "num_notes": sum(piece.num_notes for piece in pieces),
             "seconds": sum(piece.seconds for piece in pieces),
-            "losses": losses,
+            "losses": add_up(piece.losses for piece in pieces),
         }
 
 

@@ -176,5 +176,6 @@ def read_chorale(path: str) -> Sequence[NoteSequence]:
 def _open_zip(path: str) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(tf.io.gfile.GFile(path, "rb"))
-    except zipfile.BadZipFile as error:
+    # The second one is for a file of a few bytes.
+    except (zipfile.BadZipFile, tf.errors.InvalidArgumentError) as error:
         raise UserError(f"{path}: expected a zip archive, but {error}") from error

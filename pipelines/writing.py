@@ -13,13 +13,8 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from pipelines.dataset_job import (
-    DROPPED_FILE,
-    SUMMARY_FILE,
-    Experiment,
-    Job,
-    build,
-)
+from pipelines.dataset_job import SUMMARY_FILE, add_up, build
+from pipelines.elements import Experiment, Job
 from pipelines.report import format_info
 from pipelines.running import run_pipeline
 from pipelines.sources import SourceItem, open_source
@@ -34,6 +29,7 @@ from tfmusic.data.dataset_info import (
 from tfmusic.errors import UserError, choose
 from tfmusic.representations import make_representation
 
+DROPPED_FILE = "dropped.jsonl"
 _PIECES_PER_SHARD = 256
 
 
@@ -222,9 +218,6 @@ def describe_datasets(job: Job, num_files: int) -> list[DatasetInfo]:
             drop for drop in summary["drops"] if drop["experiment"] in (-1, number)
         ]
         shards = [shard for shard in summary["shards"] if shard["experiment"] == number]
-        losses = collections.Counter()
-        for shard in shards:
-            losses.update(shard["losses"])
         info = DatasetInfo(
             representation=summary["fitted"].get(
                 str(number), experiment.representation
@@ -234,15 +227,17 @@ def describe_datasets(job: Job, num_files: int) -> list[DatasetInfo]:
             split_fractions=job.fractions,
             splits={split: describe_split(shards, split) for split in SPLITS},
             dropped=dict(collections.Counter(d["reason"] for d in drops).most_common()),
-            losses=dict(losses),
+            losses=dict(add_up(shard["losses"] for shard in shards)),
         )
         check_not_empty(info, drops, num_files)
         infos.append(info)
         directory = os.path.join(job.output_dir, experiment.directory)
+        lines = [
+            json.dumps({k: v for k, v in drop.items() if k != "experiment"}) + "\n"
+            for drop in drops
+        ]
         with tf.io.gfile.GFile(os.path.join(directory, DROPPED_FILE), "w") as file:
-            for drop in drops:
-                fields = {name: drop[name] for name in drop if name != "experiment"}
-                file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+            file.write("".join(lines))
         info.save(directory)
     return infos
 

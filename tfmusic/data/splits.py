@@ -55,7 +55,7 @@ def assign_splits(
     """The split of every piece of a dataset.
 
     As `assign_split` has it, unless the dataset is so small that a split would have no
-    piece: then it takes one from the largest split.
+    piece: then it takes one from the largest split, training before the others.
 
     Args:
         contents: The pieces' `content_hash`.
@@ -68,6 +68,7 @@ def assign_splits(
     for name, fraction in zip(SPLITS, fractions, strict=True):
         sizes = {split: list(splits.values()).count(split) for split in SPLITS}
         largest = max(SPLITS, key=sizes.get)
-        if fraction > 0 and not sizes[name] and sizes[largest] > 1:
+        to_spare = sizes[largest] - (name != "train")
+        if fraction > 0 and not sizes[name] and to_spare > 0:
             splits[next(c for c in splits if splits[c] == largest)] = name
     return splits

@@ -1,0 +1,32 @@
+import pytest
+
+from pipelines.inspect_tfrecords import show_dataset, show_piece
+from pipelines.writing import write_datasets
+from tfmusic.errors import UserError
+from tfmusic.notes.reading import read_file
+
+
+@pytest.fixture(scope="module")
+def data_dir(config, music, tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("inspect") / "data")
+    write_datasets([config + ":tokens"], str(music), path)
+    return path
+
+
+def test_description_is_shown(data_dir, capsys):
+    show_dataset(data_dir)
+    shown = capsys.readouterr().out
+    for text in ("chord_frames", "train", "too_short", "entries", "dropped.jsonl"):
+        assert text in shown
+
+
+def test_piece_is_written_as_midi(data_dir, tmp_path, capsys):
+    path = tmp_path / "piece.mid"
+    show_piece(data_dir, "train", 0, str(path))
+    assert "train piece 0: book" in capsys.readouterr().out
+    assert len(read_file(path).notes) > 1
+
+
+def test_piece_that_is_not_there_is_a_users_error(data_dir):
+    with pytest.raises(UserError, match="piece 99: the test split of .* has 1 pieces"):
+        show_piece(data_dir, "test", 99, None)

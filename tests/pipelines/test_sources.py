@@ -1,0 +1,100 @@
+import zipfile
+
+import pytest
+
+from pipelines.sources import open_source
+from tests.pipelines.conftest import make_piece
+from tfmusic.errors import DropError, UserError
+from tfmusic.notes.writing import to_midi_bytes
+
+ABC = "X:{n}\nT:Tune {n}\nM:4/4\nL:1/4\nK:C\n{notes}|\n\n"
+
+
+def read(source):
+    """Notes of every piece by name, or why there are none."""
+    found = {}
+    for item in open_source(str(source)).items():
+        try:
+            found[item.name] = [
+                [(note.pitch, note.start_time) for note in sequence.notes]
+                for sequence in item.read()
+            ]
+        except DropError as error:
+            found[item.name] = error.reason
+    return found
+
+
+def test_folder_zip_and_glob_give_the_same_pieces(music, tmp_path):
+    with zipfile.ZipFile(tmp_path / "music.zip", "w") as archive:
+        for path in music.rglob("*"):
+            archive.write(path, path.relative_to(music))
+    folder = read(music)
+    assert len(folder) == 16
+    assert folder["book1/piece3.mid"][0][0][1] == 0
+    assert isinstance(folder["junk.mid"], str)
+    assert ".hidden.mid" not in folder
+    assert read(tmp_path / "music.zip") == folder
+    assert read(f"zip:{tmp_path / 'music.zip'}") == folder
+    assert read(f"{music}/**/*.mid") == folder
+    assert read(f"folder:{music}") == folder
+    books = {name: piece for name, piece in folder.items() if name.startswith("book")}
+    assert read(f"{music}/book*/*") == books
+    assert list(folder) == sorted(folder)
+
+
+def test_single_file_is_a_source(music):
+    assert list(read(music / "book0" / "piece0.mid")) == ["piece0.mid"]
+
+
+def test_tunebook_gives_every_tune(tmp_path):
+    tunes = "".join(ABC.format(n=n, notes="CDEF"[:n]) for n in (2, 3))
+    (tmp_path / "book.abc").write_text(tunes)
+    (pieces,) = read(tmp_path).values()
+    assert [len(piece) for piece in pieces] == [2, 3]
+
+
+def test_damaged_member_of_an_archive_is_one_piece_dropped(tmp_path):
+    path = tmp_path / "music.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for i in range(2):
+            archive.writestr(f"{i}.mid", to_midi_bytes(make_piece(i)))
+    data = bytearray(path.read_bytes())
+    data[100] ^= 0xFF  # within the first member
+    path.write_bytes(bytes(data))
+    found = read(path)
+    assert found["0.mid"] == "damaged_archive"
+    assert len(found["1.mid"][0]) == 16
+
+
+def test_file_that_is_no_archive_is_a_users_error(tmp_path):
+    (tmp_path / "music.zip").write_bytes(b"no archive")
+    with pytest.raises(UserError, match="music.zip: expected a zip archive"):
+        read(tmp_path / "music.zip")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("bach_chorale", "did you mean 'bach_chorales'"),
+        ("/no/such/folder", "no file or folder '/no/such/folder'; expected"),
+        ("folders:/music", "did you mean 'folder'"),
+    ],
+)
+def test_unknown_source_says_what_there_is(source, message):
+    with pytest.raises(UserError, match=message):
+        open_source(source)
+
+
+def test_chorales_have_four_parts():
+    items = {item.name: item for item in open_source("bach_chorales").items()}
+    assert len(items) > 400
+    (sequence,) = items["bwv269.mxl"].read()
+    assert {info.name for info in sequence.part_infos} == {
+        "Soprano",
+        "Alto",
+        "Tenor",
+        "Bass",
+    }
+    assert items["bwv269.mxl"].metadata["composer"] == "Johann Sebastian Bach"
+    with pytest.raises(DropError, match="not_four_parts: expected 4 parts, found 1"):
+        items["bwv846.mxl"].read()

@@ -1,0 +1,54 @@
+import pytest
+
+from tfmusic.config import load_config
+from tfmusic.errors import UserError
+
+TEXT = """
+import ml_collections
+
+def get_config(variant=""):
+    if variant not in ("", "small"):
+        raise ValueError(f"no variant {variant!r}; it has small")
+    return ml_collections.ConfigDict({"name": "x", "size": 1 if variant else 2})
+"""
+
+
+def write(folder, text):
+    path = folder / "experiment.py"
+    path.write_text(text)
+    return str(path)
+
+
+def test_file_and_variant(tmp_path):
+    path = write(tmp_path, TEXT)
+    assert load_config(path).size == 2
+    assert load_config(path + ":small").size == 1
+
+
+def test_unknown_fields_are_errors(tmp_path):
+    config = load_config(write(tmp_path, TEXT))
+    with pytest.raises(AttributeError, match="size"):
+        config.sizes = 3
+
+
+@pytest.mark.parametrize(
+    ("text", "variant", "message"),
+    [
+        (TEXT, ":tiny", "no variant 'tiny'; it has small"),
+        ("x = 1", "", "expected a function get_config"),
+        ("def get_config(): pass", ":small", "no variants, such as 'small'"),
+    ],
+)
+def test_what_is_wrong_is_said(tmp_path, text, variant, message):
+    path = write(tmp_path, text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_config(path + variant)
+    assert path in str(caught.value)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UserError, match="no such file"):
+        load_config(str(tmp_path / "none.py"))
+    (tmp_path / "experiment.txt").write_text("x")
+    with pytest.raises(UserError, match="expected a Python file"):
+        load_config(str(tmp_path / "experiment.txt"))
