@@ -258,7 +258,6 @@ def test_worker_processes_write_the_same_bytes(config, music, both, tmp_path):
             assert "too_short" in run.stdout
 
 
-@pytest.mark.slow
 def test_real_piano_music_becomes_two_datasets(shared_data, tmp_path):
     source = f"{shared_data}/piano_midi_de/**/*_1*.mid"
     configs = ["configs/two_hands_lstm.py", "configs/skuldur_lstm.py"]

@@ -43,7 +43,7 @@ class DatasetInfo:
     preparation: Mapping[str, Any]
     source: str
     splits: Mapping[str, Mapping[str, Any]]
-    split_fractions: Sequence[float] = ()
+    split_fractions: Sequence[float] = dataclasses.field(default_factory=list)
     dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
     losses: Mapping[str, int] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, str] = dataclasses.field(
