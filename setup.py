@@ -22,6 +22,7 @@ setup(
         "absl-py>=2",
         "keras>=3.9",
         "matplotlib>=3.8",
+        "mido>=1.3",
         "ml_collections>=1.0",
         "music21>=9",
         "note-seq>=0.0.5",

@@ -23,12 +23,7 @@ def load_config(path_and_variant: str) -> ml_collections.ConfigDict:
         UserError: There is no such file, it does not define `get_config`, or it has no
             such variant.
     """
-    path, _, variant = path_and_variant.partition(":")
-    if not os.path.isfile(path):
-        raise UserError(
-            f"config {path!r}: there is no such file; expected FILE.py or "
-            "FILE.py:VARIANT"
-        )
+    path, variant = find_config(path_and_variant)
     spec = importlib.util.spec_from_file_location("experiment", path)
     if spec is None:
         raise UserError(f"config {path!r}: expected a Python file, FILE.py")
@@ -46,3 +41,18 @@ def load_config(path_and_variant: str) -> ml_collections.ConfigDict:
         return module.get_config(variant).lock()
     except ValueError as error:  # how config files refuse an unknown variant
         raise UserError(f"config {path}: {error}") from error
+
+
+def find_config(path_and_variant: str) -> tuple[str, str]:
+    """The file and the variant (may be empty) that `FILE` or `FILE:VARIANT` names.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    path, _, variant = path_and_variant.partition(":")
+    if not os.path.isfile(path):
+        raise UserError(
+            f"config {path!r}: there is no such file; expected FILE.py or "
+            "FILE.py:VARIANT"
+        )
+    return path, variant

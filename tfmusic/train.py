@@ -7,6 +7,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from tfmusic import command_line
+from tfmusic.config import find_config
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
@@ -25,6 +26,8 @@ flags.mark_flag_as_required("config")
 
 def main() -> None:
     """Trains as the flags say."""
+    # The flag's own value would fail at its first use, with a traceback.
+    find_config(config_flags.get_config_filename(flags.FLAGS["config"]))
     # After the flags are parsed: --help and a misspelt field need no TensorFlow.
     from tfmusic.training.loop import train_and_evaluate
 

@@ -1,0 +1,65 @@
+"""The command lines as users call them: what they say to a mistake, and how they end."""
+
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CONFIG = "configs/chord_lstm.py"
+
+
+def run(*arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", *arguments],
+        cwd=ROOT,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([f"--config={CONFIG}", "--config.model.unit=3"], 'Did you mean "units"'),
+        ([f"--config={CONFIG}:refrence"], "it has reference, bach_chorales, smoke"),
+        (["--config=configs/nothing.py"], "configs/nothing.py"),
+        ([f"--config={CONFIG}", "--wrkdir=x"], "Did you mean: workdir"),
+        ([f"--config={CONFIG}", "run"], "unexpected argument 'run'"),
+        ([f"--config={CONFIG}", "--data_dir=configs"], "found no dataset_info.json"),
+    ],
+    ids=["field", "variant", "file", "flag", "argument", "dataset"],
+)
+def test_mistake_in_training_ends_with_one_line_and_status_2(
+    arguments, message, tmp_path
+):
+    flags = ["--data_dir=none", f"--workdir={tmp_path}", *arguments]
+    status, errors = run("tfmusic.train", *flags)
+    assert status == 2
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["tfmusic.evaluate", "--data_dir=none", "--workdir=configs"], "train first"),
+        (["tfmusic.export", "--export_dir=none", "--workdir=configs"], "train first"),
+        (
+            ["tfmusic.generate", "--output_dir=none", "--model_dir=configs"],
+            "found no exported model",
+        ),
+    ],
+    ids=["evaluate", "export", "generate"],
+)
+def test_directory_of_another_kind_is_refused_in_one_line(command, message):
+    status, errors = run(*command)
+    assert status == 2
+    assert message in errors
+    assert errors.count("\n") == 1
+    assert not (ROOT / "none").exists()
