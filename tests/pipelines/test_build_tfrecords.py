@@ -122,6 +122,9 @@ def test_preparation_moves_pieces_to_c(both, config, music, tmp_path):
 
 
 def test_second_call_reuses_what_is_there(config, music, tmp_path, caplog):
+    # What a job leaves that was killed.
+    (tmp_path / "data.partial").mkdir()
+    (tmp_path / "data.partial" / "train-00000-of-00009.tfrecord").write_bytes(b"x")
     write(config, music, tmp_path / "data")
     before = contents(tmp_path / "data")
     times = {path: os.stat(path).st_mtime_ns for path in (tmp_path / "data").iterdir()}

@@ -68,9 +68,8 @@ def make_train_dataset(
     number_in_piece = np.arange(num_windows) - np.repeat(
         counts.cumsum() - counts, counts
     )
-    phase_seed, order_seed, example_seed = tf.unstack(
-        tf.random.split([seed, 0], 3)  # three independent streams
-    )
+    with tf.device("cpu"):  # three independent streams
+        phase_seed, order_seed, example_seed = tf.unstack(tf.random.split([seed, 0], 3))
 
     def windows_of_pass(index: tf.Tensor) -> tf.data.Dataset:
         phases = tf.random.stateless_uniform(
@@ -155,7 +154,7 @@ def make_eval_dataset(
         .enumerate()
     )
     size = window_steps + 1 if window_steps else None
-    return _examples(batches, pieces, example_fn, size, tf.zeros([2], tf.int32))
+    return _examples(batches, pieces, example_fn, size, np.zeros([2], np.int32))
 
 
 def _examples(
@@ -163,7 +162,7 @@ def _examples(
     pieces: "Pieces",
     example_fn: ExampleFn,
     size: int | None,
-    seed: tf.Tensor,
+    seed: tf.Tensor | np.ndarray,
 ) -> tf.data.Dataset:
     """Cuts numbered batches of (piece, start), and makes examples of them.
 
