@@ -99,7 +99,7 @@ class DatasetInfo:
         fields = {**dataclasses.asdict(self), "fingerprint": self.fingerprint}
         text = json.dumps(fields, indent=1, sort_keys=True)
         # Lists of numbers on one line: pieces may be many.
-        text = re.sub(r"\[[\s\d,]+\]", lambda m: " ".join(m[0].split()), text)
+        text = re.sub(r"\[[\s\d.,]+\]", lambda m: " ".join(m[0].split()), text)
         path = os.path.join(data_dir, FILE_NAME)
         with tf.io.gfile.GFile(path + ".partial", "w") as file:
             file.write(text + "\n")
