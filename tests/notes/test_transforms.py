@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tests.notes.sequences import make_sequence, tuples
+from tests.notes.sequences import make_sequence, note_seq, tuples
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes.reading import read_file
 from tfmusic.notes.transforms import (
@@ -69,6 +69,63 @@ def test_the_pedal_holds_notes_until_it_is_lifted_or_they_are_struck_again():
     held = {(n.pitch, n.start_time): n.end_time for n in apply_sustain(sequence).notes}
     assert held == {(60, 0): 1, (62, 0): 3, (60, 1): 3}
     assert tuples(sequence)[0] == (60, 80, 0.0, 0.5)
+
+
+def press(sequence, *events, instrument=0):
+    for time, value in events:
+        sequence.control_changes.add(
+            time=time, control_number=64, control_value=value, instrument=instrument
+        )
+    return sequence
+
+
+def by_note_seq(sequence):
+    return note_seq.apply_sustain_control_changes(sequence)
+
+
+PEDALLED = {
+    "lifted and pressed at once": press(
+        make_sequence((60, 80, 0, 1), (62, 80, 1, 2), (64, 80, 2, 3)),
+        *[(0.5, 127), (1.5, 0), (1.5, 127), (1.8, 64), (2.5, 63), (9, 0)],
+    ),
+    "never lifted": press(
+        make_sequence((60, 80, 0, 1), (60, 80, 3, 4), (62, 80, 1, 6)), (0.5, 90)
+    ),
+    "lifted as a note ends": press(
+        make_sequence((60, 80, 0, 1), (62, 80, 0, 2)), (0, 90), (1, 0), (2, 90), (3, 0)
+    ),
+    "struck again while held by hand": press(
+        make_sequence((60, 80, 0, 4), (60, 70, 1, 2), (60, 60, 3, 3.5)), (0.5, 90)
+    ),
+    "overlapping without the pedal": press(
+        make_sequence((60, 80, 0, 4), (60, 70, 1, 2), (60, 60, 5, 6)), (4.5, 90)
+    ),
+    "unison under the pedal": press(
+        make_sequence((60, 80, 1, 2), (60, 70, 1, 3), (60, 60, 4, 5)), (0.5, 90), (7, 0)
+    ),
+    "another instrument's pedal": press(
+        press(make_sequence((60, 80, 0, 1), (60, 70, 0, 2, 1)), (0, 90), (8, 0)),
+        *[(1, 90), (4, 0)],
+        instrument=1,
+    ),
+    "drums": with_drum(press(make_sequence((60, 80, 0, 1)), (0, 90), (3, 0))),
+}
+
+
+@pytest.mark.parametrize("name", PEDALLED)
+def test_the_pedal_holds_notes_as_in_note_seq(name):
+    sequence = PEDALLED[name]
+    expected, held = by_note_seq(sequence), apply_sustain(sequence)
+    assert held.notes == expected.notes
+    assert held.total_time == expected.total_time
+    assert not held.control_changes
+    assert apply_sustain(held) == held
+
+
+def test_the_pedal_holds_the_notes_of_real_pieces_as_in_note_seq(shared_data):
+    for path in sorted((shared_data / "piano_midi_de").rglob("*.mid"))[::40]:
+        sequence = read_file(path)
+        assert apply_sustain(sequence).notes == by_note_seq(sequence).notes, path
 
 
 def test_drums_go_with_their_names_and_nothing_else_does():

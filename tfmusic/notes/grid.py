@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from tfmusic.errors import UserError
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, wire
 
 DEFAULT_QPM = 120.0
 DEFAULT_TICKS_PER_QUARTER = 220
@@ -167,9 +167,25 @@ def quantize_notes(sequence: NoteSequence, grid: Grid) -> tuple[np.ndarray, np.n
         First and last (exclusive) step of each note, int64 [num_notes] each, in the
         order of `sequence.notes`. None starts before 0 or is shorter than one step.
     """
-    num_notes = len(sequence.notes)
-    starts = np.fromiter((n.start_time for n in sequence.notes), np.float64, num_notes)
-    ends = np.fromiter((n.end_time for n in sequence.notes), np.float64, num_notes)
+    times = wire.columns(sequence, "notes", "start_time", "end_time")
+    return quantize_spans(sequence, grid, times["start_time"], times["end_time"])
+
+
+def quantize_spans(
+    sequence: NoteSequence, grid: Grid, starts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Spans of time in a sequence on a grid.
+
+    Args:
+        sequence: Whose tempos count.
+        grid: What to round to.
+        starts: Seconds [n].
+        ends: Seconds [n].
+
+    Returns:
+        First and last (exclusive) steps, int64 [n] each. No span starts before 0 or
+        is shorter than one step.
+    """
     steps = grid.to_steps(sequence, np.stack([starts, ends]))
     start_steps = np.maximum(steps[0], 0)
     return start_steps, np.maximum(steps[1], start_steps + 1)

@@ -6,9 +6,10 @@ import numpy as np
 from note_seq import sequences_lib
 
 from tfmusic.errors import DropError, UserError
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, wire
 
 RIGHT, LEFT = 0, 1
+SUSTAIN = 64  # the control number of the damper pedal
 
 _NAMES = (
     re.compile(r"right|upper|treble|rechts?\b|droite|destra|\br\.? ?h\b", re.I),
@@ -71,9 +72,93 @@ def crop(
 def apply_sustain(sequence: NoteSequence) -> NoteSequence:
     """Lets notes sound as long as the sustain pedal holds them.
 
-    A held note ends where its key is struck again. The pedal's events go.
+    A held note ends where its key is struck again; of notes struck together on one
+    key while the pedal is down, only the last stays. The pedal's events go.
     """
-    return sequences_lib.apply_sustain_control_changes(sequence)
+    result = NoteSequence()
+    result.CopyFrom(sequence)
+    others = [c for c in result.control_changes if c.control_number != SUSTAIN]
+    del result.control_changes[:]
+    result.control_changes.extend(others)
+    ends = sustained_ends(sequence).tolist()
+    for note, end in zip(result.notes, ends, strict=True):
+        note.end_time = end
+    if any(note.end_time <= note.start_time for note in result.notes):
+        kept = [note for note in result.notes if note.end_time > note.start_time]
+        del result.notes[:]
+        result.notes.extend(kept)
+    result.total_time = max([result.total_time, *ends])
+    return result
+
+
+def sustained_ends(sequence: NoteSequence) -> np.ndarray:
+    """When notes end if the sustain pedal holds them.
+
+    Each instrument has its pedal, down from a value of 64 on. A note that ends while
+    it is down lasts until it goes up, or to the last event of the piece where it
+    never does, or until the same key is struck again. At one time the pedal goes down
+    before it goes up, and both before keys move. The rules are those of note-seq's
+    `apply_sustain_control_changes`.
+
+    Returns:
+        Seconds, float64 [num_notes], in the order of `sequence.notes`. Of notes
+        struck together on one key while the pedal is down, all but the last end
+        where they start.
+    """
+    notes = wire.columns(
+        sequence, "notes", "instrument", "pitch", "start_time", "end_time", "is_drum"
+    )
+    pedal = wire.columns(
+        sequence,
+        "control_changes",
+        *("instrument", "time", "control_number", "control_value"),
+    )
+    pedal = {k: v[pedal["control_number"] == SUSTAIN] for k, v in pedal.items()}
+    ends = notes["end_time"].copy()
+    times = [notes["start_time"], notes["end_time"], pedal["time"]]
+    last = max(time.max(initial=0) for time in times)
+    for instrument in np.unique(pedal["instrument"]).tolist():
+        rows = np.flatnonzero((notes["instrument"] == instrument) & ~notes["is_drum"])
+        own = pedal["instrument"] == instrument
+        ends[rows] = _pedalled_ends(
+            *(notes[name][rows] for name in ("pitch", "start_time", "end_time")),
+            pedal["time"][own],
+            pedal["control_value"][own] >= 64,
+            last,
+        )
+    return ends
+
+
+def _pedalled_ends(
+    pitches: np.ndarray,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    times: np.ndarray,
+    is_down: np.ndarray,
+    last: float,
+) -> np.ndarray:
+    """`sustained_ends` of an instrument: its notes, its pedal, the end of the piece."""
+    order = np.lexsort((~is_down, times))
+    times, is_down = times[order], is_down[order]
+
+    def held(seconds: np.ndarray) -> np.ndarray:
+        # Index -1, before the first event, finds the pedal up.
+        return np.append(is_down, False)[np.searchsorted(times, seconds, "right") - 1]
+
+    lifts = np.append(times[~is_down], last)
+    next_lift = lifts[np.searchsorted(lifts[:-1], ends, "right")]
+    ends = np.where(held(ends), next_lift, ends)
+
+    order = np.lexsort((starts, pitches))
+    num_notes = len(order)
+    # Where each key is next struck with the pedal down: the nearest row below.
+    strikes = np.where(held(starts[order]), np.arange(num_notes), num_notes)
+    following = np.minimum.accumulate(np.append(strikes[1:], num_notes)[::-1])[::-1]
+    rows = np.flatnonzero(following < num_notes)
+    rows = rows[pitches[order][rows] == pitches[order][following[rows]]]
+    this, restrike = order[rows], order[following[rows]]
+    ends[this] = np.minimum(ends[this], starts[restrike])
+    return ends
 
 
 def without_drums(sequence: NoteSequence) -> NoteSequence:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tfmusic.notes import NoteSequence, wire
-from tfmusic.notes.grid import Grid, quantize_notes
+from tfmusic.notes.grid import Grid, quantize_spans
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,15 +30,30 @@ class NoteTable:
     velocities: np.ndarray
 
     @classmethod
-    def of(cls, sequence: NoteSequence, grid: Grid) -> "NoteTable":
-        """All notes of a sequence, in its order; the voices are its instruments."""
-        starts, ends = quantize_notes(sequence, grid)
+    def of(
+        cls, sequence: NoteSequence, grid: Grid, ends: np.ndarray | None = None
+    ) -> "NoteTable":
+        """All notes of a sequence, in its order; the voices are its instruments.
+
+        Args:
+            sequence: A piece.
+            grid: What to round to.
+            ends: Seconds [num_notes] in place of those that are written.
+        """
+        columns = wire.columns(
+            sequence,
+            "notes",
+            *("instrument", "pitch", "velocity", "start_time", "end_time"),
+        )
+        if ends is None:
+            ends = columns["end_time"]
+        starts, ends = quantize_spans(sequence, grid, columns["start_time"], ends)
         return cls(
-            voices=note_column(sequence, lambda note: note.instrument),
-            pitches=note_column(sequence, lambda note: note.pitch),
+            voices=columns["instrument"],
+            pitches=columns["pitch"],
             starts=starts,
             ends=ends,
-            velocities=note_column(sequence, lambda note: note.velocity),
+            velocities=columns["velocity"],
         )
 
     def __len__(self) -> int:
