@@ -38,6 +38,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             steps_per_second=0.0,
             qpm=100.0,
             first_instrument_only=False,
+            max_vocabulary=8192,  # rarer chords become the nearest ones; 0: all
         )
     )
     config.data = ml_collections.ConfigDict(
@@ -92,6 +93,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         config.representation.steps_per_quarter = 0
         config.representation.steps_per_second = 2.0
         config.representation.first_instrument_only = True
+        config.representation.max_vocabulary = 0
         config.data.window_stride = 100
         config.model.update(
             embedding_size=512, units=(512, 512), dropout=0.0, learn_end=False
@@ -110,8 +112,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         config.data.update(window_steps=64, window_stride=32)
         config.train.update(batch_size=32, num_epochs=10)
     elif variant == "smoke":
-        config.data.window_steps = 32
-        config.data.window_stride = 32
+        config.representation.max_vocabulary = 1024
+        config.data.update(window_steps=32, window_stride=32)
         config.model.update(embedding_size=64, units=(64,))
         config.train.update(batch_size=32, num_epochs=2, steps_per_epoch=30)
     return config

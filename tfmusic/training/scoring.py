@@ -52,15 +52,13 @@ def evaluate_run(
 
     score = tf.function(model.score, reduce_retracing=True)
     total = LikelihoodTotal()
+    names = list(model.representation.feature_specs)
     pieces = make_piece_dataset(data_dir, split).map(
-        lambda piece: {
-            "num_steps": piece["num_steps"],
-            **{name: piece[name] for name in model.representation.feature_specs},
-        }
+        lambda piece: ({name: piece[name] for name in names}, piece["num_steps"])
     )
-    for batch in pieces.padded_batch(PIECES_PER_BATCH):
-        scores = score(**batch)
-        total.update(scores["log_likelihood"].numpy(), batch["num_steps"].numpy())
+    for features, num_steps in pieces.padded_batch(PIECES_PER_BATCH):
+        scores = score(features, num_steps)
+        total.update(scores["log_likelihood"].numpy(), num_steps.numpy())
 
     model.compile_for_training("sgd")
     windows = make_eval_dataset(
