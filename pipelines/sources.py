@@ -11,11 +11,13 @@ from typing import Any
 
 import tensorflow as tf
 
+from pipelines.parsing import parse_chorale, parse_pieces
 from tfmusic.errors import DropError, UserError, choose
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.reading import SUFFIXES, read_bytes, read_tunes
+from tfmusic.notes.reading import SUFFIXES, Limits
 
 BACH_CHORALES = "bach_chorales"
+DEFAULT_LIMITS = Limits()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +26,27 @@ class SourceItem:
 
     Attributes:
         name: What the file is called within the source; no two share a name.
-        read: Reads it; most files hold one piece. Raises DropError.
+        load: Fetches its contents. Raises DropError.
         metadata: What the source says of the piece: title, composer, year ...
         split: The split that the source puts it in; empty if it has no say.
+        parse: (contents, name, limits) to pieces, most often one; a function of
+            `pipelines.parsing`, as it runs in a process that may be stopped. Raises
+            DropError.
     """
 
     name: str
-    read: Callable[[], Sequence[NoteSequence]]
+    load: Callable[[], bytes]
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     split: str = ""
+    parse: Callable[[bytes, str, Limits], Sequence[NoteSequence]] = parse_pieces
+
+    def read(self, limits: Limits = DEFAULT_LIMITS) -> Sequence[NoteSequence]:
+        """Loads and parses it in this process, trusting it.
+
+        Raises:
+            DropError: It cannot be had.
+        """
+        return self.parse(self.load(), self.name, limits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,12 +115,12 @@ def _glob(pattern: str) -> Iterator[SourceItem]:
 
 
 def _file(path: str) -> Iterator[SourceItem]:
-    yield SourceItem(os.path.basename(path), functools.partial(read_path, path))
+    yield SourceItem(os.path.basename(path), functools.partial(load_file, path))
 
 
 def _zip(path: str) -> Iterator[SourceItem]:
     for name in sorted(filter(is_music, _open_zip(path).namelist())):
-        yield SourceItem(name, functools.partial(read_zip_member, path, name))
+        yield SourceItem(name, functools.partial(load_zip_member, path, name))
 
 
 def _bach_chorales() -> Iterator[SourceItem]:
@@ -114,15 +128,14 @@ def _bach_chorales() -> Iterator[SourceItem]:
 
     folder = str(common.getCorpusFilePath() / "bach")
     for item in _folder(folder):
-        path = os.path.join(folder, item.name)
         metadata = {"composer": "Johann Sebastian Bach"}
-        yield SourceItem(item.name, functools.partial(read_chorale, path), metadata)
+        yield dataclasses.replace(item, metadata=metadata, parse=parse_chorale)
 
 
 def _files(paths: Iterator[str], folder: str) -> Iterator[SourceItem]:
     for path in sorted(filter(is_music, paths)):
         name = os.path.relpath(path, folder or ".").replace(os.sep, "/")
-        yield SourceItem(name, functools.partial(read_path, path))
+        yield SourceItem(name, functools.partial(load_file, path))
 
 
 # Each takes the path after the colon and lists its items.
@@ -139,36 +152,22 @@ def is_music(path: str) -> bool:
     return name.endswith(SUFFIXES) and not name.startswith(".")
 
 
-def read_path(path: str) -> Sequence[NoteSequence]:
-    """Reads the pieces of a file, which may be in a bucket."""
+def load_file(path: str) -> bytes:
+    """The contents of a file, which may be in a bucket."""
     with tf.io.gfile.GFile(path, "rb") as file:
-        return read_pieces(file.read(), os.path.basename(path))
+        return file.read()
 
 
-def read_zip_member(path: str, name: str) -> Sequence[NoteSequence]:
-    """Reads the pieces of a file in a zip archive."""
+def load_zip_member(path: str, name: str) -> bytes:
+    """The contents of a file in a zip archive.
+
+    Raises:
+        DropError: It is damaged, compressed in an unknown way or encrypted.
+    """
     try:
-        data = _open_zip(path).read(name)
-    # Damaged, compressed in an unknown way, encrypted.
+        return _open_zip(path).read(name)
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise DropError("damaged_archive", f"{name}: {error}") from error
-    return read_pieces(data, name)
-
-
-def read_pieces(data: bytes, name: str) -> Sequence[NoteSequence]:
-    """Reads the pieces of a file's contents: an ABC tunebook may hold several."""
-    if name.lower().endswith(".abc"):
-        return read_tunes(data, name)
-    return [read_bytes(data, name)]
-
-
-def read_chorale(path: str) -> Sequence[NoteSequence]:
-    """Reads a piece of the corpus if it has four parts."""
-    sequences = read_path(path)
-    num_parts = len({note.part for note in sequences[0].notes})
-    if num_parts != 4:
-        raise DropError("not_four_parts", f"expected 4 parts, found {num_parts}")
-    return sequences
 
 
 # Kept open: reading the list of 100,000 files takes a second.

@@ -11,12 +11,12 @@ from typing import Any
 import tensorflow as tf
 
 import tfmusic
+from tfmusic.data.splits import SPLITS as SPLITS  # its readers look here
 from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
 from tfmusic.representations.base import Representation
 
 FILE_NAME = "dataset_info.json"
-SPLITS = ("train", "validation", "test")
 # The layout of the records and of this file; part of every fingerprint.
 FORMAT = 1
 

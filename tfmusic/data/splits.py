@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from tfmusic.data.dataset_info import SPLITS
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import BeatGrid, quantize_notes
 
+SPLITS = ("train", "validation", "test")
 # Sixteenths: finer than the ear takes two editions of a piece for different ones.
 _GRID = BeatGrid(steps_per_quarter=4)
 
