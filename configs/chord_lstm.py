@@ -115,5 +115,5 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         config.representation.max_vocabulary = 1024
         config.data.update(window_steps=32, window_stride=32)
         config.model.update(embedding_size=64, units=(64,))
-        config.train.update(batch_size=32, num_epochs=2, steps_per_epoch=30)
+        config.train.update(batch_size=32, num_epochs=2, steps_per_epoch=150)
     return config

@@ -40,7 +40,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             qpm=100.0,
             max_duration_steps=32,
             max_shift_steps=16,
-            min_count=3,  # rarer chords are spelled by smaller ones
+            max_vocabulary=2048,  # rarer chords are spelled by smaller ones; 0: all
         )
     )
     config.data = ml_collections.ConfigDict(
@@ -92,7 +92,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     )
 
     if variant == "reference":
-        config.representation.update(mode="reference", min_count=1)
+        config.representation.update(mode="reference", max_vocabulary=0)
         config.data.update(window_steps=100, window_stride=1)
         config.model.update(
             embedding_size=0,
@@ -115,5 +115,5 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     elif variant == "smoke":
         config.data.update(window_steps=64, window_stride=64)
         config.model.update(embedding_size=64, units=(96,))
-        config.train.update(batch_size=32, num_epochs=2, steps_per_epoch=30)
+        config.train.update(batch_size=32, num_epochs=2, steps_per_epoch=100)
     return config

@@ -119,5 +119,5 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     elif variant == "smoke":
         config.data.update(window_steps=64, window_stride=64)
         config.model.units = (96,)
-        config.train.update(batch_size=32, num_epochs=2, steps_per_epoch=30)
+        config.train.update(batch_size=32, num_epochs=2, steps_per_epoch=100)
     return config

@@ -38,6 +38,7 @@ _COMPARE_WITH = flags.DEFINE_string(
 
 def main() -> None:
     """Generates as the flags say."""
+    from tfmusic.errors import UserError
     from tfmusic.notes.reading import ReadError, read_file
     from tfmusic.serving.gallery import read_pieces, write_gallery
     from tfmusic.serving.player import Player
@@ -45,9 +46,10 @@ def main() -> None:
     player = Player(_MODEL_DIR.value)
     try:
         primer = read_file(_PRIMER.value) if _PRIMER.value else None
-    except OSError as error:
-        raise ReadError(
-            "unreadable", f"primer {_PRIMER.value}: {error.strerror}"
+    except (OSError, ReadError) as error:
+        raise UserError(
+            f"primer {_PRIMER.value}: expected a readable MIDI, MusicXML or ABC file, "
+            f"but {error}"
         ) from error
     pieces = player.generate(
         num_outputs=_NUM_OUTPUTS.value,

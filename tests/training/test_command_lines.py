@@ -1,4 +1,4 @@
-"""The command lines as users call them: what they say to a mistake, and how they end."""
+"""The command lines as users call them: how they answer a mistake."""
 
 import os
 import pathlib

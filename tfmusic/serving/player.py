@@ -19,6 +19,7 @@ class Player:
     """An exported model that plays.
 
     Attributes:
+        path: The directory of the version that is loaded.
         card: What `export_model` wrote about the model: name, version, training step,
             config, representation and controls.
         representation: How the model's arrays encode music.
@@ -34,12 +35,12 @@ class Player:
         Raises:
             UserError: The directory holds no export.
         """
-        path = newest_version(model_dir)
-        with tf.io.gfile.GFile(os.path.join(path, CARD)) as file:
+        self.path = newest_version(model_dir)
+        with tf.io.gfile.GFile(os.path.join(self.path, CARD)) as file:
             self.card: dict[str, Any] = json.load(file)
         self.representation = make_representation(self.card["representation"])
         # The loaded object owns the variables that its signatures use.
-        self._model = tf.saved_model.load(path)
+        self._model = tf.saved_model.load(self.path)
 
     @property
     def controls(self) -> dict[str, dict[str, Any]]:

@@ -45,6 +45,8 @@ def save_run(
                 f"{workdir} holds a run with another config: {'; '.join(changes)}; "
                 "use another --workdir or the same config"
             )
+        if old == new:
+            return
     tf.io.gfile.makedirs(workdir)
     # The config comes last: where it is, the run is described in full.
     _write(os.path.join(workdir, "representation.json"), representation.to_config())

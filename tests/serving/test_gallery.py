@@ -1,0 +1,38 @@
+import json
+
+import pytest
+
+from tfmusic.errors import UserError
+from tfmusic.notes.reading import read_file
+from tfmusic.serving.gallery import read_pieces, write_gallery
+from tfmusic.serving.player import Player
+
+
+def test_gallery_holds_what_it_says(tiny_export, tiny_run, tmp_path):
+    pieces = Player(tiny_export).generate(num_outputs=2, num_steps=24, seed=1)
+    account = write_gallery(
+        str(tmp_path),
+        pieces,
+        "a test",
+        references=read_pieces(tiny_run[0], "test"),
+        training=read_pieces(tiny_run[0], "train"),
+        audio=True,
+        scores=True,
+    )
+    assert (tmp_path / "contents.txt").read_text() == account + "\n"
+    lines = account.partition("\n\n|")[0].splitlines()
+    named = {line.split("  ")[0] for line in lines if "  " in line}
+    files = {path.name for path in tmp_path.iterdir()} - {"contents.txt"}
+    assert named == files
+    assert len(files) == 2 * 4 + 2
+    assert len(read_file(tmp_path / "piece_1.mid").notes) == len(pieces[0].notes)
+    assert (tmp_path / "piece_1.png").read_bytes().startswith(b"\x89PNG")
+    assert (tmp_path / "piece_2.wav").read_bytes().startswith(b"RIFF")
+    with open(tmp_path / "statistics.json") as file:
+        groups = json.load(file)
+    assert [len(group["pieces"]) for group in groups.values()] == [2, 1]
+
+
+def test_directory_without_a_dataset_is_refused(tmp_path):
+    with pytest.raises(UserError, match="expected a dataset"):
+        read_pieces(str(tmp_path), "test")

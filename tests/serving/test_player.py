@@ -1,0 +1,142 @@
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.contracts import make_sequence
+from tests.experiments import tiny_config
+from tfmusic.errors import UserError
+from tfmusic.notes.reading import read_file
+from tfmusic.notes.writing import to_midi_bytes, write_midi
+from tfmusic.serving.player import Player, versions
+from tfmusic.serving.saved_model import export_run
+from tfmusic.training.loop import train_and_evaluate
+from tfmusic.training.run import restore_model
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PRIMER = make_sequence([(60, 80, 0.0, 0.5), (64, 80, 0.5, 1.0), (67, 80, 1.0, 2.0)])
+
+
+@pytest.fixture(scope="module")
+def player(tiny_export):
+    return Player(tiny_export)
+
+
+def midi(pieces):
+    return [to_midi_bytes(piece) for piece in pieces]
+
+
+def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(player):
+    first = midi(player.generate(num_outputs=3, num_steps=24, seed=5))
+    assert midi(player.generate(num_outputs=3, num_steps=24, seed=5)) == first
+    assert midi(player.generate(num_outputs=3, num_steps=24, seed=6)) != first
+    assert len(set(first)) == 3
+
+
+def test_new_process_without_dataset_or_run_gives_the_same_files(
+    player, tiny_export, tmp_path
+):
+    alone = shutil.copytree(tiny_export, tmp_path / "model")
+    command = [sys.executable, "-m", "tfmusic.generate", f"--model_dir={alone}"]
+    command += [f"--output_dir={tmp_path}/music", "--num_outputs=2", "--seed=5"]
+    command += ["--num_steps=24", "--temperature=0.7", "--nopictures"]
+    assert subprocess.run(command, cwd=ROOT).returncode == 0
+    pieces = player.generate(2, 24, seed=5, controls={"temperature": 0.7})
+    for number, expected in enumerate(midi(pieces), start=1):
+        assert (tmp_path / "music" / f"piece_{number}.mid").read_bytes() == expected
+    contents = (tmp_path / "music" / "contents.txt").read_text()
+    assert "piece_2.mid  generated piece 2" in contents
+
+
+def test_export_plays_as_the_model_in_memory_does(player, tiny_run):
+    _, model, _ = restore_model(tiny_run[1])
+    inputs = {
+        "num_outputs": tf.constant(2),
+        "num_steps": tf.constant(9),
+        "seed": tf.constant(3, tf.int64),
+    }
+    for control in model.CONTROLS:
+        inputs[control.name] = tf.constant(control.default)
+    expected = model.endpoints()["generate"].function(*inputs.values())
+    loaded = tf.saved_model.load(player.path)
+    outputs = loaded.signatures["generate"](**inputs)
+    np.testing.assert_array_equal(outputs["roll"], expected["roll"])
+
+
+def test_music_goes_on_from_the_primer(player):
+    pieces = player.generate(num_outputs=2, num_steps=8, seed=0, primer=PRIMER)
+    expected = player.representation.canonicalize(PRIMER)
+    grid_seconds = 0.15  # a sixteenth at this model's 100 quarters a minute
+    primer_end = expected.total_time
+    for piece in pieces:
+        before = [
+            (note.pitch, round(note.start_time, 6))
+            for note in piece.notes
+            if note.start_time < primer_end - grid_seconds / 2
+        ]
+        assert sorted(before) == sorted(
+            (note.pitch, round(note.start_time, 6)) for note in expected.notes
+        )
+    alone = player.generate(2, 8, 0, primer=PRIMER, include_primer=False)
+    assert alone[0].total_time < pieces[0].total_time
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"controls": {"temprature": 1}}, "did you mean 'temperature'.*it can be .*"),
+        ({"controls": {"temperature": -1}}, "temperature: expected 0 to 10, got -1"),
+        ({"controls": {"temperature": "hot"}}, "expected a number, got 'hot'"),
+        ({"num_steps": 0}, "num_steps: expected at least 1, got 0"),
+        ({"num_outputs": -2}, "num_outputs: expected at least 1, got -2"),
+        ({"primer": make_sequence([])}, "cannot be encoded"),
+    ],
+    ids=["name", "bounds", "number", "steps", "outputs", "primer"],
+)
+def test_mistake_is_answered_in_words(player, changes, message):
+    with pytest.raises(UserError, match=message):
+        player.generate(**changes)
+
+
+def test_unreadable_primer_ends_with_one_line_and_status_2(tiny_export, tmp_path):
+    broken = tmp_path / "broken.mid"
+    broken.write_bytes(b"MThd no more")
+    for primer in (broken, tmp_path / "missing.mid"):
+        command = [sys.executable, "-m", "tfmusic.generate", f"--primer={primer}"]
+        command += [f"--model_dir={tiny_export}", f"--output_dir={tmp_path}/music"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert primer.name in done.stderr
+        assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "music").exists()
+
+
+def test_written_primer_is_read_back_and_continued(player, tmp_path):
+    path = str(tmp_path / "primer.mid")
+    write_midi(PRIMER, path)
+    from_file = player.generate(1, 8, 0, primer=read_file(path))
+    assert midi(from_file) == midi(player.generate(1, 8, 0, primer=PRIMER))
+
+
+def test_new_weights_become_a_new_version_and_old_ones_do_not(tiny_run, tmp_path):
+    data_dir, workdir = tiny_run
+    mine = shutil.copytree(workdir, tmp_path / "run")
+    export_dir = str(tmp_path / "export")
+    assert export_run(str(mine), export_dir) == export_run(str(mine), export_dir)
+    assert versions(export_dir) == [1]
+    train_and_evaluate(tiny_config(num_epochs=3), data_dir, str(mine))
+    export_run(str(mine), export_dir)
+    assert versions(export_dir) == [1, 2]
+    assert Player(export_dir).card["checkpoint"] == "ckpt-15"
+
+
+def test_half_written_export_is_no_version(tiny_export, tmp_path):
+    export_dir = shutil.copytree(tiny_export, tmp_path / "export")
+    os.rename(export_dir / "1", export_dir / ".1")
+    with pytest.raises(UserError, match="found no exported model"):
+        Player(str(export_dir))
