@@ -54,6 +54,13 @@ def music_of(sequence: NoteSequence) -> dict:
         ),
         "instruments": [(i.instrument, i.name) for i in sequence.instrument_infos],
         "tempos": [(tempo.time, tempo.qpm) for tempo in sequence.tempos],
+        "time_signatures": [
+            (s.time, s.numerator, s.denominator) for s in sequence.time_signatures
+        ],
+        "controls": sorted(
+            (c.time, c.control_number, c.control_value, c.instrument)
+            for c in sequence.control_changes
+        ),
         "total_time": sequence.total_time,
     }
 

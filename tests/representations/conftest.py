@@ -52,6 +52,52 @@ CONFIGS = {
         "steps_per_second": 2,
         "first_instrument_only": True,
     },
+    "event_chunks": {"name": "event_chunks"},
+    "event_chunks_reference": {
+        "name": "event_chunks",
+        "chunk_seconds": 0.25,
+        "max_events": 15,
+    },
+    "event_chunks_tight": {
+        "name": "event_chunks",
+        "steps_per_second": 100,
+        "max_events": 2,
+        "pedal_bins": 127,
+        "first_instrument_only": True,
+    },
+    "performance_events": {"name": "performance_events"},
+    "performance_events_plain": {
+        "name": "performance_events",
+        "num_velocity_bins": 0,
+        "apply_sustain": False,
+        "max_shift_steps": 7,
+        "lowest_pitch": 9,
+        "highest_pitch": 120,
+    },
+    "performance_events_beat": {
+        "name": "performance_events",
+        "steps_per_quarter": 12,
+        "steps_per_second": 0,
+        "num_velocity_bins": 100,
+    },
+    "play_articulate": {"name": "play_articulate"},
+    "play_articulate_reference": {
+        "name": "play_articulate",
+        "lowest_pitch": 24,
+        "highest_pitch": 101,
+    },
+    "play_articulate_coarse": {
+        "name": "play_articulate",
+        "play_only": True,
+        "steps_per_quarter": 1,
+    },
+    "play_articulate_triplets": {"name": "play_articulate", "steps_per_quarter": 3},
+    "start_sustain": {"name": "start_sustain"},
+    "start_sustain_reference": {
+        "name": "start_sustain",
+        "steps_per_quarter": 12,
+        "first_instrument_only": True,
+    },
 }
 
 

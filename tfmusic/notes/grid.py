@@ -192,30 +192,42 @@ def quantize_spans(
 
 
 def bar_positions(sequence: NoteSequence, grid: Grid, num_steps: int) -> np.ndarray:
-    """Where in its bar each step lies.
+    """Where in its bar each step lies: the first of the arrays of `bars`."""
+    return bars(sequence, grid, num_steps)[0]
+
+
+def bars(
+    sequence: NoteSequence, grid: Grid, num_steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where in its bar each step lies, and how long that bar is.
 
     Every change of time signature begins a bar. Before the first one, and where
     there is none, the music is in 4/4. Signatures that divide by zero are passed over.
 
     Returns:
-        Steps since the bar line, int64 [num_steps], the first of a bar being 0. Bar
-        lines that fall between steps are rounded.
+        Steps since the bar line, the first of a bar being 0, and steps of the whole
+        bar (also where the next signature cuts it short, or the piece ends); int64
+        [num_steps] each. Bar lines that fall between steps are rounded.
     """
     tempo_map = TempoMap.of(sequence)
-    bars = {0.0: 4.0}  # where a signature begins: the length of its bar, in quarters
+    signatures = {0.0: 4.0}  # where one begins: the length of its bar, in quarters
     for signature in sorted(sequence.time_signatures, key=lambda s: s.time):
         if signature.numerator > 0 and signature.denominator > 0:
             start = float(tempo_map.to_quarters(max(signature.time, 0.0)))
-            bars[start] = 4 * signature.numerator / signature.denominator
-    limits = [*list(bars)[1:], grid._quarters(tempo_map, num_steps) + 1]
+            signatures[start] = 4 * signature.numerator / signature.denominator
+    limits = [*list(signatures)[1:], grid._quarters(tempo_map, num_steps) + 1]
     lines = [
         # Bar lines just before the next signature are its own, up to rounding error.
         np.arange(start, limit - 1e-6, length)
-        for (start, length), limit in zip(bars.items(), limits, strict=True)
+        for (start, length), limit in zip(signatures.items(), limits, strict=True)
     ]
-    line_steps = grid._bar_lines(tempo_map, np.concatenate(lines))
+    lengths = np.repeat(list(signatures.values()), [len(line) for line in lines])
+    lines = np.concatenate(lines)
+    line_steps = grid._bar_lines(tempo_map, lines)
+    bar_steps = grid._bar_lines(tempo_map, lines + lengths) - line_steps
     steps = np.arange(num_steps)
-    return steps - line_steps[np.searchsorted(line_steps, steps, "right") - 1]
+    bar = np.searchsorted(line_steps, steps, "right") - 1
+    return steps - line_steps[bar], bar_steps[bar]
 
 
 def _new_sequence(qpm: float) -> NoteSequence:

@@ -12,7 +12,11 @@ from tfmusic.representations.base import (
 )
 from tfmusic.representations.binary_roll import BinaryRoll
 from tfmusic.representations.chord_frames import ChordFrames
+from tfmusic.representations.event_chunks import EventChunks
 from tfmusic.representations.note_chord_tokens import NoteChordTokens
+from tfmusic.representations.performance_events import PerformanceEvents
+from tfmusic.representations.play_articulate import PlayArticulate
+from tfmusic.representations.start_sustain import StartSustain
 from tfmusic.representations.two_hands_roll import TwoHandsRoll
 
 __all__ = [
@@ -25,7 +29,17 @@ __all__ = [
 ]
 
 REPRESENTATIONS: dict[str, type[Representation]] = {
-    kind.name: kind for kind in (BinaryRoll, ChordFrames, NoteChordTokens, TwoHandsRoll)
+    kind.name: kind
+    for kind in (
+        BinaryRoll,
+        ChordFrames,
+        EventChunks,
+        NoteChordTokens,
+        PerformanceEvents,
+        PlayArticulate,
+        StartSustain,
+        TwoHandsRoll,
+    )
 }
 
 

@@ -75,6 +75,7 @@ class Representation(abc.ABC):
 
     name: ClassVar[str]
     fitted_fields: ClassVar[tuple[str, ...]] = ()
+    max_steps: ClassVar[int] = MAX_STEPS
 
     steps_per_quarter: int = 4
     steps_per_second: float = 0.0
@@ -212,6 +213,17 @@ class Representation(abc.ABC):
         del sequence
         return 0
 
+    def note_ends(self, sequence: NoteSequence) -> np.ndarray | None:
+        """When notes end, where that is not what is written.
+
+        Args:
+            sequence: A piece without drums.
+
+        Returns:
+            Seconds, float64 [num_notes], or `None`.
+        """
+        del sequence
+
     def read_notes(
         self, sequence: NoteSequence
     ) -> tuple[NoteTable, collections.Counter]:
@@ -227,7 +239,7 @@ class Representation(abc.ABC):
         losses = collections.Counter(drums=sum(note.is_drum for note in sequence.notes))
         if losses["drums"]:
             sequence = without_drums(sequence)
-        notes = NoteTable.of(sequence, self.grid)
+        notes = NoteTable.of(sequence, self.grid, self.note_ends(sequence))
         instruments = notes.voices
         notes = notes.with_columns(voices=self.voices(sequence))
         if self.first_instrument_only and len(notes):
@@ -245,11 +257,11 @@ class Representation(abc.ABC):
                 f"expected notes from pitch {self.lowest_pitch} to "
                 f"{self.highest_pitch}, found none; left out: {dict(+losses)}",
             )
-        if notes.num_steps > MAX_STEPS:
+        if notes.num_steps > self.max_steps:
             raise EncodeError(
                 "too_long",
-                f"expected at most {MAX_STEPS} steps, found {notes.num_steps}; take a "
-                "coarser grid or cut the piece",
+                f"expected at most {self.max_steps} steps, found {notes.num_steps}; "
+                "take a coarser grid or cut the piece",
             )
         return notes, +losses
 

@@ -1,0 +1,166 @@
+"""Notes and pedals as events of one kind: rows of id, start, duration, intensity."""
+
+import numpy as np
+
+from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes.grid import Grid
+from tfmusic.representations.note_table import NoteTable, ranges
+from tfmusic.representations.tokens import INSTRUMENTS
+
+# Columns of a row.
+ID, START, DURATION, INTENSITY = range(4)
+NUM_COLUMNS = 4
+
+LOWEST_PITCH = 21  # of id 0
+NUM_KEYS = 88
+# Damper, sostenuto and soft pedal: ids from `NUM_KEYS` on, by their control numbers.
+PEDALS = (64, 66, 67)
+NUM_IDS = NUM_KEYS + len(PEDALS)
+LARGEST_INTENSITY = 127
+# In steps; what 16 bits hold.
+LONGEST = np.iinfo(np.uint16).max
+
+
+def note_events(notes: NoteTable) -> np.ndarray:
+    """Notes as events, int64 [num_notes, 4]; those that last too long are cut."""
+    return np.stack(
+        [
+            notes.pitches - LOWEST_PITCH,
+            notes.starts,
+            np.minimum(notes.ends - notes.starts, LONGEST),
+            np.clip(notes.velocities, 1, LARGEST_INTENSITY),
+        ],
+        axis=-1,
+    )
+
+
+def pedal_events(
+    sequence: NoteSequence,
+    grid: Grid,
+    num_bins: int,
+    end: int,
+    instrument: int | None = None,
+) -> np.ndarray:
+    """The pedals of a piece as events.
+
+    A pedal's values lie in bins: 0 alone, and 1..127 in `num_bins` bins of equal size.
+    As long as a pedal stays in a bin that is one event, whose intensity is the mean
+    over time of its values; there is none where the value is 0. At one step, the last
+    value counts. All instruments work the same pedals.
+
+    Args:
+        sequence: A piece.
+        grid: What to round times to.
+        num_bins: 1..127.
+        end: In steps; pedals that are still down go up there.
+        instrument: Read the pedals of this one alone.
+
+    Returns:
+        int64 [num_events, 4], of each pedal in order of start. Those that last too
+        long are several.
+    """
+    names = ("instrument", "time", "control_number", "control_value", "is_drum")
+    controls = wire.columns(sequence, "control_changes", *names)
+    used = ~controls["is_drum"]
+    if instrument is not None:
+        used &= controls["instrument"] == instrument
+    steps = np.maximum(grid.to_steps(sequence, controls["time"]), 0)
+    values = np.clip(controls["control_value"], 0, LARGEST_INTENSITY)
+    events = [np.zeros((0, NUM_COLUMNS), np.int64)]
+    for pedal, number in enumerate(PEDALS, NUM_KEYS):
+        rows = np.flatnonzero(used & (controls["control_number"] == number))
+        rows = rows[steps[rows] < end]
+        rows = rows[np.argsort(steps[rows], kind="stable")]
+        if len(rows):
+            runs = _runs(steps[rows], values[rows], num_bins, end)
+            events.append(np.insert(_split(runs), ID, pedal, axis=1))
+    return np.concatenate(events)
+
+
+def to_sequence(events: np.ndarray, grid: Grid) -> NoteSequence:
+    """Plays events.
+
+    A note ends where its key is struck again, and an event of a pedal where the next
+    one of that pedal begins. Of events that begin together the longest counts.
+
+    Args:
+        events: int64 [num_events, 4] in any order, of known ids, with durations and
+            intensities above 0.
+        grid: Turns steps into seconds.
+    """
+    is_note = events[:, ID] < NUM_KEYS
+    ids, starts, durations, intensities = events[is_note].T
+    notes, _ = NoteTable(
+        voices=np.zeros(len(ids), np.int64),
+        pitches=ids + LOWEST_PITCH,
+        starts=starts,
+        ends=starts + durations,
+        velocities=intensities,
+    ).one_at_a_time()
+    sequence = notes.to_sequence(grid, INSTRUMENTS)
+
+    pedals = events[~is_note]
+    pedals = pedals[np.lexsort((-pedals[:, DURATION], pedals[:, START], pedals[:, ID]))]
+    same = np.diff(pedals[:, ID]) == 0
+    again = same & (np.diff(pedals[:, START]) == 0)
+    pedals = pedals[np.concatenate([[True], ~again])[: len(pedals)]]
+    ids, starts, durations, intensities = pedals.T
+    nexts = np.full(len(ids), np.iinfo(np.int64).max)
+    same = ids[1:] == ids[:-1]
+    nexts[:-1][same] = starts[1:][same]
+    ends = np.minimum(starts + durations, nexts)
+    lifted = ends < nexts
+    steps = np.concatenate([starts, ends[lifted]])
+    numbers = np.array(PEDALS)[np.concatenate([ids, ids[lifted]]) - NUM_KEYS]
+    values = np.concatenate([intensities, np.zeros(lifted.sum(), np.int64)])
+    order = np.lexsort((numbers, steps))
+    wire.extend(
+        sequence,
+        "control_changes",
+        time=grid.to_seconds(steps[order]),
+        control_number=numbers[order],
+        control_value=values[order],
+    )
+    last = float(grid.to_seconds(ends.max(initial=0)))
+    sequence.total_time = max(sequence.total_time, last)
+    return sequence
+
+
+def _runs(steps: np.ndarray, values: np.ndarray, num_bins: int, end: int) -> np.ndarray:
+    """Spans in which a pedal stays in a bin that is not 0.
+
+    Args:
+        steps: When its values change, int64 [n], ascending.
+        values: To what, int64 [n].
+        num_bins: See `pedal_events`.
+        end: Above all steps.
+
+    Returns:
+        Start, duration and mean value, int64 [num_spans, 3].
+    """
+    lengths = np.diff(steps, append=end)  # 0 but for the last value at a step
+    steps, values, lengths = (a[lengths > 0] for a in (steps, values, lengths))
+    bin_size = -(-LARGEST_INTENSITY // num_bins)
+    bins = (values + bin_size - 1) // bin_size
+    begins = np.flatnonzero(np.diff(bins, prepend=-1))
+    durations = np.add.reduceat(lengths, begins)
+    sums = np.add.reduceat(values * lengths, begins)
+    means = (2 * sums + durations) // (2 * durations)  # to the nearest, halves up
+    runs = np.stack([steps[begins], durations, means], axis=-1)
+    return runs[bins[begins] > 0]
+
+
+def _split(runs: np.ndarray) -> np.ndarray:
+    """The same spans, [num_spans, 3], those above `LONGEST` as several."""
+    starts, durations, means = runs.T
+    counts = -(-durations // LONGEST)
+    offsets = LONGEST * ranges(counts)
+    left = np.repeat(durations, counts) - offsets
+    return np.stack(
+        [
+            np.repeat(starts, counts) + offsets,
+            np.minimum(left, LONGEST),
+            np.repeat(means, counts),
+        ],
+        axis=-1,
+    )

@@ -1,0 +1,168 @@
+"""Keys that play and keys that are struck, and the place in the bar (biaxial LSTM)."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import ClassVar
+
+import numpy as np
+
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.grid import bars
+from tfmusic.representations.base import EncodeError, Features, FeatureSpec
+from tfmusic.representations.rolls import RollRepresentation
+
+_LONGEST_BAR = np.iinfo(np.int16).max
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlayArticulate(RollRepresentation):
+    """The state of every key at each step, and where in its bar the step lies.
+
+    "roll", bool [time, pitch, channel]: channel 0 is play, channel 1 articulate: (1, 1)
+    where a note begins, (1, 0) while it is held, (0, 0) in silence. "bar_position",
+    int16 [time]: steps since the bar line. "bar_length", int16 [time]: steps of the
+    whole bar, also where a change of metre cuts it short.
+
+    The state matrix is that of Johnson, "Composing Music With Recurrent Neural
+    Networks", 2015, and of the systems after it, with pitches 24..101
+    (`lowest_pitch=24, highest_pitch=101`). These stopped reading at every metre but
+    2/x and 4/x, lost notes shorter than a step and counted sixteenths from the
+    beginning instead of from the bar line; here all metres are read, each note lasts
+    at least a step, a key that goes up and down within a step is struck again, and
+    the place in the bar is the true one.
+
+    It cannot express what `RollRepresentation` names, nor who plays which note. Unlike
+    other kinds it holds the metre as far as bars are concerned: decoding writes a time
+    signature wherever bars begin anew, as the fraction with the smallest denominator,
+    4 or more, that fills the bar. So 6/8 comes back as 3/4 and 2/2 as 4/4; a bar that
+    is no whole number of steps long comes back as bars that differ by one step.
+
+    Decoding takes any arrays: a bar begins at the first step and wherever
+    `bar_position` is 0, and lasts as many steps as `bar_length` says there, at least
+    one, or until the next one begins. Play without articulate, after silence, begins a
+    note; articulate without play means nothing.
+
+    Attributes:
+        play_only: Leave out channel 1, for data that does not tell re-strikes from
+            held notes; these are then one note (loss `merged_restrikes`).
+    """
+
+    name: ClassVar[str] = "play_articulate"
+
+    play_only: bool = False
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check(
+            self.steps_per_quarter > 0,
+            "steps_per_quarter",
+            "1 or more: bars need a grid that follows the beat",
+        )
+
+    @property
+    def onsets(self) -> bool:
+        """Whether re-strikes are kept."""
+        return not self.play_only
+
+    @property
+    def feature_specs(self) -> Mapping[str, FeatureSpec]:
+        """The roll [time, pitch, channel] and two numbers for each step."""
+        channels = "play" if self.play_only else "play, articulate"
+        return {
+            "roll": FeatureSpec(
+                (None, self.num_keys, 1 + self.onsets),
+                "bool",
+                f"[time, pitch, channel]; channels: {channels}",
+            ),
+            "bar_position": FeatureSpec(
+                (None,), "int16", "[time]; steps since the bar"
+            ),
+            "bar_length": FeatureSpec((None,), "int16", "[time]; steps of the bar"),
+        }
+
+    def pack(self, sounding: np.ndarray, struck: np.ndarray) -> np.ndarray:
+        """Bool [num_steps, num_pitches, num_channels]."""
+        channels = [sounding[:, 0], struck[:, 0]][: 1 + self.onsets]
+        return np.stack(channels, axis=-1)
+
+    def unpack(self, roll: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Sounding and struck, bool [num_steps, 1, num_pitches] each."""
+        roll = roll[:, None]  # [time, hand, pitch, channel]
+        return roll[..., 0], roll[..., 1] if self.onsets else None
+
+    def encode(self, sequence: NoteSequence) -> Features:
+        """Encodes a piece; see `Representation.encode`.
+
+        Raises:
+            EncodeError: `no_notes`, `too_long`, or `bar_too_long`.
+        """
+        features = super().encode(sequence)
+        position, length = self._bars(sequence, len(features["roll"]))
+        return {
+            **features,
+            "bar_position": position.astype(np.int16),
+            "bar_length": length.astype(np.int16),
+        }
+
+    def decode(self, features: Features) -> NoteSequence:
+        """Turns a roll and its bars into music, as the class says."""
+        sequence = super().decode(features)
+        self._add_signatures(sequence, features["bar_position"], features["bar_length"])
+        return sequence
+
+    def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
+        """The piece as it comes back from encoding."""
+        result = super().canonicalize(sequence)
+        self._add_signatures(result, *self._bars(sequence, self._num_steps(result)))
+        return result
+
+    def _bars(
+        self, sequence: NoteSequence, num_steps: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        position, length = bars(sequence, self.grid, num_steps)
+        if length.max(initial=0) > _LONGEST_BAR:
+            raise EncodeError(
+                "bar_too_long",
+                f"expected bars of at most {_LONGEST_BAR} steps, found "
+                f"{length.max()}; take a coarser grid or mend the time signatures",
+            )
+        return position, length
+
+    def _num_steps(self, decoded: NoteSequence) -> int:
+        return int(self.grid.to_steps(decoded, decoded.total_time))
+
+    def _add_signatures(
+        self, decoded: NoteSequence, position: np.ndarray, length: np.ndarray
+    ) -> None:
+        """Writes the metre of a decoded sequence, as far as it has notes."""
+        num_steps = self._num_steps(decoded)
+        begins = np.asarray(position[:num_steps]) == 0
+        begins[:1] = True
+        lines = np.flatnonzero(begins)
+        lengths = np.maximum(np.asarray(length, np.int64)[lines], 1)
+        # Where the bar before is as long as this one and ends here, nothing changes.
+        is_next = (lengths[1:] == lengths[:-1]) & (np.diff(lines) == lengths[1:])
+        new = np.concatenate([[True], ~is_next])[: len(lines)]
+        for line, steps in zip(lines[new], lengths[new].tolist(), strict=True):
+            numerator, denominator = _fraction(steps, 4 * self.steps_per_quarter)
+            decoded.time_signatures.add(
+                time=self.grid.to_seconds(line),
+                numerator=numerator,
+                denominator=denominator,
+            )
+
+
+def _fraction(steps: int, steps_per_whole: int) -> tuple[int, int]:
+    """A bar as numerator and denominator of a time signature.
+
+    The denominator is the smallest of 4, 8, 16, .. that will do, or `steps_per_whole`
+    where none does, which a NoteSequence can hold but no score.
+    """
+    denominator = 4
+    while denominator < steps_per_whole:
+        if steps * denominator % steps_per_whole == 0:
+            break
+        denominator *= 2
+    if steps * denominator % steps_per_whole:
+        return steps, steps_per_whole
+    return steps * denominator // steps_per_whole, denominator
