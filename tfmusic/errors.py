@@ -20,15 +20,17 @@ class DropError(UserError):
     Attributes:
         reason: A short stable slug such as `"too_many_notes"`, for counting.
         detail: What was expected, what was found and what to do, as one line.
+        measured: What was found, where it is a number that is held against a limit.
     """
 
-    def __init__(self, reason: str, detail: str):
+    def __init__(self, reason: str, detail: str, measured: float | None = None):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.measured = measured
 
     def __reduce__(self):
-        return type(self), (self.reason, self.detail)
+        return type(self), (self.reason, self.detail, self.measured)
 
 
 def choose(what: str, name: str, choices: Iterable[str]) -> str:

@@ -36,6 +36,9 @@ class DatasetInfo:
         dropped: How many pieces could not be used, by reason.
         losses: How often the encoding lost something, by kind.
         versions: Versions of the software that wrote it.
+        source_hash: SHA-256 over the names and the contents of the source's files.
+        num_files: How many files the source had.
+        compression: Of the records: `""` or `"gzip"`.
         complete: Whether the job came to its end; the file is written last.
     """
 
@@ -49,6 +52,9 @@ class DatasetInfo:
     versions: Mapping[str, str] = dataclasses.field(
         default_factory=lambda: {"tfmusic": tfmusic.__version__, "format": str(FORMAT)}
     )
+    source_hash: str = ""
+    num_files: int = 0
+    compression: str = ""
     complete: bool = True
 
     @property
@@ -92,7 +98,7 @@ class DatasetInfo:
                 "dataset again with python -m pipelines.build_tfrecords ... --overwrite"
             )
         names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: fields[name] for name in names})
+        return cls(**{name: fields[name] for name in names & fields.keys()})
 
     def save(self, data_dir: str) -> None:
         """Writes the description; the shards must be there by now."""

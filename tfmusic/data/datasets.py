@@ -287,4 +287,6 @@ def _records(info: DatasetInfo, data_dir: str, split: str) -> tf.data.Dataset:
             f"{missing[0]} is missing; write the dataset again with "
             "python -m pipelines.build_tfrecords ... --overwrite"
         )
-    return tf.data.TFRecordDataset(tf.constant(paths, tf.string, [len(paths)]))
+    return tf.data.TFRecordDataset(
+        tf.constant(paths, tf.string, [len(paths)]), info.compression.upper()
+    )

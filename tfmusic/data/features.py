@@ -1,9 +1,7 @@
 """One encoded piece as a `tf.train.Example`, and back as graph code.
 
 A record holds `id`, `source`, `metadata` (JSON), `num_steps` and one bytes feature per
-array of the representation: integers in the type that its spec declares, little-endian,
-and booleans bit-packed. Each step of a boolean array begins a new byte, so that steps
-can be cut out while they are packed.
+array of the representation, packed by `tfmusic.data.packing`.
 """
 
 import json
@@ -13,13 +11,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfmusic.data.packing import Specs, num_values, pack, stored_size, stored_type
 from tfmusic.representations.base import FeatureSpec
 
-# What a record holds beside the representation's arrays, and what windows add.
-RESERVED_NAMES = frozenset({"id", "source", "metadata", "num_steps", "step"})
-_STORED_TYPES = ("uint8", "int8", "uint16", "int16", "int32", "float32")
-
-Specs = Mapping[str, FeatureSpec]
 Tensors = dict[str, tf.Tensor]
 
 
@@ -42,45 +36,31 @@ def make_record(
     Raises:
         ValueError: The arrays do not match the specs.
     """
-    lengths = {name: len(array) for name, array in features.items()}
-    if lengths.keys() != specs.keys() or len(set(lengths.values())) != 1:
-        raise ValueError(
-            f"{piece_id}: expected {', '.join(specs)}, all with the same number of "
-            f"steps; got {lengths}"
-        )
+    packed = pack(features, specs)
+    num_steps = len(next(iter(features.values())))
+    return record_of_packed(packed, num_steps, piece_id, source, metadata)
+
+
+def record_of_packed(
+    packed: Mapping[str, bytes],
+    num_steps: int,
+    piece_id: str,
+    source: str = "",
+    metadata: Mapping[str, Any] | None = None,
+) -> bytes:
+    """Serialises one piece whose arrays are packed already; see `make_record`."""
     example = tf.train.Example()
     values = {
         "id": piece_id.encode(),
         "source": source.encode(),
         "metadata": json.dumps(dict(metadata or {}), sort_keys=True).encode(),
-        **{name: _to_bytes(name, features[name], specs[name]) for name in specs},
+        **packed,
     }
     for name, value in values.items():
         example.features.feature[name].bytes_list.value.append(value)
-    num_steps = next(iter(lengths.values()))
     example.features.feature["num_steps"].int64_list.value.append(num_steps)
     # The order of map entries, and with it the file's bytes, is otherwise left open.
     return example.SerializeToString(deterministic=True)
-
-
-def _to_bytes(name: str, array: np.ndarray, spec: FeatureSpec) -> bytes:
-    if name in RESERVED_NAMES:
-        raise ValueError(f"a feature may not be called {name!r}; records use that name")
-    if array.shape[1:] != spec.shape[1:]:
-        raise ValueError(
-            f"{name}: expected shape {spec.shape}, got {array.shape}; None is any size"
-        )
-    if spec.dtype == "bool":
-        return np.packbits(_flat_steps(array).astype(bool), axis=1).tobytes()
-    dtype = np.dtype(_stored_type(spec)).newbyteorder("<")
-    if dtype.kind != "f" and array.size:
-        limits = np.iinfo(dtype)
-        if array.min() < limits.min or array.max() > limits.max:
-            raise ValueError(
-                f"{name}: values {array.min()}..{array.max()} do not fit its declared "
-                f"type {spec.dtype}"
-            )
-    return array.astype(dtype).tobytes()
 
 
 def parse_stored(serialized: tf.Tensor, specs: Specs) -> Tensors:
@@ -102,9 +82,9 @@ def parse_stored(serialized: tf.Tensor, specs: Specs) -> Tensors:
     tensors = {name: parsed[name] for name in texts}
     tensors["num_steps"] = tf.cast(parsed["num_steps"], tf.int32)
     for name, spec in specs.items():
-        flat = tf.io.decode_raw(parsed[name], _stored_type(spec))
+        flat = tf.io.decode_raw(parsed[name], stored_type(spec))
         # [num_steps * k] -> [num_steps, k]
-        tensors[name] = tf.reshape(flat, [parsed["num_steps"], _stored_size(spec)])
+        tensors[name] = tf.reshape(flat, [parsed["num_steps"], stored_size(spec)])
     return tensors
 
 
@@ -124,9 +104,9 @@ def unpack(stored: tf.Tensor, spec: FeatureSpec) -> tf.Tensor:
         # [..., bytes] -> [..., bytes, 8] -> [..., bytes * 8], without the last padding
         bits = tf.bitwise.bitwise_and(stored[..., None], _BIT_VALUES) > 0
         bits = tf.reshape(
-            bits, tf.concat([tf.shape(stored)[:-1], [8 * _stored_size(spec)]], 0)
+            bits, tf.concat([tf.shape(stored)[:-1], [8 * stored_size(spec)]], 0)
         )
-        values = bits[..., : _num_values(spec)]
+        values = bits[..., : num_values(spec)]
     else:
         values = tf.cast(stored, tf.float32 if "float" in spec.dtype else tf.int32)
     # [..., values of a step] -> [..., the axes of a step]
@@ -151,28 +131,3 @@ def parse_record(serialized: tf.Tensor, specs: Specs) -> Tensors:
 
 # Of the eight booleans in a byte the first is the highest bit, as in np.packbits.
 _BIT_VALUES = np.array([128, 64, 32, 16, 8, 4, 2, 1], np.uint8)
-
-
-def _num_values(spec: FeatureSpec) -> int:
-    return int(np.prod(spec.shape[1:], dtype=np.int64))
-
-
-def _stored_size(spec: FeatureSpec) -> int:
-    num_values = _num_values(spec)
-    return -(-num_values // 8) if spec.dtype == "bool" else num_values
-
-
-def _stored_type(spec: FeatureSpec) -> str:
-    if spec.dtype == "bool":
-        return "uint8"
-    if spec.dtype not in _STORED_TYPES:
-        raise ValueError(
-            f"expected a feature of type bool, {', '.join(_STORED_TYPES)}; got "
-            f"{spec.dtype!r}"
-        )
-    return spec.dtype
-
-
-def _flat_steps(array: np.ndarray) -> np.ndarray:
-    # [num_steps, ...] -> [num_steps, values of a step]
-    return array.reshape(len(array), int(np.prod(array.shape[1:], dtype=np.int64)))
