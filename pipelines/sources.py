@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from tfmusic.notes.reading import SUFFIXES, Limits
 
 BACH_CHORALES = "bach_chorales"
 DEFAULT_LIMITS = Limits()
+# Damaged, compressed in an unknown way, encrypted.
+_ARCHIVE_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,7 +29,8 @@ class SourceItem:
 
     Attributes:
         name: What the file is called within the source; no two share a name.
-        load: Fetches its contents. Raises DropError.
+        load: Fetches its contents; of those that are larger than so many bytes, no
+            more than one byte beyond. Raises DropError.
         metadata: What the source says of the piece: title, composer, year ...
         split: The split that the source puts it in; empty if it has no say.
         parse: (contents, name, limits) to pieces, most often one; a function of
@@ -35,7 +39,7 @@ class SourceItem:
     """
 
     name: str
-    load: Callable[[], bytes]
+    load: Callable[[int], bytes]
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     split: str = ""
     parse: Callable[[bytes, str, Limits], Sequence[NoteSequence]] = parse_pieces
@@ -46,7 +50,7 @@ class SourceItem:
         Raises:
             DropError: It cannot be had.
         """
-        return self.parse(self.load(), self.name, limits)
+        return self.parse(self.load(limits.max_bytes), self.name, limits)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,21 +156,22 @@ def is_music(path: str) -> bool:
     return name.endswith(SUFFIXES) and not name.startswith(".")
 
 
-def load_file(path: str) -> bytes:
+def load_file(path: str, max_bytes: int) -> bytes:
     """The contents of a file, which may be in a bucket."""
     with tf.io.gfile.GFile(path, "rb") as file:
-        return file.read()
+        return file.read(max_bytes + 1)
 
 
-def load_zip_member(path: str, name: str) -> bytes:
+def load_zip_member(path: str, name: str, max_bytes: int) -> bytes:
     """The contents of a file in a zip archive.
 
     Raises:
         DropError: It is damaged, compressed in an unknown way or encrypted.
     """
     try:
-        return _open_zip(path).read(name)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        with _open_zip(path).open(name) as file:
+            return file.read(max_bytes + 1)
+    except (*_ARCHIVE_ERRORS, zlib.error, EOFError) as error:
         raise DropError("damaged_archive", f"{name}: {error}") from error
 
 

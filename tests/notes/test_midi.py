@@ -193,8 +193,8 @@ def test_limits_bound_bytes_tracks_notes_and_length():
     assert refusal(good, max_bytes=len(good) - 1) == "too_large"
     assert refusal(good, max_tracks=1) == "too_many_tracks"
     assert refusal(good, max_notes=1) == "too_many_notes"
-    assert refusal(good, max_quarters=0.5) == "too_long"
-    assert refusal(good, max_seconds=0.25) == "too_long"
+    assert refusal(good, max_quarters=0.5) == "too_many_quarters"
+    assert refusal(good, max_seconds=0.25) == "too_many_seconds"
     assert len(read_bytes(good, "x.mid", Limits(len(good), 2, 2, 1, 0.5)).notes) == 2
 
 
@@ -203,7 +203,7 @@ def test_a_tick_that_would_exhaust_memory_is_refused_at_once(num_waits):
     waits = [(2**28 - 1, m.control(1, 1))] * num_waits
     data = m.midi_file(m.track(*waits, (0, m.on(60)), (1, m.off(60))))
     begin = time.perf_counter()
-    assert refusal(data) == "too_long"
+    assert refusal(data) == "too_many_quarters"
     assert time.perf_counter() - begin < 1
 
 

@@ -49,12 +49,25 @@ class Limits:
     max_seconds: float = 24 * 3600.0
 
 
+def check_limit(what: str, found: float, limits: Limits) -> None:
+    """Refuses a piece that has more of something than `limits.max_<what>`.
+
+    Raises:
+        ReadError: `too_many_<what>`.
+    """
+    limit = getattr(limits, f"max_{what}")
+    if found > limit:
+        detail = f"expected at most {limit:g} {what}, found {found:g}"
+        raise ReadError(f"too_many_{what}", detail, found)
+
+
 def midi_to_sequence(data: bytes, limits: Limits) -> NoteSequence:
     """Reads a standard MIDI file of type 0, 1 or 2, bare or in a RIFF wrapper.
 
     Raises:
         ReadError: `not_midi`, `bad_division`, `truncated`, `too_many_tracks`,
-            `bad_events`, `too_many_notes`, `too_long`, `no_notes`.
+            `bad_events`, `too_many_notes`, `too_many_quarters`, `too_many_seconds`,
+            `no_notes`.
     """
     header, ticks_per_quarter, chunks = _split_chunks(data, limits)
     scores = [_parse_track(header, chunk) for chunk in chunks]
@@ -68,8 +81,7 @@ def midi_to_sequence(data: bytes, limits: Limits) -> NoteSequence:
     _add_signatures(sequence, scores[0], clock)
     _add_parts(sequence, parts, notes, clock)
     sequence.total_time = float(clock.to_seconds(notes["end"].max()))
-    if sequence.total_time > limits.max_seconds:
-        raise ReadError("too_long", f"{sequence.total_time:.0f} s of music")
+    check_limit("seconds", sequence.total_time, limits)
     return sequence
 
 
@@ -87,8 +99,7 @@ def _split_chunks(data: bytes, limits: Limits) -> tuple[bytes, int, list[bytes]]
     if division == 0 or division >= 1 << 15:
         kind = "SMPTE frames" if division else "0"
         raise ReadError("bad_division", f"expected ticks in a quarter, found {kind}")
-    if num_tracks > limits.max_tracks:
-        raise ReadError("too_many_tracks", f"{num_tracks}")
+    check_limit("tracks", num_tracks, limits)
 
     chunks, position = [], 8 + length
     while len(chunks) < num_tracks:
@@ -165,12 +176,12 @@ def _pair_notes(
 def _check_size(
     start: np.ndarray, end: np.ndarray, ticks_per_quarter: int, limits: Limits
 ) -> None:
-    if len(start) > limits.max_notes:
-        raise ReadError("too_many_notes", f"{len(start)}")
+    check_limit("notes", len(start), limits)
+    last = int(end.max())
     # symusic counts ticks in 32 bits: what is longer comes round to below zero.
-    quarters = end.max() / ticks_per_quarter
-    if min(start.min(), end.min()) < 0 or quarters > limits.max_quarters:
-        raise ReadError("too_long", f"more than {limits.max_quarters:g} quarter notes")
+    if min(start.min(), end.min()) < 0:
+        last = 2**31
+    check_limit("quarters", last / ticks_per_quarter, limits)
 
 
 @dataclasses.dataclass(frozen=True)

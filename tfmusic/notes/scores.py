@@ -15,7 +15,7 @@ from note_seq import abc_parser, musicxml_parser, musicxml_reader
 
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import DEFAULT_QPM, TempoMap
-from tfmusic.notes.midi import Limits, ReadError
+from tfmusic.notes.midi import Limits, ReadError, check_limit
 
 # The readers do not check what they look up or convert: a missing element, a word
 # for a number or a damaged archive shows as any of these.
@@ -178,8 +178,7 @@ def _join_ties(
 def _checked(sequence: NoteSequence, limits: Limits) -> NoteSequence:
     if not sequence.notes:
         raise ReadError("no_notes", "the score has none")
-    if len(sequence.notes) > limits.max_notes:
-        raise ReadError("too_many_notes", f"{len(sequence.notes)}")
+    check_limit("notes", len(sequence.notes), limits)
     for note in sequence.notes:
         if not 0 <= note.pitch <= 127:
             raise ReadError("bad_pitch", f"expected 0..127, found {note.pitch}")
