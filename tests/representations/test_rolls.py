@@ -5,6 +5,7 @@ import pytest
 
 from tests.contracts import make_sequence, music_of
 from tfmusic.representations import make_representation
+from tfmusic.representations.base import EncodeError
 
 # Keys of the pitches that the pieces below use.
 C4, E4, G2 = 60 - 21, 64 - 21, 43 - 21
@@ -189,7 +190,23 @@ def test_silent_roll_is_silent_music():
         shape = representation.feature_specs["roll"].shape[1:]
         decoded = representation.decode({"roll": np.zeros((4, *shape), bool)})
         assert not decoded.notes
-        assert decoded.total_time == 0
+        assert decoded.total_time == 0.5
+
+
+def test_silence_at_both_ends_survives():
+    roll = np.zeros((9, 88, 1), bool)
+    roll[2:5, 40] = True
+    representation = make_roll("binary_roll", onsets=False, steps_per_quarter=2)
+    decoded = representation.decode({"roll": roll})
+    np.testing.assert_array_equal(representation.encode(decoded)["roll"], roll)
+    assert representation.canonicalize(decoded) == decoded
+
+
+def test_endless_silence_is_refused():
+    sequence = make_sequence([(60, 80, 0, 1)])
+    sequence.total_time = 1e9
+    with pytest.raises(EncodeError, match="too_long"):
+        make_roll("binary_roll").encode(sequence)
 
 
 def test_decoded_music_has_the_tempo_and_velocity_of_the_settings():

@@ -257,13 +257,21 @@ class Representation(abc.ABC):
                 f"expected notes from pitch {self.lowest_pitch} to "
                 f"{self.highest_pitch}, found none; left out: {dict(+losses)}",
             )
-        if notes.num_steps > self.max_steps:
+        self.check_length(notes.num_steps)
+        return notes, +losses
+
+    def check_length(self, num_steps: int) -> None:
+        """Refuses a piece of more steps than an encoding may have.
+
+        Raises:
+            EncodeError: `too_long`.
+        """
+        if num_steps > self.max_steps:
             raise EncodeError(
                 "too_long",
-                f"expected at most {self.max_steps} steps, found {notes.num_steps}; "
-                "take a coarser grid or cut the piece",
+                f"expected at most {self.max_steps} steps, found {num_steps}; take a "
+                "coarser grid or cut the piece",
             )
-        return notes, +losses
 
     def check(self, holds: bool, setting: str, expected: str) -> None:
         """Refuses an impossible setting.

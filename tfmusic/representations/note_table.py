@@ -21,6 +21,7 @@ class NoteTable:
         starts: int64 [num_notes], first step.
         ends: int64 [num_notes], last step, exclusive; above `starts`.
         velocities: int64 [num_notes], 1..127.
+        min_steps: How long the piece lasts, should its last note end before.
     """
 
     voices: np.ndarray
@@ -28,6 +29,7 @@ class NoteTable:
     starts: np.ndarray
     ends: np.ndarray
     velocities: np.ndarray
+    min_steps: int = 0
 
     @classmethod
     def of(
@@ -61,8 +63,8 @@ class NoteTable:
 
     @property
     def num_steps(self) -> int:
-        """Steps until the last note has ended."""
-        return int(self.ends.max(initial=0))
+        """Steps until the last note, and the silence after it, have ended."""
+        return int(self.ends.max(initial=self.min_steps))
 
     def take(self, rows: np.ndarray) -> "NoteTable":
         """The rows of an index or mask [num_notes]."""
@@ -72,6 +74,7 @@ class NoteTable:
             self.starts[rows],
             self.ends[rows],
             self.velocities[rows],
+            self.min_steps,
         )
 
     def with_columns(self, **columns: np.ndarray | int) -> "NoteTable":

@@ -90,12 +90,13 @@ class RollRepresentation(Representation):
     """An encoding as one array "roll" whose cells are steps of keys.
 
     Kinds say how sounding and struck keys become channels, and back. A step is a step
-    of the grid, and the roll ends where its last note does.
+    of the grid, and the roll ends where the piece does: with its last note, or with
+    the silence after it that `total_time` leaves.
 
     Beyond what no kind holds, a roll cannot express: two notes at once on one key of
     one hand (the longer stays: loss `unisons`, or the older ends: `cut_notes`), and
-    silence after the last note. Without onsets, notes of one key that touch or
-    overlap are one note (`merged_restrikes`).
+    a piece of silence alone. Without onsets, notes of one key that touch or overlap
+    are one note (`merged_restrikes`).
 
     Attributes:
         onsets: Whether re-strikes of a sounding key are kept.
@@ -125,6 +126,7 @@ class RollRepresentation(Representation):
         """Turns a roll into music; see `roll_to_notes` for what it may hold."""
         rolls = self.unpack(np.asarray(features["roll"], bool))
         notes = roll_to_notes(*rolls, self.lowest_pitch, self.velocity)
+        notes = dataclasses.replace(notes, min_steps=len(rolls[0]))
         return notes.to_sequence(self.grid, self.instruments)
 
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
@@ -143,7 +145,9 @@ class RollRepresentation(Representation):
     ) -> tuple[NoteTable, collections.Counter]:
         notes, losses = self.read_notes(sequence)
         notes, more = notes.one_at_a_time() if self.onsets else notes.merged()
-        return notes, losses + more
+        min_steps = int(self.grid.to_steps(sequence, sequence.total_time))
+        self.check_length(min_steps)
+        return dataclasses.replace(notes, min_steps=min_steps), losses + more
 
 
 def channel_specs(shape: tuple[int, ...], onsets: bool) -> Mapping[str, FeatureSpec]:
