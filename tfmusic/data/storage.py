@@ -1,0 +1,54 @@
+"""Where data lives: paths on this machine and in buckets.
+
+`tf.io.gfile` knows both once the library for a scheme is loaded. tensorflow-io is
+imported here and nowhere else, and only when a path needs it.
+
+Its S3 client aborts the interpreter as it exits, after all work is done;
+`tfmusic.command_line` therefore ends a program that has imported it on purpose.
+"""
+
+import os
+
+import tensorflow as tf
+
+from tfmusic.errors import UserError
+
+_TENSORFLOW_IO_SCHEMES = ("s3", "az", "hdfs", "viewfs", "har", "http", "https")
+
+
+def prepare(path: str) -> None:
+    """Makes sure that `tf.io.gfile` can open a path.
+
+    Args:
+        path: Any path or pattern; those without a scheme need nothing.
+
+    Raises:
+        UserError: Its scheme needs tensorflow-io, which cannot be imported.
+    """
+    scheme, separator, _ = path.partition("://")
+    if not separator or scheme not in _TENSORFLOW_IO_SCHEMES:
+        return
+    try:
+        import tensorflow_io  # noqa: F401  It registers its file systems.
+    except (ImportError, NotImplementedError) as error:
+        raise UserError(
+            f"{path}: paths with {scheme}:// need tensorflow-io, which cannot be "
+            f"imported here ({error}); pip install tensorflow-io, in the version that "
+            f"goes with TensorFlow {tf.__version__}, or use a local path"
+        ) from error
+
+
+def move_directory(source: str, target: str, last: str) -> None:
+    """Moves a directory with its files, in a bucket one by one.
+
+    Args:
+        source: The directory.
+        target: Where it is to be; nothing is there yet.
+        last: The file that tells that all others are there: moved after them.
+    """
+    if "://" not in source:
+        tf.io.gfile.rename(source, target)
+        return
+    names = tf.io.gfile.listdir(source)
+    for name in sorted(names, key=lambda name: (name == last, name)):
+        tf.io.gfile.rename(os.path.join(source, name), os.path.join(target, name))
