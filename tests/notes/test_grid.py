@@ -9,6 +9,7 @@ from tfmusic.notes.grid import (
     FrameGrid,
     TempoMap,
     bar_positions,
+    bars,
     make_grid,
     quantize_notes,
     round_steps,
@@ -91,6 +92,14 @@ def test_bar_positions_begin_anew_at_every_time_signature():
     assert bar_positions(NoteSequence(), BeatGrid(1), 6).tolist() == [0, 1, 2, 3, 0, 1]
     frames = bar_positions(sequence, FrameGrid(4), 12).tolist()
     assert frames == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 0, 1]
+
+
+def test_bars_cut_short_keep_their_length():
+    sequence = make_sequence()
+    sequence.time_signatures.add(time=1.5, numerator=3, denominator=8)
+    positions, lengths = bars(sequence, BeatGrid(1), 9)
+    assert positions.tolist() == [0, 1, 2, 0, 1, 0, 0, 1, 0]
+    assert lengths.tolist() == [4, 4, 4, 2, 2, 1, 2, 2, 1]
 
 
 def test_a_grid_is_in_beats_or_in_real_time():

@@ -1,10 +1,11 @@
 import importlib.util
 import pathlib
+import zipfile
 
 import pytest
 
 from tests.contracts import make_sequence
-from tfmusic.notes.reading import read_file
+from tfmusic.notes.reading import read_bytes, read_file
 from tfmusic.representations import make_representation
 
 # Every kind, in its default and its reference form and at the borders of its settings.
@@ -136,8 +137,56 @@ def hand_made():
         "unison": make_sequence([(60, 80, 0, 4)], [(60, 90, 0, 2)]),
         "borders": make_sequence([(21, 80, 0, 1), (60, 80, 0, 1), (108, 80, 1, 2)]),
         "outside": make_sequence([(9, 80, 0, 1), (60, 80, 0, 1), (120, 80, 1, 2)]),
+        "metres": with_metres(
+            scale, (0, 3, 4), (3, 6, 8), (5.5, 5, 32), (6.25, 1, 64), (6.5, 2, 2)
+        ),
+        "pedals": with_controls(
+            make_sequence(scale, bass, [(60, 80, 4.5, 5)]),
+            *[(64, i / 8, 9 * i) for i in range(15)],
+            *[(64, 1, 0), (64, 1, 127), (66, 0.1, 70), (66, 0.6, 69), (67, 1.9, 1)],
+        ),
+        "pedal_after_the_end": with_controls(
+            make_sequence(scale), (64, 1.9, 64), (64, 3, 0), (67, 1e9, 127)
+        ),
+        "long_pedal": with_controls(
+            make_sequence([(60, 80, i, i + 150) for i in (0, 200, 400)]), (67, 1, 50)
+        ),
         "three_tracks": make_sequence(bass, scale, [(76, 80, 0, 4), (77, 80, 4, 5)]),
     }
+
+
+def with_metres(notes, *metres):
+    """A piece whose time signatures are (quarter note, numerator, denominator)."""
+    sequence = make_sequence(notes)
+    for quarter, numerator, denominator in metres:
+        sequence.time_signatures.add(
+            time=quarter / 2, numerator=numerator, denominator=denominator
+        )
+    return sequence
+
+
+def with_controls(sequence, *controls, instrument=0):
+    """The sequence with these (control number, seconds, value) as well."""
+    for number, seconds, value in controls:
+        sequence.control_changes.add(
+            time=seconds,
+            control_number=number,
+            control_value=value,
+            instrument=instrument,
+        )
+    return sequence
+
+
+def read_archive(path, limit, largest=1 << 30):
+    """Pieces from all over an archive, as many as the limit; small ones on request."""
+    with zipfile.ZipFile(path) as archive:
+        names = sorted(
+            entry.filename
+            for entry in archive.infolist()
+            if entry.filename.endswith((".mid", ".midi")) and entry.file_size < largest
+        )
+        names = names[:: len(names) // limit][:limit]
+        return [read_bytes(archive.read(name), name) for name in names]
 
 
 @pytest.fixture(scope="session")
@@ -164,3 +213,14 @@ def piano_paths(shared_data):
 @pytest.fixture(scope="session")
 def piano_pieces(piano_paths):
     return [read_file(path) for path in piano_paths[:: len(piano_paths) // 6]]
+
+
+@pytest.fixture(scope="session")
+def performances(shared_data):
+    """Short ones, with every pedal."""
+    return read_archive(shared_data / "maestro-v3.0.0-midi.zip", 3, largest=12_000)
+
+
+@pytest.fixture(scope="session")
+def songs(shared_data):
+    return read_archive(shared_data / "pop909-midi.zip", 2)

@@ -70,6 +70,31 @@ MISTAKES = [
         {"name": "note_chord_tokens", "mode": "reference", "highest_pitch": 82},
         "highest_pitch is 82; expected that pitches 60..83 hold decoded chords",
     ),
+    (
+        {"name": "performance_events", "max_shift_steps": 0},
+        "max_shift_steps is 0; expected 1 or more",
+    ),
+    (
+        {"name": "performance_events", "num_velocity_bins": 128},
+        "num_velocity_bins is 128; expected 0..127",
+    ),
+    (
+        {"name": "performance_events", "steps_per_quarter": 4},
+        "one of them above 0 and the other 0, not 4 and 100.0",
+    ),
+    (
+        {"name": "event_chunks", "steps_per_quarter": 4, "steps_per_second": 0},
+        "steps_per_second is 0.0; expected above 0: chunks need a grid in real time",
+    ),
+    (
+        {"name": "event_chunks", "chunk_seconds": 0.0005},
+        "chunk_seconds is 0.0005; expected a multiple of a step, 1/960 s",
+    ),
+    ({"name": "event_chunks", "chunk_seconds": 100}, "seconds is 100.0; expected at m"),
+    ({"name": "event_chunks", "max_events": 256}, "max_events is 256; expected 1..255"),
+    ({"name": "event_chunks", "pedal_bins": 0}, "pedal_bins is 0; expected 1..127"),
+    ({"name": "event_chunks", "lowest_pitch": 20}, "lowest_pitch is 20; expected 21 o"),
+    ({"name": "event_chunks", "highest_pitch": 109}, "is 109; expected 108 or less"),
 ]
 
 

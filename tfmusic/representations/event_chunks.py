@@ -39,8 +39,8 @@ class EventChunks(Representation):
 
     The sustain pedal is not applied to the notes, it is kept: see
     `events.pedal_events` for how the values of pedals become few events. Where more
-    events begin in a chunk than fit (loss `overflows`) the softest notes are left out,
-    rather than the last ones; pedals, which shape many notes, only after all notes.
+    events begin in a chunk than fit (loss `overflows`) the shortest are left out, of
+    equally short ones the softest; the original left out those that begin last.
 
     It holds dynamics and pedals, but beyond what no kind holds it cannot express: two
     notes at once of one pitch (the longer stays: loss `unisons`, or the older ends:
@@ -87,7 +87,8 @@ class EventChunks(Representation):
             "chunk_seconds",
             f"a multiple of a step, 1/{self.steps_per_second:g} s",
         )
-        self.check(self.chunk_steps <= events.LONGEST, "chunk_seconds", "65535 steps")
+        longest = f"at most {events.LONGEST} steps"
+        self.check(self.chunk_steps <= events.LONGEST, "chunk_seconds", longest)
         self.check(1 <= self.max_events <= 255, "max_events", "1..255")
         self.check(1 <= self.pedal_bins <= 127, "pedal_bins", "1..127")
         low, high = events.LOWEST_PITCH, events.LOWEST_PITCH + events.NUM_KEYS - 1
@@ -209,21 +210,27 @@ class EventChunks(Representation):
             sequence, self.grid, self.pedal_bins, max(end, notes.num_steps), instrument
         )
         rows = np.concatenate([events.note_events(notes), pedals])
-        if rows[:, START].max() > self.max_steps:
-            raise EncodeError(
-                "too_long",
-                f"expected at most {self.max_steps} steps, found a pedal at "
-                f"{rows[:, START].max()}",
-            )
+        self.check_length(rows[:, START].max().item())
         rows, losses["overflows"] = self._fitting(rows)
+        if not np.any(rows[:, ID] < events.NUM_KEYS):
+            raise EncodeError(
+                "no_notes",
+                f"expected notes, found pedals alone in all chunks: {self.max_events} "
+                f"events are too few, or {self.pedal_bins} bins of pedals too many",
+            )
         return rows[np.lexsort((rows[:, ID], rows[:, START]))], +losses
 
     def _fitting(self, rows: np.ndarray) -> tuple[np.ndarray, int]:
         """The events that fit in their chunks, and how many others there are."""
         chunks = rows[:, START] // self.chunk_steps
-        is_note = rows[:, ID] < events.NUM_KEYS
         order = np.lexsort(
-            (rows[:, ID], rows[:, START], -rows[:, INTENSITY], is_note, chunks)
+            (
+                rows[:, ID],
+                rows[:, START],
+                -rows[:, INTENSITY],
+                -rows[:, DURATION],
+                chunks,
+            )
         )
         kept = order[ranges(np.bincount(chunks)) < self.max_events]
         return rows[kept], len(rows) - len(kept)

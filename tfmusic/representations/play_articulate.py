@@ -113,7 +113,8 @@ class PlayArticulate(RollRepresentation):
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding."""
         result = super().canonicalize(sequence)
-        self._add_signatures(result, *self._bars(sequence, self._num_steps(result)))
+        num_steps = int(self.grid.to_steps(result, result.total_time))
+        self._add_signatures(result, *self._bars(sequence, num_steps))
         return result
 
     def _bars(
@@ -128,15 +129,11 @@ class PlayArticulate(RollRepresentation):
             )
         return position, length
 
-    def _num_steps(self, decoded: NoteSequence) -> int:
-        return int(self.grid.to_steps(decoded, decoded.total_time))
-
     def _add_signatures(
         self, decoded: NoteSequence, position: np.ndarray, length: np.ndarray
     ) -> None:
-        """Writes the metre of a decoded sequence, as far as it has notes."""
-        num_steps = self._num_steps(decoded)
-        begins = np.asarray(position[:num_steps]) == 0
+        """Writes the metre of a decoded sequence; both are int [num_steps]."""
+        begins = np.asarray(position) == 0
         begins[:1] = True
         lines = np.flatnonzero(begins)
         lengths = np.maximum(np.asarray(length, np.int64)[lines], 1)

@@ -42,4 +42,4 @@ class StartSustain(RollRepresentation):
     def unpack(self, roll: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sounding and struck, bool [num_steps, 1, num_keys] each."""
         roll = roll[:, None]  # [time, hand, key, channel]
-        return roll.any(axis=-1), roll[..., 0]
+        return roll[..., 0] | roll[..., 1], roll[..., 0]
