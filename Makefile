@@ -8,7 +8,6 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
 	2>/dev/null && echo $$p && break; done)
 RUN = .venv/bin/python
 DEMO = configs/chord_lstm.py:bach_chorales
-export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .PHONY: demo test test-all lint format lock clean
 .DELETE_ON_ERROR:

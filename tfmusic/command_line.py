@@ -52,10 +52,12 @@ def run(main: Callable[[], None], takes_extra_flags: bool = False) -> None:
     app.run(guarded, flags_parser=parse)
 
 
-# TensorFlow's modules that report the details of each checkpoint and SavedModel.
+# Modules of TensorFlow that report the details of each checkpoint and SavedModel, and
+# one of matplotlib that tells of its cache.
 _CHATTER = (
     "builder_impl",
     "fingerprinting_utils",
+    "font_manager",
     "functional_saver",
     "signature_serialization",
 )
