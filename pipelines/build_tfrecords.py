@@ -4,16 +4,20 @@
         --source=bach_chorales --output_dir=DIR
 
 With one config the dataset is written to DIR, with several to DIR/NAME each, from one
-reading of the source. Called again for a dataset that is there, it says so and ends.
+reading of the source. Called again for a dataset that is there, it says so and ends;
+called again after it was killed, it continues. Files that cannot be used are dropped;
+DIR/dropped.jsonl says why, and what would keep them.
 Other flags go to Apache Beam, such as --runner=FlinkRunner.
 """
 
+import dataclasses
 import difflib
 
 from absl import flags
 
 from tfmusic import command_line
 from tfmusic.errors import UserError
+from tfmusic.notes.reading import Limits
 
 _CONFIGS = flags.DEFINE_multi_string(
     "config", None, "Experiment, FILE or FILE:VARIANT; may be repeated.", required=True
@@ -40,11 +44,38 @@ _TEST = flags.DEFINE_float(
 _NUM_SHARDS = flags.DEFINE_integer(
     "num_shards", 0, "Files of each split; 0 makes one for every 256 pieces."
 )
+_SEED = flags.DEFINE_integer(
+    "seed", 0, "Decides the order of the pieces, and which file they are in."
+)
+_COMPRESSION = flags.DEFINE_enum(
+    "compression", "none", ["none", "gzip"], "Of the records."
+)
+_FILE_SECONDS = flags.DEFINE_float(
+    "file_seconds",
+    30,
+    "How long one file may take; it is dropped as a timeout then.",
+    lower_bound=0.01,
+)
+_FILE_MEGABYTES = flags.DEFINE_integer(
+    "file_megabytes",
+    1024,
+    "How much memory one file may take; it is dropped as out_of_memory then.",
+    lower_bound=1,
+)
+_LIMITS = {
+    field.name: flags.DEFINE_float(
+        f"limit_{field.name.removeprefix('max_')}",
+        field.default,
+        f"How many {field.name.removeprefix('max_')} a file may hold; with more it is "
+        "taken for damaged, and dropped.",
+    )
+    for field in dataclasses.fields(Limits)
+}
 _NUM_WORKERS = flags.DEFINE_integer(
     "num_workers",
     0,
-    "Worker processes on this machine; 0 takes one for every core if there are many "
-    "files. Other runners than Beam's local one have flags of their own.",
+    "Worker processes on this machine; 0 takes one for every core. Other runners than "
+    "Beam's local one have flags of their own.",
 )
 
 
@@ -71,6 +102,16 @@ def main() -> None:
         validation_fraction=_VALIDATION.value,
         test_fraction=_TEST.value,
         num_shards=_NUM_SHARDS.value,
+        seed=_SEED.value,
+        compression=_COMPRESSION.value.replace("none", ""),
+        limits=Limits(
+            **{
+                name: int(flag.value) if isinstance(flag.default, int) else flag.value
+                for name, flag in _LIMITS.items()
+            }
+        ),
+        file_seconds=_FILE_SECONDS.value,
+        file_megabytes=_FILE_MEGABYTES.value,
         num_workers=_NUM_WORKERS.value,
         beam_options=beam_options,
     )

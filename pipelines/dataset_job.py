@@ -1,281 +1,187 @@
-"""The Beam transforms that turn files of music into records.
+"""The steps of the job that Beam spreads over workers.
 
-Read, split by content, count on the training pieces (vocabularies), encode, write. All
-experiments are served by one reading of the files. Nothing here is defined in
-`__main__`, so worker processes import it by name.
+What Beam carries are lists of files and of places in files; the music stays on disk, in
+`Job.work_dir`. So memory does not grow with the source, any runner can run the steps,
+and what was done before a job was killed is not done again: the result of a batch is
+there when its index is, and the index is written last.
 """
 
-import collections
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
 
 import apache_beam as beam
 import tensorflow as tf
 
-from pipelines.elements import Drop, Encoded, Experiment, Job, Piece
+from pipelines.conversion import Converter
+from pipelines.elements import Converted, Drop, Job, Task
+from pipelines.files import partial_name, written_beside
+from pipelines.sandbox import Sandbox
 from pipelines.sources import SourceItem
-from tfmusic.data.dataset_info import SPLITS
-from tfmusic.data.features import make_record
-from tfmusic.data.splits import assign_splits, content_hash
+from tfmusic.data.features import record_of_packed
 from tfmusic.errors import DropError
-from tfmusic.notes import NoteSequence
-from tfmusic.notes.keys import transpose_to_c
-from tfmusic.representations import Representation, make_representation
-
-SUMMARY_FILE = "summary.json"
 
 
-def build(pipeline: beam.Pipeline, items: list[SourceItem], job: Job) -> None:
-    """Adds all steps to a pipeline; the last one writes `SUMMARY_FILE`."""
-    read = (
-        pipeline
-        | "Items" >> beam.Create(items)
-        | "Spread" >> beam.Reshuffle()
-        | "Read" >> beam.ParDo(Read(job)).with_outputs("dropped", main="pieces")
-    )
-    splits = beam.pvalue.AsSingleton(
-        read.pieces
-        | "Contents" >> beam.Map(lambda piece: piece.content)
-        | "AllContents" >> beam.combiners.ToList()
-        | "Split" >> beam.Map(assign_splits, job.fractions)
-    )
-    fitted = beam.pvalue.AsDict(
-        read.pieces
-        | "Count" >> beam.ParDo(Count(job), splits)
-        | "Sum" >> beam.CombinePerKey(add_up)
-        | "Fit"
-        >> beam.MapTuple(lambda number, counts: (number, fit(job, number, counts)))
-    )
-    encoded = read.pieces | "Encode" >> beam.ParDo(
-        Encode(job), splits, fitted
-    ).with_outputs("dropped", main="records")
-    shards = (
-        encoded.records
-        | "Gather" >> beam.GroupByKey()
-        | "Write" >> beam.ParDo(WriteShard(job))
-    )
-    drops = (read.dropped, encoded.dropped) | beam.Flatten()
-    _ = (
-        pipeline
-        | "Once" >> beam.Create([None])
-        | "Summarize"
-        >> beam.Map(
-            write_summary,
-            job,
-            beam.pvalue.AsList(shards),
-            beam.pvalue.AsList(drops),
-            fitted,
-        )
-    )
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Files that are converted by one worker.
 
-
-class Read(beam.DoFn):
-    """Files into pieces, or into the output "dropped"."""
-
-    def __init__(self, job: Job):
-        self._job = job
-
-    def process(self, item: SourceItem) -> Iterator[Any]:
-        """Reads one file."""
-        try:
-            sequences = item.read()
-        except DropError as error:
-            drop = Drop(item.name, "read", error.reason, error.detail)
-            yield beam.pvalue.TaggedOutput("dropped", drop)
-            sequences = []
-        for number, sequence in enumerate(sequences, 1):
-            several = len(sequences) > 1
-            name = f"{item.name}#{number}" if several else item.name
-            sequence.id = name
-            sequence.filename = item.name
-            yield Piece(
-                name=name,
-                content=content_hash(sequence),
-                split=item.split,
-                metadata={**describe(sequence), **item.metadata},
-                serialized=sequence.SerializeToString(),
-            )
-        # Encoding is the other half of the way.
-        self._job.report_progress(1 if sequences else 2)
-
-
-def describe(sequence: NoteSequence) -> dict[str, str]:
-    """What a file says of its piece."""
-    known = sequence.sequence_metadata
-    found = {
-        "title": known.title,
-        "composer": ", ".join(known.composers) or known.artist,
-    }
-    return {name: text for name, text in found.items() if text}
-
-
-def prepare(piece: Piece, experiment: Experiment) -> NoteSequence:
-    """A piece as an experiment wants it.
-
-    Raises:
-        DropError: It cannot be had so.
+    Attributes:
+        name: Of the files that hold the results.
+        items: The files.
     """
-    sequence = NoteSequence.FromString(piece.serialized)
-    if experiment.preparation["key"] == "C":
-        return transpose_to_c(sequence)
-    return sequence
+
+    name: str
+    items: tuple[SourceItem, ...]
 
 
-class Count(beam.DoFn):
-    """Training pieces into what each experiment's vocabulary is fitted on."""
+class Convert(beam.DoFn):
+    """Batches of files into records, and an index of them."""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Job, converter: Converter):
         self._job = job
+        self._converter = converter
 
     def setup(self) -> None:
-        """Makes the representations that have something to fit."""
-        self._kinds = [
-            make_representation(e.representation) for e in self._job.experiments
-        ]
+        """Makes ready to start a process."""
+        self._sandbox = Sandbox(
+            self._converter, self._job.file_seconds, self._job.file_megabytes
+        )
 
-    def process(
-        self, piece: Piece, splits: Mapping[str, str]
-    ) -> Iterator[tuple[int, collections.Counter]]:
-        """Counts one piece; (number of the experiment, its counts)."""
-        if (piece.split or splits[piece.content]) != "train":
-            return
-        for number, (experiment, kind) in enumerate(
-            zip(self._job.experiments, self._kinds, strict=True)
-        ):
-            if not kind.fitted_fields:
-                continue
-            try:
-                yield number, kind.count(prepare(piece, experiment))
-            except DropError:
-                continue  # "Encode" meets it again, and reports it
+    def teardown(self) -> None:
+        """Ends it."""
+        self._sandbox.close()
 
+    def process(self, batch: Batch) -> Iterator[str]:
+        """Converts a batch unless that was done before."""
+        path = os.path.join(self._job.work_dir, batch.name)
+        if tf.io.gfile.exists(index_path(path)):
+            self._job.report_progress(len(batch.items))
+        else:
+            self._convert(batch.items, path)
+        yield batch.name
 
-def add_up(counters: Iterable[collections.Counter]) -> collections.Counter:
-    """The sum of counters."""
-    total = collections.Counter()
-    for counter in counters:
-        total.update(counter)
-    return total
+    def _convert(self, items: Sequence[SourceItem], path: str) -> None:
+        index = {"files": {}, "pieces": [], "drops": [], "num_bytes": 0}
+        counts = {}
+        with written_beside(data_path(path), "wb") as file:
+            for item in items:
+                pieces = self._convert_item(item, index)
+                for piece in pieces:
+                    self._keep(piece, item, index, file)
+                    index["drops"] += [
+                        dataclasses.asdict(dataclasses.replace(d, split=item.split))
+                        for d in piece.drops
+                    ]
+                    counts[piece.name] = {
+                        number: list(counter.items())
+                        for number, counter in piece.counts.items()
+                    }
+                self._job.report_progress()
+        with written_beside(counts_path(path), "w") as file:
+            json.dump(counts, file)
+        with written_beside(index_path(path), "w") as file:
+            json.dump(index, file)
 
-
-def fit(job: Job, number: int, counts: collections.Counter) -> dict[str, Any]:
-    """The fitted representation of an experiment, as `to_config` gives it."""
-    representation = make_representation(job.experiments[number].representation)
-    return representation.fit_counts(counts).to_config()
-
-
-class Encode(beam.DoFn):
-    """Pieces into ((experiment, split, shard), Encoded), or "dropped"."""
-
-    def __init__(self, job: Job):
-        self._job = job
-        self._kinds: list[Representation] = []
-
-    def process(
-        self,
-        piece: Piece,
-        splits: Mapping[str, str],
-        fitted: Mapping[int, Mapping[str, Any]],
-    ) -> Iterator[Any]:
-        """Encodes one piece for every experiment."""
-        if not self._kinds:
-            self._kinds = [
-                make_representation(fitted.get(number, experiment.representation))
-                for number, experiment in enumerate(self._job.experiments)
-            ]
-        split = piece.split or splits[piece.content]
-        # The hash of the name, so that neighbours in a folder are strangers here: it
-        # spreads pieces over shards and orders them within one.
-        order = hashlib.sha256(piece.name.encode()).hexdigest()
-        shard = int(order[:8], 16) % self._job.num_shards[SPLITS.index(split)]
-        for number in range(len(self._kinds)):
-            try:
-                yield (number, split, shard), self._encode(piece, number, order)
-            except DropError as error:
-                stage = "encode"
-                drop = Drop(piece.name, stage, error.reason, error.detail, number)
-                yield beam.pvalue.TaggedOutput("dropped", drop)
-        self._job.report_progress()
-
-    def _encode(self, piece: Piece, number: int, order: str) -> Encoded:
-        experiment = self._job.experiments[number]
-        representation = self._kinds[number]
-        sequence = prepare(piece, experiment)
-        features = representation.encode(sequence)
-        num_steps = len(next(iter(features.values())))
-        min_steps = experiment.preparation["min_steps"]
-        if num_steps < min_steps:
-            raise DropError(
-                "too_short",
-                f"expected at least {min_steps} steps (data.min_steps), found "
-                f"{num_steps}",
+    def _convert_item(
+        self, item: SourceItem, index: dict[str, Any]
+    ) -> Sequence[Converted]:
+        stage, data = "load", b""
+        try:
+            data = item.load(self._job.limits.max_bytes)
+            stage = "read"
+            return self._sandbox(Task(data, item.name, item.parse))
+        except DropError as error:
+            drop = Drop(
+                item.name, stage, error.reason, error.detail, error.measured, item.split
             )
-        record = make_record(
-            features,
-            representation.feature_specs,
-            piece.name,
-            self._job.source,
-            piece.metadata,
+            index["drops"].append(dataclasses.asdict(drop))
+            return []
+        finally:
+            index["files"][item.name] = hashlib.sha256(data).hexdigest()
+
+    def _keep(
+        self, piece: Converted, item: SourceItem, index: dict[str, Any], file: BinaryIO
+    ) -> None:
+        """Writes the records of a piece, and their places into the index."""
+        metadata = {**piece.metadata, **item.metadata}
+        places = {}
+        for number, encoded in piece.encoded.items():
+            record = record_of_packed(
+                encoded.arrays,
+                encoded.num_steps,
+                piece.name,
+                self._job.source,
+                metadata,
+            )
+            file.write(record)
+            places[number] = {
+                "offset": index["num_bytes"],
+                "length": len(record),
+                "num_steps": encoded.num_steps,
+                "num_notes": encoded.num_notes,
+                "seconds": encoded.seconds,
+                "losses": encoded.losses,
+            }
+            index["num_bytes"] += len(record)
+        index["pieces"].append(
+            {
+                "name": piece.name,
+                "content": piece.content,
+                "split": item.split,
+                "encoded": places,
+            }
         )
-        return Encoded(
-            order=order,
-            record=record,
-            num_steps=num_steps,
-            num_notes=len(sequence.notes),
-            seconds=sequence.total_time,
-            losses=representation.losses(sequence),
-        )
+
+
+def index_path(path: str) -> str:
+    """Where a batch has the index of what became of its files, as JSON."""
+    return path + ".json"
+
+
+def counts_path(path: str) -> str:
+    """Where it has what vocabularies are fitted on."""
+    return path + ".counts.json"
+
+
+def data_path(path: str) -> str:
+    """Where it has its records, end to end."""
+    return path + ".records"
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A file of the dataset.
+
+    Attributes:
+        path: Where it is written.
+        places: Path, offset and length of each record.
+        compression: `""` or `"gzip"`.
+    """
+
+    path: str
+    places: tuple[tuple[str, int, int], ...]
+    compression: str
 
 
 class WriteShard(beam.DoFn):
-    """The pieces of a shard into a file; gives what the summary says of it."""
+    """Shards onto disk."""
 
     def __init__(self, job: Job):
         self._job = job
 
-    def process(
-        self, shard: tuple[tuple[int, str, int], Iterable[Encoded]]
-    ) -> Iterator[dict[str, Any]]:
-        """Writes one shard."""
-        (number, split, index), pieces = shard
-        pieces = sorted(pieces, key=lambda piece: piece.order)
-        total = self._job.num_shards[SPLITS.index(split)]
-        name = f"{split}-{index:05d}-of-{total:05d}.tfrecord"
-        directory = self._job.experiments[number].directory
-        path = os.path.join(self._job.output_dir, directory, name)
-        with tf.io.TFRecordWriter(path) as writer:
-            for piece in pieces:
-                writer.write(piece.record)
-        yield {
-            "experiment": number,
-            "split": split,
-            "shard": name,
-            "piece_steps": [piece.num_steps for piece in pieces],
-            "num_notes": sum(piece.num_notes for piece in pieces),
-            "seconds": sum(piece.seconds for piece in pieces),
-            "losses": add_up(piece.losses for piece in pieces),
-        }
-
-
-def write_summary(
-    _: None,
-    job: Job,
-    shards: list[dict[str, Any]],
-    drops: list[Drop],
-    fitted: Mapping[int, Mapping[str, Any]],
-) -> None:
-    """Tells the process that started the job how it went, on whatever machine."""
-    summary = {
-        "shards": sorted(shards, key=lambda shard: shard["shard"]),
-        "drops": [
-            dataclasses.asdict(drop)
-            for drop in sorted(drops, key=lambda drop: (drop.name, drop.reason))
-        ],
-        "fitted": {str(number): config for number, config in fitted.items()},
-    }
-    with tf.io.gfile.GFile(os.path.join(job.output_dir, SUMMARY_FILE), "w") as file:
-        json.dump(summary, file)
+    def process(self, shard: Shard) -> Iterator[str]:
+        """Writes a shard unless that was done before."""
+        if not tf.io.gfile.exists(shard.path):
+            partial = partial_name(shard.path)
+            with tf.io.TFRecordWriter(partial, shard.compression.upper()) as writer:
+                for path, offset, length in shard.places:
+                    with tf.io.gfile.GFile(path, "rb") as file:
+                        file.seek(offset)
+                        writer.write(file.read(length))
+            tf.io.gfile.rename(partial, shard.path, overwrite=True)
+        self._job.report_progress()
+        yield shard.path

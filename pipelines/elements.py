@@ -2,8 +2,11 @@
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.reading import Limits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,52 +31,77 @@ class Job:
     Attributes:
         experiments: The datasets to write.
         source: What the records say they come from.
-        output_dir: Where the experiments' directories are made.
-        fractions: The size of each of `SPLITS`.
-        num_shards: Files of each of `SPLITS`.
-        progress_file: A local file that grows by a byte for each file read and each
-            piece done with; empty where workers share no file system.
+        fractions: The size of each of `SPLITS` where the source has no say.
+        num_shards: Files of each of `SPLITS`; 0 makes one for every 256 pieces.
+        seed: Decides the order of the pieces and which shard they are in.
+        compression: Of the records: `""` or `"gzip"`.
+        limits: What a file may hold.
+        file_seconds: How long one file may take.
+        file_megabytes: How much memory one file may take.
+        work_dir: Where steps leave what they have done for the next ones; all workers
+            must be able to reach it.
+        progress_file: A local file that grows by a byte for each file that is done;
+            empty where workers share no file system.
     """
 
     experiments: tuple[Experiment, ...]
     source: str
-    output_dir: str
     fractions: tuple[float, ...]
-    num_shards: tuple[int, ...]
+    num_shards: int
+    seed: int
+    compression: str
+    limits: Limits
+    file_seconds: float
+    file_megabytes: int
+    work_dir: str
     progress_file: str = ""
 
-    def report_progress(self, num_bytes: int = 1) -> None:
-        """Says that one more step of the way is done."""
+    def report_progress(self, num_files: int = 1) -> None:
+        """Says that files are done."""
         if self.progress_file:
             with open(self.progress_file, "ab", buffering=0) as file:
-                file.write(b"." * num_bytes)
+                file.write(b"." * num_files)
 
 
 @dataclasses.dataclass(frozen=True)
-class Piece:
-    """A piece that was read.
+class Recipe:
+    """What every piece is turned into for one experiment.
 
     Attributes:
-        name: Unique in the source.
-        content: Its `content_hash`.
-        split: What the source says; empty to decide by content.
-        metadata: Title, composer and whatever else is known.
-        serialized: The NoteSequence.
+        number: Of the experiment.
+        representation: `to_config()`.
+        preparation: As of the experiment.
+        counts: Whether to give what a vocabulary is fitted on, and not arrays.
     """
 
+    number: int
+    representation: Mapping[str, Any]
+    preparation: Mapping[str, Any]
+    counts: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A file to convert: its contents, its name and how it is parsed."""
+
+    data: bytes
     name: str
-    content: str
-    split: str
-    metadata: Mapping[str, Any]
-    serialized: bytes
+    parse: Callable[[bytes, str, Limits], Sequence[NoteSequence]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-    """A piece as a record; they are ordered within a shard by `order`."""
+    """A piece as packed arrays, and what was lost on the way.
 
-    order: str
-    record: bytes
+    Attributes:
+        arrays: As `tfmusic.data.packing.pack` gives them.
+        num_steps: Their length.
+        num_notes: Notes of the piece.
+        seconds: Its length.
+        losses: What `Representation.losses` counts.
+    """
+
+    arrays: Mapping[str, bytes]
     num_steps: int
     num_notes: int
     seconds: float
@@ -86,9 +114,11 @@ class Drop:
 
     Attributes:
         name: The file, within the source.
-        stage: `"read"`, `"prepare"` or `"encode"`.
+        stage: `"load"`, `"read"` or `"encode"`.
         reason: A slug, for counting.
         detail: What was expected, what was found and what to do.
+        measured: What was found, where it is a number that is held against a limit.
+        split: The split that the source puts it in; empty if it has no say.
         experiment: Whose; -1 if nobody can use it.
     """
 
@@ -96,4 +126,27 @@ class Drop:
     stage: str
     reason: str
     detail: str
+    measured: float | None = None
+    split: str = ""
     experiment: int = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """A piece for all experiments, by their numbers.
+
+    Attributes:
+        name: Unique in the source.
+        content: Its `content_hash`.
+        metadata: What the file says of it.
+        encoded: The piece.
+        counts: What a vocabulary is fitted on.
+        drops: Why an experiment cannot use it.
+    """
+
+    name: str
+    content: str
+    metadata: Mapping[str, str]
+    encoded: dict[int, Encoded] = dataclasses.field(default_factory=dict)
+    counts: dict[int, collections.Counter] = dataclasses.field(default_factory=dict)
+    drops: list[Drop] = dataclasses.field(default_factory=list)

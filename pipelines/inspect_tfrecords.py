@@ -35,10 +35,12 @@ def main() -> None:
 
 def show_dataset(data_dir: str) -> None:
     """Prints the description of a dataset."""
+    from pipelines.account import read_drops
     from pipelines.report import format_info
     from tfmusic.data.dataset_info import DatasetInfo
 
-    sys.stdout.write(format_info(DatasetInfo.load(data_dir)))
+    info = DatasetInfo.load(data_dir)
+    sys.stdout.write(format_info(info, read_drops(data_dir)))
     sys.stdout.write(f"\nwhich and why: {os.path.join(data_dir, 'dropped.jsonl')}\n")
 
 

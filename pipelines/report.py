@@ -1,10 +1,20 @@
 """What a dataset holds, as a table to read."""
 
+import collections
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipelines.account import remedy
 from tfmusic.data.dataset_info import DatasetInfo
 
 
-def format_info(info: DatasetInfo) -> str:
-    """A description of a dataset: splits, losses, and what was dropped and why."""
+def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
+    """A description of a dataset: splits, losses, and what was dropped and why.
+
+    Args:
+        info: The description.
+        drops: What was dropped, as `pipelines.account.read_drops` gives it.
+    """
     representation = info.make_representation()
     shown = {
         name: value
@@ -12,31 +22,45 @@ def format_info(info: DatasetInfo) -> str:
         if name not in representation.fitted_fields
     }
     for name in representation.fitted_fields:
-        shown[name] = f"{len(info.representation[name])} entries"
+        shown[name] = _size(info.representation[name])
     lines = [
-        f"source          {info.source}",
+        f"source          {info.source}, {info.num_files:,d} files",
+        f"source hash     {info.source_hash[:16]} (names and contents)",
         f"fingerprint     {info.fingerprint}",
         f"representation  {_settings(shown)}",
         f"preparation     {_settings(info.preparation)}",
+        f"compression     {info.compression or 'none'}",
+        f"versions        {_settings(info.versions)}",
         "",
-        f"{'split':12s}{'pieces':>9s}{'steps':>12s}{'notes':>12s}{'hours':>9s}",
+        f"{'split':12s}{'pieces':>9s}{'steps':>13s}{'notes':>12s}{'hours':>9s}"
+        f"{'MB':>9s}{'files':>7s}",
     ]
     for name, split in info.splits.items():
         lines.append(
-            f"{name:12s}{split['num_pieces']:9,d}{split['num_steps']:12,d}"
+            f"{name:12s}{split['num_pieces']:9,d}{split['num_steps']:13,d}"
             f"{split['num_notes']:12,d}{split['seconds'] / 3600:9.2f}"
+            f"{split['num_bytes'] / 1e6:9.1f}{len(split['shards']):7d}"
         )
-    lines += _counts("dropped pieces", info.dropped)
-    lines += _counts("lost in encoding", info.losses)
+    rows = collections.Counter(
+        (drop["stage"], drop["reason"], remedy(drop)) for drop in drops
+    )
+    if rows:
+        lines += ["", f"{'dropped':>9s}  {'stage':8s}{'reason':24s}would be kept by"]
+        lines += [
+            f"{count:9,d}  {stage:8s}{reason:24s}{flag or '-'}"
+            for (stage, reason, flag), count in rows.most_common()
+        ]
+    if info.losses:
+        lines += ["", f"{'lost':>9s}  in encoding"]
+        ordered = sorted(info.losses.items(), key=lambda item: -item[1])
+        lines += [f"{count:9,d}  {name}" for name, count in ordered]
     return "\n".join(lines) + "\n"
 
 
-def _settings(settings: dict) -> str:
+def _size(fitted: Any) -> str:
+    """What was fitted: the size of a vocabulary, or a number as it is."""
+    return f"{len(fitted)} entries" if hasattr(fitted, "__len__") else str(fitted)
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in settings.items())
-
-
-def _counts(title: str, counts: dict[str, int]) -> list[str]:
-    if not counts:
-        return []
-    rows = sorted(counts.items(), key=lambda item: -item[1])
-    return ["", title, *(f"{count:9,d}  {name}" for name, count in rows)]

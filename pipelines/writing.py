@@ -1,80 +1,116 @@
-"""From a source of music to complete datasets: plan, run the job, check, publish."""
+"""From a source of music to complete datasets: plan, run the steps, check, publish."""
 
 import collections
 import dataclasses
+import hashlib
 import json
-import math
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-from pipelines.dataset_job import SUMMARY_FILE, add_up, build
-from pipelines.elements import Experiment, Job
+from pipelines import account
+from pipelines.conversion import Converter
+from pipelines.dataset_job import (
+    Batch,
+    Convert,
+    WriteShard,
+    counts_path,
+    index_path,
+)
+from pipelines.elements import Experiment, Job, Recipe
+from pipelines.files import read_json, written_beside
 from pipelines.report import format_info
-from pipelines.running import run_pipeline
+from pipelines.running import run_step
 from pipelines.sources import SourceItem, open_source
 from tfmusic.config import load_config
 from tfmusic.data.dataset_info import (
     FILE_NAME,
-    SPLITS,
     DatasetInfo,
     differences,
     preparation_of,
 )
+from tfmusic.data.splits import assign_splits
 from tfmusic.errors import UserError, choose
+from tfmusic.notes.reading import Limits
 from tfmusic.representations import make_representation
 
-DROPPED_FILE = "dropped.jsonl"
-_PIECES_PER_SHARD = 256
+_FILES_PER_BATCH = 32
+_NO_LIMITS_CHANGED = Limits()
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How datasets are made, beside their configs and source.
+
+    Attributes:
+        overwrite: Whether datasets that are there are replaced, and what an earlier
+            job left behind is thrown away.
+        validation_fraction: Share of the pieces that are kept for validation.
+        test_fraction: Share of the pieces that are kept for testing.
+        num_shards: Files of each split; 0 makes one for every 256 pieces.
+        seed: Decides the order of the pieces and which shard they are in.
+        compression: Of the records: `""` or `"gzip"`.
+        limits: What a file may hold.
+        file_seconds: How long one file may take.
+        file_megabytes: How much memory one file may take.
+        num_workers: See `pipelines.running.run_step`.
+        beam_options: Flags of Beam, by name.
+    """
+
+    overwrite: bool = False
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.1
+    num_shards: int = 0
+    seed: int = 0
+    compression: str = ""
+    limits: Limits = _NO_LIMITS_CHANGED
+    file_seconds: float = 30.0
+    file_megabytes: int = 1024
+    num_workers: int = 0
+    beam_options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """The share of each split.
+
+        Raises:
+            UserError: They are impossible.
+        """
+        validation, test = self.validation_fraction, self.test_fraction
+        train = round(1 - validation - test, 9)
+        if min(train, validation, test) < 0 or train <= 0:
+            raise UserError(
+                "--validation_fraction and --test_fraction: expected two of at least 0 "
+                f"that leave something to train on, not {validation} and {test}"
+            )
+        return train, validation, test
 
 
 def write_datasets(
-    configs: Sequence[str],
-    source: str,
-    output_dir: str,
-    *,
-    overwrite: bool = False,
-    validation_fraction: float = 0.1,
-    test_fraction: float = 0.1,
-    num_shards: int = 0,
-    num_workers: int = 0,
-    beam_options: Mapping[str, str] | None = None,
+    configs: Sequence[str], source: str, output_dir: str, **settings: Any
 ) -> None:
     """Writes the datasets of experiments, unless they are there already.
 
-    Everything is written beside `output_dir` and moved there when it is complete.
+    Everything is written beside `output_dir` and moved there when it is complete. What
+    a job left there that was killed is used, if it was about the same.
 
     Args:
         configs: Experiments, `FILE` or `FILE:VARIANT`.
         source: See `pipelines.sources.open_source`.
         output_dir: The dataset's directory; of several, the one they are in.
-        overwrite: Whether datasets that are there are replaced.
-        validation_fraction: Share of the pieces that are kept for validation.
-        test_fraction: Share of the pieces that are kept for testing.
-        num_shards: Files of each split; 0 makes one for every 256 pieces.
-        num_workers: Worker processes; see `run_pipeline`.
-        beam_options: Flags of Beam, by name.
+        **settings: Of `Settings`.
 
     Raises:
-        UserError: A config, the source or a fraction is not what it should be, there
+        UserError: A config, the source or a setting is not what it should be, there
             is another dataset, or there is no music to write.
     """
-    fractions = (
-        round(1 - validation_fraction - test_fraction, 9),
-        validation_fraction,
-        test_fraction,
-    )
-    if min(fractions) < 0 or fractions[0] <= 0:
-        raise UserError(
-            "--validation_fraction and --test_fraction: expected two of at least 0 "
-            "that leave something to train on, not "
-            f"{validation_fraction} and {test_fraction}"
-        )
+    settings = Settings(**settings)
+    choose("--compression", settings.compression or "none", ["none", "gzip"])
     output_dir = output_dir.rstrip("/")
     experiments = [
         experiment
@@ -83,8 +119,8 @@ def write_datasets(
             os.path.join(output_dir, experiment.directory),
             experiment,
             source,
-            fractions,
-            overwrite,
+            settings.fractions,
+            settings.overwrite,
         )
     ]
     if not experiments:
@@ -92,33 +128,30 @@ def write_datasets(
     items = list_items(source)
     start = time.monotonic()
     partial_dir = output_dir + ".partial"
-    if tf.io.gfile.exists(partial_dir):  # of a job that was interrupted
-        tf.io.gfile.rmtree(partial_dir)
-    for experiment in experiments:
-        tf.io.gfile.makedirs(os.path.join(partial_dir, experiment.directory))
-    shards = [
-        num_shards or max(1, math.ceil(len(items) * fraction / _PIECES_PER_SHARD))
-        for fraction in fractions
-    ]
-    job = Job(tuple(experiments), source, partial_dir, fractions, tuple(shards))
+    job = Job(
+        experiments=tuple(experiments),
+        source=source,
+        fractions=settings.fractions,
+        num_shards=settings.num_shards,
+        seed=settings.seed,
+        compression=settings.compression,
+        limits=settings.limits,
+        file_seconds=settings.file_seconds,
+        file_megabytes=settings.file_megabytes,
+        work_dir=os.path.join(partial_dir, "work"),
+    )
+    take_over(job, items, partial_dir, settings.overwrite)
     try:
-        run_pipeline(
-            lambda pipeline, progress_file: build(
-                pipeline, items, dataclasses.replace(job, progress_file=progress_file)
-            ),
-            len(items),
-            num_workers,
-            beam_options,
-        )
-        infos = describe_datasets(job, len(items))
-        publish(job, output_dir)
-    finally:
-        if tf.io.gfile.exists(partial_dir):
-            tf.io.gfile.rmtree(partial_dir)
-    logging.info("read %d files in %.1f s", len(items), time.monotonic() - start)
+        infos = build_datasets(job, items, partial_dir, settings)
+    except UserError:  # another call would come to the same end
+        tf.io.gfile.rmtree(partial_dir)
+        raise
+    publish(experiments, partial_dir, output_dir)
+    logging.info("%d files in %.1f s", len(items), time.monotonic() - start)
     for experiment, info in zip(experiments, infos, strict=True):
         directory = os.path.join(output_dir, experiment.directory)
-        sys.stdout.write(f"{directory}\n{format_info(info)}\n")
+        drops = account.read_drops(directory)
+        sys.stdout.write(f"{directory}\n{format_info(info, drops)}\n")
 
 
 def plan(configs: Sequence[str]) -> list[Experiment]:
@@ -204,89 +237,152 @@ def list_items(source: str) -> list[SourceItem]:
     return items
 
 
-def describe_datasets(job: Job, num_files: int) -> list[DatasetInfo]:
-    """Completes the datasets that the job wrote with their descriptions.
+def take_over(
+    job: Job, items: Sequence[SourceItem], partial_dir: str, overwrite: bool
+) -> None:
+    """Makes the directory that the job works in, or finds it as a killed job left it.
+
+    Files are taken for the same if their names are.
+    """
+    files = [[item.name, item.split, dict(item.metadata)] for item in items]
+    text = json.dumps([dataclasses.asdict(job), account.software_versions(), files])
+    key = hashlib.sha256(text.encode()).hexdigest()
+    key_path = os.path.join(partial_dir, "job.json")
+    if tf.io.gfile.exists(partial_dir):
+        is_known = not overwrite and tf.io.gfile.exists(key_path)
+        if is_known and read_json(key_path) == key:
+            logging.info("continuing what %s holds", partial_dir)
+            return
+        tf.io.gfile.rmtree(partial_dir)
+    tf.io.gfile.makedirs(job.work_dir)
+    with written_beside(key_path) as file:
+        json.dump(key, file)
+
+
+def build_datasets(
+    job: Job, items: Sequence[SourceItem], partial_dir: str, settings: Settings
+) -> list[DatasetInfo]:
+    """Runs the steps; the datasets are complete below `partial_dir` afterwards.
 
     Raises:
         UserError: One of them has no pieces to train on.
     """
-    with tf.io.gfile.GFile(os.path.join(job.output_dir, SUMMARY_FILE)) as file:
-        summary = json.load(file)
-    infos = []
-    for number, experiment in enumerate(job.experiments):
-        drops = [
-            drop for drop in summary["drops"] if drop["experiment"] in (-1, number)
-        ]
-        shards = [shard for shard in summary["shards"] if shard["experiment"] == number]
-        info = DatasetInfo(
-            representation=summary["fitted"].get(
-                str(number), experiment.representation
-            ),
-            preparation=experiment.preparation,
-            source=job.source,
-            split_fractions=job.fractions,
-            splits={split: describe_split(shards, split) for split in SPLITS},
-            dropped=dict(collections.Counter(d["reason"] for d in drops).most_common()),
-            losses=dict(add_up(shard["losses"] for shard in shards)),
+
+    def run(title: str, make_step: Callable, elements: Sequence, total: int) -> None:
+        run_step(
+            lambda path: make_step(dataclasses.replace(job, progress_file=path)),
+            elements,
+            title=title,
+            total=total,
+            num_workers=settings.num_workers,
+            beam_options=settings.beam_options,
         )
-        check_not_empty(info, drops, num_files)
-        infos.append(info)
-        directory = os.path.join(job.output_dir, experiment.directory)
-        lines = [
-            json.dumps({k: v for k, v in drop.items() if k != "experiment"}) + "\n"
-            for drop in drops
-        ]
-        with tf.io.gfile.GFile(os.path.join(directory, DROPPED_FILE), "w") as file:
-            file.write("".join(lines))
-        info.save(directory)
+
+    def convert(stage: str, items: Sequence[SourceItem], recipes: list[Recipe]) -> dict:
+        batches = make_batches(stage, items)
+        converter = Converter(tuple(recipes), job.limits)
+        run(stage, lambda job: Convert(job, converter), batches, len(items))
+        paths = {b.name: os.path.join(job.work_dir, b.name) for b in batches}
+        return {name: read_json(index_path(path)) for name, path in paths.items()}
+
+    recipes = [
+        Recipe(number, e.representation, e.preparation, counts=_is_fitted(e))
+        for number, e in enumerate(job.experiments)
+    ]
+    indexes = convert("read", items, recipes)
+    splits = split_pieces(indexes, job.fractions)
+    fitted = [
+        dataclasses.replace(
+            recipe, representation=fit(job, recipe, indexes, splits), counts=False
+        )
+        for recipe in recipes
+        if recipe.counts
+    ]
+    encoded = indexes
+    if fitted:
+        unreadable = {
+            drop["name"]
+            for index in indexes.values()
+            for drop in index["drops"]
+            if drop["experiment"] == -1
+        }
+        readable = [item for item in items if item.name not in unreadable]
+        encoded = {**indexes, **convert("encode", readable, fitted)}
+    final = {recipe.number: recipe.representation for recipe in recipes + fitted}
+
+    shards, infos = [], []
+    for number, experiment in enumerate(job.experiments):
+        directory = os.path.join(partial_dir, "data", experiment.directory).rstrip("/")
+        tf.io.gfile.makedirs(directory)
+        new, described = account.lay_out(job, number, directory, encoded, splits)
+        shards += new
+        drops = account.select_drops(encoded, number)
+        infos.append(
+            account.describe_dataset(
+                job, number, final[number], indexes, described, drops
+            )
+        )
+        account.write_drops(drops, directory)
+    run("write", WriteShard, shards, len(shards))
+    for experiment, info in zip(job.experiments, infos, strict=True):
+        info.save(os.path.join(partial_dir, "data", experiment.directory))
     return infos
 
 
-def describe_split(shards: Sequence[Mapping[str, Any]], split: str) -> dict[str, Any]:
-    """What the description says of a split, from what was written."""
-    shards = [shard for shard in shards if shard["split"] == split]
-    piece_steps = [steps for shard in shards for steps in shard["piece_steps"]]
+def make_batches(stage: str, items: Sequence[SourceItem]) -> list[Batch]:
+    """Divides files among workers: the same way however many there are."""
+    return [
+        Batch(f"{stage}-{start:08d}", tuple(items[start : start + _FILES_PER_BATCH]))
+        for start in range(0, len(items), _FILES_PER_BATCH)
+    ]
+
+
+def split_pieces(
+    indexes: Mapping[str, Any], fractions: Sequence[float]
+) -> dict[str, str]:
+    """The split of every piece, by name: as the source has it, or by content."""
+    pieces = [piece for index in indexes.values() for piece in index["pieces"]]
+    by_content = assign_splits(
+        [piece["content"] for piece in pieces if not piece["split"]], fractions
+    )
     return {
-        "num_pieces": len(piece_steps),
-        "num_steps": sum(piece_steps),
-        "num_notes": sum(shard["num_notes"] for shard in shards),
-        "seconds": round(sum(shard["seconds"] for shard in shards), 1),
-        "max_steps": max(piece_steps, default=0),
-        "shards": [shard["shard"] for shard in shards],
-        "piece_steps": piece_steps,
+        piece["name"]: piece["split"] or by_content[piece["content"]]
+        for piece in pieces
     }
 
 
-def check_not_empty(
-    info: DatasetInfo, drops: Sequence[Mapping[str, Any]], num_files: int
+def _is_fitted(experiment: Experiment) -> bool:
+    return bool(make_representation(experiment.representation).fitted_fields)
+
+
+def fit(
+    job: Job, recipe: Recipe, batches: Sequence[str], splits: Mapping[str, str]
+) -> dict[str, Any]:
+    """The representation of an experiment, fitted on the pieces to train on."""
+    total = collections.Counter()
+    for batch in batches:
+        counts = read_json(counts_path(os.path.join(job.work_dir, batch)))
+        for name, of_piece in counts.items():
+            if splits[name] == "train":
+                for key, count in of_piece.get(str(recipe.number), []):
+                    total[_hashable(key)] += count
+    return make_representation(recipe.representation).fit_counts(total).to_config()
+
+
+def _hashable(key: Any) -> Any:
+    """Keys of counts were tuples before they were JSON."""
+    return tuple(map(_hashable, key)) if isinstance(key, list) else key
+
+
+def publish(
+    experiments: Sequence[Experiment], partial_dir: str, output_dir: str
 ) -> None:
-    """Makes sure that there is something to train on, and warns of empty splits.
-
-    Raises:
-        UserError: There is not; says what became of the files.
-    """
-    if not info.splits["train"]["num_pieces"]:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in info.dropped.items())
-        example = f"; {drops[0]['name']}: {drops[0]['detail']}" if drops else ""
-        kept = sum(split["num_pieces"] for split in info.splits.values())
-        raise UserError(
-            f"--source={info.source}: expected pieces to train on, found none: "
-            f"{num_files} files, {kept} pieces kept for validation and testing, "
-            f"{len(drops)} dropped ({reasons or 'none'}){example}"
-        )
-    for split, fraction in zip(SPLITS, info.split_fractions, strict=True):
-        if fraction and not info.splits[split]["num_pieces"]:
-            logging.warning("the %s split has no pieces: there are too few", split)
-
-
-def publish(job: Job, output_dir: str) -> None:
     """Moves complete datasets to where they belong."""
-    for experiment in job.experiments:
+    for experiment in experiments:
         directory = os.path.join(output_dir, experiment.directory).rstrip("/")
         if tf.io.gfile.exists(directory):
             tf.io.gfile.rmtree(directory)
         tf.io.gfile.makedirs(os.path.dirname(directory) or ".")
-        written = os.path.join(job.output_dir, experiment.directory).rstrip("/")
-        if not experiment.directory:
-            tf.io.gfile.remove(os.path.join(written, SUMMARY_FILE))
+        written = os.path.join(partial_dir, "data", experiment.directory).rstrip("/")
         tf.io.gfile.rename(written, directory)
+    tf.io.gfile.rmtree(partial_dir)
