@@ -128,7 +128,7 @@ def test_second_call_reuses_what_is_there(config, music, tmp_path, caplog):
     write(config, music, tmp_path / "data")
     before = contents(tmp_path / "data")
     times = {path: os.stat(path).st_mtime_ns for path in (tmp_path / "data").iterdir()}
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", logger="absl"):
         write(config, music, tmp_path / "data")
     assert "is complete already" in caplog.text
     assert times == {path: os.stat(path).st_mtime_ns for path in times}

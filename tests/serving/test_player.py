@@ -109,7 +109,10 @@ def test_unreadable_primer_ends_with_one_line_and_status_2(tiny_export, tmp_path
     for primer in (broken, tmp_path / "missing.mid"):
         command = [sys.executable, "-m", "tfmusic.generate", f"--primer={primer}"]
         command += [f"--model_dir={tiny_export}", f"--output_dir={tmp_path}/music"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        done = subprocess.run(
+            command, cwd=ROOT, env=env, capture_output=True, text=True
+        )
         assert done.returncode == 2
         assert primer.name in done.stderr
         assert done.stderr.count("\n") == 1
