@@ -26,7 +26,8 @@ _SOURCE = flags.DEFINE_string(
     "source",
     None,
     "bach_chorales; a folder, zip archive, file or glob pattern of MIDI, MusicXML and "
-    "ABC files; or KIND:PATH.",
+    "ABC files; or KIND:PATH with the kinds maestro, piano_midi_de, pop909, "
+    "boulanger_lewandowski and note_sequences. Paths may be in buckets (s3://...).",
     required=True,
 )
 _OUTPUT_DIR = flags.DEFINE_string(
@@ -50,6 +51,25 @@ _SEED = flags.DEFINE_integer(
 _COMPRESSION = flags.DEFINE_enum(
     "compression", "none", ["none", "gzip"], "Of the records."
 )
+_COMPOSERS = flags.DEFINE_multi_string(
+    "composer", [], "Keep pieces by composers whose name has this in it; repeatable."
+)
+_MIN_SECONDS = flags.DEFINE_float(
+    "min_seconds", 0, "Keep pieces that last so long.", lower_bound=0
+)
+_MAX_SECONDS = flags.DEFINE_float(
+    "max_seconds", 0, "Keep pieces that last no longer; 0 for all.", lower_bound=0
+)
+_METRES = flags.DEFINE_list(
+    "metre", [], "Keep pieces that are in these alone, such as 4/4,3/4."
+)
+_PROGRAMS = flags.DEFINE_list(
+    "programs", [], "Keep the notes of these MIDI programs from 0, such as 0-7,24."
+)
+_INSTRUMENTS = flags.DEFINE_list(
+    "instruments", [], "Keep the notes of tracks whose names have one of these in them."
+)
+_DRUMS = flags.DEFINE_enum("drums", "keep", ["keep", "drop"], "What to do with drums.")
 _FILE_SECONDS = flags.DEFINE_float(
     "file_seconds",
     30,
@@ -92,6 +112,7 @@ def main() -> None:
         hint = f"; did you mean --{close[0]}?" if close else ""
         raise UserError(f"unknown flag --{name}{hint}")
 
+    from pipelines.filters import Filters
     from pipelines.writing import write_datasets
 
     write_datasets(
@@ -106,9 +127,18 @@ def main() -> None:
         compression=_COMPRESSION.value.replace("none", ""),
         limits=Limits(
             **{
-                name: int(flag.value) if isinstance(flag.default, int) else flag.value
+                name: type(getattr(Limits(), name))(flag.value)
                 for name, flag in _LIMITS.items()
             }
+        ),
+        filters=Filters(
+            composers=tuple(_COMPOSERS.value),
+            min_seconds=_MIN_SECONDS.value,
+            max_seconds=_MAX_SECONDS.value,
+            metres=tuple(_METRES.value),
+            programs=tuple(_PROGRAMS.value),
+            instruments=tuple(_INSTRUMENTS.value),
+            drums=_DRUMS.value,
         ),
         file_seconds=_FILE_SECONDS.value,
         file_megabytes=_FILE_MEGABYTES.value,

@@ -64,6 +64,8 @@ def run_step(
         if num_workers > 1:
             options["direct_running_mode"] = "multi_threading"
             options["direct_num_workers"] = num_workers
+    # Of threads it would tell when each begins and ends.
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
     arguments = [f"--{name}={value}" for name, value in options.items()]
     with (
         _progress_bar(title, total) if is_local else contextlib.nullcontext("") as path

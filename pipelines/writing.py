@@ -24,23 +24,26 @@ from pipelines.dataset_job import (
 )
 from pipelines.elements import Experiment, Job, Recipe
 from pipelines.files import read_json, written_beside
+from pipelines.filters import Filters
 from pipelines.report import format_info
 from pipelines.running import run_step
 from pipelines.sources import SourceItem, open_source
 from tfmusic.config import load_config
+from tfmusic.data import storage
 from tfmusic.data.dataset_info import (
     FILE_NAME,
     DatasetInfo,
     differences,
     preparation_of,
 )
-from tfmusic.data.splits import assign_splits
+from tfmusic.data.splits import Content, assign_splits, count_leaks
 from tfmusic.errors import UserError, choose
 from tfmusic.notes.reading import Limits
 from tfmusic.representations import make_representation
 
 _FILES_PER_BATCH = 32
 _NO_LIMITS_CHANGED = Limits()
+_NO_FILTERS = Filters()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Settings:
         seed: Decides the order of the pieces and which shard they are in.
         compression: Of the records: `""` or `"gzip"`.
         limits: What a file may hold.
+        filters: What is kept of the source.
         file_seconds: How long one file may take.
         file_megabytes: How much memory one file may take.
         num_workers: See `pipelines.running.run_step`.
@@ -69,6 +73,7 @@ class Settings:
     seed: int = 0
     compression: str = ""
     limits: Limits = _NO_LIMITS_CHANGED
+    filters: Filters = _NO_FILTERS
     file_seconds: float = 30.0
     file_megabytes: int = 1024
     num_workers: int = 0
@@ -111,6 +116,7 @@ def write_datasets(
     """
     settings = Settings(**settings)
     choose("--compression", settings.compression or "none", ["none", "gzip"])
+    storage.prepare(output_dir)
     output_dir = output_dir.rstrip("/")
     experiments = [
         experiment
@@ -119,8 +125,7 @@ def write_datasets(
             os.path.join(output_dir, experiment.directory),
             experiment,
             source,
-            settings.fractions,
-            settings.overwrite,
+            settings,
         )
     ]
     if not experiments:
@@ -136,6 +141,7 @@ def write_datasets(
         seed=settings.seed,
         compression=settings.compression,
         limits=settings.limits,
+        filters=settings.filters,
         file_seconds=settings.file_seconds,
         file_megabytes=settings.file_megabytes,
         work_dir=os.path.join(partial_dir, "work"),
@@ -149,7 +155,7 @@ def write_datasets(
     publish(experiments, partial_dir, output_dir)
     logging.info("%d files in %.1f s", len(items), time.monotonic() - start)
     for experiment, info in zip(experiments, infos, strict=True):
-        directory = os.path.join(output_dir, experiment.directory)
+        directory = os.path.join(output_dir, experiment.directory).rstrip("/")
         drops = account.read_drops(directory)
         sys.stdout.write(f"{directory}\n{format_info(info, drops)}\n")
 
@@ -179,8 +185,7 @@ def is_written(
     directory: str,
     experiment: Experiment,
     source: str,
-    fractions: Sequence[float],
-    overwrite: bool,
+    settings: Settings,
 ) -> bool:
     """Whether a directory holds the dataset already.
 
@@ -194,7 +199,7 @@ def is_written(
             f"{directory}: expected a new or an empty directory, found one with other "
             "files; choose another --output_dir"
         )
-    if overwrite:
+    if settings.overwrite:
         return False
     info = DatasetInfo.load(directory)
     changes = [
@@ -205,12 +210,15 @@ def is_written(
                 **info.preparation,
                 "source": info.source,
                 "split fractions": list(info.split_fractions),
+                **_NO_FILTERS.to_dict(),
+                **info.filters,
             },
             {
                 **make_representation(experiment.representation).settings(),
                 **experiment.preparation,
                 "source": source,
-                "split fractions": list(fractions),
+                "split fractions": list(settings.fractions),
+                **settings.filters.to_dict(),
             },
         )
     ]
@@ -280,7 +288,7 @@ def build_datasets(
 
     def convert(stage: str, items: Sequence[SourceItem], recipes: list[Recipe]) -> dict:
         batches = make_batches(stage, items)
-        converter = Converter(tuple(recipes), job.limits)
+        converter = Converter(tuple(recipes), job.limits, job.filters)
         run(stage, lambda job: Convert(job, converter), batches, len(items))
         paths = {b.name: os.path.join(job.work_dir, b.name) for b in batches}
         return {name: read_json(index_path(path)) for name, path in paths.items()}
@@ -342,9 +350,14 @@ def split_pieces(
 ) -> dict[str, str]:
     """The split of every piece, by name: as the source has it, or by content."""
     pieces = [piece for index in indexes.values() for piece in index["pieces"]]
-    by_content = assign_splits(
-        [piece["content"] for piece in pieces if not piece["split"]], fractions
-    )
+    contents = [Content(p["content"], p["sketch"], p["split"]) for p in pieces]
+    by_content = assign_splits(contents, fractions)
+    if leaks := count_leaks(contents, by_content):
+        logging.warning(
+            "%d pieces that the source has for training are (nearly) the same as "
+            "others that it has for validation or testing; they stay there",
+            leaks,
+        )
     return {
         piece["name"]: piece["split"] or by_content[piece["content"]]
         for piece in pieces
@@ -384,5 +397,5 @@ def publish(
             tf.io.gfile.rmtree(directory)
         tf.io.gfile.makedirs(os.path.dirname(directory) or ".")
         written = os.path.join(partial_dir, "data", experiment.directory).rstrip("/")
-        tf.io.gfile.rename(written, directory)
+        storage.move_directory(written, directory, last=FILE_NAME)
     tf.io.gfile.rmtree(partial_dir)
