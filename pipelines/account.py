@@ -33,6 +33,13 @@ REMEDIES = {
     "too_many_notes": "--limit_notes",
     "too_many_quarters": "--limit_quarters",
     "too_many_seconds": "--limit_seconds",
+    "other_composer": "--composer",
+    "under_min_seconds": "--min_seconds",
+    "over_max_seconds": "--max_seconds",
+    "other_metre": "--metre",
+    "only_drums": "--drums",
+    "other_programs": "--programs",
+    "other_instruments": "--instruments",
     "too_short": "data.min_steps",
     "encode too_long": "representation.steps_per_quarter",
     "encode no_notes": "representation.lowest_pitch, representation.highest_pitch",
@@ -162,6 +169,7 @@ def describe_dataset(
         source_hash=hash_source(indexes),
         num_files=sum(len(index["files"]) for index in indexes.values()),
         compression=job.compression,
+        filters=job.filters.to_dict(),
     )
     info.versions.update(software_versions())
     check_not_empty(info, drops)
@@ -176,13 +184,14 @@ def software_versions() -> dict[str, str]:
 
 def select_drops(indexes: Mapping[str, Entry], number: int) -> list[dict[str, Any]]:
     """What an experiment could not use, in a fixed order."""
-    drops = [
-        drop
+    # What was dropped when it was read for counting was so again for encoding.
+    drops = {
+        (drop["name"], drop["reason"]): drop
         for index in indexes.values()
         for drop in index["drops"]
         if drop["experiment"] in (-1, number)
-    ]
-    return sorted(drops, key=lambda drop: (drop["name"], drop["reason"]))
+    }
+    return [drops[key] for key in sorted(drops)]
 
 
 def write_drops(drops: Sequence[Entry], directory: str) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipelines.elements import Converted, Drop, Encoded, Recipe, Task
+from pipelines.filters import Filters
 from tfmusic.data.packing import pack
-from tfmusic.data.splits import content_hash
+from tfmusic.data.splits import content_hash, content_sketch
 from tfmusic.errors import DropError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.keys import transpose_to_c
@@ -25,17 +26,19 @@ class Converter:
     Attributes:
         recipes: What they ask for.
         limits: What a file may hold.
+        filters: What is kept of it.
     """
 
     recipes: tuple[Recipe, ...]
     limits: Limits
+    filters: Filters
 
     @functools.cached_property
     def _representations(self) -> list[Representation]:
         return [make_representation(recipe.representation) for recipe in self.recipes]
 
-    def __call__(self, task: Task) -> list[Converted]:
-        """The pieces of a file.
+    def __call__(self, task: Task) -> list[Converted | Drop]:
+        """The pieces of a file, and those that are not wanted.
 
         Raises:
             DropError: It cannot be read.
@@ -46,11 +49,22 @@ class Converter:
             name = f"{task.name}#{number}" if len(sequences) > 1 else task.name
             sequence.id = name
             sequence.filename = task.name
-            converted.append(self._convert(sequence, name))
+            metadata = {**describe(sequence), **task.metadata}
+            try:
+                sequence = self.filters.apply(sequence, metadata)
+                converted.append(self._convert(sequence, name, metadata))
+            except DropError as error:
+                converted.append(
+                    Drop(name, "filter", error.reason, error.detail, error.measured)
+                )
         return converted
 
-    def _convert(self, sequence: NoteSequence, name: str) -> Converted:
-        piece = Converted(name, content_hash(sequence), describe(sequence))
+    def _convert(
+        self, sequence: NoteSequence, name: str, metadata: Mapping[str, Any]
+    ) -> Converted:
+        piece = Converted(
+            name, content_hash(sequence), content_sketch(sequence), metadata
+        )
         prepare = functools.cache(functools.partial(_prepare, sequence))
         for recipe, kind in zip(self.recipes, self._representations, strict=True):
             try:

@@ -71,11 +71,14 @@ class Convert(beam.DoFn):
             for item in items:
                 pieces = self._convert_item(item, index)
                 for piece in pieces:
-                    self._keep(piece, item, index, file)
+                    drops = [piece] if isinstance(piece, Drop) else piece.drops
                     index["drops"] += [
                         dataclasses.asdict(dataclasses.replace(d, split=item.split))
-                        for d in piece.drops
+                        for d in drops
                     ]
+                    if isinstance(piece, Drop):
+                        continue
+                    self._keep(piece, item, index, file)
                     counts[piece.name] = {
                         number: list(counter.items())
                         for number, counter in piece.counts.items()
@@ -88,12 +91,13 @@ class Convert(beam.DoFn):
 
     def _convert_item(
         self, item: SourceItem, index: dict[str, Any]
-    ) -> Sequence[Converted]:
+    ) -> Sequence[Converted | Drop]:
         stage, data = "load", b""
         try:
             data = item.load(self._job.limits.max_bytes)
             stage = "read"
-            return self._sandbox(Task(data, item.name, item.parse))
+            task = Task(data, item.name, item.parse, item.metadata)
+            return self._sandbox(task)
         except DropError as error:
             drop = Drop(
                 item.name, stage, error.reason, error.detail, error.measured, item.split
@@ -107,7 +111,6 @@ class Convert(beam.DoFn):
         self, piece: Converted, item: SourceItem, index: dict[str, Any], file: BinaryIO
     ) -> None:
         """Writes the records of a piece, and their places into the index."""
-        metadata = {**piece.metadata, **item.metadata}
         places = {}
         for number, encoded in piece.encoded.items():
             record = record_of_packed(
@@ -115,7 +118,7 @@ class Convert(beam.DoFn):
                 encoded.num_steps,
                 piece.name,
                 self._job.source,
-                metadata,
+                piece.metadata,
             )
             file.write(record)
             places[number] = {
@@ -131,6 +134,7 @@ class Convert(beam.DoFn):
             {
                 "name": piece.name,
                 "content": piece.content,
+                "sketch": piece.sketch,
                 "split": item.split,
                 "encoded": places,
             }

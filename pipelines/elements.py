@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from pipelines.filters import Filters
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.reading import Limits
 
@@ -36,6 +37,7 @@ class Job:
         seed: Decides the order of the pieces and which shard they are in.
         compression: Of the records: `""` or `"gzip"`.
         limits: What a file may hold.
+        filters: What is kept of the source.
         file_seconds: How long one file may take.
         file_megabytes: How much memory one file may take.
         work_dir: Where steps leave what they have done for the next ones; all workers
@@ -51,6 +53,7 @@ class Job:
     seed: int
     compression: str
     limits: Limits
+    filters: Filters
     file_seconds: float
     file_megabytes: int
     work_dir: str
@@ -82,11 +85,12 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A file to convert: its contents, its name and how it is parsed."""
+    """A file to convert: its contents, and the other fields of its `SourceItem`."""
 
     data: bytes
     name: str
     parse: Callable[[bytes, str, Limits], Sequence[NoteSequence]]
+    metadata: Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Drop:
 
     Attributes:
         name: The file, within the source.
-        stage: `"load"`, `"read"` or `"encode"`.
+        stage: `"load"`, `"read"`, `"filter"` or `"encode"`.
         reason: A slug, for counting.
         detail: What was expected, what was found and what to do.
         measured: What was found, where it is a number that is held against a limit.
@@ -138,7 +142,8 @@ class Converted:
     Attributes:
         name: Unique in the source.
         content: Its `content_hash`.
-        metadata: What the file says of it.
+        sketch: Its `content_sketch`.
+        metadata: What is known of it.
         encoded: The piece.
         counts: What a vocabulary is fitted on.
         drops: Why an experiment cannot use it.
@@ -146,7 +151,8 @@ class Converted:
 
     name: str
     content: str
-    metadata: Mapping[str, str]
+    sketch: str
+    metadata: Mapping[str, Any]
     encoded: dict[int, Encoded] = dataclasses.field(default_factory=dict)
     counts: dict[int, collections.Counter] = dataclasses.field(default_factory=dict)
     drops: list[Drop] = dataclasses.field(default_factory=list)

@@ -3,7 +3,14 @@ import hashlib
 import numpy as np
 import pytest
 
-from tfmusic.data.splits import assign_splits, content_hash
+from tfmusic.data.splits import (
+    Content,
+    assign_split,
+    assign_splits,
+    content_hash,
+    content_sketch,
+    count_leaks,
+)
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.transforms import stretch, transpose
 
@@ -66,12 +73,12 @@ def test_piece_without_notes_has_a_hash():
     assert content_hash(NoteSequence()) == content_hash(piece([]))
 
 
-def hashes(n):
-    return [hashlib.sha256(str(i).encode()).hexdigest() for i in range(n)]
+def contents_of(n):
+    return [Content(hashlib.sha256(str(i).encode()).hexdigest()) for i in range(n)]
 
 
 def test_splits_have_about_their_share_and_do_not_depend_on_other_pieces():
-    contents = hashes(3000)
+    contents = contents_of(3000)
     splits = assign_splits(contents, FRACTIONS)
     shares = [
         list(splits.values()).count(split) / 3000
@@ -80,12 +87,13 @@ def test_splits_have_about_their_share_and_do_not_depend_on_other_pieces():
     np.testing.assert_allclose(shares, FRACTIONS, atol=0.02)
     fewer = assign_splits(contents[::2], FRACTIONS)
     assert all(splits[content] == split for content, split in fewer.items())
+    assert all(assign_split(h, FRACTIONS) == split for h, split in splits.items())
 
 
 @pytest.mark.parametrize("num_pieces", [3, 4, 8, 20])
 def test_small_sets_have_something_in_every_split(num_pieces):
     for start in range(10):
-        contents = hashes(start + num_pieces)[start:]
+        contents = contents_of(start + num_pieces)[start:]
         assert set(assign_splits(contents, FRACTIONS).values()) == {
             "train",
             "validation",
@@ -94,9 +102,93 @@ def test_small_sets_have_something_in_every_split(num_pieces):
 
 
 def test_split_without_a_share_stays_empty():
-    assert "test" not in assign_splits(hashes(20), (0.5, 0.5, 0)).values()
+    assert "test" not in assign_splits(contents_of(20), (0.5, 0.5, 0)).values()
 
 
 def test_one_piece_goes_to_training():
-    for content in hashes(20):
-        assert assign_splits([content], FRACTIONS) == {content: "train"}
+    for content in contents_of(20):
+        assert assign_splits([content], FRACTIONS) == {content.hash: "train"}
+
+
+def test_no_pieces_have_no_splits():
+    assert assign_splits([], FRACTIONS) == {}
+    assert count_leaks([], {}) == 0
+
+
+def melody(seed, num_notes=60):
+    """A random walk in chords of two notes."""
+    rng = np.random.default_rng(seed)
+    pitches = 60 + np.cumsum(rng.integers(-3, 4, num_notes)) % 24
+    starts = np.cumsum(rng.choice([0.25, 0.5], num_notes))
+    return [
+        (int(pitch) + chord, float(start), float(start) + 0.25)
+        for pitch, start in zip(pitches, starts, strict=True)
+        for chord in (0, int(rng.integers(3, 6)))
+    ]
+
+
+def content_of(sequence, split=""):
+    return Content(content_hash(sequence), content_sketch(sequence), split)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_another_version_of_a_piece_goes_where_the_piece_is(seed):
+    notes = melody(seed)
+    begin = notes[0][1]
+    versions = {
+        "in another key": transpose(piece(notes), 4),
+        "without the last phrase": piece(notes[:-24]),
+        "with wrong notes": piece([(p + (i % 40 == 7), s, e)
+                                   for i, (p, s, e) in enumerate(notes)]),
+        "with an upbeat": piece([(48, begin - 0.25, begin), *notes]),
+    }  # fmt: skip
+    others = [content_of(piece(melody(100 + i))) for i in range(30)]
+    original = content_of(piece(notes))
+    expected = assign_splits([original, *others], FRACTIONS)
+    contents = [content_of(version) for version in versions.values()]
+    splits = assign_splits([original, *contents, *others], FRACTIONS)
+    home = {name: splits[c.hash] for name, c in zip(versions, contents, strict=True)}
+    assert home == dict.fromkeys(versions, splits[original.hash])
+    # Nobody else had to move.
+    assert all(splits[other.hash] == expected[other.hash] for other in others)
+
+
+def test_pieces_that_share_a_phrase_are_two_pieces():
+    phrase = melody(1, 12)
+    one = content_of(piece([*phrase, *[(p, s + 6, e + 6) for p, s, e in melody(2)]]))
+    other = content_of(piece([*phrase, *[(p, s + 6, e + 6) for p, s, e in melody(3)]]))
+    contents = [one, other, *contents_of(40)]
+    splits = assign_splits(contents, FRACTIONS)
+    for content in (one, other):
+        assert splits[content.hash] == assign_split(content.hash, FRACTIONS)
+
+
+def test_piece_joins_its_like_where_the_source_has_put_it():
+    notes = melody(5)
+    for split in ("train", "validation", "test"):
+        official = content_of(piece(notes), split)
+        copy = content_of(piece(notes[:-10]))
+        twin = content_of(piece(notes))
+        splits = assign_splits([copy, official, twin, *contents_of(9)], FRACTIONS)
+        assert splits[copy.hash] == splits[twin.hash] == split
+
+
+def test_sources_own_splits_stay_and_their_leaks_are_counted():
+    notes = melody(6)
+    contents = [
+        content_of(piece(notes), "train"),
+        content_of(piece(notes[:-8]), "train"),
+        content_of(piece(notes), "test"),
+        content_of(piece(melody(7)), "train"),
+    ]
+    splits = assign_splits(contents, FRACTIONS)
+    assert count_leaks(contents, splits) == 2
+    assert count_leaks(contents[2:], splits) == 0
+    # A copy that the source is silent about is held out with the test piece.
+    assert splits[contents[0].hash] == "test"
+
+
+def test_drums_and_few_notes_have_no_sketch():
+    assert content_sketch(piece(drums=[(36, i, i + 0.1) for i in range(20)])) == ""
+    assert content_sketch(piece(NOTES)) == ""
+    assert content_sketch(NoteSequence()) == ""

@@ -39,6 +39,7 @@ class DatasetInfo:
         source_hash: SHA-256 over the names and the contents of the source's files.
         num_files: How many files the source had.
         compression: Of the records: `""` or `"gzip"`.
+        filters: Which pieces of the source were wanted, by name of the setting.
         complete: Whether the job came to its end; the file is written last.
     """
 
@@ -55,6 +56,7 @@ class DatasetInfo:
     source_hash: str = ""
     num_files: int = 0
     compression: str = ""
+    filters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     complete: bool = True
 
     @property
