@@ -105,5 +105,6 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     elif variant == "smoke":
         config.data.update(window_steps=64, window_stride=64)
         config.model.update(embedding_size=64, units=(96,))
+        config.optimizer.update(learning_rate=5e-3, warmup_steps=20)
         config.train.update(batch_size=32, num_epochs=2, steps_per_epoch=100)
     return config
