@@ -41,6 +41,7 @@ setup(
         "gpu": ["tensorflow[and-cuda]>=2.17"],
         "dev": [
             "apache-beam>=2.60",
+            "moto[server]>=5",
             "pytest>=8",
             "ruff>=0.6",
             # TensorBoard 2.17 imports pkg_resources, which later versions dropped.

@@ -17,6 +17,7 @@ from pipelines.dataset_job import Shard, data_path
 from pipelines.elements import Job
 from pipelines.files import written_beside
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
+from tfmusic.data.splits import Content, assign_splits, count_leaks
 from tfmusic.errors import UserError
 
 DROPPED_FILE = "dropped.jsonl"
@@ -60,6 +61,25 @@ def hash_source(indexes: Mapping[str, Entry]) -> str:
         file for index in indexes.values() for file in index["files"].items()
     )
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
+def split_pieces(
+    indexes: Mapping[str, Any], fractions: Sequence[float]
+) -> dict[str, str]:
+    """The split of every piece, by name: as the source has it, or by content."""
+    pieces = [piece for index in indexes.values() for piece in index["pieces"]]
+    contents = [Content(p["content"], p["sketch"], p["split"]) for p in pieces]
+    by_content = assign_splits(contents, fractions)
+    if leaks := count_leaks(contents, by_content):
+        logging.warning(
+            "%d pieces that the source has for training are (nearly) the same as "
+            "others that it has for validation or testing; they stay there",
+            leaks,
+        )
+    return {
+        piece["name"]: piece["split"] or by_content[piece["content"]]
+        for piece in pieces
+    }
 
 
 def lay_out(

@@ -21,6 +21,7 @@ from pipelines.elements import Converted, Drop, Job, Task
 from pipelines.files import partial_name, written_beside
 from pipelines.sandbox import Sandbox
 from pipelines.sources import SourceItem
+from tfmusic.data import storage
 from tfmusic.data.features import record_of_packed
 from tfmusic.errors import DropError
 
@@ -47,6 +48,7 @@ class Convert(beam.DoFn):
 
     def setup(self) -> None:
         """Makes ready to start a process."""
+        storage.prepare(self._job.work_dir)
         self._sandbox = Sandbox(
             self._converter, self._job.file_seconds, self._job.file_megabytes
         )
@@ -179,6 +181,7 @@ class WriteShard(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterator[str]:
         """Writes a shard unless that was done before."""
+        storage.prepare(shard.path)
         if not tf.io.gfile.exists(shard.path):
             partial = partial_name(shard.path)
             with tf.io.TFRecordWriter(partial, shard.compression.upper()) as writer:

@@ -36,7 +36,6 @@ from tfmusic.data.dataset_info import (
     differences,
     preparation_of,
 )
-from tfmusic.data.splits import Content, assign_splits, count_leaks
 from tfmusic.errors import UserError, choose
 from tfmusic.notes.reading import Limits
 from tfmusic.representations import make_representation
@@ -298,7 +297,7 @@ def build_datasets(
         for number, e in enumerate(job.experiments)
     ]
     indexes = convert("read", items, recipes)
-    splits = split_pieces(indexes, job.fractions)
+    splits = account.split_pieces(indexes, job.fractions)
     fitted = [
         dataclasses.replace(
             recipe, representation=fit(job, recipe, indexes, splits), counts=False
@@ -345,25 +344,6 @@ def make_batches(stage: str, items: Sequence[SourceItem]) -> list[Batch]:
     ]
 
 
-def split_pieces(
-    indexes: Mapping[str, Any], fractions: Sequence[float]
-) -> dict[str, str]:
-    """The split of every piece, by name: as the source has it, or by content."""
-    pieces = [piece for index in indexes.values() for piece in index["pieces"]]
-    contents = [Content(p["content"], p["sketch"], p["split"]) for p in pieces]
-    by_content = assign_splits(contents, fractions)
-    if leaks := count_leaks(contents, by_content):
-        logging.warning(
-            "%d pieces that the source has for training are (nearly) the same as "
-            "others that it has for validation or testing; they stay there",
-            leaks,
-        )
-    return {
-        piece["name"]: piece["split"] or by_content[piece["content"]]
-        for piece in pieces
-    }
-
-
 def _is_fitted(experiment: Experiment) -> bool:
     return bool(make_representation(experiment.representation).fitted_fields)
 
@@ -395,7 +375,6 @@ def publish(
         directory = os.path.join(output_dir, experiment.directory).rstrip("/")
         if tf.io.gfile.exists(directory):
             tf.io.gfile.rmtree(directory)
-        tf.io.gfile.makedirs(os.path.dirname(directory) or ".")
         written = os.path.join(partial_dir, "data", experiment.directory).rstrip("/")
         storage.move_directory(written, directory, last=FILE_NAME)
     tf.io.gfile.rmtree(partial_dir)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import traceback
 from collections.abc import Callable
 
 from absl import app, flags, logging
@@ -49,7 +50,16 @@ def run(main: Callable[[], None], takes_extra_flags: bool = False) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(lambda r: r.module not in _CHATTER)
-    app.run(guarded, flags_parser=parse)
+    try:
+        app.run(guarded, flags_parser=parse)
+    except SystemExit as end:
+        _leave(end.code)
+        raise
+    except BaseException:
+        if _cannot_exit():
+            traceback.print_exc()
+            _leave(1)
+        raise
 
 
 # Modules of TensorFlow that report the details of each checkpoint and SavedModel, and
@@ -77,6 +87,20 @@ def extra_flags() -> dict[str, str]:
             raise UserError(f"unexpected argument {argument!r}; flags are --NAME=VALUE")
         found[name.removeprefix("--")] = value
     return found
+
+
+def _cannot_exit() -> bool:
+    """Whether the interpreter would abort: the S3 client of tensorflow-io does so."""
+    return "tensorflow_io" in sys.modules
+
+
+def _leave(status: int | str | None) -> None:
+    """Ends the program here and now if it could not end otherwise."""
+    if _cannot_exit():
+        logging.flush()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status if isinstance(status, int) else int(status is not None))
 
 
 def fail(error: Exception) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 import tfmusic
+from tfmusic.data import storage
 from tfmusic.data.splits import SPLITS as SPLITS  # its readers look here
 from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
@@ -76,6 +77,7 @@ class DatasetInfo:
             UserError: The directory holds no dataset, or one that is half-written or of
                 another version.
         """
+        storage.prepare(data_dir)
         path = os.path.join(data_dir, FILE_NAME)
         if not tf.io.gfile.exists(path):
             raise UserError(

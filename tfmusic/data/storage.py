@@ -43,10 +43,11 @@ def move_directory(source: str, target: str, last: str) -> None:
 
     Args:
         source: The directory.
-        target: Where it is to be; nothing is there yet.
+        target: Where it is to be; nothing is there yet, perhaps not even its parents.
         last: The file that tells that all others are there: moved after them.
     """
     if "://" not in source:
+        tf.io.gfile.makedirs(os.path.dirname(target) or ".")
         tf.io.gfile.rename(source, target)
         return
     names = tf.io.gfile.listdir(source)

@@ -1,0 +1,29 @@
+import sys
+
+import pytest
+
+from tfmusic.data import storage
+from tfmusic.errors import UserError
+
+
+def test_local_paths_need_nothing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_io", None)
+    for path in ("data", "/data/x.mid", "C:/data", "gs://bucket/data", "~/a:b//c"):
+        storage.prepare(path)
+
+
+def test_bucket_without_tensorflow_io_is_a_users_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_io", None)
+    with pytest.raises(UserError, match="s3:// need tensorflow-io.*pip install") as e:
+        storage.prepare("s3://bucket/data")
+    assert "\n" not in str(e.value)
+
+
+def test_directory_moves_with_its_files(tmp_path):
+    (tmp_path / "new").mkdir()
+    for name in ("info.json", "train"):
+        (tmp_path / "new" / name).write_text(name)
+    target = tmp_path / "deep" / "data"
+    storage.move_directory(str(tmp_path / "new"), str(target), last="info.json")
+    assert sorted(path.name for path in target.iterdir()) == ["info.json", "train"]
+    assert not (tmp_path / "new").exists()
