@@ -102,12 +102,13 @@ _NUM_WORKERS = flags.DEFINE_integer(
 def main() -> None:
     """Writes datasets as the flags say."""
     # After the flags are parsed: --help needs neither TensorFlow nor Beam.
-    from pipelines.running import beam_option_names
+    from pipelines.running import LOCAL_RUNNER, beam_flag_names
 
     beam_options = command_line.extra_flags()
-    if unknown := beam_options.keys() - beam_option_names():
+    beam_flags = beam_flag_names(beam_options.get("runner", LOCAL_RUNNER))
+    if unknown := beam_options.keys() - beam_flags:
         name = min(unknown)
-        known = [*flags.FLAGS, *beam_option_names()]
+        known = [*flags.FLAGS, *beam_flags]
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"; did you mean --{close[0]}?" if close else ""
         raise UserError(f"unknown flag --{name}{hint}")
