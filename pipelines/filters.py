@@ -109,17 +109,17 @@ class Filters:
         if not kept.any():
             raise DropError("only_drums", "expected other instruments than drums")
         if self.programs:
-            ranges = [_program_range(programs) for programs in self.programs]
-            wanted = [
-                (notes["program"] >= a) & (notes["program"] <= b) for a, b in ranges
-            ]
-            kept &= notes["is_drum"] | np.any(wanted, axis=0)
-            if not kept.any():
-                found = sorted(set(notes["program"][~notes["is_drum"]].tolist()))
+            ranges = map(_program_range, self.programs)
+            program, is_drum = notes["program"], notes["is_drum"]
+            wanted = np.any(
+                [(program >= a) & (program <= b) for a, b in ranges], axis=0
+            )
+            kept &= wanted | is_drum
+            if not kept[~is_drum].any():
                 raise DropError(
                     "other_programs",
                     f"expected notes of programs {', '.join(self.programs)}, found "
-                    f"programs {found}",
+                    f"programs {sorted(set(program[~is_drum].tolist()))}",
                 )
         if self.instruments:
             names = _track_names(sequence)

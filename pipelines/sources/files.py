@@ -102,6 +102,8 @@ class Archive(Collection):
                 return file.read(max_bytes + 1)
         except (*_ARCHIVE_ERRORS, zlib.error, EOFError) as error:
             raise DropError("damaged_archive", f"{name}: {error}") from error
+        except KeyError as error:
+            raise DropError("unreadable", str(error.args[0])) from error
 
 
 def open_collection(path: str) -> Collection:
