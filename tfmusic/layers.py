@@ -26,6 +26,7 @@ class RecurrentStack(keras.layers.Layer):
         cell: str = "lstm",
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
+        same_dropout: bool = False,
         **kwargs,
     ):
         """Makes the layers.
@@ -36,6 +37,8 @@ class RecurrentStack(keras.layers.Layer):
             dropout: Share of each layer's outputs dropped on the way to the next one.
             recurrent_dropout: Share of the state dropped at every step in all layers
                 but the last. Anything but 0 rules cuDNN out and is far slower.
+            same_dropout: Drop the same values at every step of a sequence (Gal and
+                Ghahramani, 2016).
             **kwargs: The base layer's.
         """
         super().__init__(**kwargs)
@@ -51,7 +54,8 @@ class RecurrentStack(keras.layers.Layer):
             )
             for i, size in enumerate(units)
         ]
-        self.dropouts = [keras.layers.Dropout(dropout) for _ in self.layers[1:]]
+        shape = (None, 1, None) if same_dropout else None
+        self.dropouts = [keras.layers.Dropout(dropout, shape) for _ in self.layers[1:]]
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
         """Runs over whole sequences from a state of zeros.

@@ -92,9 +92,7 @@ def bernoulli(
     Returns:
         bool of the shape of `logits`.
     """
-    uniform = tf.random.stateless_uniform(tf.shape(logits), seed, minval=_TINY)
-    logistic = tf.math.log(uniform) - tf.math.log1p(-uniform)
-    return logits > temperature * logistic
+    return logits > temperature * logistic(tf.shape(logits), seed)
 
 
 def without_replacement(
@@ -136,3 +134,14 @@ def gumbel(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """
     uniform = tf.random.stateless_uniform(shape, seed, minval=_TINY)
     return -tf.math.log(-tf.math.log(uniform))
+
+
+def logistic(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Standard logistic noise: log odds above it are a draw of yes.
+
+    Args:
+        shape: int32 vector.
+        seed: int `[2]`.
+    """
+    uniform = tf.random.stateless_uniform(shape, seed, minval=_TINY)
+    return tf.math.log(uniform) - tf.math.log1p(-uniform)
