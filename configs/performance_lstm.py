@@ -14,10 +14,10 @@ Variants:
 
 Departures of `reference` from its source: events are read through an embedding of 512,
 wider than there are events, where the source has them one-hot; windows start anywhere
-in a piece instead of every 30 seconds; pieces are neither stretched by 2.5 and 5 % nor
-transposed by up to three semitones; gradients are clipped at 3 by the norm of all
-together. How long to train is not published: 20,000 steps is the example of its
-documentation.
+in a piece instead of every 30 seconds; it is they, not pieces, that are transposed by
+up to three semitones and stretched by 2.5 or 5 %, unless they hold a rest of a second;
+gradients are clipped at 3 by the norm of all together. How long to train is not
+published: 20,000 steps is the example of its documentation.
 """
 
 import ml_collections
@@ -53,6 +53,10 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             min_steps=32,  # in events; shorter pieces are dropped by the job
             window_steps=512,
             window_stride=512,
+            window_align_steps=1,  # steps of a beat or bar, for windows to begin there
+            transpose_semitones=3,  # up or down at most, drawn for each training window
+            stretch=0.05,  # longer or shorter at most, likewise
+            velocity_shift=0,  # louder or softer at most, likewise
         )
     )
     config.model = ml_collections.ConfigDict(

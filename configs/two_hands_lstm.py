@@ -51,6 +51,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             min_steps=33,  # shorter pieces are dropped by the job
             window_steps=128,
             window_stride=64,
+            window_align_steps=1,  # steps of a beat or bar, for windows to begin there
+            transpose_semitones=0,  # up or down at most, drawn for each training window
         )
     )
     config.model = ml_collections.ConfigDict(

@@ -23,8 +23,13 @@ def roll_piece(num_steps, value=0):
     return {"roll": bits}
 
 
-def write_dataset(data_dir, lengths, representation=ROLL, **fields):
-    """Writes pieces of the given lengths, {split: [num_steps, ...]}, in two shards."""
+def write_dataset(
+    data_dir, lengths, representation=ROLL, make_piece=roll_piece, **fields
+):
+    """Writes pieces of the given lengths, {split: [num_steps, ...]}, in two shards.
+
+    `make_piece(num_steps, number)` gives the arrays of a piece.
+    """
     os.makedirs(data_dir, exist_ok=True)
     splits = {}
     for split in SPLITS:
@@ -37,7 +42,7 @@ def write_dataset(data_dir, lengths, representation=ROLL, **fields):
                 for i in numbers:
                     writer.write(
                         make_record(
-                            roll_piece(steps[i], i),
+                            make_piece(steps[i], i),
                             representation.feature_specs,
                             f"{split}-piece-{i}",
                         )

@@ -107,16 +107,20 @@ def test_eval_gives_whole_pieces_padded_in_their_batch(data_dir):
     assert shapes == [(2, 32, 88, 1), (1, 18, 88, 1)]
 
 
-@pytest.mark.parametrize(("window_steps", "stride"), [(8, 0), (8, 3), (8, 1), (64, 64)])
+@pytest.mark.parametrize(
+    ("window_steps", "stride", "align"),
+    [(8, 0, 1), (8, 3, 1), (8, 1, 1), (64, 64, 1), (8, 0, 8), (8, 6, 3), (12, 4, 4)],
+)
 @pytest.mark.parametrize("include_end", [False, True])
 def test_every_pass_of_training_learns_every_step(
-    data_dir, window_steps, stride, include_end
+    data_dir, window_steps, stride, align, include_end
 ):
     dataset = train(
         data_dir,
         batch_size=1,
         window_steps=window_steps,
         window_stride=stride,
+        window_align_steps=align,
         include_end=include_end,
     )
     info = DatasetInfo.load(data_dir)
@@ -125,6 +129,7 @@ def test_every_pass_of_training_learns_every_step(
         batch_size=1,
         window_steps=window_steps,
         window_stride=stride,
+        window_align_steps=align,
         include_end=include_end,
     )
     stream = windows(dataset)
@@ -133,8 +138,9 @@ def test_every_pass_of_training_learns_every_step(
         for roll, step, num_steps in itertools.islice(stream, per_pass):
             piece = check_window(roll, step, num_steps, LENGTHS["train"])
             assert step[0] >= -1
-            # Only pieces shorter than a window are padded.
-            assert step[-1] < num_steps + include_end or step[0] == -1
+            assert step[1] % align == 0
+            # Only pieces shorter than a window are padded, but for the alignment.
+            assert step[-1] < num_steps + include_end + align - 1 or step[0] == -1
             targets.update((piece, s) for s in step[1:] if s < num_steps + include_end)
         assert targets == {
             (piece, step)
@@ -151,6 +157,11 @@ def test_stride_one_gives_every_window_once(data_dir):
         for window in itertools.islice(windows(dataset), per_pass)
     ]
     assert len(set(seen)) == per_pass
+
+
+def test_windows_that_cannot_be_aligned_are_a_users_error(data_dir):
+    with pytest.raises(UserError, match="window_align_steps is 3.* the 8 steps"):
+        train(data_dir, window_align_steps=3)
 
 
 def test_passes_differ_in_order_and_phase(data_dir):

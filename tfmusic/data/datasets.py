@@ -1,27 +1,30 @@
 """tf.data pipelines over the pieces of a dataset.
 
-Pieces are small arrays, packed as on disk; a split is held in memory end to end, so
-that a window is an index into it and the training stream a function of the seed alone.
+Windows are cut from pieces in memory (`tfmusic.data.pieces`), so that the training
+stream is a function of the seed alone.
 """
 
-import dataclasses
-import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfmusic.data.augmentation import Augmentation, augment
 from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.features import Specs, Tensors, parse_record, parse_stored
+from tfmusic.data.features import Tensors, parse_record
+from tfmusic.data.pieces import Pieces, load_pieces, read_records
 from tfmusic.data.windows import (
+    check_stride,
     cut_windows,
     eval_starts,
     num_train_windows,
     train_starts,
 )
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import UserError
 
+# Graph code on a batch of windows: (features, number of the batch) -> features.
+VaryFn = Callable[[Tensors, tf.Tensor], Tensors]
 # Graph code on one window: (features, seed int32 [2]) -> (x, y, sample_weight).
 ExampleFn = Callable[[Tensors, tf.Tensor], Any]
 
@@ -36,7 +39,9 @@ def make_train_dataset(
     batch_size: int,
     window_steps: int,
     window_stride: int = 0,
+    window_align_steps: int = 1,
     include_end: bool = True,
+    augmentation: Augmentation | None = None,
     seed: int,
     skip_batches: int = 0,
 ) -> tf.data.Dataset:
@@ -53,27 +58,40 @@ def make_train_dataset(
         batch_size: Windows in a batch; a pass may end within one.
         window_steps: Input steps of a window.
         window_stride: Steps between the starts of windows; 0 means `window_steps`.
+        window_align_steps: The first step that a window learns is a multiple of this,
+            and the stride has to be one.
         include_end: Whether the step after the last one is learned.
-        seed: Decides the order, the phases and the seeds that `example_fn` gets.
+        augmentation: How windows are varied; None for not at all.
+        seed: Decides the order, the phases, the variants and the seeds that
+            `example_fn` gets.
         skip_batches: Where to begin.
 
     Raises:
-        UserError: There is no such dataset, or it has no training pieces.
+        UserError: There is no such dataset, it has no training pieces or more than
+            memory holds, or windows cannot be aligned or varied so.
     """
+    stride = check_stride(window_steps, window_stride, window_align_steps)
     pieces = load_pieces(data_dir, "train")
-    stride = window_stride or window_steps
-    counts = num_train_windows(pieces.lengths, window_steps, stride, include_end)
+    counts = num_train_windows(
+        pieces.lengths, window_steps, stride, include_end, window_align_steps
+    )
     num_windows = int(counts.sum())
     piece_of_window = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
     number_in_piece = np.arange(num_windows) - np.repeat(
         counts.cumsum() - counts, counts
     )
-    with tf.device("cpu"):  # three independent streams
-        phase_seed, order_seed, example_seed = tf.unstack(tf.random.split([seed, 0], 3))
+    with tf.device("cpu"):  # independent streams
+        seeds = tf.unstack(tf.random.split([seed, 0], 4))
+    phase_seed, order_seed, example_seed, variant_seed = seeds
+    variations = (augmentation or Augmentation()).variations(pieces.representation)
 
     def windows_of_pass(index: tf.Tensor) -> tf.data.Dataset:
-        phases = tf.random.stateless_uniform(
-            [len(counts)], tf.random.fold_in(phase_seed, index), 0, stride, tf.int32
+        phases = window_align_steps * tf.random.stateless_uniform(
+            [len(counts)],
+            tf.random.fold_in(phase_seed, index),
+            0,
+            stride // window_align_steps,
+            tf.int32,
         )
         starts = train_starts(
             tf.constant(number_in_piece, tf.int32),
@@ -82,6 +100,7 @@ def make_train_dataset(
             window_steps,
             stride,
             include_end,
+            window_align_steps,
         )
         windows = tf.stack([piece_of_window, starts], axis=1)
         return tf.data.Dataset.from_tensor_slices(
@@ -98,7 +117,11 @@ def make_train_dataset(
         .batch(batch_size, drop_remainder=True)
         .enumerate(skip_batches)
     )
-    return _examples(batches, pieces, example_fn, window_steps + 1, example_seed)
+
+    def vary(features: Tensors, number: tf.Tensor) -> Tensors:
+        return augment(features, variations, tf.random.fold_in(variant_seed, number))
+
+    return _examples(batches, pieces, example_fn, window_steps + 1, example_seed, vary)
 
 
 def num_train_batches(
@@ -107,14 +130,16 @@ def num_train_batches(
     batch_size: int,
     window_steps: int,
     window_stride: int = 0,
+    window_align_steps: int = 1,
     include_end: bool = True,
 ) -> int:
     """How many batches of `make_train_dataset` one pass over the data takes."""
     counts = num_train_windows(
         np.array(info.splits["train"]["piece_steps"], np.int64),
         window_steps,
-        window_stride or window_steps,
+        check_stride(window_steps, window_stride, window_align_steps),
         include_end,
+        window_align_steps,
     )
     return -(-int(counts.sum()) // batch_size)
 
@@ -128,7 +153,7 @@ def make_eval_dataset(
     window_steps: int = 0,
     include_end: bool = True,
 ) -> tf.data.Dataset:
-    """All of a split in order, each step learned once.
+    """All of a split in order, each step learned once, nothing varied.
 
     Args:
         data_dir: A dataset that `pipelines.build_tfrecords` wrote.
@@ -159,10 +184,11 @@ def make_eval_dataset(
 
 def _examples(
     batches: tf.data.Dataset,
-    pieces: "Pieces",
+    pieces: Pieces,
     example_fn: ExampleFn,
     size: int | None,
     seed: tf.Tensor | np.ndarray,
+    vary: VaryFn = lambda features, number: features,
 ) -> tf.data.Dataset:
     """Cuts numbered batches of (piece, start), and makes examples of them.
 
@@ -173,6 +199,7 @@ def _examples(
         size: Steps in a window; None takes the longest piece of the batch, from step -1
             to the one after its end.
         seed: Where the windows' seeds come from, int32 [2].
+        vary: Makes other windows of the features of a batch, given its number.
     """
 
     def make_batch(number: tf.Tensor, windows: tf.Tensor) -> Any:
@@ -180,19 +207,28 @@ def _examples(
         num_steps = tf.gather(pieces.lengths, piece)
         features = cut_windows(
             pieces.arrays,
-            pieces.specs,
+            pieces.representation.feature_specs,
             tf.gather(pieces.offsets, piece),
             num_steps,
             starts,
             tf.reduce_max(num_steps) + 2 if size is None else size,
         )
+        features = vary(features, number)
         seeds = tf.random.stateless_uniform(
             tf.shape(windows), tf.random.fold_in(seed, number), None, None, tf.int32
         )
         # All windows at once: twelve times faster for tokens than one by one.
         return tf.vectorized_map(lambda args: example_fn(*args), (features, seeds))
 
-    return batches.map(make_batch, tf.data.AUTOTUNE).prefetch(PREFETCH_BATCHES)
+    # Rewriting the graph would copy the pieces, which it holds.
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    options.autotune.enabled = False
+    return (
+        batches.map(make_batch, tf.data.AUTOTUNE)
+        .prefetch(PREFETCH_BATCHES)
+        .with_options(options)
+    )
 
 
 def make_piece_dataset(data_dir: str, split: str) -> tf.data.Dataset:
@@ -203,7 +239,7 @@ def make_piece_dataset(data_dir: str, split: str) -> tf.data.Dataset:
     """
     info = DatasetInfo.load(data_dir)
     specs = info.make_representation().feature_specs
-    return _records(info, data_dir, split).map(
+    return read_records(info, data_dir, split).map(
         lambda record: parse_record(record, specs)
     )
 
@@ -231,62 +267,3 @@ def read_piece(data_dir: str, split: str, number: int) -> dict[str, Any]:
         name: value.decode() if isinstance(value, bytes) else value
         for name, value in piece.items()
     }
-
-
-@dataclasses.dataclass(frozen=True)
-class Pieces:
-    """The pieces of a split in memory, end to end.
-
-    Attributes:
-        arrays: Stored steps of all pieces, [total_steps, k] each.
-        specs: The arrays' specs.
-        lengths: Number of steps of each piece, int32 [num_pieces].
-        offsets: Where each piece begins, int64 [num_pieces].
-    """
-
-    arrays: Tensors
-    specs: Specs
-    lengths: np.ndarray
-    offsets: np.ndarray
-
-
-def load_pieces(data_dir: str, split: str) -> Pieces:
-    """Reads a split into memory.
-
-    Raises:
-        UserError: There is no such dataset, or the split has no pieces.
-    """
-    info = DatasetInfo.load(data_dir)
-    specs = info.make_representation().feature_specs
-    records = list(
-        _records(info, data_dir, split)
-        .map(lambda record: parse_stored(record, specs), tf.data.AUTOTUNE)
-        .as_numpy_iterator()
-    )
-    if not records:
-        raise UserError(
-            f"{data_dir}: the {split} split has no pieces; write a dataset of more "
-            f"music, or with a larger --{split}_fraction"
-        )
-    lengths = np.array([record["num_steps"] for record in records], np.int32)
-    # In main memory wherever the model trains: windows are cut there.
-    with tf.device("cpu"):
-        arrays = {
-            name: tf.constant(np.concatenate([record[name] for record in records]))
-            for name in specs
-        }
-    offsets = np.cumsum(lengths, dtype=np.int64) - lengths
-    return Pieces(arrays, specs, lengths, offsets)
-
-
-def _records(info: DatasetInfo, data_dir: str, split: str) -> tf.data.Dataset:
-    choose("split", split, info.splits)
-    paths = [os.path.join(data_dir, name) for name in info.splits[split]["shards"]]
-    if missing := [path for path in paths if not tf.io.gfile.exists(path)]:
-        raise UserError(
-            f"{missing[0]} is missing; write the dataset again with "
-            "python -m pipelines.build_tfrecords ... --overwrite"
-        )
-    return tf.data.TFRecordDataset(
-        tf.constant(paths, tf.string, [len(paths)]), info.compression.upper()
-    )

@@ -12,11 +12,37 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.data.features import Tensors, unpack
+from tfmusic.errors import UserError
 from tfmusic.representations.base import FeatureSpec
 
 
+def check_stride(window_steps: int, stride: int, align_steps: int) -> int:
+    """The steps between the starts of two windows.
+
+    Args:
+        window_steps: Input steps of a window.
+        stride: What was asked for; 0 means `window_steps`.
+        align_steps: What starts are aligned to.
+
+    Raises:
+        UserError: They are not multiples of `align_steps`.
+    """
+    stride = stride or window_steps
+    if align_steps < 1 or stride % align_steps:
+        raise UserError(
+            f"data.window_align_steps is {align_steps}; expected 1 or more, and what "
+            f"divides the {stride} steps from one window to the next "
+            "(data.window_stride, or data.window_steps where that is 0)"
+        )
+    return stride
+
+
 def num_train_windows(
-    num_steps: np.ndarray, window_steps: int, stride: int, include_end: bool
+    num_steps: np.ndarray,
+    window_steps: int,
+    stride: int,
+    include_end: bool,
+    align_steps: int = 1,
 ) -> np.ndarray:
     """How many windows each piece yields in one pass over the data.
 
@@ -27,10 +53,12 @@ def num_train_windows(
         window_steps: Input steps of a window.
         stride: Steps between the starts of two windows.
         include_end: Whether the end of a piece is learned.
+        align_steps: What the stride is a multiple of; see `train_starts`.
     """
     slack = np.maximum(num_steps + int(include_end) - window_steps, 0)
-    # With the largest phase, stride - 1, the last window must still reach the end.
-    return 1 + (slack > 0) * (-(-(slack + stride - 1) // stride))
+    slack = -(-slack // align_steps) * align_steps
+    # With the largest phase the last window must still reach the end.
+    return 1 + (slack > 0) * (-(-(slack + stride - align_steps) // stride))
 
 
 def train_starts(
@@ -40,6 +68,7 @@ def train_starts(
     window_steps: int,
     stride: int,
     include_end: bool,
+    align_steps: int = 1,
 ) -> tf.Tensor:
     """Where the windows of one pass start; graph code.
 
@@ -47,18 +76,25 @@ def train_starts(
     begin before the piece or reach beyond its end are pushed back into it. So no step
     is left out and windows are full unless the piece is shorter.
 
+    The first step that a window learns, the one after its start, is a multiple of
+    `align_steps`: a beat, or a bar of music in one metre. Then the last window may
+    reach beyond the end by less than that.
+
     Args:
         numbers: Which window of its piece each is, from 0, int32 [n].
-        phases: The phase of its piece, 0..stride-1, int32 [n].
+        phases: The phase of its piece, 0..stride-1, a multiple of align_steps, int32
+            [n].
         num_steps: The length of its piece, int32 [n].
         window_steps: Input steps of a window.
         stride: Steps between the starts of two windows.
         include_end: Whether the end of a piece is learned.
+        align_steps: What the stride is a multiple of.
 
     Returns:
         int32 [n]; at least -1.
     """
-    last = tf.maximum(num_steps + int(include_end) - window_steps, 0) - 1
+    slack = tf.maximum(num_steps + int(include_end) - window_steps, 0)
+    last = -(-slack // align_steps) * align_steps - 1
     return tf.clip_by_value(numbers * stride - phases - 1, -1, last)
 
 

@@ -5,7 +5,7 @@ import collections
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import DEFAULT_QPM, Grid, make_grid
 from tfmusic.notes.transforms import without_drums
 from tfmusic.representations.note_table import NoteTable
+from tfmusic.representations.variation import Variation
 
 Features = dict[str, np.ndarray]
 # Five hours of sixteenths at 1,000 beats per minute: only a broken file is longer.
@@ -159,6 +160,51 @@ class Representation(abc.ABC):
         for sequence in sequences:
             total.update(self.count(sequence))
         return self.fit_counts(total)
+
+    def transpositions(self, semitones: Sequence[int]) -> Variation:
+        """Encoded pieces at other pitches.
+
+        Where a variant exists it is what the transposed piece encodes to, up to chords
+        that a vocabulary spells or substitutes.
+
+        Args:
+            semitones: By how many each variant is higher; the first is 0.
+
+        Raises:
+            UserError: This kind cannot be varied so.
+        """
+        del semitones
+        raise self._cannot("transpose_semitones")
+
+    def stretches(self, factors: Sequence[float]) -> Variation:
+        """Encoded pieces played slower or faster.
+
+        Args:
+            factors: How many times as long each variant lasts; the first is 1.
+
+        Raises:
+            UserError: This kind cannot be varied so.
+        """
+        del factors
+        raise self._cannot("stretch")
+
+    def velocity_shifts(self, shifts: Sequence[int]) -> Variation:
+        """Encoded pieces played louder or softer.
+
+        Args:
+            shifts: How much is added to the velocities; the first is 0.
+
+        Raises:
+            UserError: This kind cannot be varied so.
+        """
+        del shifts
+        raise self._cannot("velocity_shift")
+
+    def _cannot(self, setting: str) -> UserError:
+        return UserError(
+            f"data.{setting}: representation {self.name} cannot be varied so; set it "
+            "to 0"
+        )
 
     def settings(self) -> dict[str, Any]:
         """The settings alone, without what was fitted; JSON can hold them."""

@@ -14,6 +14,7 @@ from tfmusic.representations.chords import (
     NUM_PITCHES,
     KnownChords,
     pitches_of,
+    transposed,
     unique_chords,
 )
 from tfmusic.representations.rolls import notes_to_roll, roll_to_notes
@@ -76,6 +77,13 @@ class ChordFrames(TokenRepresentation):
     def token_pitches(self) -> np.ndarray:
         """Which pitches each token makes sound: bool [vocabulary size, 128]."""
         return self._token_pitches.copy()
+
+    def transposed_ids(self, semitones: int) -> np.ndarray:
+        """The chord's transposed one, int64 [vocabulary size]; the rest stays."""
+        chords, whole = transposed(self._token_pitches, semitones)
+        ids = np.where(whole, self._known.find(chords), -1)
+        ids[:NUM_SPECIAL] = np.arange(NUM_SPECIAL)
+        return ids
 
     def count(self, sequence: NoteSequence) -> collections.Counter:
         """In how many frames each chord sounds."""

@@ -94,6 +94,22 @@ def as_pitch_classes(chords: np.ndarray) -> np.ndarray:
     return played
 
 
+def transposed(chords: np.ndarray, semitones: int) -> tuple[np.ndarray, np.ndarray]:
+    """Chords moved by some semitones.
+
+    Args:
+        chords: Bool [num_chords, 128].
+        semitones: -127..127.
+
+    Returns:
+        Bool [num_chords, 128], and which of them, bool [num_chords], lost no pitch.
+    """
+    moved = np.roll(chords, semitones, axis=1)
+    beyond = np.zeros(NUM_PITCHES, bool)
+    beyond[slice(semitones) if semitones >= 0 else slice(semitones, None)] = True
+    return moved & ~beyond, ~(moved & beyond).any(axis=1)
+
+
 @functools.lru_cache(maxsize=4096)  # there are 4,095 sets of pitch classes
 def normal_order(pitch_classes: tuple[int, ...]) -> tuple[int, ...]:
     """The most compact circular order of some pitch classes.

@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -19,6 +19,7 @@ from tfmusic.representations.base import (
 )
 from tfmusic.representations.events import DURATION, ID, INTENSITY, START
 from tfmusic.representations.note_table import ranges
+from tfmusic.representations.variation import Variation, move, stack
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,6 +169,17 @@ class EventChunks(Representation):
         shape = max(math.sqrt(variance), 0.1)
         fitted = (round(shape, 6), round(math.exp(mean), 6))
         return dataclasses.replace(self, duration_lognormal=fitted)
+
+    def transpositions(self, semitones: Sequence[int]) -> Variation:
+        """Other keys within the range of pitches; pedals stay."""
+        ids = np.arange(events.NUM_IDS)
+        first = self.lowest_pitch - events.LOWEST_PITCH
+        keys = slice(first, first + self.num_keys)
+        rows = np.tile(ids, (len(semitones), 1))
+        for row, steps in zip(rows, semitones, strict=True):
+            moved = move(np.arange(self.num_keys), steps, self.num_keys)
+            row[keys] = np.where(moved < 0, -1, first + moved)
+        return Variation("events", stack(rows), of="ids")
 
     @property
     def scale(self) -> event_vectors.EventScale:

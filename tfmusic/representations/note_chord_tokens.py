@@ -21,6 +21,7 @@ from tfmusic.representations.chords import (
     pitches_of,
     pitches_of_name,
     struck_together,
+    transposed,
     unique_chords,
 )
 from tfmusic.representations.note_table import NoteTable
@@ -127,6 +128,15 @@ class NoteChordTokens(TokenRepresentation):
         Lengths and shifts have none.
         """
         return self._token_pitches.copy()
+
+    def transposed_ids(self, semitones: int) -> np.ndarray:
+        """The chord's transposed one, int64 [vocabulary size]; rhythm stays."""
+        pitches = self._token_pitches
+        chords, whole = transposed(pitches, semitones)
+        if self._is_reference:
+            chords = _as_played(chords)
+        ids = np.where(whole, self._known.find(chords), -1)
+        return np.where(pitches.any(axis=1), ids, np.arange(len(ids)))
 
     def count(self, sequence: NoteSequence) -> collections.Counter:
         """How often each chord occurs."""
@@ -255,10 +265,7 @@ class NoteChordTokens(TokenRepresentation):
         """What is struck at each onset, as it is played: bool [num_events, 128]."""
         notes = self.read_notes(sequence)[0]
         _, groups = np.unique(notes.starts, return_inverse=True)
-        chords = struck_together(notes, groups)
-        several = chords.sum(axis=1) > 1
-        chords[several] = as_pitch_classes(chords[several])
-        return chords
+        return _as_played(struck_together(notes, groups))
 
     def _event_ids(self, events: np.ndarray) -> np.ndarray:
         known = self._known
@@ -311,3 +318,11 @@ class NoteChordTokens(TokenRepresentation):
     def _known(self) -> KnownChords:
         ids = np.flatnonzero(self._token_pitches.any(axis=1))
         return KnownChords(ids, self._token_pitches[ids])
+
+
+def _as_played(chords: np.ndarray) -> np.ndarray:
+    """Bool [num_chords, 128]; single notes stay, chords keep their pitch classes."""
+    several = chords.sum(axis=1) > 1
+    chords = chords.copy()
+    chords[several] = as_pitch_classes(chords[several])
+    return chords

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -12,6 +13,7 @@ from tfmusic.notes.transforms import sustained_ends
 from tfmusic.representations.base import Features
 from tfmusic.representations.note_table import NoteTable
 from tfmusic.representations.tokens import INSTRUMENTS, TokenRepresentation
+from tfmusic.representations.variation import Variation, move, stack
 from tfmusic.representations.vocabulary import NUM_SPECIAL
 
 NUM_PITCHES = 128
@@ -94,6 +96,57 @@ class PerformanceEvents(TokenRepresentation):
         pitches = np.zeros((len(kinds), NUM_PITCHES), bool)
         pitches[rows, values[rows]] = True
         return pitches
+
+    def transposed_ids(self, semitones: int) -> np.ndarray:
+        """Other keys, int64 [vocabulary size]; time and velocity stay."""
+        row = np.arange(len(self.vocabulary))
+        for kind in (NOTE_ON, NOTE_OFF):
+            row = self._moved(row, kind, self.num_keys, semitones)
+        return row
+
+    def stretches(self, factors: Sequence[float]) -> Variation:
+        """Shifts for shifts, each to the nearest step but at least one.
+
+        The longest one, which others may follow, has no counterpart: a piece with
+        rests of that length stays as it is.
+        """
+        rows = []
+        steps = np.arange(1, self.max_shift_steps + 1)
+        for factor in factors:
+            row = np.arange(len(self.vocabulary))
+            if factor != 1:
+                longer = np.maximum(np.floor(steps * factor + 0.5), 1)
+                fits = (steps < self.max_shift_steps) & (longer <= self.max_shift_steps)
+                ids = self._first_id(SHIFT) - 1 + np.where(fits, longer, 0)
+                row[self._first_id(SHIFT) - 1 + steps] = np.where(fits, ids, -1)
+            rows.append(row)
+        return Variation("tokens", stack(rows))
+
+    def velocity_shifts(self, shifts: Sequence[int]) -> Variation:
+        """Bins for bins, each shift being the nearest number of whole bins.
+
+        Raises:
+            UserError: There are no velocities.
+        """
+        if not self.num_velocity_bins:
+            return super().velocity_shifts(shifts)
+        num_bins = int(self._bins(np.array(NUM_VELOCITIES)))  # that are in use
+        row = np.arange(len(self.vocabulary))
+        rows = [
+            self._moved(row, VELOCITY, num_bins, round(shift / self._bin_size))
+            for shift in shifts
+        ]
+        return Variation("tokens", stack(rows))
+
+    def _moved(
+        self, row: np.ndarray, kind: int, num_values: int, steps: int
+    ) -> np.ndarray:
+        """A row of ids in which the tokens of a kind are some values higher."""
+        first = self._first_id(kind)
+        moved = move(np.arange(num_values), steps, num_values)
+        row = row.copy()
+        row[first : first + num_values] = np.where(moved < 0, -1, first + moved)
+        return row
 
     def note_ends(self, sequence: NoteSequence) -> np.ndarray | None:
         """When notes end, by the pedal if it counts; seconds [num_notes]."""

@@ -3,7 +3,7 @@
 import abc
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from tfmusic.notes import NoteSequence
 from tfmusic.representations.base import Features, FeatureSpec, Representation
 from tfmusic.representations.note_table import NoteTable, ranges
+from tfmusic.representations.variation import Variation, move, stack
 
 
 def notes_to_roll(
@@ -139,6 +140,12 @@ class RollRepresentation(Representation):
     def losses(self, sequence: NoteSequence) -> collections.Counter:
         """Counts what the class names, beside the others."""
         return self._known_notes(sequence)[1]
+
+    def transpositions(self, semitones: Sequence[int]) -> Variation:
+        """Rolls whose keys are moved; none may leave the keyboard."""
+        keys = np.arange(self.num_keys)
+        rows = [move(keys, steps, self.num_keys) for steps in semitones]
+        return Variation("roll", stack(rows), of="keys")
 
     def _known_notes(
         self, sequence: NoteSequence

@@ -3,7 +3,7 @@
 import abc
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from tfmusic.errors import UserError
 from tfmusic.representations.base import FeatureSpec, Representation
+from tfmusic.representations.variation import Variation, stack
 from tfmusic.representations.vocabulary import END, NUM_SPECIAL, Vocabulary
 
 INSTRUMENTS = ("Piano",)
@@ -61,6 +62,21 @@ class TokenRepresentation(Representation):
         Raises:
             UserError: The vocabulary is not fitted.
         """
+
+    @abc.abstractmethod
+    def transposed_ids(self, semitones: int) -> np.ndarray:
+        """What becomes of each token when a piece is transposed.
+
+        Returns:
+            Ids, int [vocabulary size]; -1 where the vocabulary has no such token.
+
+        Raises:
+            UserError: The vocabulary is not fitted.
+        """
+
+    def transpositions(self, semitones: Sequence[int]) -> Variation:
+        """Tokens for tokens; a piece with one that has no counterpart stays."""
+        return Variation("tokens", stack([self.transposed_ids(s) for s in semitones]))
 
     @property
     def is_fitted(self) -> bool:

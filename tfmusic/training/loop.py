@@ -9,6 +9,7 @@ import ml_collections
 import tensorflow as tf
 from absl import logging
 
+from tfmusic.data.augmentation import Augmentation
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import (
     make_eval_dataset,
@@ -57,6 +58,7 @@ def train_and_evaluate(
         batch_size=config.train.batch_size,
         window_steps=data.window_steps,
         window_stride=data.window_stride,
+        window_align_steps=data.window_align_steps,
         include_end=model.learns_end,
     )
     num_epochs = config.train.num_epochs
@@ -91,7 +93,9 @@ def train_and_evaluate(
         batch_size=config.train.batch_size,
         window_steps=data.window_steps,
         window_stride=data.window_stride,
+        window_align_steps=data.window_align_steps,
         include_end=model.learns_end,
+        augmentation=Augmentation.from_config(data),
         seed=config.seed,
         skip_batches=step,
     )

@@ -1,0 +1,268 @@
+import collections
+import dataclasses
+import importlib.util
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.contracts import assert_same_features, make_sequence
+from tests.data.builders import write_dataset
+from tests.representations.conftest import CONFIGS, with_controls
+from tfmusic.data.augmentation import (
+    Augmentation,
+    apply_variants,
+    augment,
+    fitting_variants,
+)
+from tfmusic.data.datasets import make_eval_dataset, make_train_dataset
+from tfmusic.errors import UserError
+from tfmusic.notes.reading import read_file
+from tfmusic.notes.transforms import crop, transpose
+from tfmusic.representations import make_representation
+
+SEMITONES = [0, -30, -7, -1, 1, 6, 30]
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    (package,) = importlib.util.find_spec("music21").submodule_search_locations
+    chorale = pathlib.Path(package) / "corpus" / "bach" / "bwv66.6.mxl"
+    scale = [(57 + i, 40 + 8 * i, i / 2, i / 2 + 0.5) for i in range(9)]
+    bass = [(48, 70, 0, 2), (43, 70, 2, 4), (55, 70, 2, 4), (60, 80, 8, 12)]
+    return [
+        crop(read_file(chorale), 0, 12),
+        with_controls(make_sequence(scale, bass), (64, 1, 127), (64, 1.4, 0)),
+    ]
+
+
+def variants(features, variation):
+    """Each variant of the features that there is, by its number."""
+    array = features[variation.feature]
+    array = tf.constant(array if array.dtype == bool else array.astype(np.int32))
+    (fits,) = fitting_variants(array[None], variation).numpy()
+    return {
+        v: {
+            **features,
+            variation.feature: apply_variants(array[None], variation, [v])[0]
+            .numpy()
+            .astype(features[variation.feature].dtype),
+        }
+        for v in np.flatnonzero(fits)
+    }
+
+
+def transposed(piece, semitones):
+    other = transpose(piece, semitones)
+    other.total_time = piece.total_time  # with the silence at its end
+    return other
+
+
+def closed(kind):
+    """The kind without limits to its vocabulary, if it has one."""
+    representation = make_representation(CONFIGS[kind])
+    if "tokens" not in representation.fitted_fields:
+        return representation
+    return dataclasses.replace(representation, min_count=1, max_vocabulary=0)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_transposed_arrays_are_those_of_the_transposed_piece(kind, pieces):
+    representation = closed(kind)
+    representation = representation.fit(pieces)
+    pieces = [representation.canonicalize(piece) for piece in pieces]
+    others = {
+        (i, s): transposed(piece, s)
+        for i, piece in enumerate(pieces)
+        for s in SEMITONES
+    }
+    fitted = closed(kind).fit(others.values())
+    variation = fitted.transpositions(SEMITONES)
+    num_found = 0
+    for i, piece in enumerate(pieces):
+        features = fitted.encode(piece)
+        found = variants(features, variation)
+        assert_same_features(found[0], features)
+        for v, varied in found.items():
+            assert_same_features(varied, fitted.encode(others[i, SEMITONES[v]]))
+        pitches = [note.pitch for note in piece.notes]
+        if CONFIGS[kind].get("mode") != "reference":
+            inside = [
+                fitted.lowest_pitch <= min(pitches) + s
+                and max(pitches) + s <= fitted.highest_pitch
+                for s in SEMITONES
+            ]
+            assert list(found) == list(np.flatnonzero(inside))
+        num_found += len(found)
+    assert num_found > len(pieces) or fitted.num_keys < 40
+
+
+def test_times_are_stretched_to_the_nearest_step():
+    representation = make_representation({"name": "performance_events"})
+    variation = representation.stretches([1, 0.95, 1.05])
+    ids = representation.vocabulary.ids_of
+
+    def stretched(*shifts):
+        tokens = [t for s in shifts for t in (f"shift{s}", "velocity9", "on60")]
+        found = variants({"tokens": ids(tokens)}, variation)
+        tokens = {
+            v: [representation.vocabulary.token_of(i) for i in varied["tokens"]]
+            for v, varied in found.items()
+        }
+        assert all(row[1::3] == ["velocity9"] * len(shifts) for row in tokens.values())
+        assert all(row[2::3] == ["on60"] * len(shifts) for row in tokens.values())
+        return {v: [int(t[5:]) for t in row[::3]] for v, row in tokens.items()}
+
+    assert stretched(1, 10, 50, 95) == {
+        0: [1, 10, 50, 95],
+        1: [1, 10, 48, 90],
+        2: [1, 11, 53, 100],
+    }
+    assert stretched(99) == {0: [99], 1: [94]}  # 104 steps are more than one shift
+    assert stretched(10, 100) == {0: [10, 100]}  # another may follow
+
+
+@pytest.mark.parametrize(("num_bins", "bin_size"), [(32, 4), (100, 2), (127, 1)])
+def test_velocities_move_by_whole_bins(num_bins, bin_size):
+    representation = make_representation(
+        {"name": "performance_events", "num_velocity_bins": num_bins}
+    )
+    notes = [(60 + i, velocity, i, i + 1) for i, velocity in enumerate((9, 64, 121))]
+    features = representation.encode(make_sequence(notes))
+    before = velocities(representation.decode(features))
+    shifts = [0, -8, -4, 4, 8]
+    found = variants(features, representation.velocity_shifts(shifts))
+    assert list(found) == [0, 1, 2, 3]  # 121 + 8 is too loud
+    for v, varied in found.items():
+        after = velocities(representation.decode(varied))
+        np.testing.assert_array_equal(after - before, shifts[v])
+
+
+def velocities(sequence):
+    return np.array([note.velocity for note in sequence.notes])
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "setting", "value"),
+    [
+        ("binary_roll", {}, "stretch", 0.1),
+        ("chord_frames", {}, "velocity_shift", 4),
+        ("performance_events", {"num_velocity_bins": 0}, "velocity_shift", 4),
+        ("event_chunks", {}, "stretch", 0.1),
+    ],
+)
+def test_what_cannot_be_varied_is_a_users_error(kind, settings, setting, value):
+    representation = make_representation({"name": kind, **settings})
+    augmentation = Augmentation.from_config({setting: value, "key": "C"})
+    with pytest.raises(UserError, match=f"data.{setting}: representation {kind} can"):
+        augmentation.variations(representation)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"transpose_semitones": -1}, {"stretch": 0.5}, {"velocity_shift": 127}]
+)
+def test_impossible_augmentation_is_a_users_error(settings):
+    with pytest.raises(UserError, match=f"data.{next(iter(settings))}: expected 0"):
+        Augmentation(**settings)
+
+
+def test_nothing_is_varied_unless_the_config_says_so():
+    representation = make_representation({"name": "performance_events"})
+    assert not Augmentation.from_config({}).variations(representation)
+    every = Augmentation.from_config(
+        {"transpose_semitones": 3, "stretch": 0.05, "velocity_shift": 8}
+    )
+    sizes = [len(v.table) for v in every.variations(representation)]
+    assert sizes == [7, 5, 17]
+
+
+# Keys 30..33, and in piece 1 key 87: that one cannot go up.
+ROLL = make_representation({"name": "binary_roll", "onsets": False})
+AUGMENTATION = Augmentation(transpose_semitones=2)
+LENGTHS = {"train": [40, 40, 12], "validation": [20]}
+
+
+def narrow_piece(num_steps, number):
+    roll = np.zeros([num_steps, 88, 1], bool)
+    roll[np.arange(num_steps), 30 + np.arange(num_steps) % 4] = True
+    roll[:, 87] = number == 1
+    return {"roll": roll}
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    path = tmp_path_factory.mktemp("dataset")
+    write_dataset(path, LENGTHS, ROLL, narrow_piece)
+    return str(path)
+
+
+def training_batches(data_dir, count, **settings):
+    settings = {"seed": 3, "augmentation": AUGMENTATION, **settings}
+    dataset = make_train_dataset(
+        data_dir,
+        example_fn=lambda features, seed: (features["roll"], features["step"], seed),
+        batch_size=4,
+        window_steps=8,
+        **settings,
+    )
+    return list(dataset.take(count).as_numpy_iterator())
+
+
+def test_every_fitting_shift_is_drawn_and_no_other(data_dir):
+    shifts = collections.Counter()
+    for rolls, steps, _ in training_batches(data_dir, 100):
+        for roll, step in zip(rolls[..., 0], steps, strict=True):
+            inside = (step >= 0) & roll.any(axis=1)
+            assert not roll[step < 0].any()
+            keys = roll[inside].argmax(axis=1)
+            (shift,) = set(keys - 30 - step[inside] % 4)
+            counts = roll[inside].sum(axis=1)
+            assert len(set(counts)) == 1
+            shifts[shift.item(), counts[0] == 2] += 1
+    assert set(shifts) == {(s, False) for s in range(-2, 3)} | {
+        (s, True) for s in range(-2, 1)
+    }
+    # Evenly: 400 windows in all.
+    assert min(shifts.values()) > 20
+
+
+def test_augmented_stream_is_the_same_wherever_it_begins(data_dir):
+    whole = training_batches(data_dir, 12)
+    resumed = training_batches(data_dir, 5, skip_batches=7)
+    for expected, found in zip(whole[7:], resumed, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, expected, found)
+    other = training_batches(data_dir, 12, seed=4)
+    assert any((a[0] != b[0]).any() for a, b in zip(whole, other, strict=True))
+
+
+def test_only_the_arrays_are_varied(data_dir):
+    plain = training_batches(data_dir, 12, augmentation=None)
+    varied = training_batches(data_dir, 12)
+    assert any((a[0] != b[0]).any() for a, b in zip(plain, varied, strict=True))
+    for a, b in zip(plain, varied, strict=True):
+        tf.nest.map_structure(np.testing.assert_array_equal, a[1:], b[1:])
+
+
+def test_validation_is_never_varied(data_dir):
+    dataset = make_eval_dataset(
+        data_dir,
+        "validation",
+        example_fn=lambda features, seed: features["roll"],
+        batch_size=1,
+    )
+    (roll,) = dataset.as_numpy_iterator()
+    expected = narrow_piece(20, 0)["roll"]
+    np.testing.assert_array_equal(roll[0, 1:-1], expected)
+
+
+def test_keys_and_dynamics_are_drawn_independently():
+    representation = make_representation({"name": "performance_events"})
+    variations = Augmentation(transpose_semitones=1, velocity_shift=4).variations(
+        representation
+    )
+    tokens = representation.vocabulary.ids_of(["velocity9", "on60"])
+    features = {"tokens": tf.constant(np.tile(tokens, (200, 1)))}
+    varied = augment(features, variations, tf.constant([5, 6]))["tokens"].numpy()
+    pairs = {tuple(row) for row in varied - tokens}
+    assert len(pairs) == 9

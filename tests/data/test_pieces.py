@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+
+from tests.data.builders import ROLL, roll_piece, write_dataset
+from tfmusic.data.pieces import check_memory, load_pieces, step_bytes
+from tfmusic.errors import UserError
+
+
+def test_pieces_lie_end_to_end_as_they_are_stored(tmp_path):
+    write_dataset(tmp_path, {"train": [3, 5, 2]})
+    pieces = load_pieces(str(tmp_path), "train")
+    np.testing.assert_array_equal(pieces.lengths, [3, 5, 2])
+    np.testing.assert_array_equal(pieces.offsets, [0, 3, 8])
+    packed = [
+        np.packbits(roll_piece(steps, i)["roll"].reshape(steps, -1), axis=1)
+        for i, steps in enumerate((3, 5, 2))
+    ]
+    np.testing.assert_array_equal(pieces.arrays["roll"], np.concatenate(packed))
+    assert pieces.representation == ROLL
+    assert pieces.arrays["roll"].shape[1] == step_bytes(ROLL.feature_specs) == 11
+
+
+def test_a_split_beyond_memory_is_a_users_error():
+    check_memory("the train split", 1000)
+    with pytest.raises(UserError, match="the train split takes 1,000,000.0 GB of mem"):
+        check_memory("the train split", 10**15)

@@ -1,0 +1,160 @@
+"""Variants of windows for training: other keys, other tempos, other dynamics.
+
+What a variant of an array is, its representation says (`Variation`); here a variant is
+drawn for each window among those in which nothing of it gets lost. The window as it is
+is always one of them.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.data.features import Tensors
+from tfmusic.errors import UserError
+from tfmusic.representations import Representation
+from tfmusic.representations.variation import Variation
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """How far training windows are varied; nothing by default.
+
+    Attributes:
+        transpose_semitones: Up or down at most, 0..127; every semitone between.
+        stretch: How much longer or shorter at most, as a share below 0.5; as much, half
+            as much and not at all, as in Oore et al., "This Time with Feeling", 2018.
+        velocity_shift: Added to MIDI velocities at most, 0..126, or taken from them.
+
+    Raises:
+        UserError: A value out of range.
+    """
+
+    transpose_semitones: int = 0
+    stretch: float = 0.0
+    velocity_shift: int = 0
+
+    def __post_init__(self):
+        for setting, limit in (
+            ("transpose_semitones", 128),
+            ("stretch", 0.5),
+            ("velocity_shift", 127),
+        ):
+            if not 0 <= (value := getattr(self, setting)) < limit:
+                raise UserError(
+                    f"data.{setting}: expected 0 or more and less than {limit}, got "
+                    f"{value}"
+                )
+
+    @classmethod
+    def from_config(cls, data: Mapping[str, Any]) -> "Augmentation":
+        """What the section `data` of an experiment says; 0 where it says nothing."""
+        names = [field.name for field in dataclasses.fields(cls)]
+        return cls(**{name: data.get(name, 0) for name in names})
+
+    def variations(self, representation: Representation) -> list[Variation]:
+        """The ways in which windows are varied, one after another.
+
+        Raises:
+            UserError: The representation cannot be varied so.
+        """
+        variations = []
+        if self.transpose_semitones:
+            semitones = _both_ways(self.transpose_semitones)
+            variations.append(representation.transpositions(semitones))
+        if self.stretch:
+            factors = [1 + share * self.stretch for share in (0, -1, -0.5, 0.5, 1)]
+            variations.append(representation.stretches(factors))
+        if self.velocity_shift:
+            shifts = _both_ways(self.velocity_shift)
+            variations.append(representation.velocity_shifts(shifts))
+        return variations
+
+
+def _both_ways(limit: int) -> list[int]:
+    """0 and then all others from -limit to limit."""
+    return sorted(range(-limit, limit + 1), key=abs)
+
+
+def augment(
+    features: Tensors, variations: Sequence[Variation], seed: tf.Tensor
+) -> Tensors:
+    """Varies windows; graph code.
+
+    Args:
+        features: The arrays of windows, [batch, time, ...], zero outside their pieces.
+        variations: What to do, one after another.
+        seed: int32 [2].
+    """
+    features = dict(features)
+    for i, variation in enumerate(variations):
+        array = features[variation.feature]
+        fits = fitting_variants(array, variation)
+        noise = tf.random.stateless_uniform(tf.shape(fits), tf.random.fold_in(seed, i))
+        choice = tf.argmax(tf.where(fits, noise, -1.0), axis=1)
+        features[variation.feature] = apply_variants(array, variation, choice)
+    return features
+
+
+def fitting_variants(array: tf.Tensor, variation: Variation) -> tf.Tensor:
+    """Which variants windows have; graph code.
+
+    Args:
+        array: [batch, time, ...].
+        variation: Of this array.
+
+    Returns:
+        Bool [batch, num_variants]; the first is always true.
+    """
+    lost = tf.constant(variation.table.T < 0)  # [number, variant]
+    if variation.of == "keys":
+        used = tf.cast(array, tf.bool)
+        used = tf.reduce_any(used, axis=_all_but(array.shape.rank, {0, -2}))
+        lost = used[..., None] & lost  # [batch, key, variant]
+    elif variation.of == "ids":
+        lost = tf.gather(lost, array[..., 0]) & _in_use(array)[..., None]
+    else:
+        lost = tf.gather(lost, array)
+    return ~tf.reduce_any(lost, axis=_all_but(lost.shape.rank, {0, -1}))
+
+
+def apply_variants(
+    array: tf.Tensor, variation: Variation, choice: tf.Tensor
+) -> tf.Tensor:
+    """The chosen variant of each window; graph code.
+
+    Args:
+        array: [batch, time, ...].
+        variation: Of this array.
+        choice: Variants that the windows have, int [batch].
+    """
+    if variation.of == "keys":
+        sources = tf.gather(_sources(variation.table), choice)
+        silent = tf.zeros_like(array[..., :1, :])
+        array = tf.concat([silent, array], axis=-2)
+        return tf.gather(array, sources, axis=array.shape.rank - 2, batch_dims=1)
+    rows = tf.gather(variation.table, choice)  # [batch, number]
+    if variation.of == "ids":
+        ids = tf.gather(rows, array[..., 0], batch_dims=1)
+        ids = tf.where(_in_use(array), ids, 0)
+        return tf.concat([ids[..., None], array[..., 1:]], axis=-1)
+    return tf.gather(rows, array, batch_dims=1)
+
+
+def _sources(table: np.ndarray) -> np.ndarray:
+    """From where each key comes that a table moves, counted from 1; 0: from nowhere."""
+    sources = np.zeros_like(table)
+    variants, keys = np.nonzero(table >= 0)
+    sources[variants, table[variants, keys]] = keys + 1
+    return sources
+
+
+def _in_use(array: tf.Tensor) -> tf.Tensor:
+    """Which rows of the last axis are not padding, bool [...]."""
+    return tf.reduce_any(array != 0, axis=-1)
+
+
+def _all_but(rank: int, axes: set[int]) -> list[int]:
+    return [axis for axis in range(rank) if not {axis, axis - rank} & axes]

@@ -1,0 +1,38 @@
+"""How an encoded piece is varied without being decoded: tables for augmentation."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Variation:
+    """Several variants of one array; in variant v, number n becomes `table[v, n]`.
+
+    Zeros stand for nothing (padding, silence) and stay what they are.
+
+    Attributes:
+        feature: The array's name.
+        table: int32 [num_variants, size]; -1 where a number becomes nothing that the
+            array can hold, so that an array with that number has no such variant.
+            Variant 0 changes nothing.
+        of: What the numbers are: "values", the array's values; "keys", places on its
+            last axis but one, whose contents move; or "ids", the first of the values
+            in each row of the last axis, a row of zeros being padding.
+    """
+
+    feature: str
+    table: np.ndarray
+    of: str = "values"
+
+
+def move(places: np.ndarray, steps: int, num_places: int) -> np.ndarray:
+    """Places 0..num_places - 1 after a move, -1 where they leave that range."""
+    moved = places + steps
+    return np.where((moved >= 0) & (moved < num_places), moved, -1)
+
+
+def stack(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Rows [size] of a table as int32 [num_variants, size]."""
+    return np.stack(rows).astype(np.int32)
