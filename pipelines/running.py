@@ -12,8 +12,8 @@ machine alone. Dask is no requirement of this package: `pip install "dask[distri
 here and on the workers, then
 `--runner=apache_beam.runners.dask.dask_runner.DaskRunner
 --dask_client_address=tcp://HOST:8786 --dask_npartitions=N`, N being a few for each
-worker (of its own accord Dask would make one partition of 128 batches). Its threads may
-be several to a worker. Other runners have not been tried.
+worker (of its own accord Dask would make one partition of 128 batches).
+Other runners have not been tried.
 """
 
 import argparse

@@ -1,0 +1,142 @@
+"""How fast music becomes TFRecords: the job against note-seq's own path.
+
+    python -m benchmarks.build_tfrecords [--quick] [--data=ZIP]
+
+Both turn the same MIDI files of MAESTRO into events of performances (10 ms, 32 bins of
+velocities, 128 pitches, pedal applied) in TFRecords, one after the other in one run;
+the number of pieces must agree. note-seq reads, applies the pedal, quantizes, encodes
+and writes in one process, file after file, and is spared the one-hot vectors that
+Magenta stores: it writes integers. The job is `pipelines.build_tfrecords` as a user
+starts it, worker processes included. Imports are made before the clock starts.
+
+The bytes are those of the job's shards against the same events as float one-hot
+vectors, which is what Magenta's SequenceExamples hold; one piece is really written so,
+the others are computed from it by their number of events.
+"""
+
+import argparse
+import pathlib
+import sys
+import tempfile
+import time
+import warnings
+import zipfile
+
+import tensorflow as tf
+
+from pipelines.writing import write_datasets
+from tfmusic.data.dataset_info import DatasetInfo
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # pydub's, of a missing ffmpeg
+    import note_seq
+    from note_seq.performance_encoder_decoder import PerformanceOneHotEncoding
+    from note_seq.performance_lib import Performance
+
+_DEFAULT_DATA = (
+    pathlib.Path(__file__).resolve().parents[2] / "shared/data/maestro-v3.0.0-midi.zip"
+)
+_CONFIG = "configs/performance_lstm.py:reference"
+_STEPS_PER_SECOND = 100
+_VELOCITY_BINS = 32
+_ENCODING = PerformanceOneHotEncoding(_VELOCITY_BINS, _STEPS_PER_SECOND)
+
+
+def main() -> None:
+    """Prints the table and, last, the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="10 files instead of 100")
+    parser.add_argument(
+        "--data",
+        type=pathlib.Path,
+        default=_DEFAULT_DATA,
+        help="zip archive of MIDI files, such as maestro-v3.0.0-midi.zip",
+    )
+    arguments = parser.parse_args()
+    if not arguments.data.is_file():
+        parser.error(f"--data: no such file: {arguments.data}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        paths = _unpack(arguments.data, folder, 10 if arguments.quick else 100)
+        _compare(paths, folder)
+
+
+def _unpack(archive: pathlib.Path, folder: pathlib.Path, number: int) -> list[str]:
+    """Every so-many-th MIDI file of an archive."""
+    with zipfile.ZipFile(archive) as file:
+        names = sorted(
+            n for n in file.namelist() if n.lower().endswith((".midi", ".mid"))
+        )
+        chosen = [names[i * len(names) // number] for i in range(number)]
+        return [file.extract(name, folder / "music") for name in chosen]
+
+
+def _compare(paths: list[str], folder: pathlib.Path) -> None:
+    begin = time.perf_counter()
+    with tf.io.TFRecordWriter(str(folder / "note_seq.tfrecord")) as writer:
+        num_events = [_convert_by_note_seq(path, writer) for path in paths]
+    their_seconds = time.perf_counter() - begin
+
+    begin = time.perf_counter()
+    data_dir = folder / "data"
+    write_datasets([_CONFIG], str(folder / "music"), str(data_dir))
+    our_seconds = time.perf_counter() - begin
+
+    info = DatasetInfo.load(str(data_dir))
+    num_pieces = sum(split["num_pieces"] for split in info.splits.values())
+    if num_pieces != len(paths):
+        sys.exit(f"the job wrote {num_pieces} pieces of {len(paths)}")
+    hours = sum(split["seconds"] for split in info.splits.values()) / 3600
+    our_bytes = sum(path.stat().st_size for path in data_dir.glob("*.tfrecord"))
+    their_bytes = _one_hot_size(paths[0], folder) / num_events[0] * sum(num_events)
+
+    print(
+        f"\n{len(paths)} files, {hours:.1f} hours of music, {sum(num_events):,} events"
+    )
+    print(f"{'':36s}{'seconds':>9s}{'pieces/s':>10s}{'MB/hour':>10s}")
+    for name, seconds, size in [
+        ("note-seq, one process", their_seconds, their_bytes),
+        ("pipelines.build_tfrecords", our_seconds, our_bytes),
+    ]:
+        print(
+            f"{name:36s}{seconds:9.1f}{len(paths) / seconds:10.2f}"
+            f"{size / hours / 1e6:10.2f}"
+        )
+    print(f"build_tfrecords.pieces_ratio = {their_seconds / our_seconds:.1f}")
+    print(f"build_tfrecords.bytes_ratio = {their_bytes / our_bytes:.1f}")
+
+
+def _events_by_note_seq(path: str) -> list[int]:
+    sequence = note_seq.midi_file_to_note_sequence(path)
+    sequence = note_seq.apply_sustain_control_changes(sequence)
+    quantized = note_seq.quantize_note_sequence_absolute(sequence, _STEPS_PER_SECOND)
+    performance = Performance(quantized, num_velocity_bins=_VELOCITY_BINS)
+    return [_ENCODING.encode_event(event) for event in performance]
+
+
+def _convert_by_note_seq(path: str, writer: tf.io.TFRecordWriter) -> int:
+    events = _events_by_note_seq(path)
+    example = tf.train.Example()
+    example.features.feature["events"].int64_list.value.extend(events)
+    writer.write(example.SerializeToString())
+    return len(events)
+
+
+def _one_hot_size(path: str, folder: pathlib.Path) -> int:
+    """Bytes of one piece as float one-hot vectors, as Magenta's records hold them."""
+    example = tf.train.SequenceExample()
+    inputs = example.feature_lists.feature_list["inputs"]
+    labels = example.feature_lists.feature_list["labels"]
+    for event in _events_by_note_seq(path):
+        vector = [0.0] * _ENCODING.num_classes
+        vector[event] = 1.0
+        inputs.feature.add().float_list.value.extend(vector)
+        labels.feature.add().int64_list.value.append(event)
+    record = folder / "one_hot.tfrecord"
+    with tf.io.TFRecordWriter(str(record)) as writer:
+        writer.write(example.SerializeToString())
+    return record.stat().st_size
+
+
+if __name__ == "__main__":
+    main()
