@@ -95,6 +95,21 @@ def test_importing_the_package_costs_no_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
+def test_importing_the_domain_costs_no_more_of_note_seq_than_its_messages():
+    code = (
+        "import pickle, sys, tfmusic.notes; "
+        "assert 'pandas' not in sys.modules and 'note_seq' not in sys.modules; "
+        "sequence = tfmusic.notes.NoteSequence(ticks_per_quarter=7); "
+        "assert pickle.loads(pickle.dumps(sequence)) == sequence; "
+        "import note_seq, warnings; "
+        "assert note_seq.NoteSequence is tfmusic.notes.NoteSequence"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, stderr=subprocess.PIPE
+    )
+    assert run.returncode == 0, run.stderr
+
+
 def test_no_module_is_longer_than_a_reader_can_hold():
     for name, path in modules():
         num_lines = len(path.read_text(encoding="utf-8").splitlines())

@@ -5,11 +5,26 @@ tempos, time and key signatures, pedals and pitch bends beside them. Nothing her
 imports TensorFlow, and nothing outside imports note-seq, whose import takes a second.
 """
 
-import warnings
+import importlib.util
+import pathlib
+import sys
+from types import ModuleType
 
-with warnings.catch_warnings():
-    # note-seq imports pydub, which warns where ffmpeg is missing; no audio is read.
-    warnings.simplefilter("ignore")
-    from note_seq.protobuf.music_pb2 import NoteSequence
+_MESSAGES = "note_seq.protobuf.music_pb2"
+
+
+def _load_messages() -> ModuleType:
+    """The module of note-seq's messages, without all of note-seq: pandas, bokeh ..."""
+    if _MESSAGES not in sys.modules:
+        package = importlib.util.find_spec("note_seq").submodule_search_locations[0]
+        path = pathlib.Path(package) / "protobuf" / "music_pb2.py"
+        spec = importlib.util.spec_from_file_location(_MESSAGES, path)
+        # By its own name, so that note-seq and pickle find it too.
+        sys.modules[_MESSAGES] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[_MESSAGES])
+    return sys.modules[_MESSAGES]
+
+
+NoteSequence = _load_messages().NoteSequence
 
 __all__ = ["NoteSequence"]
