@@ -50,7 +50,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             window_steps=192,
             window_stride=96,
             window_align_steps=1,  # steps of a beat or bar, for windows to begin there
-            transpose_semitones=0,  # up or down at most, drawn for each training window
+            transpose_semitones=5,  # up or down at most, drawn for each training window
         )
     )
     config.model = ml_collections.ConfigDict(
@@ -95,7 +95,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
 
     if variant == "reference":
         config.representation.update(mode="reference", max_vocabulary=0)
-        config.data.update(window_steps=100, window_stride=1)
+        config.data.update(window_steps=100, window_stride=1, transpose_semitones=0)
         config.model.update(
             embedding_size=0,
             input_encoding="index",

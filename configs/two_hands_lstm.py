@@ -52,7 +52,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             window_steps=128,
             window_stride=64,
             window_align_steps=1,  # steps of a beat or bar, for windows to begin there
-            transpose_semitones=0,  # up or down at most, drawn for each training window
+            transpose_semitones=5,  # up or down at most, drawn for each training window
         )
     )
     config.model = ml_collections.ConfigDict(
@@ -101,7 +101,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         config.model.branch_units = 0
     if variant.endswith("reference"):
         config.representation.onsets = False
-        config.data.update(window_steps=32, window_stride=1)
+        # Published: two down to three up, and one down to one up for one hand.
+        config.data.update(window_steps=32, window_stride=1, transpose_semitones=3)
         config.model.update(
             units=(150, 150),
             dropout=0.5,
@@ -116,6 +117,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         )
         config.train.update(batch_size=100, num_epochs=4, early_stopping_epochs=0)
     if variant == "one_hand_reference":
+        config.data.transpose_semitones = 1
         config.model.update(units=(128, 128), dropout=0.4)
         config.train.num_epochs = 5
     elif variant == "smoke":
