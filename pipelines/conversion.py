@@ -11,7 +11,7 @@ from typing import Any
 from pipelines.elements import Converted, Drop, Encoded, Recipe, Task
 from pipelines.filters import Filters
 from tfmusic.data.packing import pack
-from tfmusic.data.splits import content_hash, content_sketch
+from tfmusic.data.splits import Content
 from tfmusic.errors import DropError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.keys import transpose_to_c
@@ -62,9 +62,8 @@ class Converter:
     def _convert(
         self, sequence: NoteSequence, name: str, metadata: Mapping[str, Any]
     ) -> Converted:
-        piece = Converted(
-            name, content_hash(sequence), content_sketch(sequence), metadata
-        )
+        content = Content.of(sequence)
+        piece = Converted(name, content.hash, content.sketch, metadata)
         prepare = functools.cache(functools.partial(_prepare, sequence))
         for recipe, kind in zip(self.recipes, self._representations, strict=True):
             try:

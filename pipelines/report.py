@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.account import remedy
+from pipelines.filters import Filters
 from tfmusic.data.dataset_info import DatasetInfo
 
 
@@ -23,12 +24,15 @@ def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
     }
     for name in representation.fitted_fields:
         shown[name] = _size(info.representation[name])
+    defaults = Filters().to_dict()
+    filters = {k: v for k, v in info.filters.items() if v != defaults[k]}
     lines = [
         f"source          {info.source}, {info.num_files:,d} files",
         f"source hash     {info.source_hash[:16]} (names and contents)",
         f"fingerprint     {info.fingerprint}",
         f"representation  {_settings(shown)}",
         f"preparation     {_settings(info.preparation)}",
+        f"filters         {_settings(filters) or 'none'}",
         f"compression     {info.compression or 'none'}",
         f"versions        {_settings(info.versions)}",
         "",

@@ -127,10 +127,6 @@ def melody(seed, num_notes=60):
     ]
 
 
-def content_of(sequence, split=""):
-    return Content(content_hash(sequence), content_sketch(sequence), split)
-
-
 @pytest.mark.parametrize("seed", range(10))
 def test_another_version_of_a_piece_goes_where_the_piece_is(seed):
     notes = melody(seed)
@@ -142,10 +138,10 @@ def test_another_version_of_a_piece_goes_where_the_piece_is(seed):
                                    for i, (p, s, e) in enumerate(notes)]),
         "with an upbeat": piece([(48, begin - 0.25, begin), *notes]),
     }  # fmt: skip
-    others = [content_of(piece(melody(100 + i))) for i in range(30)]
-    original = content_of(piece(notes))
+    others = [Content.of(piece(melody(100 + i))) for i in range(30)]
+    original = Content.of(piece(notes))
     expected = assign_splits([original, *others], FRACTIONS)
-    contents = [content_of(version) for version in versions.values()]
+    contents = [Content.of(version) for version in versions.values()]
     splits = assign_splits([original, *contents, *others], FRACTIONS)
     home = {name: splits[c.hash] for name, c in zip(versions, contents, strict=True)}
     assert home == dict.fromkeys(versions, splits[original.hash])
@@ -155,8 +151,8 @@ def test_another_version_of_a_piece_goes_where_the_piece_is(seed):
 
 def test_pieces_that_share_a_phrase_are_two_pieces():
     phrase = melody(1, 12)
-    one = content_of(piece([*phrase, *[(p, s + 6, e + 6) for p, s, e in melody(2)]]))
-    other = content_of(piece([*phrase, *[(p, s + 6, e + 6) for p, s, e in melody(3)]]))
+    one = Content.of(piece([*phrase, *[(p, s + 6, e + 6) for p, s, e in melody(2)]]))
+    other = Content.of(piece([*phrase, *[(p, s + 6, e + 6) for p, s, e in melody(3)]]))
     contents = [one, other, *contents_of(40)]
     splits = assign_splits(contents, FRACTIONS)
     for content in (one, other):
@@ -166,9 +162,9 @@ def test_pieces_that_share_a_phrase_are_two_pieces():
 def test_piece_joins_its_like_where_the_source_has_put_it():
     notes = melody(5)
     for split in ("train", "validation", "test"):
-        official = content_of(piece(notes), split)
-        copy = content_of(piece(notes[:-10]))
-        twin = content_of(piece(notes))
+        official = Content.of(piece(notes), split)
+        copy = Content.of(piece(notes[:-10]))
+        twin = Content.of(piece(notes))
         splits = assign_splits([copy, official, twin, *contents_of(9)], FRACTIONS)
         assert splits[copy.hash] == splits[twin.hash] == split
 
@@ -176,10 +172,10 @@ def test_piece_joins_its_like_where_the_source_has_put_it():
 def test_sources_own_splits_stay_and_their_leaks_are_counted():
     notes = melody(6)
     contents = [
-        content_of(piece(notes), "train"),
-        content_of(piece(notes[:-8]), "train"),
-        content_of(piece(notes), "test"),
-        content_of(piece(melody(7)), "train"),
+        Content.of(piece(notes), "train"),
+        Content.of(piece(notes[:-8]), "train"),
+        Content.of(piece(notes), "test"),
+        Content.of(piece(melody(7)), "train"),
     ]
     splits = assign_splits(contents, FRACTIONS)
     assert count_leaks(contents, splits) == 2

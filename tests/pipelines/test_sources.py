@@ -53,6 +53,20 @@ def test_tunebook_gives_every_tune(tmp_path):
     assert [len(piece) for piece in pieces] == [2, 3]
 
 
+def test_archive_may_mix_formats(tmp_path):
+    chorales = {item.name: item for item in open_source("bach_chorales").items()}
+    with zipfile.ZipFile(tmp_path / "music.zip", "w") as archive:
+        archive.writestr("a/piece.mid", to_midi_bytes(make_piece(0)))
+        archive.writestr("b/TUNE.ABC", ABC.format(n=1, notes="CDEF"))
+        archive.writestr("c/score.mxl", chorales["bwv269.mxl"].load(2**20))
+        archive.writestr("c/notes.txt", "no music")
+        archive.writestr("__MACOSX/a/._piece.mid", b"left by a file manager")
+    found = read(tmp_path / "music.zip")
+    assert list(found) == ["a/piece.mid", "b/TUNE.ABC", "c/score.mxl"]
+    assert [len(pieces[0]) for pieces in found.values()][:2] == [16, 4]
+    assert len(found["c/score.mxl"][0]) > 100
+
+
 def test_damaged_member_of_an_archive_is_one_piece_dropped(tmp_path):
     path = tmp_path / "music.zip"
     with zipfile.ZipFile(path, "w") as archive:

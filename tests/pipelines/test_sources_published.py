@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from pipelines.sources import open_source
 from tests.pipelines.conftest import make_piece
-from tfmusic.data.splits import Content, assign_splits, content_hash, content_sketch
+from tfmusic.data.splits import Content, assign_splits
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes.transforms import LEFT, RIGHT, assign_hands
 from tfmusic.notes.writing import to_midi_bytes
@@ -213,10 +213,7 @@ def test_all_of_pop909_is_there(shared_data):
 def contents_of(items):
     for item in items:
         (sequence,) = item.read()
-        yield (
-            item.name,
-            Content(content_hash(sequence), content_sketch(sequence), item.split),
-        )
+        yield item.name, Content.of(sequence, item.split)
 
 
 def check_no_leaks(items):

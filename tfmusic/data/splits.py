@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from tfmusic.notes import NoteSequence, wire
-from tfmusic.notes.grid import BeatGrid, quantize_notes
+from tfmusic.notes.grid import BeatGrid
 
 SPLITS = ("train", "validation", "test")
 # Sixteenths: finer than the ear takes two editions of a piece for different ones.
@@ -42,6 +42,27 @@ class Content:
     sketch: str = ""
     split: str = ""
 
+    @classmethod
+    def of(cls, sequence: NoteSequence, split: str = "") -> "Content":
+        """What decides the split of a sequence."""
+        strikes = _Strikes.of(sequence)
+        return cls(_hash(strikes, True), _sketch(strikes), split)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Strikes:
+    """When notes begin, in steps, which they are, and whether of drums; [num_notes]."""
+
+    steps: np.ndarray
+    pitches: np.ndarray
+    drums: np.ndarray
+
+    @classmethod
+    def of(cls, sequence: NoteSequence) -> "_Strikes":
+        notes = wire.columns(sequence, "notes", "start_time", "pitch", "is_drum")
+        steps = np.maximum(_GRID.to_steps(sequence, notes["start_time"]), 0)
+        return cls(steps, notes["pitch"], notes["is_drum"])
+
 
 def content_hash(sequence: NoteSequence, ignore_transposition: bool = True) -> str:
     """A hash of the notes of a piece: which pitches begin when.
@@ -56,9 +77,11 @@ def content_hash(sequence: NoteSequence, ignore_transposition: bool = True) -> s
     Returns:
         64 hex digits.
     """
-    starts, _ = quantize_notes(sequence, _GRID)
-    columns = wire.columns(sequence, "notes", "pitch", "is_drum")
-    pitches, drums = columns["pitch"], columns["is_drum"]
+    return _hash(_Strikes.of(sequence), ignore_transposition)
+
+
+def _hash(strikes: _Strikes, ignore_transposition: bool) -> str:
+    starts, pitches, drums = strikes.steps, strikes.pitches, strikes.drums
     if ignore_transposition and not drums.all():
         # A drum's pitch is the kind of drum; it stays when the piece is transposed.
         pitches = np.where(drums, pitches, pitches - pitches[~drums].min())
@@ -80,10 +103,11 @@ def content_sketch(sequence: NoteSequence) -> str:
     Returns:
         Up to 64 numbers of 8 hex digits each, ascending; few in a short piece.
     """
-    starts, _ = quantize_notes(sequence, _GRID)
-    notes = wire.columns(sequence, "notes", "pitch", "is_drum")
-    melodic = ~notes["is_drum"]
-    rows = np.unique(starts[melodic] * 128 + notes["pitch"][melodic])
+    return _sketch(_Strikes.of(sequence))
+
+
+def _sketch(strikes: _Strikes) -> str:
+    rows = np.unique((strikes.steps << 7 | strikes.pitches)[~strikes.drums])
     steps, pitches = np.divmod(rows, 128)
     first = np.flatnonzero(np.diff(steps, prepend=-1))  # note of each stroke
     if len(first) < _RUN_STROKES:
