@@ -10,9 +10,10 @@ def damage(data, rng):
     data = bytearray(data)
     kind = rng.integers(9)
     place = int(rng.integers(len(data)))
-    if kind == 0:  # some bytes are others
-        for i in rng.integers(len(data), size=rng.integers(1, 50)):
-            data[i] ^= int(rng.integers(1, 256))
+    if kind == 0:  # some bytes are others, by a little or by much
+        mask = int(rng.choice([7, 255]))
+        for i in rng.integers(len(data), size=rng.integers(1, 20)):
+            data[i] ^= int(rng.integers(1, 256)) & mask
     elif kind == 1:  # the end is missing
         del data[place:]
     elif kind == 2:  # a piece is missing

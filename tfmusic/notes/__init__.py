@@ -5,9 +5,11 @@ tempos, time and key signatures, pedals and pitch bends beside them. Nothing her
 imports TensorFlow, and nothing outside imports note-seq, whose import takes a second.
 """
 
+import importlib
 import importlib.util
 import pathlib
 import sys
+import warnings
 from types import ModuleType
 
 _MESSAGES = "note_seq.protobuf.music_pb2"
@@ -25,6 +27,14 @@ def _load_messages() -> ModuleType:
     return sys.modules[_MESSAGES]
 
 
+def import_note_seq(name: str) -> ModuleType:
+    """Imports a module of note-seq; the first one takes a second."""
+    with warnings.catch_warnings():
+        # note-seq imports pydub, which warns where ffmpeg is missing; no audio is read.
+        warnings.simplefilter("ignore")
+        return importlib.import_module(f"note_seq.{name}")
+
+
 NoteSequence = _load_messages().NoteSequence
 
-__all__ = ["NoteSequence"]
+__all__ = ["NoteSequence", "import_note_seq"]

@@ -11,11 +11,13 @@ import zipfile
 import zlib
 from xml.etree import ElementTree
 
-from note_seq import abc_parser, musicxml_parser, musicxml_reader
-
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, import_note_seq
 from tfmusic.notes.grid import DEFAULT_QPM, TempoMap
 from tfmusic.notes.midi import Limits, ReadError, check_limit
+
+abc_parser = import_note_seq("abc_parser")
+musicxml_parser = import_note_seq("musicxml_parser")
+musicxml_reader = import_note_seq("musicxml_reader")
 
 # The readers do not check what they look up or convert: a missing element, a word
 # for a number or a damaged archive shows as any of these.

@@ -3,10 +3,9 @@
 import re
 
 import numpy as np
-from note_seq import sequences_lib
 
 from tfmusic.errors import DropError, UserError
-from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes import NoteSequence, import_note_seq, wire
 
 RIGHT, LEFT = 0, 1
 SUSTAIN = 64  # the control number of the damper pedal
@@ -34,7 +33,8 @@ def transpose(sequence: NoteSequence, semitones: int) -> NoteSequence:
         )
     result = NoteSequence()
     result.CopyFrom(sequence)
-    return sequences_lib.transpose_note_sequence(result, semitones, in_place=True)[0]
+    transposed = import_note_seq("sequences_lib").transpose_note_sequence
+    return transposed(result, semitones, in_place=True)[0]
 
 
 def stretch(sequence: NoteSequence, factor: float) -> NoteSequence:
@@ -45,7 +45,7 @@ def stretch(sequence: NoteSequence, factor: float) -> NoteSequence:
     """
     if not factor > 0:
         raise UserError(f"stretch: expected a factor above 0, not {factor}")
-    return sequences_lib.stretch_note_sequence(sequence, factor)
+    return import_note_seq("sequences_lib").stretch_note_sequence(sequence, factor)
 
 
 def crop(
@@ -64,7 +64,8 @@ def crop(
             f"crop: expected a part of 0..{sequence.total_time:g} s, not "
             f"{start_seconds:g}..{end_seconds:g}"
         )
-    result = sequences_lib.extract_subsequence(sequence, start_seconds, end_seconds)
+    extract = import_note_seq("sequences_lib").extract_subsequence
+    result = extract(sequence, start_seconds, end_seconds)
     result.ClearField("subsequence_info")
     return result
 
