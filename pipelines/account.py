@@ -15,7 +15,6 @@ from absl import logging
 
 from pipelines.dataset_job import Shard, data_path
 from pipelines.elements import Job
-from pipelines.files import written_beside
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
 from tfmusic.data.splits import Content, assign_splits, count_leaks
 from tfmusic.errors import UserError
@@ -216,7 +215,8 @@ def select_drops(indexes: Mapping[str, Entry], number: int) -> list[dict[str, An
 
 def write_drops(drops: Sequence[Entry], directory: str) -> None:
     """Writes a line for each piece that was dropped."""
-    with written_beside(os.path.join(directory, DROPPED_FILE)) as file:
+    with tf.io.gfile.GFile(os.path.join(directory, DROPPED_FILE), "w") as file:
+        file.write("")  # where nothing was dropped there is a file, too
         for drop in drops:
             line = {k: v for k, v in drop.items() if k != "experiment"}
             file.write(json.dumps({**line, "kept_by": remedy(drop)}) + "\n")

@@ -183,7 +183,9 @@ class WriteShard(beam.DoFn):
         """Writes a shard unless that was done before."""
         storage.prepare(shard.path)
         if not tf.io.gfile.exists(shard.path):
-            partial = partial_name(shard.path)
+            # Not beside the shard: what a killed job leaves is no part of the dataset.
+            name = os.path.basename(shard.path)
+            partial = partial_name(os.path.join(self._job.work_dir, name))
             with tf.io.TFRecordWriter(partial, shard.compression.upper()) as writer:
                 for path, offset, length in shard.places:
                     with tf.io.gfile.GFile(path, "rb") as file:

@@ -1,7 +1,9 @@
-"""Shows what a dataset holds, and plays a piece of it back as MIDI.
+"""Shows what a dataset holds; gives a piece of it back as MIDI and as a picture.
 
 python -m pipelines.inspect_tfrecords --data_dir=DIR
+python -m pipelines.inspect_tfrecords --data_dir=DIR --dropped
 python -m pipelines.inspect_tfrecords --data_dir=DIR --piece=0 --output=x.mid
+python -m pipelines.inspect_tfrecords --data_dir=DIR --piece=0 --picture=x.png
 """
 
 import json
@@ -21,31 +23,49 @@ _SPLIT = flags.DEFINE_enum(
 )
 _PIECE = flags.DEFINE_integer("piece", None, "Number of a piece in its split, from 0.")
 _OUTPUT = flags.DEFINE_string("output", None, "MIDI file to write the piece to.")
+_PICTURE = flags.DEFINE_string("picture", None, "PNG file to draw the piece into.")
+_DROPPED = flags.DEFINE_bool("dropped", False, "Lists every file that was dropped.")
 
 
 def main() -> None:
     """Prints the description, or one piece's."""
     if _PIECE.value is not None:
-        show_piece(_DATA_DIR.value, _SPLIT.value, _PIECE.value, _OUTPUT.value)
+        show_piece(
+            _DATA_DIR.value, _SPLIT.value, _PIECE.value, _OUTPUT.value, _PICTURE.value
+        )
         return
-    if _OUTPUT.value:
-        raise UserError("--output: say which piece to write with --piece=N")
-    show_dataset(_DATA_DIR.value)
+    for flag in (_OUTPUT, _PICTURE):
+        if flag.value:
+            raise UserError(f"--{flag.name}: say which piece to write with --piece=N")
+    show_dataset(_DATA_DIR.value, _DROPPED.value)
 
 
-def show_dataset(data_dir: str) -> None:
-    """Prints the description of a dataset."""
-    from pipelines.account import read_drops
+def show_dataset(data_dir: str, dropped: bool = False) -> None:
+    """Prints the description of a dataset, and what was dropped file by file."""
+    from pipelines.account import DROPPED_FILE, read_drops
     from pipelines.report import format_info
     from tfmusic.data.dataset_info import DatasetInfo
 
     info = DatasetInfo.load(data_dir)
-    sys.stdout.write(format_info(info, read_drops(data_dir)))
-    sys.stdout.write(f"\nwhich and why: {os.path.join(data_dir, 'dropped.jsonl')}\n")
+    drops = read_drops(data_dir)
+    sys.stdout.write(format_info(info, drops))
+    if not dropped:
+        path = os.path.join(data_dir, DROPPED_FILE)
+        sys.stdout.write(f"\nwhich and why: {path}\n")
+        return
+    sys.stdout.write("\n")
+    for drop in drops:
+        kept_by = f"; kept by {drop['kept_by']}" if drop["kept_by"] else ""
+        sys.stdout.write(
+            f"{drop['name']}: {drop['stage']}: {drop['reason']}: {drop['detail']}"
+            f"{kept_by}\n"
+        )
 
 
-def show_piece(data_dir: str, split: str, number: int, output: str | None) -> None:
-    """Prints what is known of a piece and writes what was kept of it as MIDI.
+def show_piece(
+    data_dir: str, split: str, number: int, output: str | None, picture: str | None
+) -> None:
+    """Prints what is known of a piece; writes and draws what was kept of it.
 
     Raises:
         UserError: There is no such piece.
@@ -68,6 +88,12 @@ def show_piece(data_dir: str, split: str, number: int, output: str | None) -> No
     if output:
         write_midi(sequence, output)
         sys.stdout.write(f"  written to {output}\n")
+    if picture:
+        from tfmusic.evaluation.pictures import draw_piano_rolls
+
+        in_seconds = not representation.steps_per_quarter
+        draw_piano_rolls(picture, [(piece["id"], sequence)], in_seconds=in_seconds)
+        sys.stdout.write(f"  drawn in {picture}\n")
 
 
 if __name__ == "__main__":

@@ -16,17 +16,27 @@ def data_dir(config, music, tmp_path_factory):
 def test_description_is_shown(data_dir, capsys):
     show_dataset(data_dir)
     shown = capsys.readouterr().out
-    for text in ("chord_frames", "train", "too_short", "entries", "dropped.jsonl"):
+    for text in (
+        *("chord_frames", "train", "too_short", "entries", "dropped.jsonl"),
+        *("16 files", "source hash", "data.min_steps", "symusic=", "hours"),
+    ):
         assert text in shown
+    show_dataset(data_dir, dropped=True)
+    lines = capsys.readouterr().out.splitlines()
+    assert (
+        "short.mid: encode: too_short: expected at least 4 steps (data.min_steps), "
+        "found 1; kept by data.min_steps" in lines
+    )
 
 
-def test_piece_is_written_as_midi(data_dir, tmp_path, capsys):
-    path = tmp_path / "piece.mid"
-    show_piece(data_dir, "train", 0, str(path))
+def test_piece_is_written_as_midi_and_drawn(data_dir, tmp_path, capsys):
+    path, picture = tmp_path / "piece.mid", tmp_path / "piece.png"
+    show_piece(data_dir, "train", 0, str(path), str(picture))
+    assert picture.read_bytes().startswith(b"\x89PNG")
     assert "train piece 0: book" in capsys.readouterr().out
     assert len(read_file(path).notes) > 1
 
 
 def test_piece_that_is_not_there_is_a_users_error(data_dir):
     with pytest.raises(UserError, match="piece 99: the test split of .* has 1 pieces"):
-        show_piece(data_dir, "test", 99, None)
+        show_piece(data_dir, "test", 99, None, None)

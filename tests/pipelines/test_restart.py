@@ -1,0 +1,84 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from pipelines.writing import write_datasets
+from tests.pipelines.conftest import make_piece
+from tests.pipelines.test_build_tfrecords import contents
+from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.data.datasets import make_piece_dataset
+from tfmusic.errors import UserError
+from tfmusic.notes.writing import to_midi_bytes
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("many")
+    for i in range(300):
+        path = folder / f"piece{i}.mid"
+        path.write_bytes(to_midi_bytes(make_piece(i, num_notes=100)))
+    (folder / "junk.mid").write_bytes(b"MThd")
+    return folder
+
+
+def start(config, music, directory):
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "pipelines.build_tfrecords"),
+            *(f"--config={config}", f"--config={config}:tokens"),
+            *(f"--source={music}", f"--output_dir={directory}", "--num_workers=1"),
+        ],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def kill_when(process, seen):
+    """Kills a job, as a lost machine would, once something can be seen of it."""
+    deadline = time.monotonic() + 60
+    while not seen() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+@pytest.mark.slow
+def test_killed_job_leaves_no_dataset_and_is_continued(config, many, tmp_path):
+    write_datasets([config, config + ":tokens"], str(many), str(tmp_path / "expected"))
+    data, work = tmp_path / "data", tmp_path / "data.partial" / "work"
+    # In the middle of reading, of encoding with what was fitted, and of writing.
+    for stage in ("read-00000064.json", "encode-00000064.json", "../data/*/train*"):
+        job = start(config, many, data)
+        kill_when(job, lambda stage=stage: any(work.glob(stage)))
+        assert job.returncode == -signal.SIGKILL
+        assert not data.exists()
+        for unfinished in (work, *work.parent.glob("data/*")):
+            with pytest.raises(UserError, match="expected a dataset"):
+                DatasetInfo.load(str(unfinished))
+            with pytest.raises(UserError, match="expected a dataset"):
+                make_piece_dataset(str(unfinished), "train")
+        done = {path: path.stat().st_mtime_ns for path in work.glob("*.json")}
+    job = start(config, many, data)
+    kept = all(path.stat().st_mtime_ns == time for path, time in done.items())
+    _, log = job.communicate(timeout=120)
+    assert job.returncode == 0, log
+    assert kept
+    assert "continuing" in log
+    for name in ("roll", "tokens"):
+        assert contents(data / name) == contents(tmp_path / "expected" / name)
+    assert sorted(os.listdir(tmp_path)) == ["data", "expected"]
+
+
+def test_what_another_job_left_behind_is_not_continued(config, music, tmp_path):
+    work = tmp_path / "data.partial" / "work"
+    work.mkdir(parents=True)
+    (work.parent / "job.json").write_text('"another"')
+    (work / "read-00000000.json").write_text("{}")
+    write_datasets([config], str(music), str(tmp_path / "data"))
+    assert DatasetInfo.load(str(tmp_path / "data")).num_files == 16
+    assert os.listdir(tmp_path) == ["data"]
