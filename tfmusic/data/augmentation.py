@@ -110,8 +110,9 @@ def fitting_variants(array: tf.Tensor, variation: Variation) -> tf.Tensor:
     """
     lost = tf.constant(variation.table.T < 0)  # [number, variant]
     if variation.of == "keys":
-        used = tf.cast(array, tf.bool)
-        used = tf.reduce_any(used, axis=_all_but(array.shape.rank, {0, -2}))
+        # Time by itself, and first: several axes at once are four times as slow.
+        used = tf.reduce_any(tf.cast(array, tf.bool), axis=1)
+        used = tf.reduce_any(used, axis=_all_but(used.shape.rank, {0, -2}))
         lost = used[..., None] & lost  # [batch, key, variant]
     elif variation.of == "ids":
         lost = tf.gather(lost, array[..., 0]) & _in_use(array)[..., None]
