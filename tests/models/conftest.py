@@ -38,6 +38,21 @@ def roll_pieces(num_hands: int, num_channels: int) -> list[contracts.Piece]:
     return pieces
 
 
+def play_pieces() -> list[contracts.Piece]:
+    """A scale over notes that are held for two steps, in bars of 4/4."""
+    pieces = []
+    for size in SIZES:
+        step = np.arange(size)
+        roll = np.zeros([size, 14, 2], bool)
+        roll[step, 5 + step % 8] = True
+        roll[step, step // 2 % 2 * 3, 0] = True
+        roll[step[::2], step[::2] // 2 % 2 * 3, 1] = True
+        bars = {"bar_position": step % 16, "bar_length": np.full(size, 16)}
+        bars = {name: array.astype(np.int32) for name, array in bars.items()}
+        pieces.append({"roll": roll, **bars})
+    return pieces
+
+
 def chords():
     names = {str(60 + i): 1 for i in range(12)}
     return make_representation({"name": "chord_frames"}).fit_counts(names)
@@ -90,9 +105,39 @@ CASES = {
         },
         lambda: roll_pieces(1, 1),
     ),
+    "biaxial": (
+        lambda: make_representation(
+            {"name": "play_articulate", "lowest_pitch": 60, "highest_pitch": 73}
+        ),
+        {
+            "name": "biaxial_lstm",
+            "time_units": (32,),
+            "note_units": (24, 16),
+            "dropout": 0.0,
+        },
+        play_pieces,
+    ),
+    "biaxial_play_only": (
+        lambda: make_representation(
+            {
+                "name": "play_articulate",
+                "lowest_pitch": 60,
+                "highest_pitch": 73,
+                "play_only": True,
+            }
+        ),
+        {
+            "name": "biaxial_lstm",
+            "time_units": (12, 10),
+            "note_units": (8,),
+            "pitch_class": False,
+            "beat": "none",
+        },
+        lambda: [{**piece, "roll": piece["roll"][..., :1]} for piece in play_pieces()],
+    ),
 }
 # One of each family learns its pieces; training is most of these tests' time.
-TRAINED = {"tokens": 100, "two_hands": 250}
+TRAINED = {"tokens": 100, "two_hands": 250, "biaxial": 150}
 
 
 def make_case(name: str) -> Case:

@@ -75,6 +75,7 @@ def test_targets_are_one_step_after_inputs(case):
     (name, array), *_ = case.pieces[0].items()
     window = contracts.cut_window(case.pieces[0], 3, 10)
     x, y, weight = case.model.example_fn(window, tf.constant([0, 0]))
+    x = x[name] if isinstance(x, dict) else x
     np.testing.assert_array_equal(x, array[3:13])
     np.testing.assert_array_equal(np.reshape(y, array[4:14].shape), array[4:14])
     np.testing.assert_array_equal(weight, np.ones(10))
@@ -147,7 +148,7 @@ def test_no_steps_are_refused(trained):
         )
 
 
-@pytest.mark.parametrize("name", ["tokens", "two_hands"])
+@pytest.mark.parametrize("name", ["tokens", "two_hands", "biaxial"])
 def test_logits_are_float32_under_mixed_precision(name, mixed_precision):
     case = make_case(name)
     x, _, _ = contracts.whole_pieces(case.model, case.pieces[:1])

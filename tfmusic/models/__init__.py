@@ -6,6 +6,7 @@ from typing import Any
 
 from tfmusic.errors import choose
 from tfmusic.models.base import AutoregressiveModel, Control, Endpoint, MusicModel
+from tfmusic.models.biaxial_lstm import BiaxialLSTM
 from tfmusic.models.roll_lstm import RollLSTM
 from tfmusic.models.token_lstm import TokenLSTM
 from tfmusic.representations import Representation
@@ -20,6 +21,7 @@ __all__ = [
 ]
 
 MODELS: dict[str, type[MusicModel]] = {
+    "biaxial_lstm": BiaxialLSTM,
     "roll_lstm": RollLSTM,
     "token_lstm": TokenLSTM,
 }

@@ -1,0 +1,151 @@
+"""Biaxial LSTM: every note hears its neighbours, and each chooses after those below.
+
+Source: the TensorFlow port of D. Johnson's "Composing Music With Recurrent Neural
+Networks" (2015) by a team of Columbia's Applied Data Science course, and Johnson's
+"Generating Polyphonic Music Using Tied Parallel Networks" (EvoMUSART 2017). Sixteenth
+steps, 78 notes; two recurrent layers along time shared by all notes, two along the
+notes of each step; the probability of a frame is exact.
+
+Variants:
+    (default)    Smaller layers that two cores can train, the whole piano, a metre that
+                 knows the length of the bar, a learning rate that falls, early
+                 stopping.
+    reference    The port's published settings.
+    johnson2017  The paper's BALSTM, for its table on the sets of Boulanger-Lewandowski:
+                 play alone, no beat. Add
+                 `--config.representation.steps_per_quarter=2` for all but JSB Chorales.
+    smoke        A minute on two cores.
+
+Departures of `reference` from its source, the first four defects there: notes at the
+borders have silent neighbours rather than those of the other end; the beat in
+generation is that of the step that is drawn, as it is in training; it counts from the
+bar line in every metre; play and articulate are drawn by a number each. Articulation
+is not learned where a note newly sounds, as it is certain there. Position is scaled to
+-1..1. Windows start at any multiple of 16 steps from a phase that changes with each
+pass, and pieces are split by content.
+
+Departures of `johnson2017`: Keras' RMSprop has momentum, but not Nesterov's, which
+would take the gradient a step ahead; position is scaled. Pitch class is not among the
+paper's inputs. Its batches and windows are not published: 16 of 64 steps.
+"""
+
+import ml_collections
+
+VARIANTS = ("", "reference", "johnson2017", "smoke")
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+    """The experiment; `variant` is one of those listed above."""
+    if variant not in VARIANTS:
+        raise ValueError(
+            f"biaxial_lstm has no variant {variant!r}; it has {', '.join(VARIANTS[1:])}"
+        )
+    config = ml_collections.ConfigDict()
+    config.name = "biaxial_lstm"
+    config.seed = 0
+    config.representation = ml_collections.ConfigDict(
+        dict(
+            name="play_articulate",
+            steps_per_quarter=4,
+            qpm=120.0,
+            velocity=80,
+            lowest_pitch=21,
+            highest_pitch=108,
+            play_only=False,
+        )
+    )
+    config.data = ml_collections.ConfigDict(
+        dict(
+            key="original",  # "C" moves each piece to C major or A minor
+            min_steps=33,  # shorter pieces are dropped by the job
+            window_steps=128,
+            window_stride=64,
+            window_align_steps=1,  # steps of a beat or bar, for windows to begin there
+            transpose_semitones=0,  # up or down at most, drawn for each training window
+        )
+    )
+    config.model = ml_collections.ConfigDict(
+        dict(
+            name="biaxial_lstm",
+            time_units=(128, 128),
+            note_units=(64,),
+            dropout=0.3,
+            position=True,
+            pitch_class=True,
+            beat="metre",
+            key_loss_coefficient=88.0,  # the mean over 88 pitches in nats a frame
+        )
+    )
+    config.optimizer = ml_collections.ConfigDict(
+        dict(
+            name="adam",
+            learning_rate=3e-3,
+            schedule="cosine",
+            warmup_steps=100,
+            decay_rate=1.0,
+            decay_epochs=0,  # 0: over the whole run
+            clip_norm=1.0,
+            clip_value=0.0,
+            weight_decay=0.0,
+            options=dict(),
+        )
+    )
+    config.train = ml_collections.ConfigDict(
+        dict(
+            batch_size=8,
+            eval_batch_size=8,
+            num_epochs=20,
+            steps_per_epoch=0,  # 0: one pass over the data
+            early_stopping_epochs=4,  # 0: never
+            keep_checkpoints=2,
+        )
+    )
+
+    if variant == "reference":
+        config.representation.update(lowest_pitch=24, highest_pitch=101)
+        config.data.update(min_steps=128, window_stride=16, window_align_steps=16)
+        config.model.update(
+            time_units=(300, 300),
+            note_units=(100, 50),
+            dropout=0.5,
+            beat="binary",
+            key_loss_coefficient=0.5,  # the mean over pitches and channels
+        )
+        config.optimizer.update(
+            learning_rate=1e-3,
+            schedule="constant",
+            warmup_steps=0,
+            clip_norm=0.0,
+            clip_value=1.0,
+        )
+        config.train.update(
+            batch_size=5, num_epochs=100, steps_per_epoch=500, early_stopping_epochs=0
+        )
+    elif variant == "johnson2017":
+        config.representation.update(steps_per_quarter=1, play_only=True)
+        config.data.update(min_steps=1, window_steps=64, window_stride=64)
+        config.model.update(
+            time_units=(200, 200),
+            note_units=(100, 100),
+            dropout=0.5,
+            pitch_class=False,
+            beat="none",
+            key_loss_coefficient=1.0,  # the paper's cost: the mean over pitches
+        )
+        config.optimizer.update(
+            name="rmsprop",
+            learning_rate=1e-3,
+            schedule="constant",
+            warmup_steps=0,
+            clip_norm=0.0,
+            options=dict(momentum=0.9),
+        )
+        config.train.update(
+            batch_size=16, num_epochs=200, eval_batch_size=16, early_stopping_epochs=20
+        )
+    elif variant == "smoke":
+        config.data.update(window_steps=32, window_stride=32)
+        config.model.update(time_units=(48,), note_units=(32,))
+        config.optimizer.update(learning_rate=5e-3, warmup_steps=20)
+        config.train.update(batch_size=8, num_epochs=2, steps_per_epoch=60)
+    return config

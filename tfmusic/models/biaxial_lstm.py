@@ -1,0 +1,394 @@
+"""A network that reads along time for each note and writes along the notes."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tfmusic.generation import samplers
+from tfmusic.layers import RecurrentStack
+from tfmusic.losses import RollLoss, key_nats
+from tfmusic.metrics import FrameDensity, FrameF1, FramePrecision, FrameRecall, KeyNats
+from tfmusic.models.base import AutoregressiveModel, Control, Tensors, step_is_target
+from tfmusic.models.biaxial_features import NoteFeatures
+from tfmusic.representations import Representation
+
+Recurrent = tuple[tf.Tensor, ...]
+State = tuple[Recurrent, tf.Tensor]
+# Log odds of what cannot be otherwise: exactly 0 nats, and never drawn otherwise.
+_CERTAIN = 1e4
+# Pieces are scored in parts: every note has a state of its own at every step.
+_SCORED_STEPS = 64
+
+
+class BiaxialLSTM(AutoregressiveModel):
+    """One recurrent stack along time shared by all notes, one along the notes.
+
+    The first stack reads, for each note by itself, that note's neighbourhood step by
+    step. The second goes through the notes of a step from low to high; it hears what
+    the first says of each and what was chosen for the note below, so the probability
+    of a frame is exact: the product over its notes, each given all lower ones.
+
+    Each note has two outputs: play, and articulate, which counts only where the note
+    plays. A note that did not sound before can only start with an articulation, so
+    that costs no likelihood and generation always sets it.
+
+    Beat: a step is predicted from the frame before it and from the place in the bar of
+    the step itself, in training, scoring and generation alike. (One published system
+    gave the place one step late when it generated.) Generated bars count on from the
+    prompt's last, or are 4/4 from the first step.
+
+    Sources: D. Johnson, Composing Music With Recurrent Neural Networks, 2015, and
+    Generating Polyphonic Music Using Tied Parallel Networks, 2017 (BALSTM, equation of
+    the cost and sizes in section 4).
+
+    Frames are `roll` bool `[batch, pitch, channel]`, `bar_position` and `bar_length`
+    int32 `[batch]`. The state is the first stack's, `[batch, pitch, units]`, and the
+    exponent that keeps up the density, `[batch]`.
+    """
+
+    CONTROLS = (
+        Control(
+            "temperature", 1.0, 0.0, 10.0, "Above 1 bolder, below 1 safer, 0 greedy."
+        ),
+        Control(
+            "conservativity",
+            1.0,
+            0.05,
+            20.0,
+            "Notes play with probability p to this power: above 1 fewer, below more.",
+        ),
+        Control(
+            "density",
+            0.0,
+            0.0,
+            88.0,
+            "Where fewer notes sound, the power falls until they do; 0: never.",
+        ),
+    )
+
+    def __init__(
+        self,
+        representation: Representation,
+        time_units: Sequence[int] = (128, 128),
+        note_units: Sequence[int] = (64,),
+        dropout: float = 0.3,
+        position: bool = True,
+        pitch_class: bool = True,
+        beat: str = "metre",
+        key_loss_coefficient: float = 88.0,
+    ):
+        """Makes the layers.
+
+        Args:
+            representation: One whose features are `roll`, `[time, pitch, channel]`,
+                `bar_position` and `bar_length`.
+            time_units: Sizes of the layers along time.
+            note_units: Sizes of the layers along the notes.
+            dropout: Share of every recurrent layer's outputs dropped, the same at all
+                steps of a sequence.
+            position: Whether a note knows where in the range it lies.
+            pitch_class: Whether it knows its pitch class.
+            beat: "none", "binary" or "metre", see `NoteFeatures`.
+            key_loss_coefficient: Weighs the mean over pitches of their nats; the number
+                of pitches makes that the nats of the frame.
+        """
+        super().__init__(representation)
+        _, self.num_pitches, self.num_channels = representation.feature_specs[
+            "roll"
+        ].shape
+        self.key_loss_coefficient = key_loss_coefficient
+        self.note_features = NoteFeatures(
+            representation.lowest_pitch,
+            self.num_pitches,
+            representation.steps_per_quarter,
+            position=position,
+            pitch_class=pitch_class,
+            beat=beat,
+        )
+        self.time_stack = RecurrentStack(
+            time_units, dropout=dropout, same_dropout=True, name="time"
+        )
+        self.note_stack = RecurrentStack(
+            note_units, dropout=dropout, same_dropout=True, name="notes"
+        )
+        self.time_dropout = keras.layers.Dropout(dropout, (None, 1, None))
+        self.note_dropout = keras.layers.Dropout(dropout, (None, 1, None))
+        # Logits stay in float32 under a mixed precision policy.
+        self.output_layer = keras.layers.Dense(self.num_channels, dtype="float32")
+
+    def build_model(self) -> None:
+        """Makes all weights."""
+        frames = {name: part[:, None] for name, part in self.start_frame(1).items()}
+        self({**frames, "next_roll": frames["roll"]})
+
+    def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Compiles with the notes' loss, nats a step and rates of sounding notes."""
+        self.compile(
+            optimizer=optimizer,
+            loss=RollLoss(self.key_loss_coefficient, 0.0),
+            weighted_metrics=[
+                KeyNats(),
+                FramePrecision(),
+                FrameRecall(),
+                FrameF1(),
+                FrameDensity(),
+            ],
+            # XLA has no kernel for the recurrent layers.
+            jit_compile=False,
+        )
+
+    def example_fn(self, features: Tensors, seed: tf.Tensor):
+        """Frames, and the frames after them with their place in the bar."""
+        del seed
+        roll = features["roll"]
+        inputs = {
+            "roll": roll[:-1],
+            "bar_position": features["bar_position"][1:],
+            "bar_length": features["bar_length"][1:],
+            "next_roll": roll[1:],
+        }
+        weights = step_is_target(features["step"][1:], features["num_steps"])
+        return inputs, roll[1:, tf.newaxis], weights  # [time, hand, pitch, channel]
+
+    def call(self, inputs: Tensors, training: bool = False) -> tf.Tensor:
+        """The log odds of frames that are known, each note's given the lower ones.
+
+        Args:
+            inputs: `roll`, bool `[batch, time, pitch, channel]`, the frame before each
+                step; of the step itself `bar_position` and `bar_length`, int32
+                `[batch, time]`, and `next_roll`, its frame.
+            training: Whether dropout is on.
+
+        Returns:
+            float32 `[batch, time, 1, pitch * channel]`, as `tfmusic.losses` takes it
+            for one hand.
+        """
+        logits, _ = self._logits(inputs, training=training)
+        size = self.num_pitches * self.num_channels
+        shape = tf.concat([tf.shape(logits)[:2], [1, size]], axis=0)
+        return tf.ensure_shape(tf.reshape(logits, shape), [None, None, 1, size])
+
+    def start_frame(self, batch_size: tf.Tensor) -> Tensors:
+        """Silence, one step before a bar of 4/4."""
+        shape = [batch_size, self.num_pitches, self.num_channels]
+        bar = 4 * self.representation.steps_per_quarter
+        return {
+            "roll": tf.zeros(shape, tf.bool),
+            "bar_position": tf.fill([batch_size], bar - 1),
+            "bar_length": tf.fill([batch_size], bar),
+        }
+
+    def initial_state(self, batch_size: tf.Tensor) -> State:
+        """Zeros for each note, and the exponent 1."""
+        flat = self.time_stack.initial_state(batch_size * self.num_pitches)
+        return self._unfold(flat), tf.ones([batch_size])
+
+    def prime(self, prompt: Tensors) -> tuple[Tensors, State]:
+        """Takes in silence and all of the prompt but its last frame."""
+        inputs = _inputs(prompt)
+        batch_size = tf.shape(inputs["roll"])[0]
+        recurrent, exponent = self.initial_state(batch_size)
+        _, recurrent = self._along_time(inputs, recurrent)
+        frame = {
+            "roll": inputs["next_roll"][:, -1],
+            "bar_position": inputs["bar_position"][:, -1],
+            "bar_length": inputs["bar_length"][:, -1],
+        }
+        return frame, (recurrent, exponent)
+
+    def next_frame(
+        self, frame: Tensors, state: State, controls: Tensors, seed: tf.Tensor
+    ) -> tuple[Tensors, State]:
+        """Draws the next frame, note by note."""
+        recurrent, exponent = state
+        roll = frame["roll"]
+        length = tf.maximum(frame["bar_length"], 1)
+        position = (frame["bar_position"] + 1) % length
+        features = self.note_features(roll, position, length)
+        hidden, recurrent = self.time_stack.step(
+            _fold(features), tuple(_fold(part) for part in recurrent)
+        )
+        [hidden] = self._unfold([hidden])
+        power = controls["conservativity"] * exponent
+        drawn = self._draw(hidden, roll, power, controls["temperature"], seed)
+        frame = {"roll": drawn, "bar_position": position, "bar_length": length}
+        exponent = _adapt(exponent, drawn, controls["density"])
+        return frame, (self._unfold(recurrent), exponent)
+
+    def frames_to_features(self, frames: Tensors) -> Tensors:
+        """The frames as they are; all of them count."""
+        batch_size, num_steps = tf.unstack(tf.shape(frames["bar_length"]))
+        return {**frames, "num_steps": tf.fill([batch_size], num_steps)}
+
+    def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
+        """The log-likelihood of each frame, all notes and channels together."""
+        length = tf.shape(features["roll"])[1]
+        num_parts = -(-length // _SCORED_STEPS)
+        rest = num_parts * _SCORED_STEPS - length
+        inputs = {
+            name: tf.pad(array, [[0, 0], [0, rest]] + [[0, 0]] * (array.shape.rank - 2))
+            for name, array in _inputs(features).items()
+        }
+        recurrent, _ = self.initial_state(tf.shape(features["roll"])[0])
+        nats = tf.TensorArray(tf.float32, num_parts, element_shape=[None, None])
+
+        def body(number, recurrent, nats):
+            first = number * _SCORED_STEPS
+            part = {
+                name: array[:, first : first + _SCORED_STEPS]
+                for name, array in inputs.items()
+            }
+            logits, recurrent = self._logits(part, recurrent)
+            costs = tf.reduce_sum(key_nats(part["next_roll"], logits), axis=[2, 3])
+            return number + 1, recurrent, nats.write(number, tf.transpose(costs))
+
+        *_, nats = tf.while_loop(
+            lambda number, *_: number < num_parts, body, (0, recurrent, nats)
+        )
+        nats = tf.transpose(nats.concat())[:, :length]
+        is_inside = tf.range(length) < num_steps[:, tf.newaxis]
+        return {"log_likelihood": tf.where(is_inside, -nats, 0.0)}
+
+    def _logits(
+        self,
+        inputs: Tensors,
+        recurrent: Recurrent | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, Recurrent | None]:
+        """Log odds `[batch, time, pitch, channel]`, and the state if one was given."""
+        hidden, recurrent = self._along_time(inputs, recurrent, training)
+        shape = tf.shape(hidden)  # [batch, time, pitch, unit]
+        chosen = tf.cast(inputs["next_roll"], hidden.dtype)
+        below = tf.pad(chosen[:, :, :-1], [[0, 0], [0, 0], [1, 0], [0, 0]])
+        notes = _fold(tf.concat([hidden, below], axis=-1))  # [batch * time, pitch, k]
+        notes = self.note_stack(notes, training=training)
+        logits = self.output_layer(self.note_dropout(notes, training=training))
+        logits = tf.reshape(logits, [*tf.unstack(shape[:3]), self.num_channels])
+        sounded = tf.cast(inputs["roll"][..., 0], tf.bool)
+        return _force_onsets(logits, sounded), recurrent
+
+    def _along_time(
+        self,
+        inputs: Tensors,
+        recurrent: Recurrent | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, Recurrent | None]:
+        """What notes have heard, `[batch, time, pitch, unit]`, and the new state."""
+        features = self.note_features(
+            inputs["roll"], inputs["bar_position"], inputs["bar_length"]
+        )
+        notes = _fold(tf.transpose(features, [0, 2, 1, 3]))  # [batch * pitch, time, k]
+        if recurrent is None:
+            hidden = self.time_stack(notes, training=training)
+        else:
+            recurrent = tuple(_fold(part) for part in recurrent)
+            hidden, recurrent = self.time_stack.run(notes, recurrent, training)
+            recurrent = self._unfold(recurrent)
+        [hidden] = self._unfold([self.time_dropout(hidden, training=training)])
+        return tf.transpose(hidden, [0, 2, 1, 3]), recurrent
+
+    def _draw(
+        self,
+        hidden: tf.Tensor,
+        roll: tf.Tensor,
+        power: tf.Tensor,
+        temperature: tf.Tensor,
+        seed: tf.Tensor,
+    ) -> tf.Tensor:
+        """Draws one frame from the lowest note to the highest.
+
+        Args:
+            hidden: What each note has heard, `[batch, pitch, unit]`.
+            roll: The frame before, bool `[batch, pitch, channel]`.
+            power: What the probabilities of playing are raised to, `[batch]`.
+            temperature: Divides log odds; scalar.
+            seed: int64 `[2]`.
+
+        Returns:
+            bool `[batch, pitch, channel]`.
+        """
+        batch_size = tf.shape(roll)[0]
+        shape = [self.num_pitches, batch_size, self.num_channels]
+        # One number for each decision: play and articulate are independent.
+        noise = temperature * samplers.logistic(shape, seed)
+        hidden = tf.transpose(hidden, [1, 0, 2])  # [pitch, batch, unit]
+        sounded = tf.transpose(roll[..., 0])  # [pitch, batch]
+        drawn = tf.TensorArray(tf.bool, self.num_pitches, element_shape=[None, None])
+
+        def body(note, below, recurrent, drawn):
+            inputs = tf.concat([hidden[note], tf.cast(below, hidden.dtype)], axis=-1)
+            outputs, recurrent = self.note_stack.step(inputs, recurrent)
+            logits = _force_onsets(self.output_layer(outputs), sounded[note])
+            play = _raise(logits[:, :1], power[:, tf.newaxis])
+            chosen = tf.concat([play, logits[:, 1:]], axis=-1) > noise[note]
+            chosen = tf.logical_and(chosen, chosen[:, :1])
+            return note + 1, chosen, recurrent, drawn.write(note, chosen)
+
+        nothing = tf.zeros(shape[1:], tf.bool)
+        recurrent = self.note_stack.initial_state(batch_size)
+        *_, drawn = tf.while_loop(
+            lambda note, *_: note < self.num_pitches,
+            body,
+            (0, nothing, recurrent, drawn),
+        )
+        drawn = tf.transpose(drawn.stack(), [1, 0, 2])
+        return tf.ensure_shape(drawn, [None, self.num_pitches, self.num_channels])
+
+    def _unfold(self, parts: Sequence[tf.Tensor]) -> Recurrent:
+        """Tensors `[batch * pitch, ...]` as `[batch, pitch, ...]`."""
+        return tuple(
+            tf.ensure_shape(
+                tf.reshape(
+                    part,
+                    tf.concat([[-1, self.num_pitches], tf.shape(part)[1:]], axis=0),
+                ),
+                [None, self.num_pitches, *part.shape[1:]],
+            )
+            for part in parts
+        )
+
+
+def _inputs(features: Tensors) -> Tensors:
+    """Whole pieces as `BiaxialLSTM.call` takes them; silence stands before them."""
+    roll = tf.cast(features["roll"], tf.bool)
+    return {
+        "roll": tf.pad(roll, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1],
+        "bar_position": features["bar_position"],
+        "bar_length": features["bar_length"],
+        "next_roll": roll,
+    }
+
+
+def _fold(tensor: tf.Tensor) -> tf.Tensor:
+    """The first two axes as one."""
+    shape = tf.concat([[-1], tf.shape(tensor)[2:]], axis=0)
+    return tf.ensure_shape(tf.reshape(tensor, shape), [None, *tensor.shape[2:]])
+
+
+def _force_onsets(logits: tf.Tensor, sounded: tf.Tensor) -> tf.Tensor:
+    """Makes articulation certain where a note, bool `[...]`, did not sound before."""
+    if logits.shape[-1] == 1:
+        return logits
+    articulate = tf.where(sounded, logits[..., 1], _CERTAIN)
+    return tf.stack([logits[..., 0], articulate], axis=-1)
+
+
+def _raise(logits: tf.Tensor, power: tf.Tensor) -> tf.Tensor:
+    """The log odds of probabilities raised to a power; 1 changes nothing."""
+    log_p = power * tf.math.log_sigmoid(logits)
+    raised = log_p - tf.math.log(-tf.math.expm1(log_p))
+    return tf.where(power == 1.0, logits, raised)
+
+
+def _adapt(exponent: tf.Tensor, roll: tf.Tensor, density: tf.Tensor) -> tf.Tensor:
+    """The exponents after a frame, `[batch]`.
+
+    While fewer notes than `density` play it falls, and so all become more probable;
+    then it goes back to 1. Rates are those of Johnson's `gen_adaptive`, where the
+    density is 2 and nothing keeps the exponent above 0.
+    """
+    playing = tf.reduce_sum(tf.cast(roll[..., 0], tf.float32), axis=-1)
+    falling = tf.maximum(exponent - 0.02, 0.05)
+    rising = exponent + 0.3 * (1.0 - exponent)
+    return tf.where(playing < density, falling, rising)
