@@ -75,7 +75,12 @@ class TokenRepresentation(Representation):
         """
 
     def transpositions(self, semitones: Sequence[int]) -> Variation:
-        """Tokens for tokens; a piece with one that has no counterpart stays."""
+        """Tokens for tokens; a piece with one that has no counterpart stays.
+
+        A vocabulary of chords is seldom closed: fitted on 281 chorales, 2,048 tokens of
+        notes and chords let a third of windows of 192 be transposed by a given number
+        of semitones, 1,024 chord frames let hardly a window of 100.
+        """
         return Variation("tokens", stack([self.transposed_ids(s) for s in semitones]))
 
     @property
