@@ -74,6 +74,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             pitch_class=True,
             beat="metre",
             key_loss_coefficient=88.0,  # the mean over 88 pitches in nats a frame
+            compile_drawing=False,  # True: faster exports, which need XLA
         )
     )
     config.optimizer = ml_collections.ConfigDict(

@@ -323,6 +323,21 @@ def test_greedy_music_needs_no_seed():
     np.testing.assert_array_equal(first, second)
 
 
+def test_compiled_drawing_draws_the_same():
+    made = [
+        contracts.call_endpoint(
+            loud(make(60, 71, compile_drawing=compiled)),
+            "generate",
+            num_outputs=2,
+            num_steps=10,
+            seed=1,
+        )["roll"]
+        for compiled in (False, True)
+    ]
+    np.testing.assert_array_equal(*made)
+    assert made[0].any()
+
+
 def test_long_pieces_score_as_one_sequence():
     # Longer than the parts that they are scored in.
     model = loud(make())

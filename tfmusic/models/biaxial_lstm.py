@@ -10,13 +10,12 @@ from tfmusic.layers import RecurrentStack
 from tfmusic.losses import RollLoss, key_nats
 from tfmusic.metrics import FrameDensity, FrameF1, FramePrecision, FrameRecall, KeyNats
 from tfmusic.models.base import AutoregressiveModel, Control, Tensors, step_is_target
+from tfmusic.models.biaxial_drawing import adapt_power, draw_notes, force_onsets
 from tfmusic.models.biaxial_features import NoteFeatures
 from tfmusic.representations import Representation
 
 Recurrent = tuple[tf.Tensor, ...]
 State = tuple[Recurrent, tf.Tensor]
-# Log odds of what cannot be otherwise: exactly 0 nats, and never drawn otherwise.
-_CERTAIN = 1e4
 # Pieces are scored in parts: every note has a state of its own at every step.
 _SCORED_STEPS = 64
 
@@ -44,7 +43,7 @@ class BiaxialLSTM(AutoregressiveModel):
 
     Frames are `roll` bool `[batch, pitch, channel]`, `bar_position` and `bar_length`
     int32 `[batch]`. The state is the first stack's, `[batch, pitch, units]`, and the
-    exponent that keeps up the density, `[batch]`.
+    power that keeps up the density, `[batch]`.
     """
 
     CONTROLS = (
@@ -77,6 +76,7 @@ class BiaxialLSTM(AutoregressiveModel):
         pitch_class: bool = True,
         beat: str = "metre",
         key_loss_coefficient: float = 88.0,
+        compile_drawing: bool = False,
     ):
         """Makes the layers.
 
@@ -92,8 +92,12 @@ class BiaxialLSTM(AutoregressiveModel):
             beat: "none", "binary" or "metre", see `NoteFeatures`.
             key_loss_coefficient: Weighs the mean over pitches of their nats; the number
                 of pitches makes that the nats of the frame.
+            compile_drawing: Whether XLA compiles what draws a frame, once for each
+                number of pieces: faster for few of them. Not every program that serves
+                exports can run that.
         """
         super().__init__(representation)
+        self.compile_drawing = compile_drawing
         _, self.num_pitches, self.num_channels = representation.feature_specs[
             "roll"
         ].shape
@@ -180,7 +184,7 @@ class BiaxialLSTM(AutoregressiveModel):
         }
 
     def initial_state(self, batch_size: tf.Tensor) -> State:
-        """Zeros for each note, and the exponent 1."""
+        """Zeros for each note, and the power 1."""
         flat = self.time_stack.initial_state(batch_size * self.num_pitches)
         return self._unfold(flat), tf.ones([batch_size])
 
@@ -188,20 +192,20 @@ class BiaxialLSTM(AutoregressiveModel):
         """Takes in silence and all of the prompt but its last frame."""
         inputs = _inputs(prompt)
         batch_size = tf.shape(inputs["roll"])[0]
-        recurrent, exponent = self.initial_state(batch_size)
+        recurrent, power = self.initial_state(batch_size)
         _, recurrent = self._along_time(inputs, recurrent)
         frame = {
             "roll": inputs["next_roll"][:, -1],
             "bar_position": inputs["bar_position"][:, -1],
             "bar_length": inputs["bar_length"][:, -1],
         }
-        return frame, (recurrent, exponent)
+        return frame, (recurrent, power)
 
     def next_frame(
         self, frame: Tensors, state: State, controls: Tensors, seed: tf.Tensor
     ) -> tuple[Tensors, State]:
         """Draws the next frame, note by note."""
-        recurrent, exponent = state
+        recurrent, power = state
         roll = frame["roll"]
         length = tf.maximum(frame["bar_length"], 1)
         position = (frame["bar_position"] + 1) % length
@@ -210,11 +214,16 @@ class BiaxialLSTM(AutoregressiveModel):
             _fold(features), tuple(_fold(part) for part in recurrent)
         )
         [hidden] = self._unfold([hidden])
-        power = controls["conservativity"] * exponent
-        drawn = self._draw(hidden, roll, power, controls["temperature"], seed)
+        drawn = self._draw(
+            hidden,
+            roll,
+            controls["conservativity"] * power,
+            controls["temperature"],
+            seed,
+        )
         frame = {"roll": drawn, "bar_position": position, "bar_length": length}
-        exponent = _adapt(exponent, drawn, controls["density"])
-        return frame, (self._unfold(recurrent), exponent)
+        power = adapt_power(power, drawn, controls["density"])
+        return frame, (self._unfold(recurrent), power)
 
     def frames_to_features(self, frames: Tensors) -> Tensors:
         """The frames as they are; all of them count."""
@@ -266,7 +275,7 @@ class BiaxialLSTM(AutoregressiveModel):
         logits = self.output_layer(self.note_dropout(notes, training=training))
         logits = tf.reshape(logits, [*tf.unstack(shape[:3]), self.num_channels])
         sounded = tf.cast(inputs["roll"][..., 0], tf.bool)
-        return _force_onsets(logits, sounded), recurrent
+        return force_onsets(logits, sounded), recurrent
 
     def _along_time(
         self,
@@ -296,7 +305,7 @@ class BiaxialLSTM(AutoregressiveModel):
         temperature: tf.Tensor,
         seed: tf.Tensor,
     ) -> tf.Tensor:
-        """Draws one frame from the lowest note to the highest.
+        """Draws one frame, bool `[batch, pitch, channel]`.
 
         Args:
             hidden: What each note has heard, `[batch, pitch, unit]`.
@@ -304,35 +313,21 @@ class BiaxialLSTM(AutoregressiveModel):
             power: What the probabilities of playing are raised to, `[batch]`.
             temperature: Divides log odds; scalar.
             seed: int64 `[2]`.
-
-        Returns:
-            bool `[batch, pitch, channel]`.
         """
-        batch_size = tf.shape(roll)[0]
-        shape = [self.num_pitches, batch_size, self.num_channels]
-        # One number for each decision: play and articulate are independent.
+        shape = [self.num_pitches, tf.shape(roll)[0], self.num_channels]
         noise = temperature * samplers.logistic(shape, seed)
+
+        def draw(hidden, sounded, power, noise):
+            noise = tf.ensure_shape(noise, [self.num_pitches, None, self.num_channels])
+            return draw_notes(
+                self.note_stack, self.output_layer, hidden, sounded, power, noise
+            )
+
+        if self.compile_drawing:
+            draw = tf.function(draw, jit_compile=True, autograph=False)
         hidden = tf.transpose(hidden, [1, 0, 2])  # [pitch, batch, unit]
-        sounded = tf.transpose(roll[..., 0])  # [pitch, batch]
-        drawn = tf.TensorArray(tf.bool, self.num_pitches, element_shape=[None, None])
-
-        def body(note, below, recurrent, drawn):
-            inputs = tf.concat([hidden[note], tf.cast(below, hidden.dtype)], axis=-1)
-            outputs, recurrent = self.note_stack.step(inputs, recurrent)
-            logits = _force_onsets(self.output_layer(outputs), sounded[note])
-            play = _raise(logits[:, :1], power[:, tf.newaxis])
-            chosen = tf.concat([play, logits[:, 1:]], axis=-1) > noise[note]
-            chosen = tf.logical_and(chosen, chosen[:, :1])
-            return note + 1, chosen, recurrent, drawn.write(note, chosen)
-
-        nothing = tf.zeros(shape[1:], tf.bool)
-        recurrent = self.note_stack.initial_state(batch_size)
-        *_, drawn = tf.while_loop(
-            lambda note, *_: note < self.num_pitches,
-            body,
-            (0, nothing, recurrent, drawn),
-        )
-        drawn = tf.transpose(drawn.stack(), [1, 0, 2])
+        drawn = draw(hidden, tf.transpose(roll[..., 0]), power, noise)
+        drawn = tf.transpose(drawn, [1, 0, 2])
         return tf.ensure_shape(drawn, [None, self.num_pitches, self.num_channels])
 
     def _unfold(self, parts: Sequence[tf.Tensor]) -> Recurrent:
@@ -364,31 +359,3 @@ def _fold(tensor: tf.Tensor) -> tf.Tensor:
     """The first two axes as one."""
     shape = tf.concat([[-1], tf.shape(tensor)[2:]], axis=0)
     return tf.ensure_shape(tf.reshape(tensor, shape), [None, *tensor.shape[2:]])
-
-
-def _force_onsets(logits: tf.Tensor, sounded: tf.Tensor) -> tf.Tensor:
-    """Makes articulation certain where a note, bool `[...]`, did not sound before."""
-    if logits.shape[-1] == 1:
-        return logits
-    articulate = tf.where(sounded, logits[..., 1], _CERTAIN)
-    return tf.stack([logits[..., 0], articulate], axis=-1)
-
-
-def _raise(logits: tf.Tensor, power: tf.Tensor) -> tf.Tensor:
-    """The log odds of probabilities raised to a power; 1 changes nothing."""
-    log_p = power * tf.math.log_sigmoid(logits)
-    raised = log_p - tf.math.log(-tf.math.expm1(log_p))
-    return tf.where(power == 1.0, logits, raised)
-
-
-def _adapt(exponent: tf.Tensor, roll: tf.Tensor, density: tf.Tensor) -> tf.Tensor:
-    """The exponents after a frame, `[batch]`.
-
-    While fewer notes than `density` play it falls, and so all become more probable;
-    then it goes back to 1. Rates are those of Johnson's `gen_adaptive`, where the
-    density is 2 and nothing keeps the exponent above 0.
-    """
-    playing = tf.reduce_sum(tf.cast(roll[..., 0], tf.float32), axis=-1)
-    falling = tf.maximum(exponent - 0.02, 0.05)
-    rising = exponent + 0.3 * (1.0 - exponent)
-    return tf.where(playing < density, falling, rising)
