@@ -1,3 +1,4 @@
+import functools
 import itertools
 
 import keras
@@ -12,7 +13,12 @@ from tfmusic.models.biaxial_features import NoteFeatures
 from tfmusic.representations import make_representation
 
 
-def make(low=60, high=62, play_only=False, **settings):
+def make_new(low=60, high=62, play_only=False, scale=1.0, **settings):
+    """A small model.
+
+    With weights `scale` times as large as they begin, notes and steps matter more to
+    one another.
+    """
     representation = make_representation(
         {
             "name": "play_articulate",
@@ -25,14 +31,17 @@ def make(low=60, high=62, play_only=False, **settings):
     keras.utils.set_random_seed(2)
     model = make_model(representation, {"name": "biaxial_lstm", **settings})
     model.build_model()
-    return model
-
-
-def loud(model):
-    """The model with weights so large that notes and steps matter to one another."""
     for weight in model.trainable_weights:
-        weight.assign(3.0 * weight)
+        weight.assign(scale * weight)
     return model
+
+
+# The same model for the same arguments, which no test may change.
+make = functools.cache(make_new)
+
+
+def make_loud(*args, **settings):
+    return make(*args, scale=3.0, **settings)
 
 
 def with_bars(roll, first=0, length=16):
@@ -161,7 +170,7 @@ def test_transposed_music_gives_transposed_probabilities():
 
 @pytest.mark.parametrize("play_only", [False, True])
 def test_probabilities_of_all_frames_add_up_to_one(play_only):
-    model = loud(make(play_only=play_only))
+    model = make_loud(play_only=play_only)
     before = np.array([[1, 1], [0, 0], [1, 1]], bool)[:, : model.num_channels]
     frames = all_frames(before[:, 0], model.num_channels)
     roll = np.stack([np.broadcast_to(before, frames.shape), frames], axis=1)
@@ -171,7 +180,7 @@ def test_probabilities_of_all_frames_add_up_to_one(play_only):
 
 
 def test_frames_are_drawn_as_often_as_they_are_scored():
-    model = loud(make())
+    model = make_loud()
     before = np.array([[1, 1], [0, 0], [1, 1]], bool)
     frames = all_frames(before[:, 0], 2)
     roll = np.stack([np.broadcast_to(before, frames.shape), frames], axis=1)
@@ -187,7 +196,7 @@ def test_frames_are_drawn_as_often_as_they_are_scored():
 
 
 def test_a_note_depends_on_all_lower_ones_of_its_step_and_on_no_higher_one():
-    model = loud(make(60, 67))
+    model = make_loud(60, 67)
     roll = random_roll([1, 5, 8])
     inputs = with_bars(roll[:, :-1])
     changed = roll.copy()
@@ -202,7 +211,7 @@ def test_a_note_depends_on_all_lower_ones_of_its_step_and_on_no_higher_one():
 
 
 def test_only_a_note_that_sounded_can_go_on():
-    model = make(60, 71)
+    model = make_loud(60, 71)
     made = contracts.call_endpoint(
         model, "generate", num_outputs=4, num_steps=30, seed=0, temperature=2.0
     )
@@ -219,7 +228,7 @@ def test_only_a_note_that_sounded_can_go_on():
 def test_play_and_articulate_are_drawn_independently():
     # A note that sounds on: with one number for both, play at 0.5 and articulate at
     # 0.5 would always or never come together.
-    model = make(60, 60)
+    model = make_new(60, 60)
     model.output_layer.kernel.assign(tf.zeros_like(model.output_layer.kernel))
     before = np.ones([4000, 1, 1, 2], bool)
     made = contracts.call_endpoint(
@@ -230,7 +239,7 @@ def test_play_and_articulate_are_drawn_independently():
 
 
 def test_steps_are_scored_with_their_own_place_in_the_bar():
-    model = loud(make())
+    model = make_loud()
     roll = random_roll([1, 4, 3])
     scores = score(model, roll)
     features = with_bars(roll)
@@ -241,7 +250,7 @@ def test_steps_are_scored_with_their_own_place_in_the_bar():
 
 
 def test_without_beat_the_place_in_the_bar_does_not_matter():
-    model = loud(make(beat="none"))
+    model = make_loud(beat="none")
     roll = random_roll([1, 6, 3])
     np.testing.assert_array_equal(score(model, roll), score(model, roll, first=3))
 
@@ -260,7 +269,7 @@ def test_bars_count_on_from_the_prompt_or_from_the_first_step():
 
 def test_music_goes_on_with_the_beat_that_it_was_learned_with():
     # Over a bar line, where a beat that is one step late differs most.
-    model = loud(make(60, 60))
+    model = make_loud(60, 60)
     roll = np.zeros([1, 4, 1, 2], bool)
     roll[0, 3] = True
     features = with_bars(roll, first=13)
@@ -305,7 +314,7 @@ def test_conservativity_raises_the_probability_of_playing_to_a_power():
 
 
 def test_density_makes_silent_music_play():
-    model = make(60, 71, play_only=True)
+    model = make_new(60, 71, play_only=True)
     model.output_layer.bias.assign([-6.0])
     numbers = [notes_per_step(model, density=density) for density in (0, 1, 2, 4)]
     assert np.all(np.diff(numbers) > 0)
@@ -313,7 +322,7 @@ def test_density_makes_silent_music_play():
 
 
 def test_greedy_music_needs_no_seed():
-    model = loud(make(60, 71))
+    model = make_loud(60, 71)
     first, second = (
         contracts.call_endpoint(
             model, "generate", num_outputs=1, num_steps=8, seed=seed, temperature=0.0
@@ -326,7 +335,7 @@ def test_greedy_music_needs_no_seed():
 def test_compiled_drawing_draws_the_same():
     made = [
         contracts.call_endpoint(
-            loud(make(60, 71, compile_drawing=compiled)),
+            make_loud(60, 71, compile_drawing=compiled),
             "generate",
             num_outputs=2,
             num_steps=10,
@@ -340,7 +349,7 @@ def test_compiled_drawing_draws_the_same():
 
 def test_long_pieces_score_as_one_sequence():
     # Longer than the parts that they are scored in.
-    model = loud(make())
+    model = make_loud()
     roll = random_roll([2, 150, 3])
     inputs = {**with_bars(roll)}
     inputs["roll"] = np.pad(roll, [(0, 0), (1, 0), (0, 0), (0, 0)])[:, :-1]
