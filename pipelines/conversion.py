@@ -107,7 +107,7 @@ def encode(
     Raises:
         DropError: It cannot be, or is too short.
     """
-    features = kind.encode(sequence)
+    features, losses = kind.encode_with_losses(sequence)
     num_steps = len(next(iter(features.values())))
     if num_steps < preparation["min_steps"]:
         raise DropError(
@@ -121,5 +121,5 @@ def encode(
         num_steps=num_steps,
         num_notes=len(sequence.notes),
         seconds=sequence.total_time,
-        losses=kind.losses(sequence),
+        losses=losses,
     )

@@ -1,5 +1,6 @@
 """NoteSequences into other NoteSequences; the argument is never changed."""
 
+import itertools
 import re
 
 import numpy as np
@@ -230,21 +231,33 @@ def _hands_by_name(
 def _hands_by_position(sequence: NoteSequence, pitches: np.ndarray) -> np.ndarray:
     starts = np.array([note.start_time for note in sequence.notes], np.float64)
     order = np.lexsort((pitches, starts))
-    breaks = np.flatnonzero(np.diff(starts[order]) > _CHORD_SECONDS) + 1
-    hands = np.full(len(pitches), RIGHT, np.int64)
+    breaks = np.diff(starts[order]) > _CHORD_SECONDS
+    chord = np.concatenate([[0], np.cumsum(breaks)]) if len(order) else order
+    order = order[np.lexsort((pitches[order], chord))]  # within a chord by pitch
+    notes = pitches[order].tolist()
+    bounds = [0, *(np.flatnonzero(breaks) + 1).tolist(), len(notes)]
+    hands = []
     left, right = 50.0, 70.0  # where the hands are: pitches, moving with the music
-    for chord in np.split(order, breaks):
-        chord = chord[np.argsort(pitches[chord], kind="stable")]
-        notes = pitches[chord].tolist()
-        strains = [
-            _strain(notes[:cut], left) + _strain(notes[cut:], right)
-            for cut in range(len(notes) + 1)
-        ]
-        num_left = strains.index(min(strains))
-        hands[chord[:num_left]] = LEFT
-        left += 0.3 * (_mean(notes[:num_left], left) - left)
-        right += 0.3 * (_mean(notes[num_left:], right) - right)
-    return hands
+    for begin, end in itertools.pairwise(bounds):
+        chord = notes[begin:end]
+        num_left = _place_to_divide(chord, left, right)
+        hands += [LEFT] * num_left + [RIGHT] * (len(chord) - num_left)
+        left += 0.3 * (_mean(chord[:num_left], left) - left)
+        right += 0.3 * (_mean(chord[num_left:], right) - right)
+    result = np.empty(len(notes), np.int64)
+    result[order] = hands
+    return result
+
+
+def _place_to_divide(chord: list[int], left: float, right: float) -> int:
+    """How many notes of a chord, ascending, the left hand takes."""
+    if len(chord) == 1:  # most are
+        return int(abs(chord[0] - left) < abs(chord[0] - right))
+    strains = [
+        _strain(chord[:cut], left) + _strain(chord[cut:], right)
+        for cut in range(len(chord) + 1)
+    ]
+    return strains.index(min(strains))
 
 
 def _strain(notes: list[int], position: float) -> float:

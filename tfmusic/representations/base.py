@@ -106,15 +106,23 @@ class Representation(abc.ABC):
     def feature_specs(self) -> Mapping[str, FeatureSpec]:
         """The arrays of an encoded piece. All share their first axis, time."""
 
-    @abc.abstractmethod
     def encode(self, sequence: NoteSequence) -> Features:
-        """Encodes a piece.
+        """Encodes a piece: the first of what `encode_with_losses` gives."""
+        return self.encode_with_losses(sequence)[0]
+
+    @abc.abstractmethod
+    def encode_with_losses(
+        self, sequence: NoteSequence
+    ) -> tuple[Features, collections.Counter]:
+        """Encodes a piece, and counts what that loses, in one reading.
 
         Args:
             sequence: A piece of any tempo, metre and number of instruments.
 
         Returns:
-            Arrays that match `feature_specs`, all of the same length in steps.
+            Arrays that match `feature_specs`, all of the same length in steps; and how
+            many notes are dropped or changed beyond the grid, counts above zero by
+            slug: those of `read_notes`, and those that a class adds in its docstring.
 
         Raises:
             EncodeError: The piece has nothing that this representation can hold.
@@ -133,16 +141,8 @@ class Representation(abc.ABC):
         """The piece as it comes back from encoding: the declared loss and no more."""
 
     def losses(self, sequence: NoteSequence) -> collections.Counter:
-        """How many notes of a piece encoding drops or changes beyond the grid.
-
-        Returns:
-            Counts above zero by slug: those of `read_notes`, and those that a class
-            adds in its docstring.
-
-        Raises:
-            EncodeError: The piece cannot be encoded at all.
-        """
-        return self.read_notes(sequence)[1]
+        """The second of what `encode_with_losses` gives."""
+        return self.encode_with_losses(sequence)[1]
 
     def count(self, sequence: NoteSequence) -> collections.Counter:
         """What `fit_counts` needs from one piece; empty where nothing is fitted."""

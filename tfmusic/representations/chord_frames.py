@@ -90,14 +90,17 @@ class ChordFrames(TokenRepresentation):
         chords, frames = unique_chords(self._frames(sequence)[0])
         return count_chords([_name(chord) for chord in chords], np.bincount(frames))
 
-    def encode(self, sequence: NoteSequence) -> Features:
+    def encode_with_losses(
+        self, sequence: NoteSequence
+    ) -> tuple[Features, collections.Counter]:
         """Encodes a piece as `{"tokens": int32 [num_frames]}`.
 
         Raises:
             EncodeError: No notes, or none of a known chord.
             UserError: The vocabulary is not fitted.
         """
-        return {"tokens": self._known_frames(sequence)[0]}
+        ids, _, losses = self._known_frames(sequence)
+        return {"tokens": ids}, losses
 
     def decode(self, features: Features) -> NoteSequence:
         """Turns tokens into music.
@@ -112,17 +115,9 @@ class ChordFrames(TokenRepresentation):
         """The piece as it comes back from encoding: of known chords."""
         return self._to_sequence(self._known_frames(sequence)[1])
 
-    def losses(self, sequence: NoteSequence) -> collections.Counter:
-        """Counts `merged_restrikes` and `substituted_chords` beside the others."""
-        substituted = self.num_substituted(sequence)
-        losses = self._frames(sequence)[1]
-        return losses + collections.Counter(substituted_chords=substituted)
-
     def num_substituted(self, sequence: NoteSequence) -> int:
         """In how many frames another chord than the piece's own was taken."""
-        known = self._known
-        chords, frames = unique_chords(self._frames(sequence)[0])
-        return int(np.sum(known.find(chords)[frames] < 0))
+        return self._known_frames(sequence)[2]["substituted_chords"]
 
     def _frames(self, sequence: NoteSequence) -> tuple[np.ndarray, collections.Counter]:
         """Sounding pitches, bool [num_steps, 128], before any substitution."""
@@ -132,12 +127,16 @@ class ChordFrames(TokenRepresentation):
         frames = roll[:, 0]
         return frames[self._span(frames)], losses + merged
 
-    def _known_frames(self, sequence: NoteSequence) -> tuple[np.ndarray, np.ndarray]:
-        """Ids, int32 [num_steps], and their pitches, bool [num_steps, 128]."""
+    def _known_frames(
+        self, sequence: NoteSequence
+    ) -> tuple[np.ndarray, np.ndarray, collections.Counter]:
+        """Ids, int32 [num_steps], their pitches, bool [num_steps, 128], and losses."""
         known = self._known  # before reading: an unfitted one is the user's mistake
-        chords, frames = unique_chords(self._frames(sequence)[0])
+        sounding, losses = self._frames(sequence)
+        chords, frames = unique_chords(sounding)
         ids = known.find(chords)
         unknown = ids < 0
+        losses["substituted_chords"] = np.sum(unknown[frames]).item()
         ids[unknown] = known.nearest(chords[unknown])
         ids = ids[frames]
         sounding = self._token_pitches[ids]
@@ -149,7 +148,7 @@ class ChordFrames(TokenRepresentation):
             )
         # A substitute may be a rest, and rests at the borders are trimmed once more.
         kept = self._span(sounding)
-        return ids[kept], sounding[kept]
+        return ids[kept], sounding[kept], +losses
 
     def _span(self, frames: np.ndarray) -> slice:
         """From the first frame that is kept to the last one that sounds."""

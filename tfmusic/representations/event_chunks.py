@@ -113,15 +113,17 @@ class EventChunks(Representation):
             "num_events": FeatureSpec((None,), "uint8", "[chunk]; events in use"),
         }
 
-    def encode(self, sequence: NoteSequence) -> Features:
+    def encode_with_losses(
+        self, sequence: NoteSequence
+    ) -> tuple[Features, collections.Counter]:
         """Encodes a piece; see `Representation.encode`."""
-        rows, _ = self._read_events(sequence)
+        rows, losses = self._read_events(sequence)
         chunks, starts = np.divmod(rows[:, START], self.chunk_steps)
         counts = np.bincount(chunks)
         rows[:, START] = starts
         array = np.zeros((len(counts), self.max_events, events.NUM_COLUMNS), np.uint16)
         array[chunks, ranges(counts)] = rows
-        return {"events": array, "num_events": counts.astype(np.uint8)}
+        return {"events": array, "num_events": counts.astype(np.uint8)}, losses
 
     def decode(self, features: Features) -> NoteSequence:
         """Plays chunks of events, encoded or generated, as the class says."""
@@ -142,10 +144,6 @@ class EventChunks(Representation):
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding."""
         return events.to_sequence(self._read_events(sequence)[0], self.grid)
-
-    def losses(self, sequence: NoteSequence) -> collections.Counter:
-        """Counts what the class names, beside the others."""
-        return self._read_events(sequence)[1]
 
     def count(self, sequence: NoteSequence) -> collections.Counter:
         """How often each duration, in steps, occurs."""

@@ -148,7 +148,9 @@ class NoteChordTokens(TokenRepresentation):
         names = [self._name(pitches_of(chord)) for chord in unique]
         return count_chords(names, np.bincount(places))
 
-    def encode(self, sequence: NoteSequence) -> Features:
+    def encode_with_losses(
+        self, sequence: NoteSequence
+    ) -> tuple[Features, collections.Counter]:
         """Encodes a piece as `{"tokens": int32 [num_tokens]}`.
 
         Raises:
@@ -157,8 +159,9 @@ class NoteChordTokens(TokenRepresentation):
         """
         known = self._known  # before reading: an unfitted one is the user's mistake
         if self._is_reference:
-            return {"tokens": self._event_ids(self._events(sequence))}
-        chords, durations, shifts = self._chords(self._notes(sequence)[0])
+            return self._encode_events(sequence)
+        notes, losses = self._notes(sequence)
+        chords, durations, shifts = self._chords(notes)
         unique, places = unique_chords(chords)
         ids = known.find(unique)
         spellings = [[i] for i in ids.tolist()]
@@ -171,7 +174,7 @@ class NoteChordTokens(TokenRepresentation):
         tokens = write_rhythm(
             spellings, places, durations, shifts, duration_ids, shift_ids
         )
-        return {"tokens": tokens}
+        return {"tokens": tokens}, losses
 
     def decode(self, features: Features) -> NoteSequence:
         """Turns tokens into music, in any order.
@@ -202,14 +205,6 @@ class NoteChordTokens(TokenRepresentation):
             return self._play_events(self._token_pitches[ids])
         notes = self._notes(sequence)[0].with_columns(velocities=self.velocity)
         return notes.to_sequence(self.grid, INSTRUMENTS)
-
-    def losses(self, sequence: NoteSequence) -> collections.Counter:
-        """Counts what the class names, beside the others."""
-        if not self._is_reference:
-            return self._notes(sequence)[1]
-        known = self._known.find(self._events(sequence)) >= 0
-        losses = self.read_notes(sequence)[1]
-        return losses + collections.Counter(substituted_chords=np.sum(~known).item())
 
     # Mode "notes".
 
@@ -260,6 +255,15 @@ class NoteChordTokens(TokenRepresentation):
         return rhythm
 
     # Mode "reference".
+
+    def _encode_events(
+        self, sequence: NoteSequence
+    ) -> tuple[Features, collections.Counter]:
+        struck = self._events(sequence)
+        losses = self.read_notes(sequence)[1]
+        unknown = np.sum(self._known.find(struck) < 0).item()
+        losses += collections.Counter(substituted_chords=unknown)
+        return {"tokens": self._event_ids(struck)}, losses
 
     def _events(self, sequence: NoteSequence) -> np.ndarray:
         """What is struck at each onset, as it is played: bool [num_events, 128]."""

@@ -152,9 +152,11 @@ class PerformanceEvents(TokenRepresentation):
         """When notes end, by the pedal if it counts; seconds [num_notes]."""
         return sustained_ends(sequence) if self.apply_sustain else None
 
-    def encode(self, sequence: NoteSequence) -> Features:
+    def encode_with_losses(
+        self, sequence: NoteSequence
+    ) -> tuple[Features, collections.Counter]:
         """Encodes a piece as `{"tokens": int32 [num_tokens]}`."""
-        notes, _ = self._known_notes(sequence)
+        notes, losses = self._known_notes(sequence)
         notes = notes.take(np.lexsort((notes.pitches, notes.starts)))
         # In order of start and pitch, so are both those that begin and those that end.
         ends = np.argsort(notes.ends, kind="stable")
@@ -171,7 +173,8 @@ class PerformanceEvents(TokenRepresentation):
             changes = np.diff(bins[len(ends) :], prepend=0) != 0
             bins[len(ends) :] *= changes
         order = np.argsort(steps, kind="stable")
-        return {"tokens": self._write(steps[order], ids[order], bins[order])}
+        tokens = self._write(steps[order], ids[order], bins[order])
+        return {"tokens": tokens}, losses
 
     def decode(self, features: Features) -> NoteSequence:
         """Plays tokens, encoded or generated, as the class says."""
@@ -211,10 +214,6 @@ class PerformanceEvents(TokenRepresentation):
         return notes.with_columns(velocities=velocities).to_sequence(
             self.grid, INSTRUMENTS
         )
-
-    def losses(self, sequence: NoteSequence) -> collections.Counter:
-        """Counts what the class names, beside the others."""
-        return self._known_notes(sequence)[1]
 
     def _known_notes(
         self, sequence: NoteSequence

@@ -1,5 +1,6 @@
 """Keys that play and keys that are struck, and the place in the bar (biaxial LSTM)."""
 
+import collections
 import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
@@ -90,19 +91,21 @@ class PlayArticulate(RollRepresentation):
         roll = roll[:, None]  # [time, hand, pitch, channel]
         return roll[..., 0], roll[..., 1] if self.onsets else None
 
-    def encode(self, sequence: NoteSequence) -> Features:
+    def encode_with_losses(
+        self, sequence: NoteSequence
+    ) -> tuple[Features, collections.Counter]:
         """Encodes a piece; see `Representation.encode`.
 
         Raises:
             EncodeError: `no_notes`, `too_long`, or `bar_too_long`.
         """
-        features = super().encode(sequence)
+        features, losses = super().encode_with_losses(sequence)
         position, length = self._bars(sequence, len(features["roll"]))
-        return {
-            **features,
+        bars = {
             "bar_position": position.astype(np.int16),
             "bar_length": length.astype(np.int16),
         }
+        return {**features, **bars}, losses
 
     def decode(self, features: Features) -> NoteSequence:
         """Turns a roll and its bars into music, as the class says."""

@@ -115,13 +115,15 @@ class RollRepresentation(Representation):
     def unpack(self, roll: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """What `pack` was given, from any bool array of the feature's shape."""
 
-    def encode(self, sequence: NoteSequence) -> Features:
+    def encode_with_losses(
+        self, sequence: NoteSequence
+    ) -> tuple[Features, collections.Counter]:
         """Encodes a piece as `{"roll": bool array}`; see `Representation.encode`."""
-        notes, _ = self._known_notes(sequence)
+        notes, losses = self._known_notes(sequence)
         rolls = notes_to_roll(
             notes, len(self.instruments), self.lowest_pitch, self.num_keys
         )
-        return {"roll": self.pack(*rolls)}
+        return {"roll": self.pack(*rolls)}, losses
 
     def decode(self, features: Features) -> NoteSequence:
         """Turns a roll into music; see `roll_to_notes` for what it may hold."""
@@ -136,10 +138,6 @@ class RollRepresentation(Representation):
         return notes.with_columns(velocities=self.velocity).to_sequence(
             self.grid, self.instruments
         )
-
-    def losses(self, sequence: NoteSequence) -> collections.Counter:
-        """Counts what the class names, beside the others."""
-        return self._known_notes(sequence)[1]
 
     def transpositions(self, semitones: Sequence[int]) -> Variation:
         """Rolls whose keys are moved; none may leave the keyboard."""
