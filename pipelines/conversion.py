@@ -27,11 +27,13 @@ class Converter:
         recipes: What they ask for.
         limits: What a file may hold.
         filters: What is kept of it.
+        identifies: Whether the contents of pieces are hashed: once is enough.
     """
 
     recipes: tuple[Recipe, ...]
     limits: Limits
     filters: Filters
+    identifies: bool = True
 
     @functools.cached_property
     def _representations(self) -> list[Representation]:
@@ -62,7 +64,7 @@ class Converter:
     def _convert(
         self, sequence: NoteSequence, name: str, metadata: Mapping[str, Any]
     ) -> Converted:
-        content = Content.of(sequence)
+        content = Content.of(sequence) if self.identifies else Content("")
         piece = Converted(name, content.hash, content.sketch, metadata)
         prepare = functools.cache(functools.partial(_prepare, sequence))
         for recipe, kind in zip(self.recipes, self._representations, strict=True):

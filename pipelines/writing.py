@@ -287,7 +287,8 @@ def build_datasets(
 
     def convert(stage: str, items: Sequence[SourceItem], recipes: list[Recipe]) -> dict:
         batches = make_batches(stage, items)
-        converter = Converter(tuple(recipes), job.limits, job.filters)
+        is_first = stage == "read"
+        converter = Converter(tuple(recipes), job.limits, job.filters, is_first)
         run(stage, lambda job: Convert(job, converter), batches, len(items))
         paths = {b.name: os.path.join(job.work_dir, b.name) for b in batches}
         return {name: read_json(index_path(path)) for name, path in paths.items()}

@@ -1,10 +1,12 @@
 import collections
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 
+import numpy as np
 import pytest
 
 from pipelines.writing import write_datasets
@@ -196,6 +198,58 @@ def test_nothing_to_train_on_is_a_users_error_that_says_what_was_found(
     with pytest.raises(UserError, match=message):
         write(config, tmp_path / "music", tmp_path / "data")
     assert os.listdir(tmp_path) == ["music"]
+
+
+def test_shards_are_of_equal_size_in_an_order_that_the_seed_decides(
+    config, music, tmp_path
+):
+    orders = []
+    for seed in (0, 0, 1):
+        data = tmp_path / f"data{len(orders)}"
+        info = write(config, music, data, num_shards=3, seed=seed, test_fraction=0)
+        sizes = [
+            (data / shard).stat().st_size for shard in info.splits["train"]["shards"]
+        ]
+        # No two differ by more than a piece.
+        assert (
+            max(sizes) - min(sizes)
+            <= sum(sizes) / info.splits["train"]["num_pieces"] + 100
+        )
+        orders.append(list(pieces(data)["train"]))
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[0]) == sorted(orders[2])
+    assert orders[0] != sorted(orders[0])
+
+
+def test_compressed_records_are_read_as_others_are(config, music, both, tmp_path):
+    info = write(config, music, tmp_path / "data", compression="gzip", num_shards=2)
+    assert info.compression == "gzip"
+    shard = tmp_path / "data" / info.splits["train"]["shards"][0]
+    assert shard.read_bytes().startswith(b"\x1f\x8b")
+    expected = pieces(both / "roll")
+    for split, found in pieces(tmp_path / "data").items():
+        for name, piece in found.items():
+            np.testing.assert_array_equal(piece["roll"], expected[split][name]["roll"])
+    with pytest.raises(UserError, match="did you mean 'gzip'"):
+        write(config, music, tmp_path / "other", compression="gzipp")
+
+
+def test_versions_hash_and_sizes_are_described(both, config, music, tmp_path):
+    info = DatasetInfo.load(str(both / "roll"))
+    assert {
+        "tfmusic",
+        "symusic",
+        "numpy",
+        "tensorflow",
+        "python",
+    } <= info.versions.keys()
+    assert info.num_files == 16
+    shutil.copytree(music, tmp_path / "music")
+    other = write(config, tmp_path / "music", tmp_path / "same")
+    assert other.source_hash == info.source_hash
+    (tmp_path / "music" / "junk.mid").write_bytes(b"other junk")
+    other = write(config, tmp_path / "music", tmp_path / "other")
+    assert other.source_hash != info.source_hash
 
 
 def test_impossible_requests_are_users_errors(config, music, tmp_path):
