@@ -89,10 +89,13 @@ class Player:
             prompt = None
         else:
             prompt = self._encode(primer)
+            go_on = self._model.signatures["continue"]
+            specs = go_on.structured_input_signature[1]
             for name, array in prompt.items():
                 tiled = np.broadcast_to(array, (num_outputs, *array.shape))
-                inputs[name] = tf.constant(tiled)
-            outputs = self._model.signatures["continue"](**inputs)
+                # Arrays may be narrower on disk than in the graph.
+                inputs[name] = tf.cast(tf.constant(tiled), specs[name].dtype)
+            outputs = go_on(**inputs)
         arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
         lengths = arrays.pop("num_steps")
         pieces = []
