@@ -3,7 +3,6 @@
 import dataclasses
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from tfmusic.errors import choose
 from tfmusic.representations.events import (
@@ -89,6 +88,8 @@ def to_vectors(events: np.ndarray, encoding: str, scale: EventScale) -> np.ndarr
         scalars[name][..., None] if size == 1 else one_hot[name]
         for name, size in zip(_names(encoding), _PARTS[encoding], strict=True)
     ]
+    from scipy.special import ndtr  # half of the time of importing representations
+
     durations = np.maximum(events[..., DURATION], 1)
     continuous = [
         2 * events[..., START] / scale.chunk_steps - 1,
@@ -138,6 +139,8 @@ def from_vectors(vectors: np.ndarray, encoding: str, scale: EventScale) -> np.nd
         keys = np.minimum(12 * values["octave"] + values["note"], NUM_KEYS - 1)
         pedals = values["pedal"]
         ids = np.where(pedals > 0, NUM_KEYS - 1 + pedals, keys)
+    from scipy.special import ndtri
+
     starts, shares, intensities = np.moveaxis(continuous, -1, 0)
     # The ends of the distribution are infinitely long and short.
     limits = np.finfo(continuous.dtype)
