@@ -13,7 +13,7 @@ from pipelines.filters import Filters
 from tfmusic.data.packing import pack
 from tfmusic.data.splits import Content
 from tfmusic.errors import DropError
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, wire
 from tfmusic.notes.keys import transpose_to_c
 from tfmusic.notes.reading import Limits
 from tfmusic.representations import Representation, make_representation
@@ -54,7 +54,8 @@ class Converter:
             metadata = {**describe(sequence), **task.metadata}
             try:
                 sequence = self.filters.apply(sequence, metadata)
-                converted.append(self._convert(sequence, name, metadata))
+                with wire.columns_kept(sequence):
+                    converted.append(self._convert(sequence, name, metadata))
             except DropError as error:
                 converted.append(
                     Drop(name, "filter", error.reason, error.detail, error.measured)

@@ -193,8 +193,8 @@ def assign_hands(sequence: NoteSequence) -> np.ndarray:
     Returns:
         int64 [num_notes], 0 right and 1 left, in the order of `sequence.notes`.
     """
-    pitches = np.array([note.pitch for note in sequence.notes], np.int64)
-    instruments = np.array([note.instrument for note in sequence.notes], np.int64)
+    notes = wire.columns(sequence, "notes", "pitch", "instrument", "start_time")
+    pitches, instruments = notes["pitch"], notes["instrument"]
     present = np.unique(instruments)
     means = {i: pitches[instruments == i].mean() for i in present.tolist()}
     hands = _hands_by_name(sequence, means)
@@ -203,7 +203,7 @@ def assign_hands(sequence: NoteSequence) -> np.ndarray:
         hands = {i: RIGHT if i == right else LEFT for i in means}
     if hands:
         return np.array([hands[i] for i in instruments.tolist()], np.int64)
-    return _hands_by_position(sequence, pitches)
+    return _hands_by_position(notes["start_time"], pitches)
 
 
 def _hands_by_name(
@@ -228,8 +228,7 @@ def _hands_by_name(
     return hands
 
 
-def _hands_by_position(sequence: NoteSequence, pitches: np.ndarray) -> np.ndarray:
-    starts = np.array([note.start_time for note in sequence.notes], np.float64)
+def _hands_by_position(starts: np.ndarray, pitches: np.ndarray) -> np.ndarray:
     order = np.lexsort((pitches, starts))
     breaks = np.diff(starts[order]) > _CHORD_SECONDS
     chord = np.concatenate([[0], np.cumsum(breaks)]) if len(order) else order

@@ -6,7 +6,10 @@ of one kind are laid out as the rows of a structured array and merged in one cal
 Encoding: https://protobuf.dev/programming-guides/encoding/
 """
 
+import contextlib
+import contextvars
 import operator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
@@ -49,16 +52,51 @@ def columns(message: Message, field: str, *names: str) -> dict[str, np.ndarray]:
     Args:
         message: The message that owns the field.
         field: Name of a repeated message field, such as `notes`.
-        *names: Two or more fields of the submessage.
+        *names: Fields of the submessage.
 
     Returns:
         By name an array [n]: float64 of doubles, bool of booleans, else int64.
     """
+    owner, kept = _kept.get()
+    if owner is not message:
+        return _read(message, field, names)
+    missing = [name for name in names if (field, name) not in kept]
+    for name, column in _read(message, field, missing).items():
+        column.flags.writeable = False
+        kept[field, name] = column
+    return {name: kept[field, name] for name in names}
+
+
+@contextlib.contextmanager
+def columns_kept(message: Message) -> Iterator[None]:
+    """Within this, each column of a message is read once.
+
+    A column is most of the work on a piece that is encoded several times over.
+
+    Args:
+        message: It must not be changed meanwhile.
+    """
+    token = _kept.set((message, {}))
+    try:
+        yield
+    finally:
+        _kept.reset(token)
+
+
+_kept = contextvars.ContextVar("_kept", default=(None, {}))
+
+
+def _read(message: Message, field: str, names: Sequence[str]) -> dict[str, np.ndarray]:
+    if not names:
+        return {}
     inner = message.DESCRIPTOR.fields_by_name[field].message_type.fields_by_name
     kinds = {FieldDescriptor.TYPE_DOUBLE: "f8", FieldDescriptor.TYPE_BOOL: "?"}
     dtype = [(name, kinds.get(inner[name].type, "i8")) for name in names]
     rows = getattr(message, field)
-    table = np.fromiter(map(operator.attrgetter(*names), rows), dtype, len(rows))
+    values = map(operator.attrgetter(*names), rows)
+    if len(names) == 1:  # then the values are no tuples
+        values = ((value,) for value in values)
+    table = np.fromiter(values, dtype, len(rows))
     return {name: np.ascontiguousarray(table[name]) for name in names}
 
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tfmusic.errors import DropError, UserError, choose
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, wire
 from tfmusic.notes.grid import DEFAULT_QPM, Grid, make_grid
 from tfmusic.notes.transforms import without_drums
 from tfmusic.representations.note_table import NoteTable
@@ -282,7 +282,8 @@ class Representation(abc.ABC):
         Raises:
             EncodeError: There are none, or they last too long.
         """
-        losses = collections.Counter(drums=sum(note.is_drum for note in sequence.notes))
+        drums = wire.columns(sequence, "notes", "is_drum")["is_drum"]
+        losses = collections.Counter(drums=np.sum(drums).item())
         if losses["drums"]:
             sequence = without_drums(sequence)
         notes = NoteTable.of(sequence, self.grid, self.note_ends(sequence))

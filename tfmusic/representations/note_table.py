@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -159,14 +159,6 @@ class NoteTable:
         return (self.voices[1:] == self.voices[:-1]) & (
             self.pitches[1:] == self.pitches[:-1]
         )
-
-
-def note_column(
-    sequence: NoteSequence, value: Callable[[NoteSequence.Note], int]
-) -> np.ndarray:
-    """One whole number per note, int64 [num_notes], in the order of the sequence."""
-    notes = sequence.notes
-    return np.fromiter((value(note) for note in notes), np.int64, len(notes))
 
 
 def ranges(counts: np.ndarray) -> np.ndarray:

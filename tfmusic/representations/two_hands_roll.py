@@ -6,10 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, wire
 from tfmusic.notes.transforms import assign_hands
 from tfmusic.representations.base import FeatureSpec
-from tfmusic.representations.note_table import note_column
 from tfmusic.representations.rolls import RollRepresentation, channel_specs
 
 
@@ -45,10 +44,10 @@ class TwoHandsRoll(RollRepresentation):
             for info in sequence.instrument_infos
             if info.name in self.instruments
         }
-        instruments = note_column(sequence, lambda note: note.instrument).tolist()
-        if hands.keys() >= set(instruments):
+        instruments = wire.columns(sequence, "notes", "instrument")["instrument"]
+        if hands.keys() >= set(np.unique(instruments).tolist()):
             # Decoded music says whose its notes are even where one hand rests.
-            return np.array([hands[i] for i in instruments], np.int64)
+            return np.array([hands[i] for i in instruments.tolist()], np.int64)
         return assign_hands(sequence)
 
     def pack(self, sounding: np.ndarray, struck: np.ndarray) -> np.ndarray:
