@@ -41,7 +41,7 @@ REMEDIES = {
     "other_programs": "--programs",
     "other_instruments": "--instruments",
     "too_short": "data.min_steps",
-    "encode too_long": "representation.steps_per_quarter",
+    "encode too_long": "representation.steps_per_quarter or steps_per_second",
     "encode no_notes": "representation.lowest_pitch, representation.highest_pitch",
 }
 
