@@ -59,11 +59,19 @@ def main() -> None:
         include_primer=_INCLUDE_PRIMER.value,
         controls=command_line.extra_flags(),
     )
+    description = f"{player.card['name']} ({player.card['checkpoint']})"
+    description += f", seed {_SEED.value}"
+    if player.guarded_steps:
+        description += (
+            "; but for the guards it would not have changed in "
+            f"{player.guarded_steps} steps more "
+            "(see max_repeats and max_silence)"
+        )
     data_dir = _COMPARE_WITH.value
     account = write_gallery(
         _OUTPUT_DIR.value,
         pieces,
-        f"{player.card['name']} ({player.card['checkpoint']}), seed {_SEED.value}",
+        description,
         references=read_pieces(data_dir, "test") if data_dir else [],
         training=read_pieces(data_dir, "train") if data_dir else [],
         pictures=_PICTURES.value,

@@ -10,7 +10,7 @@ def run(next_frame, frame, state, num_steps, is_finished=None):
     def traced(num_steps, seed):
         return generate_frames(
             next_frame, frame, state, num_steps, seed, is_finished=is_finished
-        )
+        )[0]
 
     return traced(tf.constant(num_steps), tf.constant(7, tf.int64))
 

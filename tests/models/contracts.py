@@ -149,7 +149,8 @@ def check_step_equals_sequence(model: AutoregressiveModel, piece: Piece) -> None
     frame, state = model.start_frame(1), model.initial_state(1)
     for i in range(length):
         seed = tf.constant([0, i], tf.int64)
-        _, state = model.next_frame(frame, state, controls, seed)
+        free = tf.constant([False])
+        _, state, _ = model.next_frame(frame, state, controls, seed, free)
         frame, _ = model.prime({n: a[:, : i + 1] for n, a in prompt.items()})
     tf.nest.map_structure(np.testing.assert_array_equal, frame, expected_frame)
     tf.nest.map_structure(
@@ -185,3 +186,37 @@ def check_feedback(model: AutoregressiveModel, piece: Piece) -> None:
     rest = call_endpoint(model, "continue", longer, num_steps=7, **settings)
     for name in prompt:
         np.testing.assert_array_equal(whole[name][:, 5:], rest[name])
+
+
+def longest_run(frames: np.ndarray) -> int:
+    """How many times in a row a frame comes at most; frames are `[time, ...]`."""
+    flat = np.reshape(frames, [len(frames), -1])
+    changes = np.flatnonzero(np.any(flat[1:] != flat[:-1], axis=1)) + 1
+    return int(np.diff([0, *changes, len(frames)]).max())
+
+
+def check_guards(model: AutoregressiveModel, piece: Piece) -> None:
+    """No frame comes more often in a row than it may, and guards say what they did."""
+    name, *_ = model.representation.feature_specs
+    limits = [
+        c.name for c in model.CONTROLS if c.name in ("max_repeats", "max_silence")
+    ]
+    settings = dict(num_steps=40, seed=0, temperature=0.0)
+    # Two equal steps, which count for what follows them.
+    prompt = {key: np.repeat(a[np.newaxis, :1], 2, axis=1) for key, a in piece.items()}
+    for start in ({"num_outputs": 2}, {"prompt": prompt}):
+        endpoint = "continue" if "prompt" in start else "generate"
+        call = functools.partial(call_endpoint, model, endpoint, **start, **settings)
+        free = call(**dict.fromkeys(limits, 0.0))
+        assert not free["guarded_steps"].any()
+        limit = 1 if longest_run(free[name][0]) < 4 else 3
+        kept = call(**dict.fromkeys(limits, float(limit)))
+        rows = kept[name]
+        if "prompt" in start:
+            rows = np.concatenate([prompt[name][:, 2 - limit :], rows], axis=1)
+        assert longest_run(rows[0]) <= limit
+        # Untrained and greedy, a model stands still, or sways between a few frames.
+        changes = np.any(free[name] != kept[name])
+        assert changes == kept["guarded_steps"].any()
+        normal = call()
+        assert longest_run(normal[name][0][: normal["num_steps"][0]]) <= 15

@@ -46,6 +46,10 @@ def test_seeds_decide_the_music(trained):
     contracts.check_seeds(trained.model)
 
 
+def test_guards_keep_music_from_standing_still(case):
+    contracts.check_guards(case.model, case.pieces[0])
+
+
 def test_output_is_fed_back(trained):
     contracts.check_feedback(trained.model, trained.pieces[0])
 

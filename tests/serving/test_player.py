@@ -86,6 +86,18 @@ def test_music_goes_on_from_the_primer(player):
     assert alone[0].total_time < pieces[0].total_time
 
 
+def test_steps_that_guards_changed_are_counted(player, tiny_export, tmp_path):
+    player.generate(2, 40, controls={"max_repeats": 0, "max_silence": 0})
+    assert player.guarded_steps == 0
+    player.generate(2, 40, controls={"max_repeats": 1, "temperature": 0.0})
+    assert player.guarded_steps > 0
+    command = [sys.executable, "-m", "tfmusic.generate", f"--model_dir={tiny_export}"]
+    command += [f"--output_dir={tmp_path}", "--num_outputs=2", "--num_steps=40"]
+    command += ["--temperature=0", "--max_repeats=1", "--nopictures"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert f"not have changed in {player.guarded_steps} steps more" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

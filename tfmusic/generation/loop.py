@@ -15,7 +15,7 @@ def generate_frames(
     num_steps: tf.Tensor,
     seed: tf.Tensor,
     is_finished: Callable[[Nest], tf.Tensor] | None = None,
-) -> Nest:
+) -> tuple[Nest, Nest]:
     """Calls `next_frame` on its own output, `num_steps` times, inside the graph.
 
     Args:
@@ -29,7 +29,8 @@ def generate_frames(
             stops and the frames that are left are zeros.
 
     Returns:
-        The new frames, `[batch, num_steps, ...]`, in the nest of `frame`.
+        The new frames, `[batch, num_steps, ...]`, in the nest of `frame`, and the last
+        state.
     """
     with tf.control_dependencies(
         [tf.debugging.assert_positive(num_steps, "num_steps: expected at least 1")]
@@ -56,9 +57,10 @@ def generate_frames(
         arrays = [a.write(step, p) for a, p in zip(arrays, parts, strict=True)]
         return step + 1, frame, state, arrays
 
-    *_, arrays = tf.while_loop(is_wanted, body, (tf.constant(0), frame, state, arrays))
+    first = (tf.constant(0), frame, state, arrays)
+    _, _, state, arrays = tf.while_loop(is_wanted, body, first)
     stacked = [_batch_first(array.stack()) for array in arrays]
-    return tf.nest.pack_sequence_as(frame, stacked)
+    return tf.nest.pack_sequence_as(frame, stacked), state
 
 
 def split_seed(seed: tf.Tensor, num: int) -> list[tf.Tensor]:

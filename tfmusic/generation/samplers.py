@@ -9,6 +9,8 @@ import tensorflow as tf
 
 # Stands for an impossible choice; finite, so that 0 times it stays a number.
 IMPOSSIBLE = -1e9
+# Added to the logits of what is chosen only if nothing else is possible.
+UNWANTED = -1e6
 _TINY = np.finfo(np.float32).tiny
 
 

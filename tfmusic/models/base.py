@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
+from tfmusic.generation.guards import Watch, count_run, equal_frames
 from tfmusic.generation.loop import Nest, generate_frames
 from tfmusic.losses import last_step_weights
 from tfmusic.representations import Representation
@@ -36,6 +37,15 @@ class Control:
     def spec(self) -> tf.TensorSpec:
         """The endpoint input: a float32 scalar."""
         return tf.TensorSpec([], tf.float32, self.name)
+
+
+# The guards against standing still; a family has the second if it has silent frames.
+MAX_REPEATS = Control(
+    "max_repeats", 15.0, 0.0, 1e6, "How often a frame may come in a row; 0: no limit."
+)
+MAX_SILENCE = Control(
+    "max_silence", 15.0, 0.0, 1e6, "How many silent steps in a row; 0: no limit."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +132,8 @@ class AutoregressiveModel(MusicModel):
     A frame is what one step adds: a token, a column of a roll, or a nest of tensors,
     `[batch, ...]`. A state is a nest of tensors `[batch, ...]` too: whatever the model
     remembers of the frames before.
+
+    `CONTROLS` holds `MAX_REPEATS`, and `MAX_SILENCE` where frames can be silent.
     """
 
     # What a step is to the user, for the endpoints' documentation.
@@ -157,8 +169,13 @@ class AutoregressiveModel(MusicModel):
         raise NotImplementedError
 
     def next_frame(
-        self, frame: Nest, state: Nest, controls: Tensors, seed: tf.Tensor
-    ) -> tuple[Nest, Nest]:
+        self,
+        frame: Nest,
+        state: Nest,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+    ) -> tuple[Nest, Nest, tf.Tensor]:
         """Takes in a frame and draws the next one.
 
         Args:
@@ -166,9 +183,12 @@ class AutoregressiveModel(MusicModel):
             state: The state before it.
             controls: A float32 scalar for every one of `CONTROLS`.
             seed: int64 `[2]`.
+            must_change: bool `[batch]`, where the next frame may not be the same again
+                (see `tfmusic.generation.guards`).
 
         Returns:
-            The next frame and the state before that.
+            The next frame, the state before that, and bool `[batch]`: where another
+            frame was drawn and `must_change` changed it.
         """
         raise NotImplementedError
 
@@ -176,6 +196,14 @@ class AutoregressiveModel(MusicModel):
         """Whether a frame ends its piece, bool `[batch]`; None where none ever does."""
         del frame
         return None
+
+    def is_repeat(self, frame: Nest, previous: Nest) -> tf.Tensor:
+        """Whether a frame sounds as the one before it, bool `[batch]`."""
+        return equal_frames(frame, previous)
+
+    def is_silent(self, frame: Nest) -> tf.Tensor:
+        """Whether nothing sounds in a frame, bool `[batch]`; with `MAX_SILENCE`."""
+        raise NotImplementedError
 
     def frames_to_features(self, frames: Nest) -> Tensors:
         """Generated frames `[batch, time, ...]` as arrays and their `num_steps`.
@@ -214,12 +242,14 @@ class AutoregressiveModel(MusicModel):
         def generate(num_outputs, num_steps, seed, *values):
             frame = self.start_frame(num_outputs)
             state = self.initial_state(num_outputs)
-            return self._play(frame, state, num_steps, seed, values)
+            run = tf.zeros([num_outputs], tf.int32)
+            return self._play(frame, state, run, num_steps, seed, values)
 
         def go_on(*inputs):
             prompt = dict(zip(names, inputs, strict=False))
             num_steps, seed, *values = inputs[len(names) :]
-            return self._play(*self.prime(prompt), num_steps, seed, values)
+            run = count_run(prompt[names[0]])  # what is drawn comes first
+            return self._play(*self.prime(prompt), run, num_steps, seed, values)
 
         def score(*inputs):
             features = dict(zip(names, inputs, strict=False))
@@ -244,20 +274,41 @@ class AutoregressiveModel(MusicModel):
             ),
         }
 
-    def _play(self, frame, state, num_steps, seed, values) -> Tensors:
+    def _play(self, frame, state, run, num_steps, seed, values) -> Tensors:
         """Generates from a frame and a state, with control values in their order."""
         names = [control.name for control in self.CONTROLS]
         controls = dict(zip(names, values, strict=True))
+
+        def next_frame(frame, carried, seed):
+            state, watch = carried
+            must_change = watch.exceeds(self._limit(frame, controls))
+            new, state, is_guarded = self.next_frame(
+                frame, state, controls, seed, must_change
+            )
+            watch = watch.after(self.is_repeat(new, frame), is_guarded)
+            return new, (state, watch)
+
         has_end = self.is_finished(frame) is not None
-        frames = generate_frames(
-            lambda frame, state, seed: self.next_frame(frame, state, controls, seed),
+        frames, (_, watch) = generate_frames(
+            next_frame,
             frame,
-            state,
+            (state, Watch.begin(run)),
             num_steps,
             seed,
             self.is_finished if has_end else None,
         )
-        return self.frames_to_features(frames)
+        features = self.frames_to_features(frames)
+        return {**features, "guarded_steps": watch.guarded_steps}
+
+    def _limit(self, frame: Nest, controls: Tensors) -> tf.Tensor:
+        """How often a frame may come in a row, float32; 0: no limit."""
+        if MAX_SILENCE.name not in controls:
+            return controls[MAX_REPEATS.name]
+        return tf.where(
+            self.is_silent(frame),
+            controls[MAX_SILENCE.name],
+            controls[MAX_REPEATS.name],
+        )
 
 
 def step_is_target(step: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

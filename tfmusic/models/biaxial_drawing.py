@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfmusic.generation.guards import change_one, equal_frames
 from tfmusic.layers import RecurrentStack
 
 # Log odds of what cannot be otherwise: exactly 0 nats, and never drawn otherwise.
@@ -16,7 +17,7 @@ def draw_notes(
     sounded: tf.Tensor,
     power: tf.Tensor,
     noise: tf.Tensor,
-) -> tf.Tensor:
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Draws a frame; each note hears what was chosen for those below it.
 
     Args:
@@ -29,28 +30,63 @@ def draw_notes(
             number for each decision, so that play and articulate are independent.
 
     Returns:
-        bool `[pitch, batch, channel]`.
+        The frame, bool `[pitch, batch, channel]`, and the log odds of each note's
+        playing, given those below it, `[pitch, batch]`.
     """
     num_pitches, _, num_channels = noise.shape
     batch_size = tf.shape(hidden)[1]
     drawn = tf.TensorArray(tf.bool, num_pitches, element_shape=[None, num_channels])
+    odds = tf.TensorArray(tf.float32, num_pitches, element_shape=[None])
 
-    def body(note, below, recurrent, drawn):
+    def body(note, below, recurrent, drawn, odds):
         inputs = tf.concat([hidden[note], tf.cast(below, hidden.dtype)], axis=-1)
         outputs, recurrent = stack.step(inputs, recurrent)
         logits = force_onsets(output_layer(outputs), sounded[note])
         play = raise_probabilities(logits[:, :1], power[:, tf.newaxis])
         chosen = tf.concat([play, logits[:, 1:]], axis=-1) > noise[note]
         chosen = tf.logical_and(chosen, chosen[:, :1])
-        return note + 1, chosen, recurrent, drawn.write(note, chosen)
+        drawn, odds = drawn.write(note, chosen), odds.write(note, play[:, 0])
+        return note + 1, chosen, recurrent, drawn, odds
 
     nothing = tf.zeros([batch_size, num_channels], tf.bool)
-    *_, drawn = tf.while_loop(
+    *_, drawn, odds = tf.while_loop(
         lambda note, *_: note < num_pitches,
         body,
-        (0, nothing, stack.initial_state(batch_size), drawn),
+        (0, nothing, stack.initial_state(batch_size), drawn, odds),
     )
-    return drawn.stack()
+    return drawn.stack(), odds.stack()
+
+
+def change_note(
+    drawn: tf.Tensor,
+    odds: tf.Tensor,
+    previous: tf.Tensor,
+    must_change: tf.Tensor,
+    seed: tf.Tensor,
+    temperature: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Turns one note over where a frame is drawn again that must not be.
+
+    The notes above it do not hear of that.
+
+    Args:
+        drawn: bool `[batch, pitch, channel]`.
+        odds: The log odds of playing, `[batch, pitch]`.
+        previous: The frame before, of the shape of `drawn`.
+        must_change: bool `[batch]`.
+        seed: int64 `[2]`.
+        temperature: Divides log odds; scalar.
+
+    Returns:
+        The frame, and where it was changed, bool `[batch]`.
+    """
+    is_stuck = tf.logical_and(must_change, equal_frames(drawn, previous))
+    play = change_one(drawn[..., 0], odds, is_stuck, seed, temperature)
+    if drawn.shape[-1] == 1:
+        return play[..., tf.newaxis], is_stuck
+    # A note that did not sound before begins.
+    articulate = tf.logical_or(drawn[..., 1], tf.logical_not(previous[..., 0]))
+    return tf.stack([play, tf.logical_and(play, articulate)], axis=-1), is_stuck
 
 
 def force_onsets(logits: tf.Tensor, sounded: tf.Tensor) -> tf.Tensor:

@@ -6,11 +6,24 @@ import keras
 import tensorflow as tf
 
 from tfmusic.generation import samplers
+from tfmusic.generation.loop import split_seed
 from tfmusic.layers import RecurrentStack
 from tfmusic.losses import RollLoss, key_nats
 from tfmusic.metrics import FrameDensity, FrameF1, FramePrecision, FrameRecall, KeyNats
-from tfmusic.models.base import AutoregressiveModel, Control, Tensors, step_is_target
-from tfmusic.models.biaxial_drawing import adapt_power, draw_notes, force_onsets
+from tfmusic.models.base import (
+    MAX_REPEATS,
+    MAX_SILENCE,
+    AutoregressiveModel,
+    Control,
+    Tensors,
+    step_is_target,
+)
+from tfmusic.models.biaxial_drawing import (
+    adapt_power,
+    change_note,
+    draw_notes,
+    force_onsets,
+)
 from tfmusic.models.biaxial_features import NoteFeatures
 from tfmusic.representations import Representation
 
@@ -64,6 +77,8 @@ class BiaxialLSTM(AutoregressiveModel):
             88.0,
             "Where fewer notes sound, the power falls until they do; 0: never.",
         ),
+        MAX_REPEATS,
+        MAX_SILENCE,
     )
 
     def __init__(
@@ -202,8 +217,13 @@ class BiaxialLSTM(AutoregressiveModel):
         return frame, (recurrent, power)
 
     def next_frame(
-        self, frame: Tensors, state: State, controls: Tensors, seed: tf.Tensor
-    ) -> tuple[Tensors, State]:
+        self,
+        frame: Tensors,
+        state: State,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+    ) -> tuple[Tensors, State, tf.Tensor]:
         """Draws the next frame, note by note."""
         recurrent, power = state
         roll = frame["roll"]
@@ -214,16 +234,24 @@ class BiaxialLSTM(AutoregressiveModel):
             _fold(features), tuple(_fold(part) for part in recurrent)
         )
         [hidden] = self._unfold([hidden])
-        drawn = self._draw(
-            hidden,
-            roll,
-            controls["conservativity"] * power,
-            controls["temperature"],
-            seed,
+        temperature = controls["temperature"]
+        power_now = controls["conservativity"] * power
+        draw_seed, change_seed = split_seed(seed, 2)
+        drawn, odds = self._draw(hidden, roll, power_now, temperature, draw_seed)
+        drawn, is_guarded = change_note(
+            drawn, odds, roll, must_change, change_seed, temperature
         )
         frame = {"roll": drawn, "bar_position": position, "bar_length": length}
         power = adapt_power(power, drawn, controls["density"])
-        return frame, (self._unfold(recurrent), power)
+        return frame, (self._unfold(recurrent), power), is_guarded
+
+    def is_repeat(self, frame: Tensors, previous: Tensors) -> tf.Tensor:
+        """Whether the same notes play and articulate, wherever in the bar."""
+        return super().is_repeat(frame["roll"], previous["roll"])
+
+    def is_silent(self, frame: Tensors) -> tf.Tensor:
+        """Whether no note plays."""
+        return tf.logical_not(tf.reduce_any(frame["roll"][..., 0], axis=1))
 
     def frames_to_features(self, frames: Tensors) -> Tensors:
         """The frames as they are; all of them count."""
@@ -304,8 +332,8 @@ class BiaxialLSTM(AutoregressiveModel):
         power: tf.Tensor,
         temperature: tf.Tensor,
         seed: tf.Tensor,
-    ) -> tf.Tensor:
-        """Draws one frame, bool `[batch, pitch, channel]`.
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Draws one frame, bool `[batch, pitch, channel]`, and its log odds of playing.
 
         Args:
             hidden: What each note has heard, `[batch, pitch, unit]`.
@@ -326,9 +354,10 @@ class BiaxialLSTM(AutoregressiveModel):
         if self.compile_drawing:
             draw = tf.function(draw, jit_compile=True, autograph=False)
         hidden = tf.transpose(hidden, [1, 0, 2])  # [pitch, batch, unit]
-        drawn = draw(hidden, tf.transpose(roll[..., 0]), power, noise)
+        drawn, odds = draw(hidden, tf.transpose(roll[..., 0]), power, noise)
         drawn = tf.transpose(drawn, [1, 0, 2])
-        return tf.ensure_shape(drawn, [None, self.num_pitches, self.num_channels])
+        drawn = tf.ensure_shape(drawn, [None, self.num_pitches, self.num_channels])
+        return drawn, tf.transpose(odds)
 
     def _unfold(self, parts: Sequence[tf.Tensor]) -> Recurrent:
         """Tensors `[batch * pitch, ...]` as `[batch, pitch, ...]`."""

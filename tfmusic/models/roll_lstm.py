@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfmusic.errors import choose
 from tfmusic.generation import samplers
+from tfmusic.generation.guards import change_one, equal_frames
 from tfmusic.generation.loop import split_seed
 from tfmusic.layers import HandHead, RecurrentStack
 from tfmusic.losses import RollLoss, key_nats, unpack_hands
@@ -20,6 +21,8 @@ from tfmusic.metrics import (
     KeyNats,
 )
 from tfmusic.models.base import (
+    MAX_REPEATS,
+    MAX_SILENCE,
     AutoregressiveModel,
     Control,
     Tensors,
@@ -187,8 +190,13 @@ class RollLSTM(AutoregressiveModel):
         return frames[:, -1], (state, held)
 
     def next_frame(
-        self, frame: tf.Tensor, state: State, controls: Tensors, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, State]:
+        self,
+        frame: tf.Tensor,
+        state: State,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+    ) -> tuple[tf.Tensor, State, tf.Tensor]:
         """Draws the next column."""
         recurrent, held = state
         hidden, recurrent = self.recurrent.step(self._flatten(frame), recurrent)
@@ -196,7 +204,7 @@ class RollLSTM(AutoregressiveModel):
         held = (held + 1.0) * tf.cast(frame[..., 0], tf.float32)
         key_logits = logits[..., 0] + self._repeat_bonus(held, controls)
         temperature = controls["temperature"]
-        key_seed, onset_seed = split_seed(seed, 2)
+        key_seed, onset_seed, change_seed = split_seed(seed, 3)
 
         def independent() -> tf.Tensor:
             return samplers.bernoulli(key_logits, key_seed, temperature)
@@ -211,11 +219,22 @@ class RollLSTM(AutoregressiveModel):
             sounding = tf.cond(controls["draw_counts"] > 0.5, counted, independent)
         else:
             sounding = independent()
-        channels = [sounding]
         if self.num_channels == 2:
             onset = samplers.bernoulli(logits[..., 1], onset_seed, temperature)
-            channels.append(tf.logical_and(sounding, onset))
-        return tf.stack(channels, axis=-1), (recurrent, held)
+
+        def with_onsets(sounding: tf.Tensor) -> tf.Tensor:
+            if self.num_channels == 1:
+                return sounding[..., tf.newaxis]
+            return tf.stack([sounding, tf.logical_and(sounding, onset)], axis=-1)
+
+        is_stuck = equal_frames(with_onsets(sounding), frame)
+        is_stuck = tf.logical_and(must_change, is_stuck)
+        sounding = change_one(sounding, key_logits, is_stuck, change_seed, temperature)
+        return with_onsets(sounding), (recurrent, held), is_stuck
+
+    def is_silent(self, frame: tf.Tensor) -> tf.Tensor:
+        """Whether no key sounds."""
+        return tf.logical_not(tf.reduce_any(frame[..., 0], axis=[1, 2]))
 
     def frames_to_features(self, frames: tf.Tensor) -> Tensors:
         """The columns as a roll; all of them count."""
@@ -306,4 +325,4 @@ def _controls(
         default = 0.0 if key_weights == "none" else 1.0
         doc = "1: draw as many keys as the count head says; 0: each key by itself."
         controls.append(Control("draw_counts", default, 0.0, 1.0, doc))
-    return tuple(controls)
+    return (*controls, MAX_REPEATS, MAX_SILENCE)

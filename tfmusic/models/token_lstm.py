@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
 from tfmusic.generation import samplers
+from tfmusic.generation.guards import draw_another
 from tfmusic.layers import (
     PitchEmbedding,
     RecurrentStack,
@@ -18,6 +19,8 @@ from tfmusic.layers import (
 from tfmusic.losses import TokenLoss, token_nats
 from tfmusic.metrics import Perplexity, TokenAccuracy, TokenNats
 from tfmusic.models.base import (
+    MAX_REPEATS,
+    MAX_SILENCE,
     AutoregressiveModel,
     Control,
     Tensors,
@@ -97,7 +100,12 @@ class TokenLSTM(AutoregressiveModel):
         self.loss_steps = choose("model.loss_steps", loss_steps, ("all", "last"))
         self.learn_end = learn_end
         self.vocabulary_size = len(representation.vocabulary)
-        self.CONTROLS = (*SAMPLING, ALLOW_END) if learn_end else SAMPLING
+        self._silent = representation.silent_tokens()
+        controls = [*SAMPLING, ALLOW_END] if learn_end else [*SAMPLING]
+        controls.append(MAX_REPEATS)
+        if self._silent.any():
+            controls.append(MAX_SILENCE)
+        self.CONTROLS = tuple(controls)
         if tied_output and (input_encoding == "index" or units[-1] != embedding_size):
             raise UserError(
                 "model.tied_output: expected another input_encoding than 'index' and "
@@ -190,27 +198,37 @@ class TokenLSTM(AutoregressiveModel):
         return tokens[:, -1], state
 
     def next_frame(
-        self, frame: tf.Tensor, state: State, controls: Tensors, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, State]:
+        self,
+        frame: tf.Tensor,
+        state: State,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+    ) -> tuple[tf.Tensor, State, tf.Tensor]:
         """Draws the next token; after an end comes padding."""
         hidden, state = self.recurrent.step(self._encode(frame), state)
         logits = self._logits(hidden[:, tf.newaxis])[:, 0]
         if self.learn_end:
             end = tf.one_hot(END, self.vocabulary_size, samplers.IMPOSSIBLE, 0.0)
             logits += end * (1.0 - controls["allow_end"])
-        names = [control.name for control in SAMPLING]
-        token = samplers.categorical(
-            logits, seed, **{name: controls[name] for name in names}
-        )
+        sampling = {control.name: controls[control.name] for control in SAMPLING}
+        drawn = samplers.categorical(logits, seed, **sampling)
+        is_stuck = tf.logical_and(must_change, tf.equal(drawn, frame))
+        token = draw_another(drawn, logits, is_stuck, seed, **sampling)
+        is_guarded = tf.not_equal(token, drawn)
         if self.learn_end:
             token = tf.where(self.is_finished(frame), PAD, token)
-        return token, state
+        return token, state, is_guarded
 
     def is_finished(self, frame: tf.Tensor) -> tf.Tensor | None:
         """Whether the token is an end or comes after it."""
         if not self.learn_end:
             return None
         return tf.logical_or(tf.equal(frame, END), tf.equal(frame, PAD))
+
+    def is_silent(self, frame: tf.Tensor) -> tf.Tensor:
+        """Whether the token is a rest."""
+        return tf.gather(tf.constant(self._silent), frame)
 
     def frames_to_features(self, frames: tf.Tensor) -> Tensors:
         """The tokens without their end, and how many there are."""

@@ -78,6 +78,12 @@ class ChordFrames(TokenRepresentation):
         """Which pitches each token makes sound: bool [vocabulary size, 128]."""
         return self._token_pitches.copy()
 
+    def silent_tokens(self) -> np.ndarray:
+        """The rest alone: bool [vocabulary size]."""
+        silent = ~self._token_pitches.any(axis=1)
+        silent[:NUM_SPECIAL] = False
+        return silent
+
     def transposed_ids(self, semitones: int) -> np.ndarray:
         """The chord's transposed one, int64 [vocabulary size]; the rest stays."""
         chords, whole = transposed(self._token_pitches, semitones)

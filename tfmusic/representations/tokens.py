@@ -63,6 +63,10 @@ class TokenRepresentation(Representation):
             UserError: The vocabulary is not fitted.
         """
 
+    def silent_tokens(self) -> np.ndarray:
+        """Which tokens are steps of silence: bool [vocabulary size]; here none."""
+        return np.zeros(len(self.vocabulary), bool)
+
     @abc.abstractmethod
     def transposed_ids(self, semitones: int) -> np.ndarray:
         """What becomes of each token when a piece is transposed.

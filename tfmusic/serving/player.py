@@ -23,6 +23,8 @@ class Player:
         card: What `export_model` wrote about the model: name, version, training step,
             config, representation and controls.
         representation: How the model's arrays encode music.
+        guarded_steps: In how many steps of all pieces of the last `generate` a guard
+            against standing still changed what was drawn.
     """
 
     def __init__(self, model_dir: str):
@@ -39,6 +41,7 @@ class Player:
         with tf.io.gfile.GFile(os.path.join(self.path, CARD)) as file:
             self.card: dict[str, Any] = json.load(file)
         self.representation = make_representation(self.card["representation"])
+        self.guarded_steps = 0
         # The loaded object owns the variables that its signatures use.
         self._model = tf.saved_model.load(self.path)
 
@@ -98,6 +101,7 @@ class Player:
             outputs = go_on(**inputs)
         arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
         lengths = arrays.pop("num_steps")
+        self.guarded_steps = int(arrays.pop("guarded_steps", np.zeros(1)).sum())
         pieces = []
         for i, length in enumerate(lengths):
             features = {
