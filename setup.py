@@ -39,6 +39,9 @@ setup(
     extras_require={
         "pipelines": ["apache-beam>=2.60"],
         "gpu": ["tensorflow[and-cuda]>=2.17"],
+        # TensorFlow Serving's messages: warm-up requests in exports, gRPC clients. Not
+        # for all: it lags behind the newest TensorFlow.
+        "serving": ["tensorflow-serving-api>=2.17"],
         "dev": [
             "apache-beam>=2.60",
             "moto[server]>=5",
@@ -46,6 +49,7 @@ setup(
             "ruff>=0.6",
             # TensorBoard 2.17 imports pkg_resources, which later versions dropped.
             "setuptools<81",
+            "tensorflow-serving-api>=2.17",
         ],
     },
     classifiers=[

@@ -27,6 +27,7 @@ RESTRICTED = {
     "note_seq": ("tfmusic.notes",),
     "symusic": ("tfmusic.notes",),
     "tensorflow_io": ("tfmusic.data",),
+    "tensorflow_serving": ("tfmusic.serving",),
     "apache_beam": ("pipelines",),
     "pickle": (),
 }

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import ml_collections
@@ -79,3 +80,12 @@ def test_other_kind_of_representation_is_refused(tmp_path):
         UserError, match="name is 'binary_roll' in the dataset and 'two"
     ):
         info.check(other)
+
+
+def test_description_for_a_models_card_names_source_and_licence(tmp_path):
+    info = write_dataset(tmp_path, {"train": [3, 4]})
+    published = dataclasses.replace(info, source="maestro:maestro.zip").describe()
+    assert published["licence"] == "CC BY-NC-SA 4.0"
+    assert published["splits"]["train"]["num_steps"] == 7
+    assert "piece_steps" not in published["splits"]["train"]
+    assert info.describe()["licence"] == "unknown"

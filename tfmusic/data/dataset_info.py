@@ -20,6 +20,14 @@ from tfmusic.representations.base import Representation
 FILE_NAME = "dataset_info.json"
 # The layout of the records and of this file; part of every fingerprint.
 FORMAT = 1
+# As the publishers of the sets that `--source` knows by name state them.
+LICENCES = {
+    "bach_chorales": "compositions in the public domain; encodings as in music21",
+    "boulanger_lewandowski": "none stated",
+    "maestro": "CC BY-NC-SA 4.0",
+    "piano_midi_de": "CC BY-SA 3.0 DE",
+    "pop909": "MIT for the arrangements; the songs are copyrighted",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +76,29 @@ class DatasetInfo:
     def make_representation(self) -> Representation:
         """The fitted representation that the pieces were encoded with."""
         return make_representation(self.representation)
+
+    @property
+    def licence(self) -> str:
+        """The licence of the music, as far as the name of its source tells."""
+        return LICENCES.get(self.source.partition(":")[0], "unknown")
+
+    def describe(self) -> dict[str, Any]:
+        """What one should know of a model's training data, without lists of pieces."""
+        sizes = ("num_pieces", "num_steps", "num_notes", "seconds")
+        return {
+            "source": self.source,
+            "licence": self.licence,
+            "source_hash": self.source_hash,
+            "num_files": self.num_files,
+            "fingerprint": self.fingerprint,
+            "preparation": dict(self.preparation),
+            "filters": dict(self.filters),
+            "splits": {
+                name: {size: split[size] for size in sizes}
+                for name, split in self.splits.items()
+            },
+            "dropped": dict(self.dropped),
+        }
 
     @classmethod
     def load(cls, data_dir: str) -> "DatasetInfo":

@@ -39,17 +39,23 @@ def prepare(path: str) -> None:
 
 
 def move_directory(source: str, target: str, last: str) -> None:
-    """Moves a directory with its files, in a bucket one by one.
+    """Moves a directory with all that is in it, in a bucket file by file.
 
     Args:
         source: The directory.
         target: Where it is to be; nothing is there yet, perhaps not even its parents.
-        last: The file that tells that all others are there: moved after them.
+        last: The file, relative to the directory, that tells that all others are
+            there: moved after them.
     """
+    source = source.rstrip("/")
     if "://" not in source:
         tf.io.gfile.makedirs(os.path.dirname(target) or ".")
         tf.io.gfile.rename(source, target)
         return
-    names = tf.io.gfile.listdir(source)
+    names = [
+        os.path.relpath(os.path.join(folder, name), source)
+        for folder, _, files in tf.io.gfile.walk(source)
+        for name in files
+    ]
     for name in sorted(names, key=lambda name: (name == last, name)):
         tf.io.gfile.rename(os.path.join(source, name), os.path.join(target, name))

@@ -2,16 +2,22 @@
 
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
-import tfmusic
-from tfmusic.models import MusicModel
+from tfmusic.data import storage
+from tfmusic.models import Endpoint, MusicModel
+from tfmusic.serving.model_card import describe_endpoints, make_card
 from tfmusic.serving.player import CARD, versions
+from tfmusic.serving.warmup import write_warmup_requests
 from tfmusic.training.run import restore_model
+
+DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+VOCABULARY = "vocabulary.txt"
 
 
 def export_run(workdir: str, export_dir: str) -> str:
@@ -20,7 +26,8 @@ def export_run(workdir: str, export_dir: str) -> str:
     Args:
         workdir: The directory of a run.
         export_dir: Gets `export_dir/1`, `export_dir/2`, ... as TF Serving expects. A
-            newest version that already holds these weights is kept as it is.
+            newest version that already holds these weights, and says the same about
+            them, is kept as it is.
 
     Returns:
         The version's directory.
@@ -28,31 +35,17 @@ def export_run(workdir: str, export_dir: str) -> str:
     Raises:
         UserError: `workdir` holds no run with a checkpoint.
     """
+    storage.prepare(export_dir)
     config, model, checkpoint = restore_model(workdir)
-    card = {
-        "name": config.name,
-        "tfmusic": tfmusic.__version__,
-        "checkpoint": os.path.basename(checkpoint),
-        "config": json.loads(config.to_json_best_effort()),
-        "representation": model.representation.to_config(),
-        "controls": {
-            control.name: {
-                "default": control.default,
-                "minimum": control.minimum,
-                "maximum": control.maximum,
-                "doc": control.doc,
-            }
-            for control in model.CONTROLS
-        },
-        "endpoints": {name: e.doc for name, e in model.endpoints().items()},
-    }
+    card = make_card(config, model, checkpoint, workdir)
     found = versions(export_dir)
     if found:
         newest = os.path.join(export_dir, str(found[-1]))
         with tf.io.gfile.GFile(os.path.join(newest, CARD)) as file:
-            if json.load(file) == json.loads(json.dumps(card)):
-                logging.info("%s already holds these weights", newest)
-                return newest
+            old = json.load(file)
+        if {name: old.get(name) for name in card} == json.loads(json.dumps(card)):
+            logging.info("%s already holds these weights", newest)
+            return newest
     path = os.path.join(export_dir, str(found[-1] + 1 if found else 1))
     export_model(model, card, path)
     logging.info("exported %s of %s to %s", card["checkpoint"], workdir, path)
@@ -62,14 +55,27 @@ def export_run(workdir: str, export_dir: str) -> str:
 def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
     """Writes a model and its card as a SavedModel; a directory appears when complete.
 
+    The signatures are the model's endpoints and, for clients that name none,
+    `serving_default`. Beside them are `assets/vocabulary.txt` (a token a line, in the
+    order of their numbers; where the representation has tokens),
+    `assets.extra/tfmusic.json` (the card) and requests to warm up TensorFlow Serving.
+
     Args:
         model: Built and restored.
-        card: What a `Player` needs to know; goes into `assets.extra/tfmusic.json`.
+        card: What is to be known about the model; the endpoints are added to it.
         path: The directory to make.
     """
-    signatures = {
-        name: endpoint.function for name, endpoint in model.endpoints().items()
+    endpoints = dict(model.endpoints())
+    functions = {
+        name: endpoint.function.get_concrete_function()
+        for name, endpoint in endpoints.items()
     }
+    if "generate" in endpoints:
+        endpoints[DEFAULT] = piece_by_piece(model, functions["generate"])
+        functions[DEFAULT] = endpoints[DEFAULT].function.get_concrete_function()
+    docs = {name: endpoint.doc for name, endpoint in endpoints.items()}
+    card = {**card, "endpoints": describe_endpoints(model, functions, docs)}
+
     # The variables alone: Keras would add a forward pass of its own for the model.
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]
@@ -77,8 +83,77 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
     partial = os.path.join(os.path.dirname(path), "." + os.path.basename(path))
     if tf.io.gfile.exists(partial):
         tf.io.gfile.rmtree(partial)
-    tf.saved_model.save(module, partial, signatures=signatures)
+    with tempfile.TemporaryDirectory() as folder:
+        vocabulary = getattr(model.representation, "vocabulary", None)
+        if vocabulary is not None:
+            source = os.path.join(folder, VOCABULARY)
+            with open(source, "w", encoding="utf-8") as file:
+                file.writelines(f"{token}\n" for token in vocabulary.tokens)
+            module.vocabulary = tf.saved_model.Asset(source)
+        tf.saved_model.save(module, partial, signatures=functions)
     tf.io.gfile.makedirs(os.path.join(partial, os.path.dirname(CARD)))
+    if not write_warmup_requests(
+        partial, card["name"], card["endpoints"], card["controls"]
+    ):
+        logging.info(
+            "the export has no warm-up requests for TensorFlow Serving; they need "
+            'pip install "tfmusic[serving]"'
+        )
     with tf.io.gfile.GFile(os.path.join(partial, CARD), "w") as file:
         json.dump(card, file, indent=1)
-    tf.io.gfile.rename(partial, path)
+    storage.move_directory(partial, path, last=CARD)
+
+
+def piece_by_piece(
+    model: MusicModel, generate: tf.types.experimental.ConcreteFunction
+) -> Endpoint:
+    """`generate` for requests in which each row asks for one piece.
+
+    So a server can join the requests of several clients, and none of them changes what
+    another gets. The price is that pieces are made beside each other instead of in
+    one batch; who wants many at once calls `generate`.
+
+    Args:
+        model: The model; controls have its defaults.
+        generate: Its traced endpoint.
+    """
+    fixed = {control.name: control.default for control in model.CONTROLS}
+    fixed["num_outputs"] = 1
+    specs = tf.nest.flatten(generate.structured_input_signature)
+    rows = [spec for spec in specs if spec.name not in fixed]
+    outputs = {
+        name: tf.TensorSpec(spec.shape[1:], spec.dtype)
+        for name, spec in generate.structured_outputs.items()
+    }
+
+    def make(*columns):
+        given = dict(zip([spec.name for spec in rows], columns, strict=True))
+        longest = tf.reduce_max(given["num_steps"]) if "num_steps" in given else None
+
+        def make_piece(row):
+            values = [
+                row.get(spec.name, tf.constant(fixed.get(spec.name, 0), spec.dtype))
+                for spec in specs
+            ]
+            return {
+                name: _pad(array[0], longest)
+                for name, array in generate(*values).items()
+            }
+
+        return tf.map_fn(make_piece, given, fn_output_signature=outputs)
+
+    return Endpoint(
+        make,
+        tuple(tf.TensorSpec([None], spec.dtype, spec.name) for spec in rows),
+        "A new piece for each row, with the controls' defaults; generate with "
+        "num_outputs 1 gives the same.",
+    )
+
+
+def _pad(array: tf.Tensor, longest: tf.Tensor | None) -> tf.Tensor:
+    """Makes an array `[time, ...]` as long as the longest piece; scalars stay."""
+    if longest is None or array.shape.rank == 0:
+        return array
+    missing = longest - tf.shape(array)[0]
+    padded = tf.pad(array, [[0, missing]] + [[0, 0]] * (array.shape.rank - 1))
+    return tf.ensure_shape(padded, [None, *array.shape[1:]])

@@ -21,7 +21,7 @@ from tfmusic.models import make_model
 from tfmusic.training.callbacks import SaveProgress, Scalars
 from tfmusic.training.checkpoints import Checkpoints
 from tfmusic.training.optimizers import make_optimizer
-from tfmusic.training.run import save_run
+from tfmusic.training.run import save_dataset_description, save_run
 
 
 def train_and_evaluate(
@@ -31,8 +31,8 @@ def train_and_evaluate(
 
     Called again with the same arguments it goes on from the newest checkpoint, or says
     that the run is complete. The workdir then holds `config.json`,
-    `representation.json`, `metrics.csv`, `tensorboard/`, and the checkpoints `latest/`
-    and `best/` (lowest validation loss).
+    `representation.json`, `dataset.json`, `metrics.csv`, `tensorboard/`, and the
+    checkpoints `latest/` and `best/` (lowest validation loss).
 
     Args:
         config: An experiment, as a file in `configs/` gives it.
@@ -47,6 +47,7 @@ def train_and_evaluate(
     info.check(config)
     representation = info.make_representation()
     save_run(workdir, config, representation)
+    save_dataset_description(workdir, info)
 
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()

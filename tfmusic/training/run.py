@@ -8,6 +8,8 @@ from typing import Any
 import ml_collections
 import tensorflow as tf
 
+from tfmusic.data import storage
+from tfmusic.data.dataset_info import SPLITS, DatasetInfo
 from tfmusic.errors import UserError
 from tfmusic.models import MusicModel, make_model
 from tfmusic.representations import Representation, make_representation
@@ -26,6 +28,7 @@ def save_run(
     Raises:
         UserError: The directory holds a run with another config or vocabulary.
     """
+    storage.prepare(workdir)
     path = os.path.join(workdir, "config.json")
     new = json.loads(config.to_json_best_effort())
     if tf.io.gfile.exists(path):
@@ -59,6 +62,7 @@ def load_run(workdir: str) -> tuple[ml_collections.ConfigDict, Representation]:
     Raises:
         UserError: The directory is no run.
     """
+    storage.prepare(workdir)
     path = os.path.join(workdir, "config.json")
     if not tf.io.gfile.exists(path):
         raise UserError(
@@ -68,6 +72,41 @@ def load_run(workdir: str) -> tuple[ml_collections.ConfigDict, Representation]:
     config = ml_collections.ConfigDict(_read(path))
     saved = _read(os.path.join(workdir, "representation.json"))
     return config, make_representation(saved)
+
+
+def save_dataset_description(workdir: str, info: DatasetInfo) -> None:
+    """Writes what a run learns from into its directory, as `dataset.json`."""
+    path = os.path.join(workdir, "dataset.json")
+    if not tf.io.gfile.exists(path):
+        _write(path, info.describe())
+
+
+def load_dataset_description(workdir: str) -> dict[str, Any] | None:
+    """What `save_dataset_description` wrote; None for a run without it."""
+    path = os.path.join(workdir, "dataset.json")
+    return _read(path) if tf.io.gfile.exists(path) else None
+
+
+def save_scores(workdir: str, scores: Mapping[str, Any]) -> None:
+    """Keeps the result of an evaluation, as `scores_SPLIT.json`.
+
+    Args:
+        workdir: The run's directory.
+        scores: Holds at least `split` and `checkpoint`.
+    """
+    _write(os.path.join(workdir, f"scores_{scores['split']}.json"), dict(scores))
+
+
+def load_scores(workdir: str, checkpoint: str) -> dict[str, dict[str, Any]]:
+    """The results that `save_scores` kept for a checkpoint, by split."""
+    found = {}
+    for split in SPLITS:
+        path = os.path.join(workdir, f"scores_{split}.json")
+        if tf.io.gfile.exists(path):
+            scores = _read(path)
+            if scores.get("checkpoint") == checkpoint:
+                found[split] = scores
+    return found
 
 
 def _read(path: str) -> Any:

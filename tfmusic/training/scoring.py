@@ -10,7 +10,7 @@ from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_eval_dataset, make_piece_dataset
 from tfmusic.errors import UserError
 from tfmusic.evaluation.likelihood import LikelihoodTotal
-from tfmusic.training.run import restore_model
+from tfmusic.training.run import restore_model, save_scores
 
 # Whole pieces are long; a few at once fill two cores and leave memory alone.
 PIECES_PER_BATCH = 4
@@ -19,7 +19,7 @@ PIECES_PER_BATCH = 4
 def evaluate_run(
     workdir: str, data_dir: str, split: str, json_path: str | None = None
 ) -> dict[str, float]:
-    """Scores a run's best weights and prints the result.
+    """Scores a run's best weights, prints the result and keeps it with the run.
 
     The log-likelihood is exact, over whole pieces from their first step, in nats per
     step of the representation, every step of equal weight (the metric of
@@ -76,6 +76,7 @@ def evaluate_run(
         **total.result(),
         **{name: float(value) for name, value in metrics.items()},
     }
+    save_scores(workdir, result)
     for name, value in result.items():
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
         sys.stdout.write(f"{name:28s} {text}\n")

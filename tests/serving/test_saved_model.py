@@ -1,0 +1,156 @@
+"""What the exports of all families have in common, read by TensorFlow alone."""
+
+import json
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.serving.exports import export_untrained, families
+from tfmusic.serving.player import CARD
+from tfmusic.serving.saved_model import export_run
+from tfmusic.training.run import load_scores, save_scores
+from tfmusic.training.scoring import evaluate_run
+
+# Plays every warm-up request of an export, where this package cannot be imported.
+REPLAY = """
+import sys
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+path = sys.argv[1]
+signatures = tf.saved_model.load(path).signatures
+requests = path + "/assets.extra/tf_serving_warmup_requests"
+for record in tf.data.TFRecordDataset(requests).as_numpy_iterator():
+    request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+    name = request.model_spec.signature_name
+    inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
+    shapes = {k: v.shape.as_list() for k, v in signatures[name](**inputs).items()}
+    print(name, shapes, file=sys.stderr)
+    print(name)
+assert "tfmusic" not in sys.modules
+"""
+
+
+@pytest.fixture(scope="module", params=families())
+def export(request, tmp_path_factory):
+    """The directory of a version, and the model in it."""
+    path = tmp_path_factory.mktemp("export") / "1"
+    return path, export_untrained(request.param, path)
+
+
+def read_card(path):
+    return json.loads((path / CARD).read_text())
+
+
+def meta_graph(path):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    data = (path / "saved_model.pb").read_bytes()
+    return saved_model_pb2.SavedModel.FromString(data).meta_graphs[0]
+
+
+def test_card_documents_every_input_and_output(export):
+    path, model = export
+    endpoints = read_card(path)["endpoints"]
+    assert endpoints.keys() == {*model.endpoints(), "serving_default"}
+    signatures = meta_graph(path).signature_def
+    for name, endpoint in endpoints.items():
+        assert endpoint["doc"]
+        for ours, theirs in (
+            (endpoint["inputs"], signatures[name].inputs),
+            (endpoint["outputs"], signatures[name].outputs),
+        ):
+            assert ours.keys() == set(theirs)
+            for key, spec in ours.items():
+                shape = [
+                    d.size if d.size >= 0 else None
+                    for d in theirs[key].tensor_shape.dim
+                ]
+                assert spec["shape"] == shape, key
+                assert tf.as_dtype(spec["dtype"]).as_datatype_enum == theirs[key].dtype
+                assert spec["doc"], f"{name}: nothing says what {key} means"
+
+
+def test_vocabulary_is_an_asset_that_tensorflow_moves_along(export):
+    path, model = export
+    vocabulary = getattr(model.representation, "vocabulary", None)
+    assets = [asset.filename for asset in meta_graph(path).asset_file_def]
+    if vocabulary is None:
+        assert assets == []
+        return
+    assert assets == ["vocabulary.txt"]
+    lines = (path / "assets" / assets[0]).read_text(encoding="utf-8").split("\n")
+    assert tuple(lines[:-1]) == vocabulary.tokens
+
+
+def test_default_signature_makes_each_row_as_if_it_were_alone(export):
+    path, model = export
+    signatures = tf.saved_model.load(str(path)).signatures
+    default = signatures["serving_default"]
+    rows = default(num_steps=tf.constant([3, 7]), seed=tf.constant([5, 6], tf.int64))
+    for i, (num_steps, seed) in enumerate([(3, 5), (7, 6)]):
+        controls = {c.name: tf.constant(c.default) for c in model.CONTROLS}
+        alone = signatures["generate"](
+            num_outputs=tf.constant(1),
+            num_steps=tf.constant(num_steps),
+            seed=tf.constant(seed, tf.int64),
+            **controls,
+        )
+        for name, array in alone.items():
+            row = rows[name][i] if array.shape.rank == 1 else rows[name][i, :num_steps]
+            np.testing.assert_array_equal(row, array[0])
+
+
+def test_warmup_requests_play_where_this_package_is_not_installed(export, tmp_path):
+    path, _ = export
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", REPLAY, path],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == list(read_card(path)["endpoints"])
+
+
+@pytest.mark.slow
+def test_saved_model_cli_shows_and_runs_an_export(export, tmp_path):
+    path, _ = export
+    command = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli"]
+    where = ["--dir", path, "--tag_set", "serve", "--signature_def", "serving_default"]
+
+    def cli(*arguments):
+        done = subprocess.run(
+            [*command, *arguments], capture_output=True, text=True, cwd=tmp_path
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "inputs['seed'] tensor_info" in cli("show", *where)
+    inputs = "num_steps=[4];seed=[1]"
+    cli("run", *where, "--input_exprs", inputs, "--outdir", tmp_path)
+    assert np.load(tmp_path / "num_steps.npy").shape == (1,)
+
+
+def test_card_tells_the_data_and_the_scores_of_the_weights(tiny_run, tmp_path):
+    data_dir, workdir = tiny_run
+    mine = str(shutil.copytree(workdir, tmp_path / "run"))
+    export_dir = str(tmp_path / "export")
+    card = read_card(pathlib.Path(export_run(mine, export_dir)))
+    assert card["scores"] == {}
+    assert card["data"]["source"] == "test"
+    assert card["data"]["splits"]["train"]["num_pieces"] == 4
+    result = evaluate_run(mine, data_dir, "test")
+    card = read_card(pathlib.Path(export_run(mine, export_dir)))
+    assert card["scores"] == {"test": result}
+    assert export_run(mine, export_dir).endswith("/2"), "nothing new since then"
+
+
+def test_scores_of_other_weights_are_left_out(tmp_path):
+    save_scores(str(tmp_path), {"split": "test", "checkpoint": "ckpt-5", "loss": 1.0})
+    assert load_scores(str(tmp_path), "ckpt-10") == {}
+    assert load_scores(str(tmp_path), "ckpt-5")["test"]["loss"] == 1.0

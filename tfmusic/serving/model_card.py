@@ -1,0 +1,117 @@
+"""What an export says about itself: for a `Player`, for other clients, for people."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+import tensorflow as tf
+
+import tfmusic
+from tfmusic.models import MusicModel
+from tfmusic.training.run import load_dataset_description, load_scores
+
+ConcreteFunctions = Mapping[str, tf.types.experimental.ConcreteFunction]
+
+# What names of inputs and outputs mean where neither a control nor the representation
+# says it; scalars first, then one value for each piece.
+_SETTINGS = {
+    "num_outputs": "How many pieces to make.",
+    "num_steps": "How many steps each piece may get at most.",
+    "seed": "The same seed gives the same music.",
+}
+_VALUES = {
+    "num_steps": "How many steps of each piece count; what follows is padding.",
+    "seed": "The same seed gives the same piece.",
+    "log_likelihood": "Natural logarithm of each step's probability, 0 where padded.",
+    "end_log_likelihood": "The same of each piece's ending where it does.",
+}
+
+
+def make_card(
+    config: ml_collections.ConfigDict, model: MusicModel, checkpoint: str, workdir: str
+) -> dict[str, Any]:
+    """The part of a card that is known before the graphs are.
+
+    Args:
+        config: The run's.
+        model: Built and restored.
+        checkpoint: The path that its weights come from.
+        workdir: The run's directory: says what it learned from and how it was scored.
+
+    Returns:
+        `name`, `tfmusic` and `tensorflow` (versions), `checkpoint`, `config`,
+        `representation`, `controls`, `data` (source, licence, splits; None where the
+        run does not know) and `scores` (the results of `tfmusic.evaluate` for these
+        weights, by split).
+    """
+    name = os.path.basename(checkpoint)
+    return {
+        "name": config.name,
+        "tfmusic": tfmusic.__version__,
+        "tensorflow": tf.__version__,
+        "checkpoint": name,
+        "config": json.loads(config.to_json_best_effort()),
+        "representation": model.representation.to_config(),
+        "controls": {
+            control.name: {
+                "default": control.default,
+                "minimum": control.minimum,
+                "maximum": control.maximum,
+                "doc": control.doc,
+            }
+            for control in model.CONTROLS
+        },
+        "data": load_dataset_description(workdir),
+        "scores": load_scores(workdir, name),
+    }
+
+
+def describe_endpoints(
+    model: MusicModel, functions: ConcreteFunctions, docs: Mapping[str, str]
+) -> dict[str, Any]:
+    """Every endpoint with its inputs and outputs.
+
+    Args:
+        model: The model whose endpoints they are.
+        functions: Their traced functions.
+        docs: A line on each.
+
+    Returns:
+        For each endpoint `doc`, `inputs` and `outputs`; for each of those by name
+        `dtype`, `shape` (None for a size that a request decides) and `doc`.
+    """
+
+    def describe(specs) -> dict[str, Any]:
+        return {
+            name: {
+                "dtype": spec.dtype.name,
+                "shape": spec.shape.as_list(),
+                "doc": _meaning(model, name, spec),
+            }
+            for name, spec in specs.items()
+        }
+
+    return {
+        name: {
+            "doc": docs[name],
+            "inputs": describe({s.name: s for s in input_specs(function)}),
+            "outputs": describe(function.structured_outputs),
+        }
+        for name, function in functions.items()
+    }
+
+
+def input_specs(
+    function: tf.types.experimental.ConcreteFunction,
+) -> list[tf.TensorSpec]:
+    """The inputs of a traced endpoint, in their order."""
+    return tf.nest.flatten(function.structured_input_signature)
+
+
+def _meaning(model: MusicModel, name: str, spec: tf.TensorSpec) -> str:
+    docs = {control.name: control.doc for control in model.CONTROLS}
+    docs |= {n: s.doc for n, s in model.representation.feature_specs.items()}
+    docs |= _SETTINGS if spec.shape.rank == 0 else _VALUES
+    return docs.get(name, "")
