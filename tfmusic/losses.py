@@ -11,6 +11,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tfmusic.errors import UserError, choose
+
 
 class TokenLoss(keras.losses.Loss):
     """Cross-entropy of one token a step, in nats."""
@@ -83,6 +85,105 @@ class RollLoss(keras.losses.Loss):
         return loss + self._count_coefficient * count_errors(y_true, counts)
 
 
+class FrameNatsLoss(keras.losses.Loss):
+    """The negative log-likelihood of each frame, in nats."""
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The loss of each step; arguments as in `CellLoss.call`."""
+        logits, _ = unpack_hands(y_pred, y_true.shape[-2:])
+        return tf.reduce_sum(key_nats(y_true, logits), axis=[-3, -2, -1])
+
+
+class CellLoss(keras.losses.Loss):
+    """Losses of cells that are each 0 or 1: start and sustain of every key.
+
+    A roll without onsets has one cell a key. With weights of 1 this is the binary
+    cross-entropy. Focal weights (Lin et al. 2017) make a one count `alpha` and a zero
+    1 - `alpha`, both times the probability of being wrong to the power of `gamma`: the
+    many zeros that are certain then count for little. As Carrascosa et al. (UPC, 2019)
+    have it, no gradient goes through that weight.
+    """
+
+    def __init__(self, alpha: float | None = None, gamma: float = 0.0, **kwargs):
+        """Prepares the weights.
+
+        Args:
+            alpha: Weight of ones, 0 to 1; None: all cells weigh 1.
+            gamma: At least 0; 0: certain and uncertain cells weigh the same.
+            **kwargs: The base class's.
+        """
+        super().__init__(**kwargs)
+        self._alpha, self._gamma = alpha, gamma
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The loss of each step, summed over cells.
+
+        Args:
+            y_true: `[batch, time, hand, key, channel]`, 0 or 1; sounding and, if there
+                is a second channel, onset.
+            y_pred: float32 `[batch, time, hand, key * channel]`, see `unpack_hands`.
+
+        Returns:
+            float32 `[batch, time]`.
+        """
+        cells, logits = to_cells(y_true, y_pred)
+        losses = tf.nn.sigmoid_cross_entropy_with_logits(cells, logits)
+        # exp(-loss) is the probability that was given to what came.
+        weights = (1.0 - tf.exp(-tf.stop_gradient(losses))) ** self._gamma
+        if self._alpha is not None:
+            weights *= tf.where(cells > 0.5, self._alpha, 1.0 - self._alpha)
+        return tf.reduce_sum(weights * losses, axis=-1)
+
+
+class SingleClassLoss(keras.losses.Loss):
+    """Cross-entropy of one cell a step: the first that is 1, or none.
+
+    What Carrascosa et al. (UPC, 2019) tried before the focal loss (experiments 2 and
+    3). A frame of several notes teaches its lowest alone. There silence was the lowest
+    key's start; here it is a class of its own, with a logit of 0.
+    """
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The loss of each step; arguments as in `CellLoss.call`."""
+        cells, logits = to_cells(y_true, y_pred)
+        none = tf.zeros_like(logits[..., :1])
+        silent = 1.0 - tf.reduce_max(cells, axis=-1, keepdims=True)
+        first = tf.argmax(tf.concat([cells, silent], axis=-1), axis=-1)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(
+            first, tf.concat([logits, none], axis=-1)
+        )
+
+
+CELL_LOSSES = ("nats", "binary", "focal", "single")
+
+
+def make_cell_loss(name: str, alpha: float, gamma: float) -> keras.losses.Loss:
+    """A loss of frames of keys.
+
+    Args:
+        name: "nats", the negative log-likelihood of the frame; "binary", the
+            cross-entropy of starts and sustains each by itself; "focal", `CellLoss`
+            with its weights; "single", `SingleClassLoss`.
+        alpha: The focal loss's weight of ones.
+        gamma: Its power.
+
+    Raises:
+        UserError: An unknown name, or a weight that is none.
+    """
+    choose("model.loss", name, CELL_LOSSES)
+    if not 0.0 < alpha < 1.0:
+        raise UserError(
+            f"model.alpha: expected more than 0 and less than 1, got {alpha}"
+        )
+    if gamma < 0.0:
+        raise UserError(f"model.gamma: expected at least 0, got {gamma}")
+    if name == "nats":
+        return FrameNatsLoss()
+    if name == "single":
+        return SingleClassLoss()
+    return CellLoss(alpha, gamma) if name == "focal" else CellLoss()
+
+
 def token_nats(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     """`-log p` of the tokens, `[batch, time]`; arguments as in `TokenLoss.call`."""
     return tf.nn.sparse_softmax_cross_entropy_with_logits(
@@ -110,6 +211,32 @@ def unpack_hands(
     shape = tf.concat([tf.shape(y_pred)[:-1], frame_shape], axis=0)
     logits = tf.reshape(y_pred[..., :size], shape)
     return logits, y_pred[..., size] if y_pred.shape[-1] > size else None
+
+
+def to_cells(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Frames and their log odds as start and sustain of every key.
+
+    The log odds of a start, or of being held on, are those against silence.
+
+    Args:
+        y_true: `[batch, time, hand, key, channel]`.
+        y_pred: `[batch, time, hand, key * channel]`.
+
+    Returns:
+        Cells, 0 or 1, and their logits, float32 `[batch, time, cell]`; without onsets
+        cells are the keys.
+    """
+    frames = tf.cast(y_true, tf.float32)
+    logits, _ = unpack_hands(tf.cast(y_pred, tf.float32), y_true.shape[-2:])
+    if y_true.shape[-1] == 2:
+        sounding, onset = tf.unstack(frames, axis=-1)
+        frames = tf.stack([sounding * onset, sounding * (1.0 - onset)], axis=-1)
+        sounding, onset = tf.unstack(logits, axis=-1)
+        start = sounding + tf.math.log_sigmoid(onset)
+        sustain = sounding + tf.math.log_sigmoid(-onset)
+        logits = tf.stack([start, sustain], axis=-1)
+    shape = tf.concat([tf.shape(frames)[:2], [math.prod(y_true.shape[2:])]], axis=0)
+    return tf.reshape(frames, shape), tf.reshape(logits, shape)
 
 
 def count_errors(y_true: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:

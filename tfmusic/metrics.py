@@ -124,6 +124,19 @@ class FrameCounts(keras.metrics.Metric):
         self.keys.assign_add(tf.reduce_sum(weights * tf.ones_like(sounding)))
 
 
+class FrameAccuracy(FrameCounts):
+    """The share of all keys predicted rightly; high even where all are silent."""
+
+    def __init__(self, name: str = "accuracy", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def result(self):
+        """The accuracy so far."""
+        wrong = self.sounding.value + self.predicted.value - 2.0 * self.hits.value
+        right = self.keys.value - wrong
+        return tf.math.divide_no_nan(right, self.keys.value)
+
+
 class FramePrecision(FrameCounts):
     """Of the keys predicted to sound, the share that does."""
 

@@ -38,6 +38,14 @@ def roll_pieces(num_hands: int, num_channels: int) -> list[contracts.Piece]:
     return pieces
 
 
+def sustain_pieces() -> list[contracts.Piece]:
+    """The one-handed pieces as starts and sustains."""
+    return [
+        {"roll": np.stack([roll[..., 1], roll[..., 0] & ~roll[..., 1]], axis=-1)}
+        for roll in (piece["roll"] for piece in roll_pieces(1, 2))
+    ]
+
+
 def play_pieces() -> list[contracts.Piece]:
     """A scale over notes that are held for two steps, in bars of 4/4."""
     pieces = []
@@ -105,6 +113,55 @@ CASES = {
         },
         lambda: roll_pieces(1, 1),
     ),
+    "next_frame": (
+        lambda: make_representation({"name": "start_sustain"}),
+        {
+            "name": "next_frame_lstm",
+            "units": (48,),
+            "head_units": 48,
+            "dropout": 0.0,
+            "head_dropout": 0.0,
+        },
+        sustain_pieces,
+    ),
+    "next_frame_reference": (
+        lambda: make_representation({"name": "start_sustain"}),
+        {
+            "name": "next_frame_lstm",
+            "units": (24,),
+            "head_units": 16,
+            "loss": "single",
+            "loss_steps": "last",
+        },
+        sustain_pieces,
+    ),
+    "seq2seq": (
+        lambda: make_representation({"name": "start_sustain"}),
+        {
+            "name": "frame_seq2seq",
+            "units": (48,),
+            "head_units": 48,
+            "dropout": 0.0,
+            "head_dropout": 0.0,
+            "segment_steps": 8,
+        },
+        sustain_pieces,
+    ),
+    "seq2seq_reference": (
+        lambda: make_representation({"name": "start_sustain"}),
+        {
+            "name": "frame_seq2seq",
+            "units": (16, 16),
+            "head_units": 16,
+            "segment_steps": 5,
+            "loss": "focal",
+            "teacher_forcing": 0.5,
+            "teacher_forcing_end": 0.0,
+            "teacher_forcing_steps": 100,
+            "feedback_temperature": 0.0,
+        },
+        sustain_pieces,
+    ),
     "biaxial": (
         lambda: make_representation(
             {"name": "play_articulate", "lowest_pitch": 60, "highest_pitch": 73}
@@ -137,7 +194,13 @@ CASES = {
     ),
 }
 # One of each family learns its pieces; training is most of these tests' time.
-TRAINED = {"tokens": 100, "two_hands": 250, "biaxial": 150}
+TRAINED = {
+    "tokens": 100,
+    "two_hands": 250,
+    "next_frame": 250,
+    "seq2seq": 250,
+    "biaxial": 150,
+}
 
 
 def make_case(name: str) -> Case:

@@ -77,6 +77,13 @@ def call_endpoint(
     return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
+def targets_as_features(model: AutoregressiveModel, y: tf.Tensor) -> np.ndarray:
+    """Targets in the representation's channels."""
+    if hasattr(model, "frames"):
+        return model.frames.to_roll(y).numpy()
+    return np.asarray(y)
+
+
 def check_gradients(model: AutoregressiveModel, pieces: list[Piece]) -> None:
     """The loss is finite and reaches every weight."""
     model.compile_for_training(keras.optimizers.Adam())

@@ -81,6 +81,7 @@ def test_targets_are_one_step_after_inputs(case):
     x, y, weight = case.model.example_fn(window, tf.constant([0, 0]))
     x = x[name] if isinstance(x, dict) else x
     np.testing.assert_array_equal(x, array[3:13])
+    y = contracts.targets_as_features(case.model, y)
     np.testing.assert_array_equal(np.reshape(y, array[4:14].shape), array[4:14])
     np.testing.assert_array_equal(weight, np.ones(10))
 
@@ -152,7 +153,7 @@ def test_no_steps_are_refused(trained):
         )
 
 
-@pytest.mark.parametrize("name", ["tokens", "two_hands", "biaxial"])
+@pytest.mark.parametrize("name", ["tokens", "two_hands", "seq2seq", "biaxial"])
 def test_logits_are_float32_under_mixed_precision(name, mixed_precision):
     case = make_case(name)
     x, _, _ = contracts.whole_pieces(case.model, case.pieces[:1])

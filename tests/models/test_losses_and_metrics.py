@@ -119,6 +119,11 @@ def frame_counts(y_true, y_pred):
             lambda y, p: ((y[..., 0].sum(-1) - p[..., 10]) ** 2).sum(-1).mean(),
         ),
         (
+            metrics.FrameAccuracy,
+            roll_split,
+            lambda y, p: ((p[..., :10:2] > 0) == y[..., 0]).mean(),
+        ),
+        (
             metrics.FramePrecision,
             roll_split,
             lambda y, p: frame_counts(y, p)[0] / frame_counts(y, p)[2],
@@ -167,3 +172,51 @@ def test_perfect_predictions_are_wholly_accurate():
 def test_metrics_before_any_step_are_finite():
     for metric in (metrics.TokenNats(), metrics.FrameF1(), metrics.FramePrecision()):
         assert metric.result() == 0.0
+
+
+def cell_batch():
+    """Frames of one hand as starts and sustains, and their logits against silence."""
+    choice = RNG.integers(0, 3, [2, 4, 5])
+    choice[0, 0] = 0  # a silent frame
+    cells = np.stack([choice == 1, choice == 2], axis=-1).reshape(2, 4, 10)
+    logits = RNG.normal(size=[2, 4, 5, 2]).astype(np.float32)
+    start, sustain = logits[..., 0], logits[..., 1]
+    log_odds = np.stack([np.logaddexp(start, sustain), start - sustain], axis=-1)
+    frames = np.stack([choice > 0, choice == 1], axis=-1)[:, :, np.newaxis]
+    return frames, log_odds.reshape(2, 4, 1, 10), cells, logits.reshape(2, 4, 10)
+
+
+def cell_loss(name, alpha=0.7, gamma=2.0):
+    frames, log_odds, cells, logits = cell_batch()
+    loss = losses.make_cell_loss(name, alpha, gamma)
+    return loss.call(tf.constant(frames), tf.constant(log_odds)), cells, logits
+
+
+def test_binary_loss_is_the_cross_entropy_of_the_networks_own_logits():
+    loss, cells, logits = cell_loss("binary")
+    np.testing.assert_allclose(loss, sigmoid_nats(cells, logits).sum(-1), rtol=1e-4)
+
+
+def test_focal_loss_weighs_ones_and_what_is_uncertain():
+    loss, cells, logits = cell_loss("focal")
+    nats = sigmoid_nats(cells, logits)
+    weights = np.where(cells, 0.7, 0.3) * (1 - np.exp(-nats)) ** 2
+    np.testing.assert_allclose(loss, (weights * nats).sum(-1), rtol=1e-4)
+
+
+def test_single_class_loss_teaches_the_lowest_cell_or_silence():
+    loss, cells, logits = cell_loss("single")
+    logits = np.concatenate([logits, np.zeros([2, 4, 1])], axis=-1)
+    log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    target = np.where(cells.any(-1), cells.argmax(-1), 10)
+    expected = -np.take_along_axis(log_p, target[..., np.newaxis], -1)[..., 0]
+    assert target[0, 0] == 10
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
+def test_nats_are_the_choice_of_three():
+    loss, cells, logits = cell_loss("nats")
+    odds = np.exp(logits.reshape(2, 4, 5, 2))
+    chosen = np.where(cells.reshape(odds.shape), odds, 1.0).prod(-1)
+    expected = -np.log(chosen / (1 + odds.sum(-1))).sum(-1)
+    np.testing.assert_allclose(loss, expected, rtol=1e-4)

@@ -5,6 +5,7 @@ import tensorflow as tf
 from tests.models import contracts
 from tests.models.conftest import make_case, roll_pieces
 from tfmusic.models import make_model
+from tfmusic.models.roll_drawing import repeat_bonus
 from tfmusic.representations import make_representation
 
 
@@ -125,7 +126,7 @@ def test_held_keys_get_the_published_correction(temperature, expected):
         "temperature": tf.constant(temperature),
         "repeat_bonus": tf.constant(1.0),
     }
-    added = model._repeat_bonus(tf.constant(held), controls)
+    added = repeat_bonus(tf.constant(held), controls)
     np.testing.assert_allclose(
         [added[0, 0, 0], added[0, 0, 1], added[0, 1, 2]], expected, rtol=1e-5
     )

@@ -7,6 +7,8 @@ from typing import Any
 from tfmusic.errors import choose
 from tfmusic.models.base import AutoregressiveModel, Control, Endpoint, MusicModel
 from tfmusic.models.biaxial_lstm import BiaxialLSTM
+from tfmusic.models.frame_seq2seq import FrameSeq2Seq
+from tfmusic.models.next_frame_lstm import NextFrameLSTM
 from tfmusic.models.roll_lstm import RollLSTM
 from tfmusic.models.token_lstm import TokenLSTM
 from tfmusic.representations import Representation
@@ -22,6 +24,8 @@ __all__ = [
 
 MODELS: dict[str, type[MusicModel]] = {
     "biaxial_lstm": BiaxialLSTM,
+    "frame_seq2seq": FrameSeq2Seq,
+    "next_frame_lstm": NextFrameLSTM,
     "roll_lstm": RollLSTM,
     "token_lstm": TokenLSTM,
 }

@@ -1,0 +1,81 @@
+"""Factorised baseline: recurrent layers over one roll, every key by itself.
+
+Source: the LSTM rows beside which polyphonic models are published on the four sets of
+Boulanger-Lewandowski et al. (2012): Chung et al. 2014, Bai et al. 2018. Given all
+frames before, the keys of a frame are independent of each other.
+"""
+
+import ml_collections
+
+VARIANTS = ("", "reference", "smoke")
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+    """The experiment; `variant` is one of those listed above."""
+    if variant not in VARIANTS:
+        raise ValueError(
+            f"roll_lstm has no variant {variant!r}; it has {', '.join(VARIANTS[1:])}"
+        )
+    config = ml_collections.ConfigDict()
+    config.name = "roll_lstm"
+    config.seed = 0
+    config.representation = ml_collections.ConfigDict(
+        dict(
+            name="binary_roll",
+            steps_per_quarter=1,
+            steps_per_second=0.0,
+            qpm=120.0,
+            velocity=80,
+            onsets=False,
+        )
+    )
+    config.data = ml_collections.ConfigDict(
+        dict(
+            key="original",  # "C" moves each piece to C major or A minor
+            min_steps=1,  # shorter pieces are dropped by the job
+            window_steps=160,
+            window_stride=0,
+            window_align_steps=1,  # steps of a beat or bar, for windows to begin there
+            transpose_semitones=0,  # up or down at most, drawn for each training window
+        )
+    )
+    config.model = ml_collections.ConfigDict(
+        dict(
+            name="roll_lstm",
+            units=(256,),
+            dropout=0.3,
+            branch_units=0,
+            key_units=128,
+            count_units=0,
+            key_loss_coefficient=88.0,  # the mean over 88 keys in nats a frame
+            count_loss_coefficient=0.0,
+            key_weights="none",
+            max_key_weight=100.0,
+            loss_steps="all",
+        )
+    )
+    config.optimizer = ml_collections.ConfigDict(
+        dict(
+            name="adam",
+            learning_rate=3e-3,
+            schedule="cosine",
+            warmup_steps=20,
+            decay_rate=1.0,
+            decay_epochs=0,  # 0: over the whole run
+            clip_norm=1.0,
+            clip_value=0.0,
+            weight_decay=0.0,
+            options=dict(),
+        )
+    )
+    config.train = ml_collections.ConfigDict(
+        dict(
+            batch_size=16,
+            eval_batch_size=16,
+            num_epochs=100,
+            steps_per_epoch=0,  # 0: one pass over the data
+            early_stopping_epochs=15,  # 0: never
+            keep_checkpoints=2,
+        )
+    )
+    return config

@@ -1,0 +1,157 @@
+"""Drawing the next frame of a roll: corrections, guards, and what keys have held."""
+
+import tensorflow as tf
+
+from tfmusic.generation import samplers
+from tfmusic.generation.guards import change_one, equal_frames
+from tfmusic.generation.loop import split_seed
+from tfmusic.models.base import MAX_REPEATS, MAX_SILENCE, Control, Tensors
+
+MAX_HELD = Control(
+    "max_held", 64.0, 0.0, 1e6, "For how many steps a key may be held; 0: no limit."
+)
+_HANDS = ("right", "left")
+
+
+def roll_controls(num_hands: int) -> tuple[Control, ...]:
+    """What steers the generation of every model of rolls."""
+    rates = [
+        Control(
+            name, default, 0.0, 100.0, "How fast that bonus fades with each step held."
+        )
+        for name, default in zip(_rate_names(num_hands), (0.25, 0.1), strict=False)
+    ]
+    return (
+        Control(
+            "temperature", 1.0, 0.0, 10.0, "Above 1 bolder, below 1 safer, 0 greedy."
+        ),
+        Control("repeat_bonus", 0.0, 0.0, 100.0, "Odds added for held keys; 0: none."),
+        *rates,
+        MAX_HELD,
+        MAX_REPEATS,
+        MAX_SILENCE,
+    )
+
+
+def count_held(frames: tf.Tensor) -> tf.Tensor:
+    """For how many steps the keys that sound last have been held.
+
+    Args:
+        frames: bool `[batch, time, hand, key, channel]`.
+
+    Returns:
+        float32 `[batch, hand, key]`: steps since an onset or silence, 0 in silence.
+    """
+    newest_first = tf.cast(tf.reverse(frames, [1]), tf.float32)
+    lasts = tf.math.cumprod(newest_first[..., 0], axis=1)
+    if frames.shape[-1] == 2:
+        # What comes before an onset was another note.
+        no_onset = 1.0 - newest_first[..., 1]
+        lasts *= tf.math.cumprod(no_onset, axis=1, exclusive=True)
+    return tf.reduce_sum(lasts, axis=1)
+
+
+def hold(held: tf.Tensor, frame: tf.Tensor) -> tf.Tensor:
+    """`count_held` with one frame more, `[batch, hand, key, channel]`."""
+    if frame.shape[-1] == 2:
+        held = tf.where(frame[..., 1], 0.0, held)
+    return (held + 1.0) * tf.cast(frame[..., 0], tf.float32)
+
+
+def repeat_bonus(held: tf.Tensor, controls: Tensors) -> tf.Tensor:
+    """What is added to the log odds of keys that sound, by how long they have.
+
+    The published corrections: drawn keys get a bonus, that they change less often;
+    greedy ones a growing penalty, that they do not stay for ever. Source: F. Vidaich's
+    two-hands LSTM, whose probabilities are multiplied by 1 + b exp(-a n) or exp(-a n).
+
+    Args:
+        held: For how many steps keys have been held, float32 `[batch, hand, key]`.
+        controls: Those of `roll_controls`.
+    """
+    bonus = controls["repeat_bonus"]
+    rates = [controls[name] for name in _rate_names(held.shape[1])]
+    rate = tf.stack(rates)[:, tf.newaxis]  # [hand, 1]
+    drawn = tf.math.log1p(bonus * tf.exp(-rate * held))
+    greedy = -bonus * rate * held
+    is_drawn = controls["temperature"] > 0.0
+    return tf.where(held > 0.0, tf.where(is_drawn, drawn, greedy), 0.0)
+
+
+def draw_frame(
+    log_odds: tf.Tensor,
+    before: tf.Tensor,
+    held: tf.Tensor,
+    controls: Tensors,
+    seed: tf.Tensor,
+    must_change: tf.Tensor,
+    counts: tf.Tensor | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draws the next frame.
+
+    Args:
+        log_odds: As `RollFrames.log_odds` gives them, `[batch, hand, key, channel]`.
+        before: The newest frame, of the same shape.
+        held: For how many steps its keys have been held, `[batch, hand, key]`.
+        controls: Those of `roll_controls`, and `draw_counts` with `counts`.
+        seed: int64 `[2]`.
+        must_change: bool `[batch]`, where the frame may not be the newest one again.
+        counts: How many keys of each hand should sound, float32 `[batch, hand]`.
+
+    Returns:
+        The frame, and where guards changed what was drawn, bool `[batch]`: a key that
+        had been held too long was released, or the frame was the one before again.
+    """
+    temperature = controls["temperature"]
+    key_seed, onset_seed, change_seed = split_seed(seed, 3)
+    key_odds = log_odds[..., 0] + repeat_bonus(held, controls)
+    sounding = _draw_keys(key_odds, counts, controls, key_seed)
+    onset = before[..., :0]
+    if log_odds.shape[-1] == 2:
+        drawn = samplers.bernoulli(log_odds[..., 1], onset_seed, temperature)
+        onset = drawn[..., tf.newaxis]
+
+    def frame_of(sounding: tf.Tensor) -> tf.Tensor:
+        sounding = sounding[..., tf.newaxis]
+        return tf.concat([sounding, tf.logical_and(sounding, onset)], axis=-1)
+
+    limit = controls[MAX_HELD.name]
+    is_held_on = sounding & ~tf.reduce_any(onset, axis=-1) & (held >= limit)
+    is_held_on &= limit >= 1.0
+    sounding &= ~is_held_on
+    is_stuck = must_change & equal_frames(frame_of(sounding), before)
+    sounding = change_one(sounding, key_odds, is_stuck, change_seed, temperature)
+    return frame_of(sounding), is_stuck | tf.reduce_any(is_held_on, axis=[1, 2])
+
+
+def draw_plainly(
+    log_odds: tf.Tensor, temperature: tf.Tensor | float, seed: tf.Tensor
+) -> tf.Tensor:
+    """Draws frames without corrections and guards, bool, in the shape of `log_odds`."""
+    drawn = samplers.bernoulli(log_odds, seed, temperature)
+    return tf.logical_and(drawn, drawn[..., :1])
+
+
+def _draw_keys(
+    key_odds: tf.Tensor, counts: tf.Tensor | None, controls: Tensors, seed: tf.Tensor
+) -> tf.Tensor:
+    """Which keys sound, bool `[batch, hand, key]`."""
+    temperature = controls["temperature"]
+
+    def independent() -> tf.Tensor:
+        return samplers.bernoulli(key_odds, seed, temperature)
+
+    def counted() -> tf.Tensor:
+        number = tf.cast(tf.round(counts), tf.int32)
+        return samplers.without_replacement(key_odds, number, seed, temperature)
+
+    if counts is None:
+        return independent()
+    return tf.cond(controls["draw_counts"] > 0.5, counted, independent)
+
+
+def _rate_names(num_hands: int) -> list[str]:
+    """The controls that say how fast the bonus fades, one for each hand."""
+    if num_hands == 1:
+        return ["repeat_rate"]
+    return [f"repeat_rate_{hand}" for hand in _HANDS[:num_hands]]
