@@ -13,8 +13,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from pipelines.dataset_job import Shard, data_path
-from pipelines.elements import Job
+from pipelines.elements import Job, Place, Shard, data_path
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
 from tfmusic.data.splits import Content, assign_splits, count_leaks
 from tfmusic.errors import UserError
@@ -124,7 +123,7 @@ def lay_out(
             shards.append(
                 Shard(
                     os.path.join(directory, name),
-                    tuple((p, f["offset"], f["length"]) for _, p, f in content),
+                    tuple(Place(p, f["offset"], f["length"]) for _, p, f in content),
                     job.compression,
                 )
             )

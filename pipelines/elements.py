@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.filters import Filters
 from tfmusic.notes import NoteSequence
@@ -156,3 +156,47 @@ class Converted:
     encoded: dict[int, Encoded] = dataclasses.field(default_factory=dict)
     counts: dict[int, collections.Counter] = dataclasses.field(default_factory=dict)
     drops: list[Drop] = dataclasses.field(default_factory=list)
+
+
+class Place(NamedTuple):
+    """Where a record is until it is in its shard.
+
+    Attributes:
+        path: Of a file.
+        offset: Of the record's first byte.
+        length: Its number of bytes.
+    """
+
+    path: str
+    offset: int
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A file of the dataset.
+
+    Attributes:
+        path: Where it is written.
+        places: Of its records, in order.
+        compression: `""` or `"gzip"`.
+    """
+
+    path: str
+    places: tuple[Place, ...]
+    compression: str
+
+
+def index_path(path: str) -> str:
+    """Where a batch has the index of what became of its files, as JSON."""
+    return path + ".json"
+
+
+def counts_path(path: str) -> str:
+    """Where it has what vocabularies are fitted on."""
+    return path + ".counts.json"
+
+
+def data_path(path: str) -> str:
+    """Where it has its records, end to end."""
+    return path + ".records"

@@ -6,14 +6,26 @@ ParDo, and its workers need the output directory within reach. On this machine t
 threads of this process: the work is done in the child process that each of them watches
 (`pipelines.sandbox`).
 
-Distributed runners: on Beam's Dask runner, with Dask 2026.8 and a local cluster of two
-worker processes, the job wrote 337 files for two experiments, byte for byte as on this
-machine alone. Dask is no requirement of this package: `pip install "dask[distributed]"`
-here and on the workers, then
-`--runner=apache_beam.runners.dask.dask_runner.DaskRunner
---dask_client_address=tcp://HOST:8786 --dask_npartitions=N`, N being a few for each
-worker (of its own accord Dask would make one partition of 128 batches).
-Other runners have not been tried.
+Distributed runners, both seen to write 337 files byte for byte as this machine alone
+does, while all of the work was done by other processes than the one that was called:
+
+-   Beam's portable runner, with nothing but apache-beam: a job server and a pool of
+    workers, each a process of its own and anywhere on the network (the pool looks for
+    its Python on the PATH):
+
+        python -m apache_beam.runners.portability.local_job_service_main --port=8801
+        python -m apache_beam.runners.worker.worker_pool_main --service_port=8802
+        python -m pipelines.build_tfrecords ... --runner=PortableRunner \
+            --job_endpoint=localhost:8801 --environment_type=EXTERNAL \
+            --environment_config=localhost:8802
+
+    The job servers of Flink and Spark are called alike, but have not been tried.
+-   Beam's Dask runner, with Dask 2026.8 and a cluster of two worker processes, which
+    shared the work evenly. Dask is no requirement of this package: `pip install dask
+    distributed` here and on the workers, then
+    `--runner=apache_beam.runners.dask.dask_runner.DaskRunner
+    --dask_client_address=tcp://HOST:8786 --dask_npartitions=N`, N being a few for each
+    worker (of its own accord Dask would make one partition of 128 batches).
 """
 
 import argparse

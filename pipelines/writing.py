@@ -15,14 +15,8 @@ from absl import logging
 
 from pipelines import account
 from pipelines.conversion import Converter
-from pipelines.dataset_job import (
-    Batch,
-    Convert,
-    WriteShard,
-    counts_path,
-    index_path,
-)
-from pipelines.elements import Experiment, Job, Recipe
+from pipelines.dataset_job import Batch, Convert, WriteShard
+from pipelines.elements import Experiment, Job, Recipe, counts_path, index_path
 from pipelines.files import read_json, written_beside
 from pipelines.filters import Filters
 from pipelines.report import format_info

@@ -53,12 +53,6 @@ def variants(features, variation):
     }
 
 
-def transposed(piece, semitones):
-    other = transpose(piece, semitones)
-    other.total_time = piece.total_time  # with the silence at its end
-    return other
-
-
 def closed(kind):
     """The kind without limits to its vocabulary, if it has one."""
     representation = make_representation(CONFIGS[kind])
@@ -73,9 +67,7 @@ def test_transposed_arrays_are_those_of_the_transposed_piece(kind, pieces):
     representation = representation.fit(pieces)
     pieces = [representation.canonicalize(piece) for piece in pieces]
     others = {
-        (i, s): transposed(piece, s)
-        for i, piece in enumerate(pieces)
-        for s in SEMITONES
+        (i, s): transpose(piece, s) for i, piece in enumerate(pieces) for s in SEMITONES
     }
     fitted = closed(kind).fit(others.values())
     variation = fitted.transpositions(SEMITONES)

@@ -3,6 +3,7 @@ import pytest
 
 from tests.notes.sequences import make_sequence, note_seq, tuples
 from tfmusic.errors import DropError, UserError
+from tfmusic.notes import NoteSequence
 from tfmusic.notes.reading import read_file
 from tfmusic.notes.transforms import (
     apply_sustain,
@@ -31,6 +32,13 @@ def test_transposing_moves_notes_and_keys_but_no_drums():
     assert moved.key_signatures[0].key == 9
     assert sequence.SerializeToString() == before
     assert transpose(moved, 3) == sequence
+
+
+def test_transposing_keeps_the_silence_at_the_end():
+    sequence = make_sequence((60, 80, 0, 1))
+    sequence.total_time = 4.0
+    assert transpose(sequence, 2).total_time == 4
+    assert transpose(NoteSequence(total_time=3.0), 2).total_time == 3
 
 
 def test_transposing_beyond_the_pitches_there_are_drops_the_piece():

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from pipelines.inspect_tfrecords import show_dataset, show_piece
@@ -40,3 +43,12 @@ def test_piece_is_written_as_midi_and_drawn(data_dir, tmp_path, capsys):
 def test_piece_that_is_not_there_is_a_users_error(data_dir):
     with pytest.raises(UserError, match="piece 99: the test split of .* has 1 pieces"):
         show_piece(data_dir, "test", 99, None, None)
+
+
+def test_inspection_does_not_wait_for_beam(data_dir):
+    code = (
+        "import sys; from pipelines.inspect_tfrecords import show_dataset; "
+        f"show_dataset({data_dir!r}); sys.exit('apache_beam' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

@@ -20,7 +20,7 @@ _CHORD_SECONDS = 0.03  # notes that start closer together are struck as one
 
 
 def transpose(sequence: NoteSequence, semitones: int) -> NoteSequence:
-    """Moves notes, key signatures and chord symbols; drums stay.
+    """Moves notes, key signatures and chord symbols; drums and silence stay.
 
     Raises:
         DropError: `pitch_range`: a note would leave 0..127.
@@ -35,7 +35,9 @@ def transpose(sequence: NoteSequence, semitones: int) -> NoteSequence:
     result = NoteSequence()
     result.CopyFrom(sequence)
     transposed = import_note_seq("sequences_lib").transpose_note_sequence
-    return transposed(result, semitones, in_place=True)[0]
+    result, _ = transposed(result, semitones, in_place=True)
+    result.total_time = sequence.total_time  # note-seq ends it with its last note
+    return result
 
 
 def stretch(sequence: NoteSequence, factor: float) -> NoteSequence:

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfmusic.data import storage
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
-from tfmusic.representations import EncodeError, make_representation
+from tfmusic.representations import make_representation
+from tfmusic.serving.requests import encode, read_music, request_music
 
 CARD = os.path.join("assets.extra", "tfmusic.json")
 
@@ -20,8 +22,8 @@ class Player:
 
     Attributes:
         path: The directory of the version that is loaded.
-        card: What `export_model` wrote about the model: name, version, training step,
-            config, representation and controls.
+        card: What `export_model` wrote about the model: name, versions, checkpoint,
+            config, representation, controls, endpoints, data and scores.
         representation: How the model's arrays encode music.
         guarded_steps: In how many steps of all pieces of the last `generate` a guard
             against standing still changed what was drawn.
@@ -32,7 +34,7 @@ class Player:
 
         Args:
             model_dir: An export directory, of which the newest version is taken, or one
-                numbered version in it.
+                numbered version in it; it may be in a bucket.
 
         Raises:
             UserError: The directory holds no export.
@@ -77,73 +79,58 @@ class Player:
             UserError: A control that the model does not know or that is out of its
                 bounds, a number below 1, or a primer that cannot be encoded.
         """
-        for name, value in (("num_outputs", num_outputs), ("num_steps", num_steps)):
-            if value < 1:
-                raise UserError(f"{name}: expected at least 1, got {value}")
-        inputs = {
-            name: tf.constant(value, tf.float32)
-            for name, value in self._check(controls or {}).items()
+        request = request_music(
+            self.card,
+            self.representation,
+            num_outputs=num_outputs,
+            num_steps=num_steps,
+            seed=seed,
+            primer=primer,
+            controls=controls,
+        )
+        outputs = self.call(request.endpoint, request.inputs)
+        self.guarded_steps = int(outputs.get("guarded_steps", np.zeros(1)).sum())
+        prompt = request.prompt if include_primer else None
+        return read_music(self.representation, outputs, prompt)
+
+    def score(self, sequence: NoteSequence) -> np.ndarray:
+        """How likely the model finds a piece.
+
+        Args:
+            sequence: The piece.
+
+        Returns:
+            float32 `[step]`: the natural logarithm of the probability of each step of
+            the representation, after all steps before it.
+
+        Raises:
+            UserError: It cannot be encoded, or the model has no likelihood.
+        """
+        choose(f"endpoint of {self.card['name']}", "score", self.card["endpoints"])
+        features = encode(self.representation, sequence)
+        inputs = {name: array[np.newaxis] for name, array in features.items()}
+        inputs["num_steps"] = np.array([len(array) for array in features.values()][:1])
+        return self.call("score", inputs)["log_likelihood"][0]
+
+    def call(
+        self, endpoint: str, inputs: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Calls an endpoint with the inputs that the card describes.
+
+        Args:
+            endpoint: Its name.
+            inputs: A value for each of its inputs.
+
+        Returns:
+            Its outputs by name.
+        """
+        specs = self.card["endpoints"][endpoint]["inputs"]
+        tensors = {
+            name: tf.constant(np.asarray(inputs[name], spec["dtype"]))
+            for name, spec in specs.items()
         }
-        inputs["num_steps"] = tf.constant(num_steps, tf.int32)
-        inputs["seed"] = tf.constant(seed, tf.int64)
-        if primer is None:
-            inputs["num_outputs"] = tf.constant(num_outputs, tf.int32)
-            outputs = self._model.signatures["generate"](**inputs)
-            prompt = None
-        else:
-            prompt = self._encode(primer)
-            go_on = self._model.signatures["continue"]
-            specs = go_on.structured_input_signature[1]
-            for name, array in prompt.items():
-                tiled = np.broadcast_to(array, (num_outputs, *array.shape))
-                # Arrays may be narrower on disk than in the graph.
-                inputs[name] = tf.cast(tf.constant(tiled), specs[name].dtype)
-            outputs = go_on(**inputs)
-        arrays = {name: tensor.numpy() for name, tensor in outputs.items()}
-        lengths = arrays.pop("num_steps")
-        self.guarded_steps = int(arrays.pop("guarded_steps", np.zeros(1)).sum())
-        pieces = []
-        for i, length in enumerate(lengths):
-            features = {
-                name: arrays[name][i, :length]
-                for name in self.representation.feature_specs
-            }
-            if prompt and include_primer:
-                features = {
-                    name: np.concatenate([prompt[name], array])
-                    for name, array in features.items()
-                }
-            pieces.append(self.representation.decode(features))
-        return pieces
-
-    def _encode(self, primer: NoteSequence) -> dict[str, np.ndarray]:
-        try:
-            return self.representation.encode(primer)
-        except EncodeError as error:
-            raise UserError(
-                f"primer {primer.filename}: cannot be encoded as "
-                f"{self.representation.name} ({error})"
-            ) from error
-
-    def _check(self, controls: Mapping[str, float]) -> dict[str, float]:
-        """The value of every control, checked."""
-        values = {name: spec["default"] for name, spec in self.controls.items()}
-        for name, value in controls.items():
-            spec = self.controls[
-                choose(f"control of {self.card['name']}", name, values)
-            ]
-            try:
-                values[name] = float(value)
-            except ValueError:
-                raise UserError(
-                    f"{name}: expected a number, got {value!r} ({spec['doc']})"
-                ) from None
-            if not spec["minimum"] <= values[name] <= spec["maximum"]:
-                raise UserError(
-                    f"{name}: expected {spec['minimum']:g} to {spec['maximum']:g}, got "
-                    f"{values[name]:g} ({spec['doc']})"
-                )
-        return values
+        outputs = self._model.signatures[endpoint](**tensors)
+        return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
 def versions(export_dir: str) -> list[int]:
@@ -164,6 +151,7 @@ def newest_version(model_dir: str) -> str:
     Raises:
         UserError: It is neither.
     """
+    storage.prepare(model_dir)
     if tf.io.gfile.exists(os.path.join(model_dir, CARD)):
         return model_dir
     found = versions(model_dir)

@@ -1,0 +1,146 @@
+"""What a client sends to an exported model, and how it reads the answer.
+
+The model's card says all of it, so this needs neither the model nor TensorFlow: a
+`Player` calls a SavedModel with it, a client of a model server a server.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tfmusic.errors import UserError, choose
+from tfmusic.notes import NoteSequence
+from tfmusic.representations import EncodeError, Representation
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """A call of an endpoint.
+
+    Attributes:
+        endpoint: Its name.
+        inputs: Its inputs, in their types.
+        prompt: The encoded primer `[time, ...]`; None without one.
+    """
+
+    endpoint: str
+    inputs: dict[str, np.ndarray]
+    prompt: dict[str, np.ndarray] | None = None
+
+
+def request_music(
+    card: Mapping[str, Any],
+    representation: Representation,
+    num_outputs: int = 1,
+    num_steps: int = 256,
+    seed: int = 0,
+    primer: NoteSequence | None = None,
+    controls: Mapping[str, float] | None = None,
+) -> Request:
+    """Asks for new pieces; see `Player.generate` for the arguments.
+
+    Args:
+        card: The model's card.
+        representation: How its arrays encode music.
+        num_outputs: How many pieces.
+        num_steps: Their length at most, without the primer.
+        seed: Decides the music.
+        primer: A beginning to go on from.
+        controls: Values that are not to have their defaults.
+
+    Raises:
+        UserError: A control that the model does not know or that is out of its
+            bounds, a number below 1, or a primer that cannot be encoded.
+    """
+    for name, value in (("num_outputs", num_outputs), ("num_steps", num_steps)):
+        if value < 1:
+            raise UserError(f"{name}: expected at least 1, got {value}")
+    values: dict[str, Any] = check_controls(card, controls or {})
+    values |= {"num_steps": num_steps, "seed": seed}
+    prompt = None
+    if primer is None:
+        endpoint = "generate"
+        values["num_outputs"] = num_outputs
+    else:
+        endpoint = "continue"
+        prompt = encode(representation, primer)
+        for name, array in prompt.items():
+            values[name] = np.broadcast_to(array, (num_outputs, *array.shape))
+    # Arrays may be narrower on disk than in the graph.
+    inputs = {
+        name: np.asarray(values[name], spec["dtype"])
+        for name, spec in card["endpoints"][endpoint]["inputs"].items()
+    }
+    return Request(endpoint, inputs, prompt)
+
+
+def read_music(
+    representation: Representation,
+    outputs: Mapping[str, np.ndarray],
+    prompt: Mapping[str, np.ndarray] | None = None,
+) -> list[NoteSequence]:
+    """The pieces in an answer.
+
+    Args:
+        representation: How the model's arrays encode music.
+        outputs: Its arrays `[piece, time, ...]` and `num_steps` `[piece]`.
+        prompt: What is to stand before each piece.
+    """
+    pieces = []
+    for i, length in enumerate(outputs["num_steps"]):
+        features = {
+            name: np.asarray(outputs[name][i][:length])
+            for name in representation.feature_specs
+        }
+        if prompt:
+            features = {
+                name: np.concatenate([prompt[name], array])
+                for name, array in features.items()
+            }
+        pieces.append(representation.decode(features))
+    return pieces
+
+
+def encode(
+    representation: Representation, primer: NoteSequence
+) -> dict[str, np.ndarray]:
+    """A primer's arrays.
+
+    Raises:
+        UserError: It cannot be encoded.
+    """
+    try:
+        return representation.encode(primer)
+    except EncodeError as error:
+        raise UserError(
+            f"primer {primer.filename}: cannot be encoded as {representation.name} "
+            f"({error})"
+        ) from error
+
+
+def check_controls(
+    card: Mapping[str, Any], changes: Mapping[str, float]
+) -> dict[str, float]:
+    """The value of every control of a model.
+
+    Raises:
+        UserError: A change to an unknown control, or out of its bounds.
+    """
+    controls = card["controls"]
+    values = {name: spec["default"] for name, spec in controls.items()}
+    for name, value in changes.items():
+        spec = controls[choose(f"control of {card['name']}", name, values)]
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise UserError(
+                f"{name}: expected a number, got {value!r} ({spec['doc']})"
+            ) from None
+        if not spec["minimum"] <= values[name] <= spec["maximum"]:
+            raise UserError(
+                f"{name}: expected {spec['minimum']:g} to {spec['maximum']:g}, got "
+                f"{values[name]:g} ({spec['doc']})"
+            )
+    return values
