@@ -1,8 +1,8 @@
 """Variants of windows for training: other keys, other tempos, other dynamics.
 
-What a variant of an array is, its representation says (`Variation`); here a variant is
-drawn for each window among those in which nothing of it gets lost. The window as it is
-is always one of them.
+What a variant of an array is, its representation says (`Variation`, `EventStretch`);
+here a variant is drawn for each window among those in which nothing of it gets lost.
+The window as it is is always one of them.
 """
 
 import dataclasses
@@ -13,9 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.data.features import Tensors
+from tfmusic.data.stretching import apply_stretch, fitting_stretches, steps_to_cut
 from tfmusic.errors import UserError
 from tfmusic.representations import Representation
-from tfmusic.representations.variation import Variation
+from tfmusic.representations.variation import EventStretch, Variation
+
+Variations = Sequence[Variation | EventStretch]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +57,9 @@ class Augmentation:
         names = [field.name for field in dataclasses.fields(cls)]
         return cls(**{name: data.get(name, 0) for name in names})
 
-    def variations(self, representation: Representation) -> list[Variation]:
+    def variations(
+        self, representation: Representation
+    ) -> list[Variation | EventStretch]:
         """The ways in which windows are varied, one after another.
 
         Raises:
@@ -78,23 +83,37 @@ def _both_ways(limit: int) -> list[int]:
     return sorted(range(-limit, limit + 1), key=abs)
 
 
+def steps_to_vary(variations: Variations, size: int) -> int:
+    """How long windows must be cut to be varied into windows of `size` steps."""
+    stretches = [v for v in variations if isinstance(v, EventStretch)]
+    return max([size, *(steps_to_cut(stretch, size) for stretch in stretches)])
+
+
 def augment(
-    features: Tensors, variations: Sequence[Variation], seed: tf.Tensor
+    features: Tensors, variations: Variations, seed: tf.Tensor, size: int
 ) -> Tensors:
     """Varies windows; graph code.
 
     Args:
-        features: The arrays of windows, [batch, time, ...], zero outside their pieces.
+        features: Windows of `steps_to_vary` steps, as `cut_windows` gives them.
         variations: What to do, one after another.
         seed: int32 [2].
+        size: Steps of the varied windows.
     """
     features = dict(features)
     for i, variation in enumerate(variations):
-        array = features[variation.feature]
-        fits = fitting_variants(array, variation)
+        is_stretch = isinstance(variation, EventStretch)
+        if is_stretch:
+            fits = fitting_stretches(features, variation, size)
+        else:
+            fits = fitting_variants(features[variation.feature], variation)
         noise = tf.random.stateless_uniform(tf.shape(fits), tf.random.fold_in(seed, i))
         choice = tf.argmax(tf.where(fits, noise, -1.0), axis=1)
-        features[variation.feature] = apply_variants(array, variation, choice)
+        if is_stretch:
+            features = apply_stretch(features, variation, choice, size)
+        else:
+            array = features[variation.feature]
+            features[variation.feature] = apply_variants(array, variation, choice)
     return features
 
 
@@ -114,8 +133,9 @@ def fitting_variants(array: tf.Tensor, variation: Variation) -> tf.Tensor:
         used = tf.reduce_any(tf.cast(array, tf.bool), axis=1)
         used = tf.reduce_any(used, axis=_all_but(used.shape.rank, {0, -2}))
         lost = used[..., None] & lost  # [batch, key, variant]
-    elif variation.of == "ids":
-        lost = tf.gather(lost, array[..., 0]) & _in_use(array)[..., None]
+    elif variation.of == "rows":
+        lost = tf.gather(lost, array[..., variation.column])
+        lost &= _varied_rows(array, variation)[..., None]
     else:
         lost = tf.gather(lost, array)
     return ~tf.reduce_any(lost, axis=_all_but(lost.shape.rank, {0, -1}))
@@ -137,10 +157,15 @@ def apply_variants(
         array = tf.concat([silent, array], axis=-2)
         return tf.gather(array, sources, axis=array.shape.rank - 2, batch_dims=1)
     rows = tf.gather(variation.table, choice)  # [batch, number]
-    if variation.of == "ids":
-        ids = tf.gather(rows, array[..., 0], batch_dims=1)
-        ids = tf.where(_in_use(array), ids, 0)
-        return tf.concat([ids[..., None], array[..., 1:]], axis=-1)
+    if variation.of == "rows":
+        columns = tf.unstack(array, axis=-1)
+        values = columns[variation.column]
+        columns[variation.column] = tf.where(
+            _varied_rows(array, variation),
+            tf.gather(rows, values, batch_dims=1),
+            values,
+        )
+        return tf.stack(columns, axis=-1)
     return tf.gather(rows, array, batch_dims=1)
 
 
@@ -152,9 +177,10 @@ def _sources(table: np.ndarray) -> np.ndarray:
     return sources
 
 
-def _in_use(array: tf.Tensor) -> tf.Tensor:
-    """Which rows of the last axis are not padding, bool [...]."""
-    return tf.reduce_any(array != 0, axis=-1)
+def _varied_rows(array: tf.Tensor, variation: Variation) -> tf.Tensor:
+    """Which rows of the last axis are of an id that varies, bool [...]."""
+    in_use = tf.reduce_any(array != 0, axis=-1)
+    return in_use & (array[..., 0] < variation.num_ids) if variation.num_ids else in_use
 
 
 def _all_but(rank: int, axes: set[int]) -> list[int]:

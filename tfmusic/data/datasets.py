@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.data.augmentation import Augmentation, augment
+from tfmusic.data.augmentation import Augmentation, augment, steps_to_vary
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.features import Tensors, parse_record
 from tfmusic.data.pieces import Pieces, load_pieces, read_records
@@ -119,9 +119,11 @@ def make_train_dataset(
     )
 
     def vary(features: Tensors, number: tf.Tensor) -> Tensors:
-        return augment(features, variations, tf.random.fold_in(variant_seed, number))
+        seed = tf.random.fold_in(variant_seed, number)
+        return augment(features, variations, seed, window_steps + 1)
 
-    return _examples(batches, pieces, example_fn, window_steps + 1, example_seed, vary)
+    size = steps_to_vary(variations, window_steps + 1)
+    return _examples(batches, pieces, example_fn, size, example_seed, vary)
 
 
 def num_train_batches(

@@ -16,7 +16,7 @@ from tfmusic.notes import NoteSequence, wire
 from tfmusic.notes.grid import DEFAULT_QPM, Grid, make_grid
 from tfmusic.notes.transforms import without_drums
 from tfmusic.representations.note_table import NoteTable
-from tfmusic.representations.variation import Variation
+from tfmusic.representations.variation import EventStretch, Variation
 
 Features = dict[str, np.ndarray]
 # Five hours of sixteenths at 1,000 beats per minute: only a broken file is longer.
@@ -176,7 +176,7 @@ class Representation(abc.ABC):
         del semitones
         raise self._cannot("transpose_semitones")
 
-    def stretches(self, factors: Sequence[float]) -> Variation:
+    def stretches(self, factors: Sequence[float]) -> Variation | EventStretch:
         """Encoded pieces played slower or faster.
 
         Args:

@@ -19,7 +19,12 @@ from tfmusic.representations.base import (
 )
 from tfmusic.representations.events import DURATION, ID, INTENSITY, START
 from tfmusic.representations.note_table import ranges
-from tfmusic.representations.variation import Variation, move, stack
+from tfmusic.representations.variation import (
+    EventStretch,
+    Variation,
+    move,
+    stack,
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -177,7 +182,27 @@ class EventChunks(Representation):
         for row, steps in zip(rows, semitones, strict=True):
             moved = move(np.arange(self.num_keys), steps, self.num_keys)
             row[keys] = np.where(moved < 0, -1, first + moved)
-        return Variation("events", stack(rows), of="ids")
+        return Variation("events", stack(rows), of="rows")
+
+    def stretches(self, factors: Sequence[float]) -> EventStretch:
+        """Times to the nearest step; events may get into other chunks."""
+        return EventStretch("events", "num_events", self.chunk_steps, tuple(factors))
+
+    def velocity_shifts(self, shifts: Sequence[int]) -> Variation:
+        """Other intensities of notes; pedals stay."""
+        rows = []
+        for shift in shifts:
+            moved = move(
+                np.arange(events.LARGEST_INTENSITY), shift, events.LARGEST_INTENSITY
+            )
+            rows.append(np.append(0, np.where(moved < 0, -1, moved + 1)))
+        return Variation(
+            "events",
+            stack(rows),
+            of="rows",
+            column=INTENSITY,
+            num_ids=events.NUM_KEYS,
+        )
 
     @property
     def scale(self) -> event_vectors.EventScale:

@@ -1,4 +1,4 @@
-"""How an encoded piece is varied without being decoded: tables for augmentation."""
+"""How an encoded piece is varied without being decoded, for augmentation."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -18,13 +18,34 @@ class Variation:
             array can hold, so that an array with that number has no such variant.
             Variant 0 changes nothing.
         of: What the numbers are: "values", the array's values; "keys", places on its
-            last axis but one, whose contents move; or "ids", the first of the values
-            in each row of the last axis, a row of zeros being padding.
+            last axis but one, whose contents move; or "rows", one of the values in each
+            row of the last axis, whose first value is an id; a row of zeros is padding.
+        column: Of "rows", which value.
+        num_ids: Of "rows", those with ids from this on stay as they are; 0 for none.
     """
 
     feature: str
     table: np.ndarray
     of: str = "values"
+    column: int = 0
+    num_ids: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class EventStretch:
+    """Several variants of events in chunks of time, played slower or faster.
+
+    Attributes:
+        events: The name of the array, see `tfmusic.representations.events`.
+        counts: The name of the array that says how many events a chunk has.
+        chunk_steps: Steps of a chunk.
+        factors: How many times as long each variant lasts; the first is 1.
+    """
+
+    events: str
+    counts: str
+    chunk_steps: int
+    factors: tuple[float, ...]
 
 
 def move(places: np.ndarray, steps: int, num_places: int) -> np.ndarray:
