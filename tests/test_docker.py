@@ -64,8 +64,11 @@ def test_server_gets_every_complete_export_of_the_folder(models, tmp_path):
 def test_server_is_started_with_files_that_exist(models, tmp_path):
     flags = serve(tmp_path, "--port=9500").splitlines()
     assert flags[-1] == "--port=9500", "flags of the user come last"
+    assert "--enable_model_warmup=true" in flags
     assert not [flag for flag in flags if "batching" in flag]
     assert "--enable_batching=true" in (flags := serve(tmp_path, BATCHING="1").split())
+    # Among the warm-up requests are calls that a batching server refuses.
+    assert "--enable_model_warmup=false" in flags
     files = [flag.partition("=")[2] for flag in flags if "_file=" in flag]
     assert len(files) == 3
     assert all(os.path.exists(file) for file in files)

@@ -51,10 +51,13 @@ while sleep "$POLL_SECONDS" && kill -0 $$ 2>/dev/null; do
 done > /dev/null 2>&1 &
 
 # Batching joins the requests of serving_default and of score; the scalars of generate
-# and continue hold for a whole request, so a server that batches refuses those two.
+# and continue hold for a whole request, so a server that batches refuses those two,
+# also where they warm a model up, which would keep it from being loaded.
 if [ "${BATCHING:-0}" = 1 ]; then
-    set -- --enable_batching=true \
+    set -- --enable_batching=true --enable_model_warmup=false \
         --batching_parameters_file="$SETTINGS/batching.config" "$@"
+else
+    set -- --enable_model_warmup=true "$@"
 fi
 # A long piece takes longer than the 30 seconds that REST calls usually get.
 exec "$SERVER" \
@@ -64,5 +67,4 @@ exec "$SERVER" \
     --model_config_file="$LIST" \
     --model_config_file_poll_wait_seconds="$POLL_SECONDS" \
     --monitoring_config_file="$SETTINGS/monitoring.config" \
-    --enable_model_warmup=true \
     "$@"
