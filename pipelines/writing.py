@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 from absl import logging
+from ml_collections import ConfigDict
 
 from pipelines import account
 from pipelines.conversion import Converter
@@ -90,7 +91,10 @@ class Settings:
 
 
 def write_datasets(
-    configs: Sequence[str], source: str, output_dir: str, **settings: Any
+    configs: Sequence[str | ConfigDict],
+    source: str,
+    output_dir: str,
+    **settings: Any,
 ) -> None:
     """Writes the datasets of experiments, unless they are there already.
 
@@ -98,7 +102,7 @@ def write_datasets(
     a job left there that was killed is used, if it was about the same.
 
     Args:
-        configs: Experiments, `FILE` or `FILE:VARIANT`.
+        configs: Experiments, `FILE` or `FILE:VARIANT`; one alone may be loaded already.
         source: See `pipelines.sources.open_source`.
         output_dir: The dataset's directory; of several, the one they are in.
         **settings: Of `Settings`.
@@ -153,10 +157,10 @@ def write_datasets(
         sys.stdout.write(f"{directory}\n{format_info(info, drops)}\n")
 
 
-def plan(configs: Sequence[str]) -> list[Experiment]:
+def plan(configs: Sequence[str | ConfigDict]) -> list[Experiment]:
     """What each config asks for, and its directory within the job's output."""
     experiments = []
-    loaded = [load_config(config) for config in configs]
+    loaded = [load_config(c) if isinstance(c, str) else c for c in configs]
     names = collections.Counter(config.name for config in loaded)
     for path, config in zip(configs, loaded, strict=True):
         directory = config.name if len(loaded) > 1 else ""

@@ -21,6 +21,7 @@ LEVELS = [
     ["tfmusic.training"],
     ["tfmusic.serving"],
     ["tfmusic.train", "tfmusic.evaluate", "tfmusic.export", "tfmusic.generate"],
+    ["tfmusic.api"],
 ]
 # What only some may import.
 RESTRICTED = {
@@ -29,6 +30,7 @@ RESTRICTED = {
     "tensorflow_io": ("tfmusic.data",),
     "tensorflow_serving": ("tfmusic.serving",),
     "apache_beam": ("pipelines",),
+    "pipelines": ("pipelines", "tfmusic.api"),
     "pickle": (),
 }
 WITHOUT_TENSORFLOW = (

@@ -155,3 +155,15 @@ def test_half_written_export_is_no_version(tiny_export, tmp_path):
     os.rename(export_dir / "1", export_dir / ".1")
     with pytest.raises(UserError, match="found no exported model"):
         Player(str(export_dir))
+
+
+def test_score_is_the_likelihood_of_each_step(player, tiny_run):
+    nats = player.score(PRIMER)
+    features = player.representation.encode(PRIMER)
+    _, model, _ = restore_model(tiny_run[1])
+    expected = model.score(
+        {name: tf.constant(array[np.newaxis]) for name, array in features.items()},
+        tf.constant([len(nats)]),
+    )["log_likelihood"]
+    np.testing.assert_allclose(nats, expected[0], rtol=1e-5)
+    assert np.all(nats < 0.0)

@@ -1,0 +1,201 @@
+"""The package in a dozen names, for notebooks and scripts: `tfmusic.read_music`, ...
+
+Each does what a command line does, or a function further inside. What takes long to
+import (TensorFlow, Beam) is imported when it is first needed.
+"""
+
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ml_collections import ConfigDict
+
+import tfmusic
+from tfmusic.config import load_config
+from tfmusic.errors import UserError
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.reading import read_file
+from tfmusic.notes.writing import write_midi, write_musicxml, write_wav
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from tfmusic.data.dataset_info import DatasetInfo
+    from tfmusic.evaluation.report import Comparison
+    from tfmusic.serving.player import Player
+
+__all__ = list(tfmusic.API)
+
+_WRITERS = {
+    ".mid": write_midi,
+    ".midi": write_midi,
+    ".musicxml": write_musicxml,
+    ".xml": write_musicxml,
+    ".wav": write_wav,
+}
+
+
+def read_music(path: str | os.PathLike) -> NoteSequence:
+    """Reads a MIDI, MusicXML or ABC file.
+
+    Raises:
+        UserError: It is not there, or no such music.
+    """
+    return read_file(path)
+
+
+def write_music(sequence: NoteSequence, path: str | os.PathLike) -> None:
+    """Writes music as what the file's name says: .mid, .musicxml or .wav.
+
+    Raises:
+        UserError: The name has another ending.
+    """
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in _WRITERS:
+        raise UserError(f"{path}: expected a name that ends in {', '.join(_WRITERS)}")
+    _WRITERS[ending](sequence, path)
+
+
+def build_dataset(
+    config: str | ConfigDict, source: str, output_dir: str, **settings: Any
+) -> "DatasetInfo":
+    """Writes the TFRecords of an experiment, as `pipelines.build_tfrecords` does.
+
+    Args:
+        config: `FILE`, `FILE:VARIANT`, or what `load_config` made of one.
+        source: `bach_chorales`, a folder, zip, file or pattern, or `KIND:PATH`.
+        output_dir: The dataset's directory; a dataset that is there already is kept if
+            it is the same.
+        **settings: Such as `overwrite=True`, `test_fraction=0.2`, `num_workers=1`.
+
+    Returns:
+        What is in the dataset.
+
+    Raises:
+        UserError: Something about the arguments, or there is no Beam.
+    """
+    try:
+        from pipelines.writing import write_datasets
+    except ModuleNotFoundError as error:
+        if error.name not in ("pipelines", "apache_beam"):
+            raise
+        raise UserError(
+            f"build_dataset needs {error.name}, which cannot be imported: run in a "
+            'clone of the project, after pip install ".[pipelines]" there'
+        ) from error
+    from tfmusic.data.dataset_info import DatasetInfo
+
+    write_datasets([config], source, output_dir, **settings)
+    return DatasetInfo.load(output_dir)
+
+
+def read_pieces(data_dir: str, split: str) -> list[NoteSequence]:
+    """The pieces of a dataset's split, as the experiment's representation keeps them.
+
+    Raises:
+        UserError: There is no such dataset or split.
+    """
+    from tfmusic.serving import gallery
+
+    return gallery.read_pieces(data_dir, split)
+
+
+def train_model(config: str | ConfigDict, data_dir: str, workdir: str) -> None:
+    """Trains from where an earlier call left off, as `tfmusic.train` does.
+
+    Args:
+        config: `FILE`, `FILE:VARIANT`, or what `load_config` made of one.
+        data_dir: A dataset that was written with it.
+        workdir: Gets checkpoints, `metrics.csv` and what TensorBoard shows.
+
+    Raises:
+        UserError: They do not fit each other.
+    """
+    from tfmusic.training.loop import train_and_evaluate
+
+    config = load_config(config) if isinstance(config, str) else config
+    train_and_evaluate(config, data_dir, workdir)
+
+
+def evaluate_model(workdir: str, data_dir: str, split: str = "test") -> dict[str, Any]:
+    """Scores a run's best weights on a split, as `tfmusic.evaluate` does.
+
+    Returns:
+        `log_likelihood_per_step` in nats, the loss, and the metrics of training.
+
+    Raises:
+        UserError: There is no such run or dataset.
+    """
+    from tfmusic.training.scoring import evaluate_run
+
+    return evaluate_run(workdir, data_dir, split)
+
+
+def export_model(workdir: str, export_dir: str) -> str:
+    """Writes a run's best weights as a SavedModel, as `tfmusic.export` does.
+
+    Returns:
+        The directory of the new version.
+
+    Raises:
+        UserError: `workdir` holds no run with a checkpoint.
+    """
+    from tfmusic.serving.saved_model import export_run
+
+    return export_run(workdir, export_dir)
+
+
+def load_model(model_dir: str) -> "Player":
+    """Loads an export: `generate` makes music with it, `score` judges music.
+
+    Args:
+        model_dir: What `export_model` wrote, or the directory of all versions.
+
+    Raises:
+        UserError: There is no export.
+    """
+    from tfmusic.serving.player import Player
+
+    return Player(model_dir)
+
+
+def plot_music(
+    *pieces: NoteSequence, titles: Sequence[str] = (), in_seconds: bool = False
+) -> "Image":
+    """Draws piano rolls above one another; a notebook shows the picture.
+
+    Args:
+        *pieces: The music; the first 96 quarter notes of each are shown.
+        titles: A title for each; file names by default.
+        in_seconds: Whether time runs in seconds instead of quarter notes.
+
+    Returns:
+        A picture that `.save("piece.png")` writes.
+
+    Raises:
+        UserError: There are no pieces.
+    """
+    from PIL import Image
+
+    from tfmusic.evaluation.pictures import piano_roll_image
+
+    titles = list(titles) or [piece.filename for piece in pieces]
+    panels = list(zip(titles, pieces, strict=True))
+    return Image.fromarray(piano_roll_image(panels, in_seconds=in_seconds))
+
+
+def compare_music(
+    generated: Sequence[NoteSequence],
+    held_out: Sequence[NoteSequence],
+    training: Sequence[NoteSequence] = (),
+) -> "Comparison":
+    """Compares new with held-out music: `.table()` and `.to_json()` tell the result.
+
+    Args:
+        generated: What a model made.
+        held_out: What it should resemble, such as `read_pieces(data_dir, "test")`.
+        training: What it learned from: adds how much the pieces copy of it.
+    """
+    from tfmusic.evaluation.report import compare
+
+    return compare(generated, held_out, training)
