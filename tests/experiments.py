@@ -1,12 +1,17 @@
 """Tiny experiments and their datasets, shared by the tests of training and serving."""
 
 import importlib.util
+import os
 import pathlib
+import subprocess
+import sys
 
+from tests.contracts import make_sequence
 from tests.data.builders import write_dataset
 from tfmusic.representations import make_representation
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
 LENGTHS = {"train": [40, 61, 17, 33], "validation": [20, 35], "test": [50]}
 
 
@@ -40,3 +45,60 @@ def write_tiny_data(path):
     """Pieces that fit `tiny_config`."""
     write_dataset(str(path), LENGTHS, make_representation(tiny_config().representation))
     return str(path)
+
+
+def family_experiment(name, data_dir, **train):
+    """A few steps of a config's smoke variant, without dropout, and music for it."""
+    config = load_config(name, "smoke")
+    config.data.update(min_steps=1, key="original", window_steps=16, window_stride=16)
+    for setting in ("dropout", "recurrent_dropout"):
+        if setting in config.model:
+            config.model[setting] = 0.0
+    config.train.update(
+        batch_size=4, eval_batch_size=3, num_epochs=2, steps_per_epoch=5, **train
+    )
+    pieces = [made_up_piece(i) for i in range(4)]
+    representation = make_representation(config.representation).fit(pieces)
+    arrays = [representation.encode(piece) for piece in pieces]
+    lengths = [len(next(iter(piece.values()))) for piece in arrays]
+    write_dataset(
+        str(data_dir),
+        {"train": lengths, "validation": lengths[:3]},
+        representation,
+        lambda _, i: arrays[i],
+    )
+    return config
+
+
+def made_up_piece(number):
+    """A scale over held chords, in another key for another number."""
+    tune = [
+        (60 + number + step * 5 % 12, 60 + step, step / 2, step / 2 + 0.5)
+        for step in range(60)
+    ]
+    chords = [
+        (pitch + number, 70, 2 * bar, 2 * bar + 1.5)
+        for bar in range(15)
+        for pitch in (36 + bar % 5, 43, 48 + bar % 3)
+    ]
+    return make_sequence(tune, chords)
+
+
+def start_training(config, data_dir, workdir, **environment):
+    """Runs the command line in a process of its own; its errors come by a pipe."""
+    os.makedirs(workdir, exist_ok=True)
+    config_file = f"{workdir}.config.py"
+    pathlib.Path(config_file).write_text(
+        "import json, ml_collections\n\n\ndef get_config():\n"
+        f"    return ml_collections.ConfigDict(json.loads({config.to_json()!r}))\n"
+    )
+    flags = {"config": config_file, "data_dir": data_dir, "workdir": workdir}
+    return subprocess.Popen(
+        [sys.executable, "-m", "tfmusic.train"]
+        + [f"--{name}={value}" for name, value in flags.items()],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )

@@ -62,13 +62,16 @@ def run(main: Callable[[], None], takes_extra_flags: bool = False) -> None:
         raise
 
 
-# Modules of TensorFlow that report the details of each checkpoint and SavedModel, and
-# one of matplotlib that tells of its cache.
+# Modules of TensorFlow that report the details of each checkpoint, SavedModel and sum
+# over devices, and one of matplotlib that tells of its cache.
 _CHATTER = (
     "builder_impl",
+    "collective_all_reduce_strategy",
+    "cross_device_ops",
     "fingerprinting_utils",
     "font_manager",
     "functional_saver",
+    "mirrored_strategy",
     "signature_serialization",
 )
 _rest: list[str] = []

@@ -90,7 +90,12 @@ def steps_to_vary(variations: Variations, size: int) -> int:
 
 
 def augment(
-    features: Tensors, variations: Variations, seed: tf.Tensor, size: int
+    features: Tensors,
+    variations: Variations,
+    seed: tf.Tensor,
+    size: int,
+    first_row: int = 0,
+    num_rows: int | None = None,
 ) -> Tensors:
     """Varies windows; graph code.
 
@@ -99,6 +104,8 @@ def augment(
         variations: What to do, one after another.
         seed: int32 [2].
         size: Steps of the varied windows.
+        first_row: Which row of a larger batch the first window is.
+        num_rows: Rows of that; None: there is no larger one.
     """
     features = dict(features)
     for i, variation in enumerate(variations):
@@ -107,7 +114,10 @@ def augment(
             fits = fitting_stretches(features, variation, size)
         else:
             fits = fitting_variants(features[variation.feature], variation)
-        noise = tf.random.stateless_uniform(tf.shape(fits), tf.random.fold_in(seed, i))
+        num_fits, num_variants = tf.unstack(tf.shape(fits))
+        noise = tf.random.stateless_uniform(
+            [num_rows or num_fits, num_variants], tf.random.fold_in(seed, i)
+        )[first_row : first_row + num_fits]
         choice = tf.argmax(tf.where(fits, noise, -1.0), axis=1)
         if is_stretch:
             features = apply_stretch(features, variation, choice, size)

@@ -44,6 +44,8 @@ def make_train_dataset(
     augmentation: Augmentation | None = None,
     seed: int,
     skip_batches: int = 0,
+    worker: int = 0,
+    num_workers: int = 1,
 ) -> tf.data.Dataset:
     """Endless batches of shuffled windows of the training pieces.
 
@@ -55,7 +57,7 @@ def make_train_dataset(
         data_dir: A dataset that `pipelines.build_tfrecords` wrote.
         example_fn: Turns one window of window_steps + 1 steps (see `cut_windows`) and a
             seed into (x, y, sample_weight).
-        batch_size: Windows in a batch; a pass may end within one.
+        batch_size: Windows in a batch of all workers; a pass may end within one.
         window_steps: Input steps of a window.
         window_stride: Steps between the starts of windows; 0 means `window_steps`.
         window_align_steps: The first step that a window learns is a multiple of this,
@@ -65,11 +67,18 @@ def make_train_dataset(
         seed: Decides the order, the phases, the variants and the seeds that
             `example_fn` gets.
         skip_batches: Where to begin.
+        worker: Whose rows to give; the first worker has the first rows of each batch.
+        num_workers: Among how many the rows of a batch are divided.
 
     Raises:
         UserError: There is no such dataset, it has no training pieces or more than
-            memory holds, or windows cannot be aligned or varied so.
+            memory holds, or windows cannot be aligned, varied or divided so.
     """
+    if batch_size % num_workers:
+        raise UserError(
+            f"a batch of {batch_size} windows cannot be divided among {num_workers} "
+            "workers; expected a multiple of their number"
+        )
     stride = check_stride(window_steps, window_stride, window_align_steps)
     pieces = load_pieces(data_dir, "train")
     counts = num_train_windows(
@@ -118,12 +127,16 @@ def make_train_dataset(
         .enumerate(skip_batches)
     )
 
+    share = batch_size // num_workers
+    rows = slice(worker * share, worker * share + share)
+
     def vary(features: Tensors, number: tf.Tensor) -> Tensors:
         seed = tf.random.fold_in(variant_seed, number)
-        return augment(features, variations, seed, window_steps + 1)
+        size = window_steps + 1
+        return augment(features, variations, seed, size, rows.start, batch_size)
 
     size = steps_to_vary(variations, window_steps + 1)
-    return _examples(batches, pieces, example_fn, size, example_seed, vary)
+    return _examples(batches, pieces, example_fn, size, example_seed, vary, rows)
 
 
 def num_train_batches(
@@ -154,6 +167,8 @@ def make_eval_dataset(
     batch_size: int,
     window_steps: int = 0,
     include_end: bool = True,
+    worker: int = 0,
+    num_workers: int = 1,
 ) -> tf.data.Dataset:
     """All of a split in order, each step learned once, nothing varied.
 
@@ -165,6 +180,9 @@ def make_eval_dataset(
         window_steps: Input steps of a window. 0 means one window a piece, as long as
             the longest piece of its batch.
         include_end: Whether the step after the last one is learned.
+        worker: Whose batches to give: every one of its number, counted from 0, and
+            then each `num_workers`-th.
+        num_workers: Among how many the batches are dealt out.
 
     Raises:
         UserError: There is no such dataset, or the split has no pieces.
@@ -179,9 +197,26 @@ def make_eval_dataset(
         tf.data.Dataset.from_tensor_slices(np.array(windows, np.int32))
         .batch(batch_size)
         .enumerate()
+        .shard(num_workers, worker)
     )
     size = window_steps + 1 if window_steps else None
     return _examples(batches, pieces, example_fn, size, np.zeros([2], np.int32))
+
+
+def num_eval_batches(
+    info: DatasetInfo,
+    split: str,
+    *,
+    batch_size: int,
+    window_steps: int = 0,
+    include_end: bool = True,
+) -> int:
+    """How many batches `make_eval_dataset` gives to all workers."""
+    num_windows = sum(
+        len(eval_starts(n, window_steps or n + 1, include_end))
+        for n in info.splits[split]["piece_steps"]
+    )
+    return -(-num_windows // batch_size)
 
 
 def _examples(
@@ -191,6 +226,7 @@ def _examples(
     size: int | None,
     seed: tf.Tensor | np.ndarray,
     vary: VaryFn = lambda features, number: features,
+    rows: slice = slice(None),
 ) -> tf.data.Dataset:
     """Cuts numbered batches of (piece, start), and makes examples of them.
 
@@ -202,10 +238,14 @@ def _examples(
             to the one after its end.
         seed: Where the windows' seeds come from, int32 [2].
         vary: Makes other windows of the features of a batch, given its number.
+        rows: Which rows of each batch are wanted.
     """
 
     def make_batch(number: tf.Tensor, windows: tf.Tensor) -> Any:
-        piece, starts = tf.unstack(windows, axis=1)
+        seeds = tf.random.stateless_uniform(
+            tf.shape(windows), tf.random.fold_in(seed, number), None, None, tf.int32
+        )[rows]
+        piece, starts = tf.unstack(windows[rows], axis=1)
         num_steps = tf.gather(pieces.lengths, piece)
         features = cut_windows(
             pieces.arrays,
@@ -216,9 +256,6 @@ def _examples(
             tf.reduce_max(num_steps) + 2 if size is None else size,
         )
         features = vary(features, number)
-        seeds = tf.random.stateless_uniform(
-            tf.shape(windows), tf.random.fold_in(seed, number), None, None, tf.int32
-        )
         # All windows at once: twelve times faster for tokens than one by one.
         return tf.vectorized_map(lambda args: example_fn(*args), (features, seeds))
 

@@ -90,6 +90,15 @@ class MusicModel(keras.Model):
         """Whether the step after a piece's last one is a target."""
         return False
 
+    @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """What takes the training steps; a run saves and restores the state of each.
+
+        A family with several overrides this, and builds all of them in
+        `compile_for_training`: what is not built then would restart on resume.
+        """
+        return [self.optimizer]
+
     def example_fn(self, features: Tensors, seed: tf.Tensor) -> tuple[Any, Any, Any]:
         """Makes a training example of one window; graph code.
 

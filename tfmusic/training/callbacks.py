@@ -1,38 +1,79 @@
 """Keras callbacks that the stock ones do not cover."""
 
+import csv
+import io
+
 import keras
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.training.checkpoints import Checkpoints
+from tfmusic.training.checkpoints import Checkpoints, Progress, metric_values
+from tfmusic.training.distribution import Distribution
+from tfmusic.training.stopping import Stopped, StopSignals
 
 
 class SaveProgress(keras.callbacks.Callback):
     """Counts steps, keeps the best weights, stops early and saves, in one place.
 
-    The best loss, the patience used up and the weights are saved together, so a run
-    that is killed and called again decides everything as an undisturbed one would.
+    The best loss, the patience used up, the metrics of an epoch that is not over and
+    the weights are saved together, so a run that is killed and called again decides
+    everything as an undisturbed one would.
     """
 
-    def __init__(self, checkpoints: Checkpoints, patience: int):
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        distribution: Distribution,
+        signals: StopSignals,
+        patience: int,
+        save_every_steps: int,
+    ):
         """Prepares the callback.
 
         Args:
             checkpoints: Where to save.
+            distribution: All workers leave when one of them is told to.
+            signals: Tell whether the run has to leave.
             patience: Epochs without a lower validation loss before the run stops;
                 0 never stops early.
+            save_every_steps: Steps between two states within an epoch; 0: none.
         """
         super().__init__()
         self._checkpoints = checkpoints
+        self._distribution = distribution
+        self._signals = signals
         self._patience = patience
+        self._save_every = save_every_steps
 
     def on_train_batch_end(self, batch, logs=None):
-        """Counts one step."""
-        self._checkpoints.progress.step.assign_add(1)
+        """Counts one step, and saves if it is time to."""
+        progress = self._checkpoints.progress
+        progress.step.assign_add(1)
+        is_told = self._is_told()
+        # The end of an epoch is saved once it is validated.
+        is_due = self._save_every and int(progress.step) % self._save_every == 0
+        if is_told or (is_due and batch + 1 < self.params["steps"]):
+            self._checkpoints.save()
+        if is_told:
+            self._leave()
+
+    def on_test_begin(self, logs=None):
+        """Keeps the metrics of training, which validation overwrites."""
+        self._metrics = [variable.numpy() for variable in metric_values(self.model)]
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Saves the state before the validation if the run has to leave."""
+        if self._is_told():
+            variables = metric_values(self.model)
+            for variable, value in zip(variables, self._metrics, strict=True):
+                variable.assign(value)
+            self._checkpoints.save()
+            self._leave()
 
     def on_epoch_end(self, epoch, logs=None):
         """Judges the epoch by its validation loss, then saves."""
         progress = self._checkpoints.progress
+        progress.epoch.assign(epoch + 1)
         loss = float(logs["val_loss"])
         if loss < float(progress.best_loss):
             progress.best_loss.assign(loss)
@@ -47,14 +88,64 @@ class SaveProgress(keras.callbacks.Callback):
             )
             self.model.stop_training = True
         self._checkpoints.save()
+        if self._is_told():
+            self._leave()
+
+    def _is_told(self) -> bool:
+        return self._distribution.any(bool(self._signals.received))
+
+    def _leave(self) -> None:
+        stopped = Stopped(self._signals.received)
+        logging.info(
+            "saved at step %d and stopped by %s; the same command goes on from there",
+            int(self._checkpoints.progress.step),
+            stopped.signal_name,
+        )
+        raise stopped
+
+
+class MetricsFile(keras.callbacks.Callback):
+    """A CSV file with a row for each epoch.
+
+    It is written anew each time: a run that was killed between this and its checkpoint
+    goes through the epoch again, and buckets cannot append.
+    """
+
+    def __init__(self, path: str, num_epochs: int):
+        """Prepares the file.
+
+        Args:
+            path: It may be in a bucket.
+            num_epochs: Epochs done; rows of later ones are dropped.
+        """
+        super().__init__()
+        self._path = path
+        self._rows = []
+        if tf.io.gfile.exists(path):
+            with tf.io.gfile.GFile(path) as file:
+                rows = csv.DictReader(io.StringIO(file.read()))
+                self._rows = [row for row in rows if int(row["epoch"]) < num_epochs]
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds a row."""
+        self._rows.append({"epoch": epoch, **logs})
+        text = io.StringIO()
+        names = dict.fromkeys(name for row in self._rows for name in row)
+        writer = csv.DictWriter(text, names)
+        writer.writeheader()
+        writer.writerows(self._rows)
+        with tf.io.gfile.GFile(self._path + ".partial", "w") as file:
+            file.write(text.getvalue())
+        tf.io.gfile.rename(self._path + ".partial", self._path, overwrite=True)
 
 
 class Scalars(keras.callbacks.Callback):
     """Writes metrics for TensorBoard: training and validation as two runs."""
 
-    def __init__(self, log_dir: str):
+    def __init__(self, log_dir: str, progress: Progress):
         """Prepares the writers under `log_dir`, which may be in a bucket."""
         super().__init__()
+        self._progress = progress
         self._writers = {
             name: tf.summary.create_file_writer(f"{log_dir}/{name}")
             for name in ("training", "validation")
@@ -62,13 +153,13 @@ class Scalars(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes the metrics at the global step."""
-        step = int(self.model.optimizer.iterations)
+        step = int(self._progress.step)
         for name, value in (logs or {}).items():
             is_validation = name.startswith("val_")
             writer = self._writers["validation" if is_validation else "training"]
             with writer.as_default(step=step):
                 tf.summary.scalar(name.removeprefix("val_"), value)
         with self._writers["training"].as_default(step=step):
-            tf.summary.scalar("learning_rate", self.model.optimizer.learning_rate)
+            tf.summary.scalar("learning_rate", self.model.optimizers[0].learning_rate)
         for writer in self._writers.values():
             writer.flush()

@@ -2,12 +2,15 @@
 
 import math
 import os
+import tempfile
+from collections.abc import Iterable
 
 import keras
 import tensorflow as tf
 from absl import logging
 
 from tfmusic.errors import UserError
+from tfmusic.models import MusicModel
 
 
 class Progress(tf.Module):
@@ -15,6 +18,7 @@ class Progress(tf.Module):
 
     Attributes:
         step: Training steps done.
+        epoch: Epochs done, their validation included.
         best_loss: The lowest validation loss so far.
         best_step: The step that reached it.
         epochs_without_gain: Epochs since then.
@@ -23,6 +27,7 @@ class Progress(tf.Module):
     def __init__(self):
         super().__init__()
         self.step = tf.Variable(0, dtype=tf.int64)
+        self.epoch = tf.Variable(0, dtype=tf.int64)
         self.best_loss = tf.Variable(math.inf, dtype=tf.float32)
         self.best_step = tf.Variable(0, dtype=tf.int64)
         self.epochs_without_gain = tf.Variable(0, dtype=tf.int64)
@@ -35,31 +40,40 @@ class Progress(tf.Module):
 class Checkpoints:
     """The checkpoints of a workdir.
 
-    `latest/` holds the newest states of the whole run (weights, optimizer, progress);
-    `best/` the weights with the lowest validation loss. TensorFlow writes each under a
-    temporary name first, so a run killed while saving finds the one before.
+    `latest/` holds the newest states of the whole run (weights, optimizers, metrics of
+    the epoch so far, progress); `best/` the weights with the lowest validation loss.
+    TensorFlow writes each under a temporary name first, so a run killed while saving
+    finds the one before.
     """
 
-    def __init__(self, workdir: str, model: keras.Model, keep: int = 2):
+    def __init__(
+        self, workdir: str, model: MusicModel, keep: int = 2, is_chief: bool = True
+    ):
         """Prepares to save and restore.
 
         Args:
             workdir: The run's directory; it may be in a bucket.
-            model: Built and compiled, its optimizer built as well.
+            model: Built and compiled, its optimizers and metrics built as well.
             keep: How many of the newest states stay on disk.
+            is_chief: Whether this process writes to `workdir`. The other workers have
+                to save at the same time, for some values are sums over all of them, but
+                what they write is thrown away.
         """
         self.progress = Progress()
+        self._is_chief = is_chief
+        weights = _values(model.variables)
         self._latest = tf.train.CheckpointManager(
             tf.train.Checkpoint(
-                weights=_values(model),
-                optimizer=_values(model.optimizer),
+                weights=weights,
+                optimizers=[_values(o.variables) for o in model.optimizers],
+                metrics=metric_values(model),
                 progress=self.progress,
             ),
             os.path.join(workdir, "latest"),
             max_to_keep=keep,
         )
         self._best = tf.train.CheckpointManager(
-            tf.train.Checkpoint(weights=_values(model)),
+            tf.train.Checkpoint(weights=weights),
             os.path.join(workdir, "best"),
             max_to_keep=1,
         )
@@ -75,7 +89,7 @@ class Checkpoints:
             try:
                 self._latest.checkpoint.restore(path).assert_existing_objects_matched()
                 return True
-            except (tf.errors.OpError, ValueError) as error:
+            except (AssertionError, tf.errors.OpError, ValueError) as error:
                 logging.warning(
                     "checkpoint %s cannot be read (%s); trying the one before",
                     path,
@@ -89,12 +103,32 @@ class Checkpoints:
         return False
 
     def save(self) -> None:
-        """Saves the state of the whole run."""
-        self._latest.save(checkpoint_number=self.progress.step)
+        """Saves the state of the whole run.
+
+        Raises:
+            UserError: The disk is full or does not let us write.
+        """
+        self._save(self._latest)
 
     def save_best(self) -> None:
-        """Saves the weights as the best so far."""
-        self._best.save(checkpoint_number=self.progress.step)
+        """Saves the weights as the best so far; raises as `save` does."""
+        self._save(self._best)
+
+    def _save(self, manager: tf.train.CheckpointManager) -> None:
+        if not self._is_chief:
+            with tempfile.TemporaryDirectory() as directory:
+                manager.checkpoint.write(os.path.join(directory, "unused"))
+            return
+        step = int(self.progress.step)
+        try:
+            manager.save(checkpoint_number=step)
+        except (OSError, tf.errors.OpError) as error:
+            _remove(tf.io.gfile.glob(f"{manager.directory}/*{step}*temp*"))
+            raise UserError(
+                f"{manager.directory}: the checkpoint of step {step} cannot be written "
+                f"({first_line(error)}); the one before is whole, and once there is "
+                "room the same command goes on from it"
+            ) from error
 
 
 def restore_weights(model: keras.Model, workdir: str) -> str:
@@ -120,7 +154,7 @@ def restore_weights(model: keras.Model, workdir: str) -> str:
             "checkpoint in it; train first, or check --workdir"
         )
     try:
-        status = tf.train.Checkpoint(weights=_values(model)).restore(path)
+        status = tf.train.Checkpoint(weights=_values(model.variables)).restore(path)
         status.assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError) as error:
         raise UserError(
@@ -130,10 +164,42 @@ def restore_weights(model: keras.Model, workdir: str) -> str:
     return path
 
 
-def _values(owner: keras.Model | keras.optimizers.Optimizer) -> list[tf.Variable]:
-    """All variables of a model or an optimizer, in the order of their making.
+def metric_values(model: MusicModel) -> list[tf.Variable]:
+    """The variables of all metrics of training, those of the optimizers included."""
+    metrics = [*model.metrics, *optimizer_metrics(model).values()]
+    return _values(variable for metric in metrics for variable in metric.variables)
+
+
+def optimizer_metrics(model: MusicModel) -> dict[str, keras.metrics.Metric]:
+    """Each optimizer's gradient norm, by the name that logs give it."""
+    metrics = {o.name: o.gradient_norm for o in model.optimizers}
+    if len(metrics) == 1:
+        return {"gradient_norm": metrics.popitem()[1]}
+    return {f"gradient_norm_{name}": metric for name, metric in metrics.items()}
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, without the stack that TensorFlow adds."""
+    text = getattr(error, "message", None) or str(error)
+    return text.strip().splitlines()[0][:200] if text.strip() else type(error).__name__
+
+
+def _remove(paths: Iterable[str]) -> None:
+    """Removes the leavings of a failed save, as far as that is possible."""
+    for path in paths:
+        try:
+            if tf.io.gfile.isdir(path):
+                tf.io.gfile.rmtree(path)
+            else:
+                tf.io.gfile.remove(path)
+        except tf.errors.OpError:
+            logging.warning("%s is left over from a failed save", path)
+
+
+def _values(variables: Iterable[keras.Variable]) -> list[tf.Variable]:
+    """Keras' variables as TensorFlow's, in the order of their making.
 
     One by one, since TensorFlow does not find those that Keras keeps in lists; random
-    generators' states are among them.
+    generators' states are among a model's.
     """
-    return [variable.value for variable in owner.variables]
+    return [variable.value for variable in variables]

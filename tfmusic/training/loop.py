@@ -1,7 +1,6 @@
 """Trains a model as a config says, from where an earlier call left off."""
 
 import os
-import sys
 import time
 
 import keras
@@ -15,13 +14,23 @@ from tfmusic.data.datasets import (
     make_eval_dataset,
     make_piece_dataset,
     make_train_dataset,
+    num_eval_batches,
     num_train_batches,
 )
+from tfmusic.errors import UserError
 from tfmusic.models import make_model
-from tfmusic.training.callbacks import SaveProgress, Scalars
+from tfmusic.training.callbacks import MetricsFile, SaveProgress, Scalars
 from tfmusic.training.checkpoints import Checkpoints
+from tfmusic.training.distribution import (
+    Distribution,
+    describe_recurrent_layers,
+    make_distribution,
+)
+from tfmusic.training.fitting import Fitting
 from tfmusic.training.optimizers import make_optimizer
 from tfmusic.training.run import save_dataset_description, save_run
+from tfmusic.training.settings import TrainSettings
+from tfmusic.training.stopping import StopSignals
 
 
 def train_and_evaluate(
@@ -30,9 +39,10 @@ def train_and_evaluate(
     """Trains to the end of the run that `config` describes.
 
     Called again with the same arguments it goes on from the newest checkpoint, or says
-    that the run is complete. The workdir then holds `config.json`,
-    `representation.json`, `dataset.json`, `metrics.csv`, `tensorboard/`, and the
-    checkpoints `latest/` and `best/` (lowest validation loss).
+    that the run is complete. SIGTERM and Ctrl-C save and end the program with 128 + the
+    signal's number. The workdir then holds `config.json`, `representation.json`,
+    `dataset.json`, `metrics.csv`, `tensorboard/`, and the checkpoints `latest/` and
+    `best/` (lowest validation loss).
 
     Args:
         config: An experiment, as a file in `configs/` gives it.
@@ -40,92 +50,80 @@ def train_and_evaluate(
         workdir: The run's directory, made if need be.
 
     Raises:
-        UserError: The dataset does not fit the config, or the workdir holds a run of
-            another config.
+        UserError: The dataset does not fit the config, the workdir holds a run of
+            another config, or it cannot be written.
     """
+    with StopSignals() as signals:
+        _train(config, data_dir, workdir, signals)
+
+
+def _train(
+    config: ml_collections.ConfigDict,
+    data_dir: str,
+    workdir: str,
+    signals: StopSignals,
+) -> None:
+    settings = TrainSettings.from_config(config.train)
+    distribution = make_distribution(settings.distribute, settings.num_cpu_devices)
     info = DatasetInfo.load(data_dir)
     info.check(config)
-    representation = info.make_representation()
-    save_run(workdir, config, representation)
-    save_dataset_description(workdir, info)
-
-    keras.utils.set_random_seed(config.seed)
-    tf.config.experimental.enable_op_determinism()
-    model = make_model(representation, config.model)
-    model.build_model()
-    data = config.data
-    steps_per_epoch = config.train.steps_per_epoch or num_train_batches(
-        info,
-        batch_size=config.train.batch_size,
-        window_steps=data.window_steps,
-        window_stride=data.window_stride,
-        window_align_steps=data.window_align_steps,
-        include_end=model.learns_end,
+    if distribution.is_chief:
+        save_run(workdir, config, info.make_representation())
+        save_dataset_description(workdir, info)
+    run = Run(config, settings, distribution, info)
+    validation = make_eval_dataset(
+        data_dir,
+        "validation",
+        example_fn=run.model.example_fn,
+        **run.validation,
+        **run.share,
     )
-    num_epochs = config.train.num_epochs
-    optimizer = make_optimizer(config.optimizer, steps_per_epoch, num_epochs)
-    model.compile_for_training(optimizer)
-    optimizer.build(model.trainable_variables)
-
-    checkpoints = Checkpoints(workdir, model, keep=config.train.keep_checkpoints)
+    fitting = Fitting(run.model, distribution, validation.element_spec, run.batch_size)
+    checkpoints = Checkpoints(
+        workdir, run.model, settings.keep_checkpoints, distribution.is_chief
+    )
     resumed = checkpoints.restore()
     progress = checkpoints.progress
-    step = int(progress.step)
-    patience = config.train.early_stopping_epochs
-    if step >= num_epochs * steps_per_epoch or progress.out_of_patience(patience):
+    step, epoch = int(progress.step), int(progress.epoch)
+    patience = settings.early_stopping_epochs
+    if epoch >= settings.num_epochs or progress.out_of_patience(patience):
         logging.info("the run in %s is complete (%d steps)", workdir, step)
         return
     if resumed:
         logging.info("going on from step %d of %s", step, workdir)
     else:
-        model.adapt(make_piece_dataset(data_dir, "train"))
-
-    validation = make_eval_dataset(
-        data_dir,
-        "validation",
-        example_fn=model.example_fn,
-        batch_size=config.train.eval_batch_size,
-        window_steps=data.window_steps,
-        include_end=model.learns_end,
-    )
+        run.model.adapt(make_piece_dataset(data_dir, "train"))
     training = make_train_dataset(
         data_dir,
-        example_fn=model.example_fn,
-        batch_size=config.train.batch_size,
-        window_steps=data.window_steps,
-        window_stride=data.window_stride,
-        window_align_steps=data.window_align_steps,
-        include_end=model.learns_end,
-        augmentation=Augmentation.from_config(data),
+        example_fn=run.model.example_fn,
+        augmentation=Augmentation.from_config(config.data),
         seed=config.seed,
         skip_batches=step,
+        **run.training,
+        **run.share,
     )
-    logging.info(
-        "training %s: %d parameters, %d epochs of %d steps, batch %d x %d steps",
-        config.name,
-        model.count_params(),
-        num_epochs,
-        steps_per_epoch,
-        config.train.batch_size,
-        data.window_steps,
+    callbacks = []
+    if distribution.is_chief:
+        callbacks += [
+            Scalars(os.path.join(workdir, "tensorboard"), progress),
+            MetricsFile(os.path.join(workdir, "metrics.csv"), epoch),
+        ]
+    # Last: what an epoch has written is there before the epoch counts as done.
+    callbacks.append(
+        SaveProgress(
+            checkpoints, distribution, signals, patience, settings.save_every_steps
+        )
     )
     start = time.monotonic()
-    model.fit(
+    signals.deferred = True
+    fitting.run(
         training,
-        validation_data=validation,
-        initial_epoch=step // steps_per_epoch,
-        epochs=num_epochs,
-        steps_per_epoch=steps_per_epoch,
-        shuffle=False,  # the dataset is shuffled
-        # A terminal gets a progress bar, a log file one line an epoch.
-        verbose=1 if sys.stdout.isatty() else 2,
-        callbacks=[
-            Scalars(os.path.join(workdir, "tensorboard")),
-            SaveProgress(checkpoints, patience),
-            keras.callbacks.CSVLogger(
-                os.path.join(workdir, "metrics.csv"), append=True
-            ),
-        ],
+        validation,
+        num_eval_batches(info, "validation", **run.validation),
+        progress,
+        run.steps_per_epoch,
+        settings.num_epochs,
+        callbacks,
     )
     logging.info(
         "trained to step %d in %.0f s; lowest validation loss %.4f at step %d",
@@ -134,3 +132,89 @@ def train_and_evaluate(
         float(progress.best_loss),
         int(progress.best_step),
     )
+
+
+class Run:
+    """A model on its devices, ready to train, and how its windows are cut.
+
+    Attributes:
+        model: Built and compiled.
+        batch_size: Windows in a step of all devices.
+        steps_per_epoch: Training steps of an epoch.
+        training: Arguments of `make_train_dataset` that say which windows.
+        validation: Those of `make_eval_dataset`.
+        share: Which of them are this worker's, for either.
+    """
+
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        settings: TrainSettings,
+        distribution: Distribution,
+        info: DatasetInfo,
+    ):
+        keras.utils.set_random_seed(config.seed)
+        tf.config.experimental.enable_op_determinism()
+        self.batch_size, scale = _global_batch(settings, distribution)
+        with distribution.strategy.scope():
+            self.model = make_model(info.make_representation(), config.model)
+            self.model.build_model()
+            self._choose_windows(config, settings, distribution)
+            self.steps_per_epoch = settings.steps_per_epoch or num_train_batches(
+                info, **self.training
+            )
+            optimizer = make_optimizer(
+                config.optimizer, self.steps_per_epoch, settings.num_epochs, scale
+            )
+            self.model.compile_for_training(optimizer)
+            for unbuilt in self.model.optimizers:
+                if not unbuilt.built:
+                    unbuilt.build(self.model.trainable_variables)
+        logging.info(
+            "%s: %d parameters, %d epochs of %d steps, batch %d x %d steps",
+            config.name,
+            self.model.count_params(),
+            settings.num_epochs,
+            self.steps_per_epoch,
+            self.batch_size,
+            config.data.window_steps,
+        )
+        logging.info(distribution.describe())
+        if tf.config.list_logical_devices("GPU"):
+            for line in describe_recurrent_layers(self.model):
+                logging.info(line)
+
+    def _choose_windows(self, config, settings, distribution) -> None:
+        both = dict(
+            window_steps=config.data.window_steps, include_end=self.model.learns_end
+        )
+        self.training = dict(
+            both,
+            batch_size=self.batch_size,
+            window_stride=config.data.window_stride,
+            window_align_steps=config.data.window_align_steps,
+        )
+        self.validation = dict(both, batch_size=settings.eval_batch_size)
+        self.share = dict(
+            worker=distribution.worker, num_workers=distribution.num_workers
+        )
+
+
+def _global_batch(
+    settings: TrainSettings, distribution: Distribution
+) -> tuple[int, float]:
+    """Windows in a step of all devices, and what multiplies the learning rate.
+
+    Raises:
+        UserError: The batch cannot be divided among the devices.
+    """
+    num_replicas = distribution.num_replicas
+    if settings.scale_with_devices:
+        return settings.batch_size * num_replicas, float(num_replicas)
+    if settings.batch_size % num_replicas:
+        raise UserError(
+            f"config.train.batch_size is {settings.batch_size} for {num_replicas} "
+            "devices together; expected a multiple of their number, or "
+            "--config.train.distribute=none"
+        )
+    return settings.batch_size, 1.0

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfmusic.errors import choose
 
@@ -66,8 +67,41 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         return {name: getattr(self, name) for name in names}
 
 
+class OverReplicas:
+    """Sums gradients over all replicas first, measures them, then does as its base.
+
+    Keras would clip what each replica has found by itself and sum it then: another step
+    than one device takes with the whole batch.
+
+    Attributes:
+        gradient_norm: Mean over steps of the norm of all gradients together, unclipped.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.gradient_norm = keras.metrics.Mean("gradient_norm")
+
+    def apply(self, grads, trainable_variables=None):
+        """Takes one step; `grads` may hold None."""
+        grads = list(grads)
+        present = [gradient for gradient in grads if gradient is not None]
+        context = tf.distribute.get_replica_context()
+        if context and context.num_replicas_in_sync > 1:
+            present = context.all_reduce(tf.distribute.ReduceOp.SUM, present)
+            summed = iter(present)
+            grads = [None if gradient is None else next(summed) for gradient in grads]
+        self.gradient_norm.update_state(tf.linalg.global_norm(present))
+        super().apply(grads, trainable_variables)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars
+
+
 def make_optimizer(
-    config: Mapping[str, Any], steps_per_epoch: int, num_epochs: int
+    config: Mapping[str, Any],
+    steps_per_epoch: int,
+    num_epochs: int,
+    scale: float = 1.0,
 ) -> keras.optimizers.Optimizer:
     """The optimizer that a config's `optimizer` section describes.
 
@@ -79,6 +113,7 @@ def make_optimizer(
             passed to the Keras optimizer as they are.
         steps_per_epoch: Training steps of one epoch.
         num_epochs: Epochs of the whole run.
+        scale: Multiplies the learning rate.
 
     Raises:
         UserError: An unknown optimizer, schedule or option.
@@ -87,7 +122,7 @@ def make_optimizer(
     decay_epochs = config["decay_epochs"] or num_epochs
     schedule = Schedule(
         config["schedule"],
-        config["learning_rate"],
+        config["learning_rate"] * scale,
         config["warmup_steps"],
         config["decay_rate"],
         round(decay_epochs * steps_per_epoch),
@@ -102,4 +137,5 @@ def make_optimizer(
         options["clipvalue"] = config["clip_value"]
     if config["weight_decay"]:
         options["weight_decay"] = config["weight_decay"]
-    return OPTIMIZERS[name](learning_rate=schedule, **options)
+    family = type(OPTIMIZERS[name].__name__, (OverReplicas, OPTIMIZERS[name]), {})
+    return family(learning_rate=schedule, **options)

@@ -1,0 +1,97 @@
+"""Several devices and several processes train as one device does."""
+
+import csv
+import json
+import socket
+
+import numpy as np
+import pytest
+
+from tests.experiments import CONFIGS, family_experiment, start_training
+from tfmusic.errors import UserError
+from tfmusic.training.distribution import make_distribution
+
+# Sums over a batch are added up in another order, so the last bits of a gradient
+# differ, and Adam's first steps, which go by a gradient's sign, make more of that.
+TOLERANCE = 2e-4
+FAST = "two_hands_lstm"
+
+
+def finish(*processes):
+    for process in processes:
+        _, errors = process.communicate(timeout=570)
+        assert process.returncode == 0, errors
+
+
+def curves(workdir):
+    """What each epoch came to, [epoch, metric]."""
+    with open(f"{workdir}/metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    names = sorted(rows[0].keys() - {"steps_per_second", "input_share"})
+    return np.array([[float(row[name]) for name in names] for row in rows]), names
+
+
+def assert_same_curves(ours, theirs):
+    (values, names), (expected, _) = curves(ours), curves(theirs)
+    assert values.shape == expected.shape
+    for i, name in enumerate(names):
+        np.testing.assert_allclose(
+            values[:, i], expected[:, i], rtol=TOLERANCE, atol=TOLERANCE, err_msg=name
+        )
+
+
+def free_ports(number):
+    sockets = [socket.socket() for _ in range(number)]
+    for one in sockets:
+        one.bind(("localhost", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def start_workers(config, data_dir, workdir, number=2):
+    workers = [f"localhost:{port}" for port in free_ports(number)]
+    return [
+        start_training(
+            config,
+            data_dir,
+            workdir,
+            TF_CONFIG=json.dumps(
+                {
+                    "cluster": {"worker": workers},
+                    "task": {"type": "worker", "index": i},
+                }
+            ),
+        )
+        for i in range(number)
+    ]
+
+
+NAMES = [
+    name if name == FAST else pytest.param(name, marks=pytest.mark.slow)
+    for name in CONFIGS
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_two_devices_and_two_workers_train_to_the_curves_of_one(name, tmp_path):
+    data_dir = tmp_path / "data"
+    config = family_experiment(name, data_dir)
+    finish(start_training(config, data_dir, tmp_path / "one"))
+    config.train.update(distribute="mirrored", num_cpu_devices=2)
+    finish(start_training(config, data_dir, tmp_path / "devices"))
+    assert_same_curves(tmp_path / "devices", tmp_path / "one")
+    config.train.update(distribute="multi_worker", num_cpu_devices=0)
+    finish(*start_workers(config, data_dir, tmp_path / "workers"))
+    assert_same_curves(tmp_path / "workers", tmp_path / "one")
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [("mirored", "did you mean 'mirrored'"), ("multi_worker", "TF_CONFIG")],
+)
+def test_distribution_that_cannot_be_is_refused(kind, message, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(UserError, match=message):
+        make_distribution(kind)
