@@ -1,7 +1,15 @@
 import pytest
+import tensorflow as tf
 
 from tests.experiments import tiny_config, write_tiny_data
 from tfmusic.training.loop import train_and_evaluate
+
+# Two devices to distribute over, before TensorFlow does anything; what says nothing of
+# devices runs on the first.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
 
 
 @pytest.fixture(scope="session")

@@ -6,15 +6,16 @@ import socket
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.experiments import CONFIGS, family_experiment, start_training
 from tfmusic.errors import UserError
 from tfmusic.training.distribution import make_distribution
+from tfmusic.training.loop import train_and_evaluate
 
 # Sums over a batch are added up in another order, so the last bits of a gradient
 # differ, and Adam's first steps, which go by a gradient's sign, make more of that.
 TOLERANCE = 2e-4
-FAST = "two_hands_lstm"
 
 
 def finish(*processes):
@@ -68,14 +69,19 @@ def start_workers(config, data_dir, workdir, number=2):
     ]
 
 
-NAMES = [
-    name if name == FAST else pytest.param(name, marks=pytest.mark.slow)
-    for name in CONFIGS
-]
+def test_two_devices_train_to_the_curves_of_one(tmp_path):
+    assert len(tf.config.list_logical_devices("CPU")) == 2  # tests/training/conftest.py
+    data_dir = str(tmp_path / "data")
+    config = family_experiment("two_hands_lstm", data_dir)
+    train_and_evaluate(config, data_dir, str(tmp_path / "one"))
+    config.train.distribute = "mirrored"
+    train_and_evaluate(config, data_dir, str(tmp_path / "devices"))
+    assert_same_curves(tmp_path / "devices", tmp_path / "one")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_two_devices_and_two_workers_train_to_the_curves_of_one(name, tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_devices_and_workers_of_every_family_train_to_the_curves_of_one(name, tmp_path):
     data_dir = tmp_path / "data"
     config = family_experiment(name, data_dir)
     finish(start_training(config, data_dir, tmp_path / "one"))
