@@ -39,6 +39,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             qpm=100.0,
             first_instrument_only=False,
             max_vocabulary=8192,  # rarer chords become the nearest ones; 0: all
+            fit_semitones=0,  # above 0, windows can be transposed so far
         )
     )
     config.data = ml_collections.ConfigDict(

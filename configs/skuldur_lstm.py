@@ -41,6 +41,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             max_duration_steps=32,
             max_shift_steps=16,
             max_vocabulary=2048,  # rarer chords are spelled by smaller ones; 0: all
+            fit_semitones=0,  # with 5, most windows can be transposed so far
         )
     )
     config.data = ml_collections.ConfigDict(

@@ -90,6 +90,35 @@ def test_transposed_arrays_are_those_of_the_transposed_piece(kind, pieces):
     assert num_found > len(pieces) or fitted.num_keys < 40
 
 
+@pytest.mark.parametrize("kind", [k for k in CONFIGS if "chord" in k])
+def test_vocabulary_of_all_keys_lets_every_window_be_transposed(kind, pieces):
+    narrow = closed(kind).fit(pieces)
+    wide = dataclasses.replace(narrow, tokens=(), fit_semitones=3).fit(pieces)
+    # The few chords of pitch classes that these pieces have are always known.
+    is_closed = CONFIGS[kind].get("mode") == "reference"
+    assert is_closed or set(narrow.tokens) < set(wide.tokens)
+    for piece in pieces:
+        piece = wide.canonicalize(piece)
+        features = wide.encode(piece)
+        semitones = [0, -3, -2, -1, 1, 2, 3]
+        found = variants(features, wide.transpositions(semitones))
+        assert len(found) == len(semitones)
+        for v, varied in found.items():
+            expected = wide.encode(transpose(piece, semitones[v]))
+            assert_same_features(varied, expected)
+        fewer = variants(narrow.encode(piece), narrow.transpositions(semitones))
+        assert is_closed or len(fewer) < len(found)
+
+
+def test_vocabulary_of_all_keys_stays_within_the_range():
+    representation = make_representation(
+        {"name": "chord_frames", "fit_semitones": 2, "highest_pitch": 65}
+    )
+    fitted = representation.fit_counts({"rest": 3, "60.64": 5})
+    chords = set(fitted.tokens[4:])  # after the special ones and the rest
+    assert chords == {"58.62", "59.63", "60.64", "61.65"}
+
+
 def test_times_are_stretched_to_the_nearest_step():
     representation = make_representation({"name": "performance_events"})
     variation = representation.stretches([1, 0.95, 1.05])

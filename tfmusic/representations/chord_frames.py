@@ -51,6 +51,8 @@ class ChordFrames(TokenRepresentation):
             music does not encode to the tokens that it came from.
         min_count: Chords in fewer frames of the training pieces are left out.
         max_vocabulary: Tokens to keep at most, all told; 0 for all.
+        fit_semitones: The vocabulary is fitted on the pieces moved by up to so many
+            semitones up and down, so that training windows can be moved as far.
         tokens: The fitted vocabulary; empty before `fit`.
     """
 
@@ -62,6 +64,7 @@ class ChordFrames(TokenRepresentation):
     decode_steps_per_second: float = 0.0
     min_count: int = 1
     max_vocabulary: int = 0
+    fit_semitones: int = 0
     tokens: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -90,6 +93,13 @@ class ChordFrames(TokenRepresentation):
         ids = np.where(whole, self._known.find(chords), -1)
         ids[:NUM_SPECIAL] = np.arange(NUM_SPECIAL)
         return ids
+
+    def transposed_token(self, token: str, semitones: int) -> str:
+        """The chord's transposed one, or nothing if that is out of range."""
+        if token == REST:
+            return token
+        pitches = [int(pitch) + semitones for pitch in token.split(".")]
+        return ".".join(map(str, pitches)) if self.within_range(pitches) else ""
 
     def count(self, sequence: NoteSequence) -> collections.Counter:
         """In how many frames each chord sounds."""

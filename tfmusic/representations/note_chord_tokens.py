@@ -74,6 +74,8 @@ class NoteChordTokens(TokenRepresentation):
         reference_step_quarters: From one event to the next in mode "reference".
         min_count: Chords that occur less often are left out.
         max_vocabulary: Tokens to keep at most, all told; 0 for all.
+        fit_semitones: The vocabulary is fitted on the pieces moved by up to so many
+            semitones up and down, so that training windows can be moved as far.
         tokens: The fitted vocabulary; empty before `fit`.
     """
 
@@ -86,6 +88,7 @@ class NoteChordTokens(TokenRepresentation):
     reference_step_quarters: float = 0.5
     min_count: int = 2
     max_vocabulary: int = 0
+    fit_semitones: int = 0
     tokens: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -137,6 +140,11 @@ class NoteChordTokens(TokenRepresentation):
             chords = _as_played(chords)
         ids = np.where(whole, self._known.find(chords), -1)
         return np.where(pitches.any(axis=1), ids, np.arange(len(ids)))
+
+    def transposed_token(self, token: str, semitones: int) -> str:
+        """The chord's transposed one, or nothing if that is out of range."""
+        pitches = [pitch + semitones for pitch in pitches_of_name(token)]
+        return self._name(pitches) if self.within_range(pitches) else ""
 
     def count(self, sequence: NoteSequence) -> collections.Counter:
         """How often each chord occurs."""

@@ -30,15 +30,19 @@ class TokenRepresentation(Representation):
         min_count: Tokens that occur less often are left out, but for those that are
             always known.
         max_vocabulary: Tokens to keep at most, all told; 0 for all.
+        fit_semitones: The vocabulary is fitted on the pieces moved by up to so many
+            semitones up and down, so that training windows can be moved as far.
     """
 
     tokens: ClassVar[tuple[str, ...]] = ()
     min_count: ClassVar[int] = 1
     max_vocabulary: ClassVar[int] = 0
+    fit_semitones: ClassVar[int] = 0
 
     def __post_init__(self):
         super().__post_init__()
         self.check(self.min_count >= 1, "min_count", "1 or more")
+        self.check(0 <= self.fit_semitones <= 127, "fit_semitones", "0..127")
         least = NUM_SPECIAL + len(self.always_known())
         self.check(
             self.max_vocabulary == 0 or self.max_vocabulary >= least,
@@ -78,12 +82,28 @@ class TokenRepresentation(Representation):
             UserError: The vocabulary is not fitted.
         """
 
+    def transposed_token(self, token: str, semitones: int) -> str:
+        """What becomes of a token that was counted when its piece is transposed.
+
+        Needed where `fit_semitones` is a field.
+
+        Returns:
+            The token; empty where the representation cannot hold it.
+        """
+        raise NotImplementedError
+
+    def within_range(self, pitches: Sequence[int]) -> bool:
+        """Whether all pitches are ones that are kept."""
+        return self.lowest_pitch <= min(pitches) <= max(pitches) <= self.highest_pitch
+
     def transpositions(self, semitones: Sequence[int]) -> Variation:
         """Tokens for tokens; a piece with one that has no counterpart stays.
 
-        A vocabulary of chords is seldom closed: fitted on 281 chorales, 2,048 tokens of
-        notes and chords let a third of windows of 192 be transposed by a given number
-        of semitones, 1,024 chord frames let hardly a window of 100.
+        A vocabulary of chords is seldom closed unless it was fitted with
+        `fit_semitones`. On the chorales, with 5, of the shifts by up to 5 semitones
+        those that a window has rise from 1 to 100 % for 100 chord frames (5,400 to
+        24,900 tokens), and from 6 to 89 % for 192 tokens of notes and chords (1,700 to
+        5,800 tokens).
         """
         return Variation("tokens", stack([self.transposed_ids(s) for s in semitones]))
 
@@ -112,10 +132,21 @@ class TokenRepresentation(Representation):
         """A representation whose vocabulary holds the tokens that were counted."""
         if "tokens" not in self.fitted_fields:
             return self
+        if self.fit_semitones:
+            counts = self._transposed_counts(counts)
         vocabulary = Vocabulary.fit(
             self.always_known(), counts, self.min_count, self.max_vocabulary
         )
         return dataclasses.replace(self, tokens=vocabulary.tokens)
+
+    def _transposed_counts(self, counts: Mapping[str, int]) -> collections.Counter:
+        """Counts over the pieces at all pitches that `fit_semitones` allows."""
+        total = collections.Counter()
+        for semitones in range(-self.fit_semitones, self.fit_semitones + 1):
+            for token, count in counts.items():
+                if moved := self.transposed_token(token, semitones):
+                    total[moved] += count
+        return total
 
     def musical_ids(self, ids: np.ndarray) -> np.ndarray:
         """What there is to play in a row of ids, encoded or generated.
