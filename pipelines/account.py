@@ -222,7 +222,9 @@ def write_drops(drops: Sequence[Entry], directory: str) -> None:
 
 
 def read_drops(directory: str) -> list[dict[str, Any]]:
-    """What `write_drops` wrote."""
+    """What `write_drops` wrote; nothing where it did not."""
+    if not tf.io.gfile.exists(os.path.join(directory, DROPPED_FILE)):
+        return []
     with tf.io.gfile.GFile(os.path.join(directory, DROPPED_FILE)) as file:
         return [json.loads(line) for line in file]
 

@@ -11,12 +11,10 @@ Other flags go to Apache Beam, such as --runner=FlinkRunner.
 """
 
 import dataclasses
-import difflib
 
 from absl import flags
 
 from tfmusic import command_line
-from tfmusic.errors import UserError
 from tfmusic.notes.reading import Limits
 
 _CONFIGS = flags.DEFINE_multi_string(
@@ -102,20 +100,11 @@ _NUM_WORKERS = flags.DEFINE_integer(
 def main() -> None:
     """Writes datasets as the flags say."""
     # After the flags are parsed: --help needs neither TensorFlow nor Beam.
-    from pipelines.running import LOCAL_RUNNER, beam_flag_names
-
-    beam_options = command_line.extra_flags()
-    beam_flags = beam_flag_names(beam_options.get("runner", LOCAL_RUNNER))
-    if unknown := beam_options.keys() - beam_flags:
-        name = min(unknown)
-        known = [*flags.FLAGS, *beam_flags]
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"; did you mean --{close[0]}?" if close else ""
-        raise UserError(f"unknown flag --{name}{hint}")
-
     from pipelines.filters import Filters
+    from pipelines.running import beam_options
     from pipelines.writing import write_datasets
 
+    beam_flags = beam_options(command_line.extra_flags(), flags.FLAGS)
     write_datasets(
         configs=_CONFIGS.value,
         source=_SOURCE.value,
@@ -144,7 +133,7 @@ def main() -> None:
         file_seconds=_FILE_SECONDS.value,
         file_megabytes=_FILE_MEGABYTES.value,
         num_workers=_NUM_WORKERS.value,
-        beam_options=beam_options,
+        beam_options=beam_flags,
     )
 
 

@@ -30,11 +30,12 @@ does, while all of the work was done by other processes than the one that was ca
 
 import argparse
 import contextlib
+import difflib
 import logging
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tqdm
@@ -73,6 +74,25 @@ def beam_flag_names(runner: str = LOCAL_RUNNER) -> set[str]:
         options._add_argparse_args(parser)  # the hook that Beam itself calls
         names |= parser._option_string_actions.keys()
     return {name.removeprefix("--") for name in names}
+
+
+def beam_options(given: Mapping[str, str], defined: Iterable[str]) -> dict[str, str]:
+    """Flags of a command line that it does not define, for Beam.
+
+    Args:
+        given: The flags, by name.
+        defined: The names of those that the command line defines.
+
+    Raises:
+        UserError: A flag that Beam does not have either.
+    """
+    beam_flags = beam_flag_names(given.get("runner", LOCAL_RUNNER))
+    if unknown := given.keys() - beam_flags:
+        name = min(unknown)
+        close = difflib.get_close_matches(name, [*defined, *beam_flags], n=1)
+        hint = f"; did you mean --{close[0]}?" if close else ""
+        raise UserError(f"unknown flag --{name}{hint}")
+    return dict(given)
 
 
 def run_step(

@@ -10,6 +10,7 @@ from tfmusic.models.biaxial_lstm import BiaxialLSTM
 from tfmusic.models.frame_seq2seq import FrameSeq2Seq
 from tfmusic.models.next_frame_lstm import NextFrameLSTM
 from tfmusic.models.roll_lstm import RollLSTM
+from tfmusic.models.set_autoencoder import SetAutoencoder
 from tfmusic.models.token_lstm import TokenLSTM
 from tfmusic.representations import Representation
 
@@ -27,6 +28,7 @@ MODELS: dict[str, type[MusicModel]] = {
     "frame_seq2seq": FrameSeq2Seq,
     "next_frame_lstm": NextFrameLSTM,
     "roll_lstm": RollLSTM,
+    "set_autoencoder": SetAutoencoder,
     "token_lstm": TokenLSTM,
 }
 

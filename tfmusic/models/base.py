@@ -77,9 +77,12 @@ class MusicModel(keras.Model):
     Attributes:
         representation: How the pieces are encoded, and how outputs are decoded.
         CONTROLS: What steers the generating endpoints.
+        SCORED_BY: How whole pieces are scored: a name of
+            `tfmusic.training.scoring.SCORES`.
     """
 
     CONTROLS: tuple[Control, ...] = ()
+    SCORED_BY: ClassVar[str] = "likelihood"
 
     def __init__(self, representation: Representation):
         super().__init__()

@@ -13,6 +13,7 @@ from tfmusic.representations.base import (
 from tfmusic.representations.binary_roll import BinaryRoll
 from tfmusic.representations.chord_frames import ChordFrames
 from tfmusic.representations.event_chunks import EventChunks
+from tfmusic.representations.latents import Latents
 from tfmusic.representations.note_chord_tokens import NoteChordTokens
 from tfmusic.representations.performance_events import PerformanceEvents
 from tfmusic.representations.play_articulate import PlayArticulate
@@ -22,8 +23,10 @@ from tfmusic.representations.two_hands_roll import TwoHandsRoll
 __all__ = [
     "REPRESENTATIONS",
     "EncodeError",
+    "EventChunks",
     "FeatureSpec",
     "Features",
+    "Latents",
     "Representation",
     "make_representation",
 ]
@@ -34,6 +37,7 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
         BinaryRoll,
         ChordFrames,
         EventChunks,
+        Latents,
         NoteChordTokens,
         PerformanceEvents,
         PlayArticulate,

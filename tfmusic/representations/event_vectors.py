@@ -26,6 +26,13 @@ _PARTS = {
 }
 NUM_CONTINUOUS = 3
 ENCODINGS = {name: sum(sizes) + NUM_CONTINUOUS for name, sizes in _PARTS.items()}
+# What a part of size 1 stands for: 0..largest as low..1; here the largest and low.
+SPANS = {
+    "id": (NUM_IDS - 1, -1),
+    "pedal": (3, 0),
+    "octave": (7, -1),
+    "note": (11, -1),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +48,16 @@ class EventScale:
     chunk_steps: int
     shape: float
     median: float
+
+
+def parts(encoding: str) -> dict[str, int]:
+    """The parts of an encoding that say which key or pedal it is, and their sizes.
+
+    Those of size 1 are numbers, the others one-hot.
+    """
+    sizes = _PARTS[encoding]
+    names = ("id",) if len(sizes) == 1 else ("pedal", "octave", "note")
+    return dict(zip(names, sizes, strict=True))
 
 
 def to_vectors(events: np.ndarray, encoding: str, scale: EventScale) -> np.ndarray:
@@ -84,9 +101,9 @@ def to_vectors(events: np.ndarray, encoding: str, scale: EventScale) -> np.ndarr
         "octave": np.eye(8)[octaves] * is_key[..., None],
         "note": np.eye(12)[notes] * is_key[..., None],
     }
-    parts = [
+    which = [
         scalars[name][..., None] if size == 1 else one_hot[name]
-        for name, size in zip(_names(encoding), _PARTS[encoding], strict=True)
+        for name, size in parts(encoding).items()
     ]
     from scipy.special import ndtr  # half of the time of importing representations
 
@@ -96,7 +113,7 @@ def to_vectors(events: np.ndarray, encoding: str, scale: EventScale) -> np.ndarr
         ndtr(np.log(durations / scale.median) / scale.shape),
         (events[..., INTENSITY] - 64) / 64,
     ]
-    return np.concatenate([*parts, np.stack(continuous, axis=-1)], axis=-1)
+    return np.concatenate([*which, np.stack(continuous, axis=-1)], axis=-1)
 
 
 def from_vectors(vectors: np.ndarray, encoding: str, scale: EventScale) -> np.ndarray:
@@ -115,21 +132,13 @@ def from_vectors(vectors: np.ndarray, encoding: str, scale: EventScale) -> np.nd
         intensities 1..127.
     """
     choose("encoding", encoding, ENCODINGS)
-    parts = np.split(vectors, np.cumsum(_PARTS[encoding]), axis=-1)
-    continuous = parts.pop()
-    # The rows of a decoder: from -1..1, or 0..1, to 0..largest.
-    spans = {
-        "id": (NUM_IDS - 1, -1),
-        "pedal": (3, 0),
-        "octave": (7, -1),
-        "note": (11, -1),
-    }
+    *values_of, continuous = np.split(vectors, np.cumsum(_PARTS[encoding]), axis=-1)
     values = {}
-    for name, part in zip(_names(encoding), parts, strict=True):
+    for name, part in zip(parts(encoding), values_of, strict=True):
         if part.shape[-1] > 1:
             values[name] = part.argmax(axis=-1)
         else:
-            largest, low = spans[name]
+            largest, low = SPANS[name]
             values[name] = _whole(
                 (part[..., 0] - low) / (1 - low) * largest, 0, largest
             )
@@ -155,11 +164,6 @@ def from_vectors(vectors: np.ndarray, encoding: str, scale: EventScale) -> np.nd
         ],
         axis=-1,
     )
-
-
-def _names(encoding: str) -> tuple[str, ...]:
-    """What the parts of an encoding say."""
-    return ("id",) if len(_PARTS[encoding]) == 1 else ("pedal", "octave", "note")
 
 
 def _whole(values: np.ndarray, least: int, largest: int) -> np.ndarray:

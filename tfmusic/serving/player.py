@@ -112,6 +112,19 @@ class Player:
         inputs["num_steps"] = np.array([len(array) for array in features.values()][:1])
         return self.call("score", inputs)["log_likelihood"][0]
 
+    def reconstruct(self, sequence: NoteSequence) -> NoteSequence:
+        """What an autoencoder makes of a piece: encoded, and decoded again.
+
+        Raises:
+            UserError: It cannot be encoded, or the model is no autoencoder.
+        """
+        endpoint = "reconstruct"
+        choose(f"endpoint of {self.card['name']}", endpoint, self.card["endpoints"])
+        features = encode(self.representation, sequence)
+        inputs = {name: array[np.newaxis] for name, array in features.items()}
+        outputs = self.call(endpoint, inputs)
+        return self.representation.decode({n: a[0] for n, a in outputs.items()})
+
     def call(
         self, endpoint: str, inputs: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:

@@ -3,6 +3,8 @@
 import json
 import os
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -10,6 +12,8 @@ from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_eval_dataset, make_piece_dataset
 from tfmusic.errors import UserError
 from tfmusic.evaluation.likelihood import LikelihoodTotal
+from tfmusic.evaluation.reconstruction import ReconstructionTotal
+from tfmusic.models import MusicModel
 from tfmusic.training.run import restore_model, save_scores
 
 # Whole pieces are long; a few at once fill two cores and leave memory alone.
@@ -21,10 +25,8 @@ def evaluate_run(
 ) -> dict[str, float]:
     """Scores a run's best weights, prints the result and keeps it with the run.
 
-    The log-likelihood is exact, over whole pieces from their first step, in nats per
-    step of the representation, every step of equal weight (the metric of
-    Boulanger-Lewandowski et al. 2012 where a step is a frame). The loss and the other
-    metrics are those of training, over windows that cover each step once.
+    Whole pieces are scored in the way of the model's family, one of `SCORES`. The loss
+    and the other metrics are those of training, over windows that cover each step once.
 
     Args:
         workdir: The directory of a run.
@@ -33,7 +35,7 @@ def evaluate_run(
         json_path: Where the result is to be written too.
 
     Returns:
-        At least `log_likelihood_per_step`, `num_steps`, `num_pieces` and `split`.
+        At least `num_steps`, `num_pieces` and `split`, and what the scoring gives.
 
     Raises:
         UserError: There is no such run or dataset, they do not fit each other, or the
@@ -50,16 +52,8 @@ def evaluate_run(
     if not info.splits[split]["num_pieces"]:
         raise UserError(f"{data_dir}: the split {split!r} has no pieces")
 
-    score = tf.function(model.score, reduce_retracing=True)
-    total = LikelihoodTotal()
-    names = list(model.representation.feature_specs)
-    pieces = make_piece_dataset(data_dir, split).map(
-        lambda piece: ({name: piece[name] for name in names}, piece["num_steps"])
-    )
-    for features, num_steps in pieces.padded_batch(PIECES_PER_BATCH):
-        scores = score(features, num_steps)
-        total.update(scores["log_likelihood"].numpy(), num_steps.numpy())
-
+    pieces = make_piece_dataset(data_dir, split)
+    scores = SCORES[model.SCORED_BY](model, pieces, info.splits[split])
     model.compile_for_training("sgd")
     windows = make_eval_dataset(
         data_dir,
@@ -73,7 +67,7 @@ def evaluate_run(
     result = {
         "split": split,
         "checkpoint": os.path.basename(checkpoint),
-        **total.result(),
+        **scores,
         **{name: float(value) for name, value in metrics.items()},
     }
     save_scores(workdir, result)
@@ -85,3 +79,62 @@ def evaluate_run(
             json.dump(result, file, indent=1)
         tf.io.gfile.rename(json_path + ".partial", json_path, overwrite=True)
     return result
+
+
+def score_likelihood(
+    model: MusicModel, pieces: tf.data.Dataset, described: dict[str, Any]
+) -> dict[str, Any]:
+    """The exact log-likelihood of pieces from their first step.
+
+    In nats per step of the representation, every step of equal weight: the metric of
+    Boulanger-Lewandowski et al. 2012 where a step is a frame.
+
+    Args:
+        model: With `score`.
+        pieces: As `make_piece_dataset` gives them.
+        described: What `DatasetInfo.splits` says of them.
+    """
+    del described
+    score = tf.function(model.score, reduce_retracing=True)
+    total = LikelihoodTotal()
+    names = list(model.representation.feature_specs)
+    pieces = pieces.map(
+        lambda piece: ({name: piece[name] for name in names}, piece["num_steps"])
+    )
+    for features, num_steps in pieces.padded_batch(PIECES_PER_BATCH):
+        scores = score(features, num_steps)
+        total.update(scores["log_likelihood"].numpy(), num_steps.numpy())
+    return total.result()
+
+
+def score_reconstruction(
+    model: MusicModel, pieces: tf.data.Dataset, described: dict[str, Any]
+) -> dict[str, Any]:
+    """How much of pieces is left when they are encoded and decoded.
+
+    See `ReconstructionTotal`; besides, `overflow_share` of the events, which the
+    representation had left out before. Arguments as of `score_likelihood`.
+    """
+    kind = model.representation
+    reconstruct = model.endpoints()["reconstruct"].function
+    total, num_events = ReconstructionTotal(), 0
+    for piece in pieces:
+        arrays = {name: piece[name] for name in kind.feature_specs}
+        outputs = reconstruct(*(array[tf.newaxis] for array in arrays.values()))
+        made = {name: outputs[name][0].numpy() for name in arrays}
+        true = {name: array.numpy() for name, array in arrays.items()}
+        total.update(kind.decode(true), kind.decode(made))
+        num_events += int(true["num_events"].sum())
+    lost = described.get("losses", {}).get("overflows", 0)
+    return {
+        "num_steps": described["num_steps"],
+        **total.result(),
+        "overflow_share": lost / max(num_events + lost, 1),
+    }
+
+
+# How whole pieces are scored, by `MusicModel.SCORED_BY`.
+SCORES: dict[str, Callable[..., dict[str, Any]]] = {
+    "likelihood": score_likelihood,
+    "reconstruction": score_reconstruction,
+}

@@ -1,0 +1,113 @@
+"""Set autoencoder."""
+
+import ml_collections
+
+VARIANTS = ("", "latents20", "reference", "smoke")
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+    """The experiment; `variant` is one of those listed above."""
+    if variant not in VARIANTS:
+        raise ValueError(
+            f"set_autoencoder has no variant {variant!r}; it has "
+            f"{', '.join(VARIANTS[1:])}"
+        )
+    config = ml_collections.ConfigDict()
+    config.name = "set_autoencoder"
+    config.seed = 0
+    config.representation = ml_collections.ConfigDict(
+        dict(
+            name="event_chunks",
+            steps_per_quarter=0,
+            steps_per_second=960.0,
+            chunk_seconds=0.25,
+            max_events=15,
+            pedal_bins=4,
+        )
+    )
+    config.data = ml_collections.ConfigDict(
+        dict(
+            key="original",  # "C" moves each piece to C major or A minor
+            min_steps=64,  # in chunks; shorter pieces are dropped by the job
+            window_steps=32,
+            window_stride=0,  # 0: as long as a window
+            window_align_steps=1,
+            transpose_semitones=0,  # up or down at most, drawn for each training window
+            stretch=0.0,  # longer or shorter at most, likewise
+            velocity_shift=0,  # louder or softer at most, likewise
+        )
+    )
+    config.model = ml_collections.ConfigDict(
+        dict(
+            name="set_autoencoder",
+            latent_size=75,
+            encoding="ponOHE",
+            value_units=(256, 256),
+            key_units=(64,),
+            size_units=(128,),
+            event_units=(256, 256),
+            activation="relu",
+            normalize=False,
+            residual=True,
+            keys_by_size=True,
+            normalize_keys=True,
+            learn_order=True,
+            size_output="classes",
+            matching="order",
+            continuous_coefficient=10.0,
+            size_coefficient=1.0,
+        )
+    )
+    config.optimizer = ml_collections.ConfigDict(
+        dict(
+            name="adam",
+            learning_rate=1e-3,
+            schedule="cosine",
+            warmup_steps=200,
+            decay_rate=1.0,
+            decay_epochs=0,  # 0: over the whole run
+            clip_norm=1.0,
+            clip_value=0.0,
+            weight_decay=0.0,
+            options=dict(),
+        )
+    )
+    config.train = ml_collections.ConfigDict(
+        dict(
+            batch_size=8,
+            eval_batch_size=64,
+            num_epochs=8,
+            steps_per_epoch=2000,
+            early_stopping_epochs=0,  # 0: never
+            keep_checkpoints=2,
+        )
+    )
+
+    if variant == "latents20":
+        config.model.latent_size = 20
+    elif variant == "reference":
+        config.model.update(
+            latent_size=20,
+            encoding="pon",
+            value_units=(13,),
+            key_units=(17,),
+            size_units=(10,),
+            event_units=(13,),
+            activation="mish",
+            normalize=True,
+            residual=False,
+            keys_by_size=False,
+            normalize_keys=False,
+            learn_order=False,
+            size_output="number",
+            continuous_coefficient=1.0,
+            size_coefficient=0.001,
+        )
+        config.optimizer.update(
+            learning_rate=1e-4, schedule="constant", warmup_steps=0, clip_norm=0.0
+        )
+        config.data.window_steps = 20
+        config.train.update(batch_size=5, num_epochs=75, steps_per_epoch=0)
+    elif variant == "smoke":
+        config.train.update(num_epochs=2, steps_per_epoch=200)
+    return config

@@ -1,0 +1,330 @@
+"""From a dataset of event chunks to one of latents: check, encode, normalise, publish.
+
+As in `pipelines.dataset_job`, Beam carries names alone, all that is done is on disk,
+and what a killed job has done is not done again.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from pipelines import account
+from pipelines.files import partial_name, read_json, written_beside
+from pipelines.report import format_info
+from pipelines.running import run_step
+from tfmusic.data import storage, weights
+from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo, differences
+from tfmusic.data.features import make_record, parse_record
+from tfmusic.errors import UserError
+from tfmusic.representations import EventChunks, Latents, make_representation
+from tfmusic.serving.player import Player
+
+ENDPOINT = "encode"
+
+
+@dataclasses.dataclass(frozen=True)
+class LatentsJob:
+    """What the job is to do, for all workers.
+
+    Attributes:
+        data_dir: The dataset of event chunks.
+        model_path: The version of the export.
+        work_dir: Where steps leave what they have done for the next ones.
+        output_dir: Where the shards are written.
+        compression: Of the records of both datasets.
+        progress_file: See `pipelines.elements.Job`.
+    """
+
+    data_dir: str
+    model_path: str
+    work_dir: str
+    output_dir: str
+    compression: str
+    progress_file: str = ""
+
+    def report_progress(self) -> None:
+        """Says that a shard is done."""
+        if self.progress_file:
+            with open(self.progress_file, "ab", buffering=0) as file:
+                file.write(b".")
+
+    def encoded_path(self, shard: str) -> str:
+        """Where a shard is before it is normalised; its sums are beside it."""
+        return os.path.join(self.work_dir, shard)
+
+    def write(self, path: str, records: Iterator[bytes]) -> None:
+        """Writes a shard beside its place, and moves it there."""
+        partial = partial_name(os.path.join(self.work_dir, os.path.basename(path)))
+        with tf.io.TFRecordWriter(partial, self.compression.upper()) as writer:
+            for record in records:
+                writer.write(record)
+        tf.io.gfile.rename(partial, path, overwrite=True)
+
+    def read(self, path: str, specs: Mapping) -> Iterator[dict]:
+        """The pieces of a shard, as numpy arrays and bytes."""
+        records = tf.data.TFRecordDataset(path, self.compression.upper())
+        pieces = records.map(lambda record: parse_record(record, specs))
+        return pieces.as_numpy_iterator()
+
+
+class EncodeShard(beam.DoFn):
+    """Shards of events into shards of latents as they come, and their sums."""
+
+    def __init__(self, job: LatentsJob, representation: Latents):
+        self._job = job
+        self._representation = representation
+
+    def setup(self) -> None:
+        """Loads the autoencoder."""
+        storage.prepare(self._job.work_dir)
+        self._player = Player(self._job.model_path)
+
+    def process(self, shard: str) -> Iterator[str]:
+        """Encodes a shard unless that was done before."""
+        path = self._job.encoded_path(shard)
+        if not tf.io.gfile.exists(path + ".json"):
+            size = self._representation.latent_size
+            sums = {"count": 0, "sum": np.zeros(size), "squares": np.zeros(size)}
+            self._job.write(path, self._records(shard, sums))
+            with written_beside(path + ".json") as file:
+                json.dump({k: np.asarray(v).tolist() for k, v in sums.items()}, file)
+        self._job.report_progress()
+        yield shard
+
+    def _records(self, shard: str, sums: dict) -> Iterator[bytes]:
+        chunks = self._representation.chunks
+        source = os.path.join(self._job.data_dir, shard)
+        for piece in self._job.read(source, chunks.feature_specs):
+            arrays = {name: piece[name] for name in chunks.feature_specs}
+            latents = self._player.transform(ENDPOINT, arrays)["latents"]
+            if not np.all(np.isfinite(latents)):
+                raise UserError(
+                    f"{self._job.model_path}: the latents of {piece['id'].decode()} "
+                    "are no numbers; export an autoencoder that is trained"
+                )
+            exact = latents.astype(np.float64)
+            sums["count"] += len(exact)
+            sums["sum"] += exact.sum(axis=0)
+            sums["squares"] += np.square(exact).sum(axis=0)
+            yield _record(piece, latents, self._representation)
+
+
+class NormalizeShard(beam.DoFn):
+    """Encoded shards into those of the dataset."""
+
+    def __init__(self, job: LatentsJob, representation: Latents):
+        self._job = job
+        self._representation = representation
+
+    def process(self, shard: str) -> Iterator[str]:
+        """Writes a shard; anew each time, for that takes no time."""
+        kind = self._representation
+        storage.prepare(self._job.output_dir)
+        pieces = self._job.read(self._job.encoded_path(shard), kind.feature_specs)
+        records = (_record(p, kind.normalize(p["latents"]), kind) for p in pieces)
+        self._job.write(os.path.join(self._job.output_dir, shard), records)
+        self._job.report_progress()
+        yield shard
+
+
+def _record(piece: Mapping, latents: np.ndarray, representation: Latents) -> bytes:
+    return make_record(
+        {"latents": latents},
+        representation.feature_specs,
+        piece["id"].decode(),
+        piece["source"].decode(),
+        json.loads(piece["metadata"]),
+    )
+
+
+def write_latents(
+    data_dir: str,
+    model_dir: str,
+    output_dir: str,
+    overwrite: bool = False,
+    num_workers: int = 0,
+    beam_options: Mapping[str, str] | None = None,
+) -> None:
+    """Writes a dataset of latents, unless it is there already.
+
+    Args:
+        data_dir: A dataset of event chunks.
+        model_dir: An export of an autoencoder of such chunks.
+        output_dir: The dataset's directory.
+        overwrite: Whether another dataset that is there is replaced.
+        num_workers: See `pipelines.running.run_step`.
+        beam_options: Flags of Beam, by name.
+
+    Raises:
+        UserError: One of the directories does not hold what it should, or dataset and
+            autoencoder do not fit each other.
+    """
+    output_dir = output_dir.rstrip("/")
+    info = DatasetInfo.load(data_dir)
+    player = Player(model_dir)
+    kind = latents_of(player, info, data_dir)
+    storage.prepare(output_dir)
+    if not overwrite and _is_written(output_dir, kind, info):
+        return
+    start = time.monotonic()
+    partial_dir = output_dir + ".partial"
+    job = LatentsJob(
+        data_dir=data_dir,
+        model_path=player.path,
+        work_dir=os.path.join(partial_dir, "work"),
+        output_dir=os.path.join(partial_dir, "data"),
+        compression=info.compression,
+    )
+    _take_over(job, info, kind, partial_dir)
+    shards = [shard for split in info.splits.values() for shard in split["shards"]]
+
+    def run(title: str, step: type, kind: Latents) -> None:
+        run_step(
+            lambda path: step(dataclasses.replace(job, progress_file=path), kind),
+            shards,
+            title=title,
+            total=len(shards),
+            num_workers=num_workers,
+            beam_options=beam_options,
+        )
+
+    run("encode", EncodeShard, kind)
+    kind = fit(kind, [job.encoded_path(s) for s in info.splits["train"]["shards"]])
+    run("write", NormalizeShard, kind)
+    weights.save_weights(weights.read_export(player.path), job.output_dir)
+    drops = account.read_drops(data_dir)
+    account.write_drops(drops, job.output_dir)
+    written = describe(info, kind, job.output_dir)
+    written.save(job.output_dir)
+    _publish(job.output_dir, partial_dir, output_dir)
+    logging.info("%d shards in %.1f s", len(shards), time.monotonic() - start)
+    sys.stdout.write(f"{output_dir}\n{format_info(written, drops)}\n")
+
+
+def latents_of(player: Player, info: DatasetInfo, data_dir: str) -> Latents:
+    """What an autoencoder makes of a dataset, not normalised yet.
+
+    Raises:
+        UserError: They do not fit each other.
+    """
+    chunks = info.make_representation()
+    if not isinstance(chunks, EventChunks):
+        raise UserError(
+            f"{data_dir}: expected a dataset of event_chunks, found {chunks.name}"
+        )
+    if ENDPOINT not in player.card["endpoints"]:
+        raise UserError(
+            f"{player.path}: expected an autoencoder, whose endpoints are encode and "
+            f"decode; {player.card['name']} has {', '.join(player.card['endpoints'])}"
+        )
+    changes = "; ".join(
+        f"{name} is {ours!r} in the dataset and {theirs!r} in the autoencoder"
+        for name, ours, theirs in differences(
+            chunks.settings(), player.representation.settings()
+        )
+    )
+    if changes:
+        raise UserError(
+            f"{data_dir} and {player.path} do not fit each other: {changes}; write a "
+            "dataset for the autoencoder, or train one on the dataset"
+        )
+    network = player.card["config"]["model"]
+    found = weights.read_export(player.path)
+    return make_representation(
+        {
+            "name": Latents.name,
+            "chunks": player.representation.to_config(),
+            "latent_size": network["latent_size"],
+            "autoencoder": weights.fingerprint(found, player.representation),
+            "network": network,
+        }
+    )
+
+
+def fit(kind: Latents, paths: Sequence[str]) -> Latents:
+    """Knows the means and deviations over encoded shards."""
+    sums = [read_json(path + ".json") for path in paths]
+    count = sum(entry["count"] for entry in sums)
+    means = np.sum([entry["sum"] for entry in sums], axis=0) / count
+    squares = np.sum([entry["squares"] for entry in sums], axis=0) / count
+    deviations = np.sqrt(np.maximum(squares - means**2, 0))
+    # A number that is always the same tells nothing and must not be divided by 0.
+    deviations = np.where(deviations > 1e-6, deviations, 1.0)
+    return dataclasses.replace(
+        kind, means=tuple(means.tolist()), deviations=tuple(deviations.tolist())
+    )
+
+
+def describe(info: DatasetInfo, kind: Latents, directory: str) -> DatasetInfo:
+    """The description of the dataset: that of the chunks, but for what they are."""
+    splits = {}
+    for name, split in info.splits.items():
+        paths = [os.path.join(directory, shard) for shard in split["shards"]]
+        size = sum(tf.io.gfile.stat(path).length for path in paths)
+        splits[name] = {**split, "num_bytes": size}
+    return dataclasses.replace(
+        info,
+        representation=kind.to_config(),
+        splits=splits,
+        versions={**info.versions, **account.software_versions()},
+    )
+
+
+def _is_written(directory: str, kind: Latents, info: DatasetInfo) -> bool:
+    """Whether a directory holds the dataset already.
+
+    Raises:
+        UserError: It holds something else.
+    """
+    if not tf.io.gfile.exists(directory) or not tf.io.gfile.listdir(directory):
+        return False
+    if not tf.io.gfile.exists(os.path.join(directory, FILE_NAME)):
+        raise UserError(
+            f"{directory}: expected a new or an empty directory, found one with other "
+            "files; choose another --output_dir"
+        )
+    found = DatasetInfo.load(directory)
+    old = found.representation.get("autoencoder")
+    if old == kind.autoencoder and found.source_hash == info.source_hash:
+        logging.info("%s is complete already (autoencoder %s)", directory, old)
+        return True
+    raise UserError(
+        f"{directory} holds another dataset: autoencoder was {old!r}, is now "
+        f"{kind.autoencoder!r}; source hash was {found.source_hash[:16]!r}, is now "
+        f"{info.source_hash[:16]!r}; replace it with --overwrite, or choose another "
+        "--output_dir"
+    )
+
+
+def _take_over(
+    job: LatentsJob, info: DatasetInfo, kind: Latents, partial_dir: str
+) -> None:
+    """Makes the directory to work in, or finds it as a killed job left it."""
+    about = [kind.to_config(), dataclasses.asdict(info), account.software_versions()]
+    key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+    key_path = os.path.join(partial_dir, "job.json")
+    if tf.io.gfile.exists(partial_dir):
+        if tf.io.gfile.exists(key_path) and read_json(key_path) == key:
+            logging.info("continuing what %s holds", partial_dir)
+            return
+        tf.io.gfile.rmtree(partial_dir)
+    for directory in (job.work_dir, job.output_dir):
+        tf.io.gfile.makedirs(directory)
+    with written_beside(key_path) as file:
+        json.dump(key, file)
+
+
+def _publish(written: str, partial_dir: str, output_dir: str) -> None:
+    if tf.io.gfile.exists(output_dir):
+        tf.io.gfile.rmtree(output_dir)
+    storage.move_directory(written, output_dir, last=FILE_NAME)
+    tf.io.gfile.rmtree(partial_dir)

@@ -1,0 +1,157 @@
+"""Events as the vectors that a network reads, and what it says about them; graph code.
+
+The counterpart of `tfmusic.representations.event_vectors`, whose encodings these are.
+Where that has a one-hot part a network gives logits, elsewhere the numbers themselves.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.representations import event_vectors
+from tfmusic.representations.event_chunks import EventChunks
+from tfmusic.representations.events import (
+    DURATION,
+    ID,
+    INTENSITY,
+    LARGEST_INTENSITY,
+    LONGEST,
+    NUM_IDS,
+    NUM_KEYS,
+    START,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class EventEncoding:
+    """One of the encodings of events for a set of chunks.
+
+    Attributes:
+        representation: Of the events, fitted.
+        name: A name of `event_vectors.ENCODINGS`.
+    """
+
+    representation: EventChunks
+    name: str
+
+    @property
+    def size(self) -> int:
+        """Numbers in a vector, and in what a network gives for one event."""
+        return event_vectors.ENCODINGS[self.name]
+
+    def vectors(self, events: tf.Tensor) -> tf.Tensor:
+        """Events as vectors.
+
+        Args:
+            events: int32 `[..., 4]`: id, start, duration and intensity.
+
+        Returns:
+            float32 `[..., size]`, as `EventChunks.to_vectors` gives them.
+        """
+        scale = self.representation.scale
+        values = tf.cast(events, tf.float32)
+        durations = tf.maximum(values[..., DURATION], 1.0)
+        deviations = tf.math.log(durations / scale.median) / scale.shape
+        continuous = [
+            2.0 * values[..., START] / scale.chunk_steps - 1.0,
+            0.5 * tf.math.erfc(-deviations / math.sqrt(2.0)),
+            (values[..., INTENSITY] - 64.0) / 64.0,
+        ]
+        ids = tf.gather(self._id_vectors(), events[..., ID])
+        return tf.concat([ids, tf.stack(continuous, axis=-1)], axis=-1)
+
+    def losses(
+        self, vectors: tf.Tensor, outputs: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """How far what a network says is from the truth.
+
+        The octave and the note of a pedal's event mean nothing and cost nothing.
+
+        Args:
+            vectors: The events, float32 `[..., size]`.
+            outputs: What the network says of each, float32 `[..., size]`.
+
+        Returns:
+            float32 `[...]` each: of what says which key or pedal it is, for one-hot
+            parts the cross-entropy in nats, for numbers the squared error, summed over
+            the parts; and of start, duration and intensity the mean squared error.
+        """
+        true, said = self._split(vectors), self._split(outputs)
+        errors = tf.reduce_mean(tf.square(true.pop("rest") - said.pop("rest")), axis=-1)
+        is_key = 1.0
+        if "pedal" in true:
+            pedal = true["pedal"]
+            # Not a key's pedal: 0 as a number, the first of the classes as one-hot.
+            is_key = pedal[..., 0] if pedal.shape[-1] > 1 else 1.0 - pedal[..., 0]
+            is_key = tf.cast(is_key > 0.9, tf.float32)
+        total = tf.zeros_like(errors)
+        for name, part in true.items():
+            if part.shape[-1] > 1:
+                loss = tf.nn.softmax_cross_entropy_with_logits(part, said[name])
+            else:
+                loss = tf.square(part - said[name])[..., 0]
+            total += loss * is_key if name in ("octave", "note") else loss
+        return total, errors
+
+    def events(self, outputs: tf.Tensor) -> tf.Tensor:
+        """The events that a network means, as `EventChunks.from_vectors` reads them.
+
+        Args:
+            outputs: float32 `[..., size]`.
+
+        Returns:
+            int32 `[..., 4]`, every number within its range.
+        """
+        said = self._split(outputs)
+        scale = self.representation.scale
+        starts, shares, intensities = tf.unstack(said.pop("rest"), axis=-1)
+        # The ends of the distribution are infinitely long and short.
+        limits = np.finfo(np.float32)
+        shares = tf.clip_by_value(shares, limits.tiny, 1 - limits.epsneg)
+        deviations = tf.math.ndtri(tf.cast(shares, tf.float64))
+        durations = scale.median * tf.exp(scale.shape * deviations)
+        return tf.stack(
+            [
+                self._ids(said),
+                _whole((starts + 1) / 2 * scale.chunk_steps, 0, scale.chunk_steps - 1),
+                _whole(durations, 1, LONGEST),
+                _whole(64 * intensities + 64, 1, LARGEST_INTENSITY),
+            ],
+            axis=-1,
+        )
+
+    def _ids(self, said: dict[str, tf.Tensor]) -> tf.Tensor:
+        values = {}
+        for name, part in said.items():
+            if part.shape[-1] > 1:
+                values[name] = tf.argmax(part, axis=-1, output_type=tf.int32)
+            else:
+                largest, low = event_vectors.SPANS[name]
+                share = (part[..., 0] - low) / (1 - low)
+                values[name] = _whole(share * largest, 0, largest)
+        if "id" in values:
+            return values["id"]
+        keys = tf.minimum(12 * values["octave"] + values["note"], NUM_KEYS - 1)
+        pedals = values["pedal"]
+        return tf.where(pedals > 0, NUM_KEYS - 1 + pedals, keys)
+
+    def _split(self, vectors: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The parts by name; "rest" for start, duration and intensity."""
+        sizes = {**event_vectors.parts(self.name), "rest": event_vectors.NUM_CONTINUOUS}
+        return dict(
+            zip(sizes, tf.split(vectors, list(sizes.values()), axis=-1), strict=True)
+        )
+
+    def _id_vectors(self) -> np.ndarray:
+        """The parts that say which key or pedal it is, of every id."""
+        events = np.ones([NUM_IDS, 4], np.int64)
+        events[:, ID] = np.arange(NUM_IDS)
+        vectors = self.representation.to_vectors(events, self.name)
+        return vectors[:, : -event_vectors.NUM_CONTINUOUS].astype(np.float32)
+
+
+def _whole(values: tf.Tensor, least: int, largest: int) -> tf.Tensor:
+    values = tf.clip_by_value(tf.round(values), least, largest)
+    return tf.cast(values, tf.int32)

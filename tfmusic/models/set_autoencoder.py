@@ -1,0 +1,387 @@
+"""A set autoencoder: the events of a chunk of time as one vector, whatever their order.
+
+Source: Kortvelesy, Morad and Prorok, "Permutation-Invariant Set Autoencoders with
+Fixed-Size Embeddings for Multi-Agent Learning", 2023, as "TimeStepMusic" applies it to
+music.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from tfmusic.data import weights
+from tfmusic.errors import UserError, choose
+from tfmusic.models.assignment import optimal_assignment
+from tfmusic.models.base import Endpoint, MusicModel, Tensors, step_is_target
+from tfmusic.models.event_encoding import EventEncoding
+from tfmusic.models.set_layers import Perceptron, SlotKeys
+from tfmusic.representations import EventChunks, Latents, Representation
+from tfmusic.representations.event_vectors import ENCODINGS
+from tfmusic.representations.events import NUM_COLUMNS
+
+
+class SetAutoencoder(MusicModel):
+    """Sets of events to vectors of fixed size and back.
+
+    A set's events are ranked by a learned linear score. The value of each, from a
+    perceptron, is multiplied with the key of its rank, and all are summed; so order
+    cannot matter. From the sum a decoder predicts the set's size, and from its product
+    with the key of each rank that rank's event.
+
+    As published but for what the default settings add: keys of equal length, which know
+    of the set's size, and an order that can be learned. To sum in 256 dimensions, with
+    perceptrons from there to the latent vector and back, learned more slowly.
+    """
+
+    SCORED_BY = "reconstruction"
+
+    def __init__(
+        self,
+        representation: Representation,
+        latent_size: int = 75,
+        encoding: str = "ponOHE",
+        value_units: Sequence[int] = (256, 256),
+        key_units: Sequence[int] = (64,),
+        size_units: Sequence[int] = (128,),
+        event_units: Sequence[int] = (256, 256),
+        activation: str = "relu",
+        normalize: bool = False,
+        residual: bool = True,
+        keys_by_size: bool = True,
+        normalize_keys: bool = True,
+        learn_order: bool = True,
+        size_output: str = "classes",
+        matching: str = "order",
+        continuous_coefficient: float = 10.0,
+        size_coefficient: float = 1.0,
+    ):
+        """Makes the layers.
+
+        Args:
+            representation: Event chunks, fitted.
+            latent_size: Numbers that stand for a set.
+            encoding: How the network reads and says events; see
+                `event_vectors.to_vectors`.
+            value_units: Hidden layers from an event to its value.
+            key_units: Hidden layers from a rank to its key.
+            size_units: Hidden layers from the latent vector to the set's size.
+            event_units: Hidden layers from what a key unlocks to an event.
+            activation: Of all hidden layers.
+            normalize: Whether hidden layers are normalised, but not those that end in
+                events.
+            residual: Whether hidden layers add to what they get.
+            keys_by_size: Whether keys know of the set's size beside the rank: a small
+                set then has more room for each of its events.
+            normalize_keys: Whether keys keep their length; see `SlotKeys`.
+            learn_order: Whether the score that ranks events also scales their values,
+                and so can be learned. It cannot as published: it stays as it began.
+            size_output: "classes": a logit for each size, 0 to the largest; "number".
+            matching: "order": a slot is to give the event of its rank, as published;
+                "assignment": each event is compared with the slot that suits best.
+            continuous_coefficient: Weighs the squared error of start, duration and
+                intensity against what says which key or pedal it is.
+            size_coefficient: Weighs the size's loss against that of all events.
+
+        Raises:
+            UserError: The representation is another, or a setting is impossible.
+        """
+        super().__init__(representation)
+        if not isinstance(representation, EventChunks):
+            raise UserError(
+                "model set_autoencoder: expected representation event_chunks, got "
+                f"{representation.name}"
+            )
+        choose("model.encoding", encoding, ENCODINGS)
+        self.size_output = choose(
+            "model.size_output", size_output, ("classes", "number")
+        )
+        self.matching = choose("model.matching", matching, ("order", "assignment"))
+        if latent_size < 1:
+            raise UserError(f"model.latent_size: expected 1 or more, got {latent_size}")
+        self.latent_size, self.max_size = latent_size, representation.max_events
+        self.continuous_coefficient = continuous_coefficient
+        self.size_coefficient = size_coefficient
+        self.learn_order = learn_order
+        self.encoding = EventEncoding(representation, encoding)
+
+        plain = functools.partial(Perceptron, activation=activation, residual=residual)
+        perceptron = functools.partial(plain, normalize=normalize)
+        keys = functools.partial(SlotKeys, self.max_size, keys_by_size, normalize_keys)
+        self.order = keras.layers.Dense(1, dtype="float32")
+        self.values = perceptron(value_units, latent_size)
+        self.value_keys = keys(perceptron(key_units, latent_size))
+        self.of_size = keras.layers.Dense(latent_size)
+        num_sizes = self.max_size + 1 if size_output == "classes" else 1
+        self.sizes = perceptron(size_units, num_sizes, dtype="float32")
+        self.event_keys = keys(perceptron(key_units, latent_size))
+        self.events = plain(event_units, self.encoding.size, dtype="float32")
+        self.order.trainable = learn_order
+        self._means = {
+            name: keras.metrics.Mean(name=name)
+            for name in ("which_loss", "continuous_loss", "size_loss", "key_accuracy")
+        }
+
+    def example_fn(self, features: Tensors, seed: tf.Tensor):
+        """The chunks of a window, and which of them are in the piece."""
+        del seed
+        chunks = {
+            name: features[name][1:] for name in self.representation.feature_specs
+        }
+        weight = step_is_target(features["step"][1:], features["num_steps"])
+        return chunks, {}, weight
+
+    def build_model(self) -> None:
+        """Makes all weights."""
+        self(
+            {
+                "events": tf.zeros([1, 1, self.max_size, NUM_COLUMNS], tf.int32),
+                "num_events": tf.ones([1, 1], tf.int32),
+            }
+        )
+
+    def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Compiles with the losses of events and sizes."""
+        self.compile(optimizer=optimizer, loss=None)
+
+    # ---- From sets to vectors and back, for any number of sets.
+
+    def encode(self, events: tf.Tensor, num_events: tf.Tensor) -> tf.Tensor:
+        """Sets as vectors.
+
+        Args:
+            events: int32 `[batch, event, 4]`.
+            num_events: int32 `[batch]`, how many of them there are.
+
+        Returns:
+            float32 `[batch, latent_size]`.
+        """
+        return self._encode(*self._in_order(events, num_events), num_events)
+
+    def decode(self, latents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Vectors as sets.
+
+        Args:
+            latents: float32 `[batch, latent_size]`.
+
+        Returns:
+            Events, int32 `[batch, event, 4]`, zeros where there are none, and how many
+            there are, int32 `[batch]`.
+        """
+        sizes = self.sizes(latents)
+        if self.size_output == "classes":
+            num_events = tf.argmax(sizes, axis=-1, output_type=tf.int32)
+        else:
+            # Up to a full set; the reference system stops one short of it.
+            rounded = tf.clip_by_value(tf.round(sizes[:, 0]), 0, self.max_size)
+            num_events = tf.cast(rounded, tf.int32)
+        slots = self._used(num_events)
+        events = self.encoding.events(self._decode(latents, num_events, slots))
+        shape = [tf.shape(latents)[0], self.max_size, NUM_COLUMNS]
+        return tf.scatter_nd(slots, events, shape), num_events
+
+    def _used(self, num_events: tf.Tensor) -> tf.Tensor:
+        """Set and rank of all events that there are, int32 `[rows, 2]`.
+
+        Sets of music are mostly far from full: to reckon with the events alone is
+        several times as fast as with all slots.
+        """
+        used = tf.range(self.max_size) < num_events[:, None]
+        return tf.cast(tf.where(used), tf.int32)
+
+    def _in_order(self, events: tf.Tensor, num_events: tf.Tensor):
+        """Events by rank.
+
+        Returns:
+            Which there are, int32 `[rows, 2]`; their vectors, float32 `[rows, size]`;
+            and their scores, float32 `[rows, 1]`.
+        """
+        vectors = self.encoding.vectors(events)
+        scores = self.order(vectors)
+        used = tf.range(self.max_size) < num_events[:, None]
+        ranked = tf.where(used, tf.stop_gradient(scores[..., 0]), tf.float32.max)
+        order = tf.argsort(ranked, axis=-1, stable=True)
+        slots = self._used(num_events)
+        places = tf.stack([slots[:, 0], tf.gather_nd(order, slots)], axis=-1)
+        return slots, tf.gather_nd(vectors, places), tf.gather_nd(scores, places)
+
+    def _encode(self, slots, vectors, scores, num_events) -> tf.Tensor:
+        sets, ranks = tf.unstack(slots, axis=-1)
+        values = self.values(tf.cast(vectors, self.compute_dtype))
+        if self.learn_order:
+            values *= tf.cast(1.0 + tf.tanh(scores), values.dtype)
+        keys = self.value_keys(ranks, tf.gather(num_events, sets))
+        pooled = tf.math.unsorted_segment_sum(
+            values * keys, sets, tf.shape(num_events)[0]
+        )
+        sizes = tf.cast(num_events, pooled.dtype)[:, None]
+        return tf.cast(pooled + self.of_size(sizes), tf.float32)
+
+    def _decode(self, latents, num_events, slots) -> tf.Tensor:
+        """What the network says of the event in each used slot, `[rows, size]`."""
+        sets, ranks = tf.unstack(slots, axis=-1)
+        latents = tf.cast(latents, self.compute_dtype)
+        keys = self.event_keys(ranks, tf.gather(num_events, sets))
+        return self.events(tf.gather(latents, sets) * keys)
+
+    # ---- Training.
+
+    def call(self, inputs: Tensors, training: bool = False) -> Tensors:
+        """The losses of chunks; what training looks at.
+
+        Args:
+            inputs: `events` `[batch, chunk, event, 4]` and `num_events`
+                `[batch, chunk]`, int32.
+            training: Changes nothing.
+
+        Returns:
+            float32 `[batch, chunk]`: `which`, the loss of what says which keys and
+            pedals the events are, `continuous` of start, duration and intensity, both
+            summed over events; `size`; and `hits`, how many keys and pedals are right.
+        """
+        del training
+        shape = tf.shape(inputs["num_events"])
+        num_events = tf.reshape(inputs["num_events"], [-1])  # [batch * chunk]
+        events = tf.reshape(inputs["events"], [-1, self.max_size, NUM_COLUMNS])
+        slots, vectors, scores = self._in_order(events, num_events)
+        latents = self._encode(slots, vectors, scores, num_events)
+        outputs = self._decode(latents, num_events, slots)
+        vectors = self._matched(slots, vectors, outputs, num_events)
+        which, continuous = self.encoding.losses(vectors, outputs)
+        said, true = self.encoding.events(outputs), self.encoding.events(vectors)
+        losses = {
+            "which": which,
+            "continuous": continuous,
+            "hits": tf.cast(said[:, 0] == true[:, 0], tf.float32),
+        }
+        losses = {
+            name: tf.math.unsorted_segment_sum(
+                values, slots[:, 0], tf.shape(num_events)[0]
+            )
+            for name, values in losses.items()
+        }
+        losses["size"] = self._size_losses(self.sizes(latents), num_events)
+        return {name: tf.reshape(values, shape) for name, values in losses.items()}
+
+    def _size_losses(self, sizes: tf.Tensor, num_events: tf.Tensor) -> tf.Tensor:
+        if self.size_output == "classes":
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(num_events, sizes)
+        return tf.square(sizes[:, 0] - tf.cast(num_events, tf.float32))
+
+    def _matched(self, slots, vectors, outputs, num_events) -> tf.Tensor:
+        """The events in the order in which slots are to give them."""
+        if self.matching == "order":
+            return vectors
+        shape = [tf.shape(num_events)[0], self.max_size, self.encoding.size]
+        true = tf.scatter_nd(slots, vectors, shape)[:, None]  # [sets, 1, event, size]
+        said = tf.scatter_nd(slots, tf.stop_gradient(outputs), shape)[:, :, None]
+        true, said = (tf.broadcast_to(v, self._pairs(num_events)) for v in (true, said))
+        costs = self._weighed(*self.encoding.losses(true, said))
+        used = tf.range(self.max_size) < num_events[:, None]
+        # Slots that are not used take the places that are left.
+        both, either = (
+            used[:, :, None] & used[:, None],
+            used[:, :, None] | used[:, None],
+        )
+        costs = tf.where(both, tf.minimum(costs, 1e3), tf.where(either, 1e5, 0.0))
+        events = tf.gather_nd(optimal_assignment(costs), slots)
+        dense = tf.scatter_nd(slots, vectors, shape)
+        return tf.gather_nd(dense, tf.stack([slots[:, 0], events], axis=-1))
+
+    def _pairs(self, num_events: tf.Tensor) -> list:
+        size = self.max_size
+        return [tf.shape(num_events)[0], size, size, self.encoding.size]
+
+    def _weighed(self, which: tf.Tensor, continuous: tf.Tensor) -> tf.Tensor:
+        return which + self.continuous_coefficient * continuous
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The mean over chunks of the losses of their events and their size."""
+        del y, training
+        num_events = tf.cast(x["num_events"], tf.float32)
+        weight = tf.ones_like(num_events) if sample_weight is None else sample_weight
+        events = self._weighed(y_pred["which"], y_pred["continuous"])
+        total = events + self.size_coefficient * y_pred["size"]
+        for name in ("which", "continuous"):
+            mean = tf.math.divide_no_nan(y_pred[name], num_events)
+            self._means[f"{name}_loss"].update_state(mean, weight * num_events)
+        hits = tf.math.divide_no_nan(y_pred["hits"], num_events)
+        self._means["key_accuracy"].update_state(hits, weight * num_events)
+        self._means["size_loss"].update_state(y_pred["size"], weight)
+        # Over all chunks, weighted or not; see `tfmusic.losses`.
+        return tf.reduce_mean(weight * total)
+
+    # ---- Exports.
+
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """`encode`, `decode` and `reconstruct`, for chunks in a row."""
+        size = self.max_size
+        events = tf.TensorSpec([None, None, size, NUM_COLUMNS], tf.int32, "events")
+        num_events = tf.TensorSpec([None, None], tf.int32, "num_events")
+        latents = tf.TensorSpec([None, None, self.latent_size], tf.float32, "latents")
+
+        def encode(events, num_events):
+            shape = tf.shape(num_events)
+            flat = tf.reshape(events, [-1, size, NUM_COLUMNS])
+            codes = self.encode(flat, tf.reshape(num_events, [-1]))
+            shape = tf.concat([shape, [self.latent_size]], axis=0)
+            return {"latents": tf.reshape(codes, shape)}
+
+        def decode(latents):
+            shape = tf.shape(latents)[:2]
+            flat = tf.reshape(latents, [-1, self.latent_size])
+            events, num_events = self.decode(flat)
+            events_shape = tf.concat([shape, [size, NUM_COLUMNS]], axis=0)
+            return {
+                "events": tf.reshape(events, events_shape),
+                "num_events": tf.reshape(num_events, shape),
+            }
+
+        def reconstruct(events, num_events):
+            return decode(encode(events, num_events)["latents"])
+
+        return {
+            "encode": Endpoint(
+                encode, (events, num_events), "Chunks as latent vectors."
+            ),
+            "decode": Endpoint(decode, (latents,), "Latent vectors as chunks."),
+            "reconstruct": Endpoint(
+                reconstruct, (events, num_events), "Chunks, encoded and decoded."
+            ),
+        }
+
+
+def make_autoencoder(representation: Latents) -> SetAutoencoder:
+    """The autoencoder that made a dataset's latents, its weights not yet restored."""
+    settings = dict(representation.network)
+    settings.pop("name")
+    model = SetAutoencoder(representation.chunks, **settings)
+    model.build_model()
+    return model
+
+
+def load_autoencoder(representation: Latents, data_dir: str) -> SetAutoencoder:
+    """The autoencoder that made a dataset's latents.
+
+    Args:
+        representation: The dataset's.
+        data_dir: The dataset, which holds the weights.
+
+    Raises:
+        UserError: It holds no weights, or those of another autoencoder.
+    """
+    arrays = weights.load_weights(data_dir)
+    found = weights.fingerprint(arrays, representation.chunks)
+    if found != representation.autoencoder:
+        raise UserError(
+            f"{data_dir}: expected the weights of autoencoder "
+            f"{representation.autoencoder}, found those of {found}; write the dataset "
+            "again with python -m pipelines.encode_latents, and train on that anew"
+        )
+    model = make_autoencoder(representation)
+    for variable, array in zip(model.variables, arrays, strict=True):
+        variable.assign(array)
+    return model
