@@ -3,22 +3,23 @@
 Source: "TimeStepMusic" (E. Warner), after Kortvelesy, Morad and Prorok,
 "Permutation-Invariant Set Autoencoders with Fixed-Size Embeddings for Multi-Agent
 Learning", 2023. A chunk's events are ranked by a learned score; each becomes a value,
-multiplied with the key of its rank, and the sum of all is the chunk's latent vector. Its
-size and, by the keys again, its events are predicted from that. Made for played
+multiplied with the key of its rank, and the sum of all is the chunk's latent vector.
+Its size and, by the keys again, its events are predicted from that. Made for played
 performances with pedals, such as MAESTRO; the first half of a generator of such vectors
 (`pipelines.encode_latents`).
 
 Variants:
-    (default)   75 latents, the size that the source's text calls best; events one-hot by
-                pedal, octave and note; wider networks, batches of 256 chunks.
-    latents20   The same with 20 latents.
-    reference   The source's code: 20 latents, networks of 2,374 weights, each event six
-                numbers, Adam at 0.0001, batches of 100 chunks, 75 epochs.
-    smoke       A minute on two cores.
+    (default)    75 latents, the size that the source's text calls best; events one-hot
+                 by pedal, octave and note; wider networks, batches of 256 chunks.
+    latents20    The same with 20 latents.
+    reference    The source's code: 20 latents, networks of 2,374 weights, each event
+                 six numbers, Adam at 0.0001, batches of 100 chunks, 75 epochs.
+    smoke        A minute on two cores.
 
 Departures of `reference` from its source: all chunks hold up to 15 events, the first
 too, and of more the longest are kept; sets that are full come back; the loss is summed
-over a chunk's true events instead of averaged over those that the predicted size leaves.
+over a chunk's true events, where the source averages those that the predicted size
+leaves.
 """
 
 import ml_collections
