@@ -104,8 +104,8 @@ class EncodeShard(beam.DoFn):
         chunks = self._representation.chunks
         source = os.path.join(self._job.data_dir, shard)
         for piece in self._job.read(source, chunks.feature_specs):
-            arrays = {name: piece[name] for name in chunks.feature_specs}
-            latents = self._player.transform(ENDPOINT, arrays)["latents"]
+            inputs = {name: piece[name][np.newaxis] for name in chunks.feature_specs}
+            latents = self._player.call(ENDPOINT, inputs)["latents"][0]
             if not np.all(np.isfinite(latents)):
                 raise UserError(
                     f"{self._job.model_path}: the latents of {piece['id'].decode()} "

@@ -20,7 +20,13 @@ LEVELS = [
     ["tfmusic.evaluation"],
     ["tfmusic.training"],
     ["tfmusic.serving"],
-    ["tfmusic.train", "tfmusic.evaluate", "tfmusic.export", "tfmusic.generate"],
+    [
+        "tfmusic.train",
+        "tfmusic.evaluate",
+        "tfmusic.export",
+        "tfmusic.generate",
+        "tfmusic.reconstruct",
+    ],
     ["tfmusic.api"],
 ]
 # What only some may import.

@@ -68,6 +68,7 @@ def request_music(
         prompt = encode(representation, primer)
         for name, array in prompt.items():
             values[name] = np.broadcast_to(array, (num_outputs, *array.shape))
+    choose(f"endpoint of {card['name']}", endpoint, card["endpoints"])
     # Arrays may be narrower on disk than in the graph.
     inputs = {
         name: np.asarray(values[name], spec["dtype"])
