@@ -1,14 +1,18 @@
-"""Generation inside the graph against the usual Python loop over `model.predict`.
+"""Generation inside the graph against a straightforward Python loop.
 
-    python -m benchmarks.generation [--quick]
+    python -m benchmarks.generation [--quick] [--family=NAME]
 
-Both make tokens with one and the same network: Classical-Piano-Composer's three LSTM
-layers of 512 and its head, with a vocabulary of 350 and weights fresh from their
+Tokens: both make them with one and the same network, Classical-Piano-Composer's three
+LSTM layers of 512 and its head, with a vocabulary of 350 and weights fresh from their
 initialisers (their values do not change the time). The baseline is how that program
 and its many relatives generate: for every token, `predict` over the last 100 tokens,
 one piece at a time, which they cannot do for several pieces at once. It computes logits
 for the last of the 100 tokens only, as theirs does. What it does in 100 steps of the
 recurrent layers, the graph does in one, since it keeps their state.
+
+Frames: each family's default network, untrained. The baseline keeps the state as well
+and calls the same code step by step from Python, eagerly, as the published systems of
+these families do; for the biaxial network that is a loop over notes within each step.
 """
 
 import itertools
@@ -20,15 +24,25 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from tfmusic.models import make_model
+from tfmusic.config import load_config
+from tfmusic.models import AutoregressiveModel, make_model
 from tfmusic.models.token_lstm import TokenLSTM
 from tfmusic.representations import make_representation
 
-_QUICK = flags.DEFINE_bool("quick", False, "Fewer tokens and repetitions.")
+_QUICK = flags.DEFINE_bool("quick", False, "Fewer steps and repetitions.")
+_FAMILY = flags.DEFINE_string("family", None, "Measure this one alone.")
 
 VOCABULARY_SIZE = 350
 WINDOW_TOKENS = 100
 BATCH_SIZES = (1, 16, 64)
+# Families whose steps are frames.
+FRAME_FAMILIES = (
+    "roll_lstm",
+    "two_hands_lstm",
+    "next_frame_lstm",
+    "frame_seq2seq",
+    "biaxial_lstm",
+)
 
 
 def make_network() -> TokenLSTM:
@@ -82,58 +96,126 @@ def make_baseline(model: TokenLSTM) -> Callable[[int], np.ndarray]:
     return generate
 
 
-def make_graph(model: TokenLSTM) -> Callable[[int, int], np.ndarray]:
-    """`(batch_size, num_tokens) -> tokens`, by the endpoint that exports carry."""
+def make_frame_network(family: str) -> AutoregressiveModel:
+    """A family's default network, untrained."""
+    config = load_config(f"configs/{family}.py")
+    keras.utils.set_random_seed(0)
+    model = make_model(make_representation(config.representation), config.model)
+    model.build_model()
+    return model
+
+
+def make_frame_baseline(model: AutoregressiveModel) -> Callable[[int], np.ndarray]:
+    """`num_steps -> frames` of one piece, a Python loop over the same code."""
+    controls = {c.name: tf.constant(c.default) for c in model.CONTROLS}
+
+    def generate(num_steps: int) -> np.ndarray:
+        frame, state, frames = model.start_frame(1), model.initial_state(1), []
+        for step in range(num_steps):
+            seed = tf.constant([0, step], tf.int64)
+            free = tf.constant([False])
+            frame, state, _ = model.next_frame(frame, state, controls, seed, free)
+            frames.append(frame)
+        frames = tf.nest.map_structure(lambda *parts: tf.stack(parts, 1), *frames)
+        return model.frames_to_features(frames)["roll"].numpy()
+
+    return generate
+
+
+def make_graph(model: AutoregressiveModel) -> Callable[[int, int], np.ndarray]:
+    """`(batch_size, num_steps) -> array`, by the endpoint that exports carry."""
     generate = model.endpoints()["generate"].function
     controls = [control.default for control in model.CONTROLS]
-    return lambda batch, num_tokens: generate(batch, num_tokens, 0, *controls)[
-        "tokens"
+    name, *_ = model.representation.feature_specs
+    return lambda batch, num_steps: generate(batch, num_steps, 0, *controls)[
+        name
     ].numpy()
 
 
-def seconds_per_token(
+def seconds_per_step(
     calls: dict[str, Callable[[], np.ndarray]], repetitions: int
 ) -> dict[str, float]:
-    """Medians; the calls take turns, so that a busy machine is busy for all of them."""
+    """Medians; the calls take turns, so that a busy machine is busy for all of them.
+
+    Steps of all pieces of a batch count.
+    """
     times = {name: [] for name in calls}
     for repetition in range(repetitions + 1):
         for name, call in calls.items():
             start = time.perf_counter()
-            tokens = call()
-            seconds = (time.perf_counter() - start) / tokens.size
+            made = call()
+            seconds = (time.perf_counter() - start) / np.prod(made.shape[:2])
             if repetition > 0:  # the first call traces and allocates
                 times[name].append(seconds)
     return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def measure(
+    title: str,
+    claim: str,
+    loop: str,
+    baseline: Callable[[], np.ndarray],
+    model: AutoregressiveModel,
+    num_steps: int,
+    repetitions: int,
+) -> list[str]:
+    """Measures and prints one network; returns its claims."""
+    generate = make_graph(model)
+    calls = {loop: baseline}
+    for batch in BATCH_SIZES:
+        calls[f"in graph, batch {batch}"] = lambda n=batch: generate(n, num_steps)
+    seconds = seconds_per_step(calls, repetitions)
+    ratios = {name: seconds[loop] / value for name, value in seconds.items()}
+    print(f"{title}, {model.count_params():,} parameters")
+    print(f"{'':38}{'ms/step':>10}{'steps/s':>11}{'ratio':>8}")
+    for name, value in seconds.items():
+        print(f"{name:38}{value * 1e3:10.3f}{1 / value:11,.1f}{ratios[name]:8,.1f}")
+    print(flush=True)
+    return [
+        f"generation.{claim}_batch{batch}_ratio = "
+        f"{ratios[f'in graph, batch {batch}']:.1f}"
+        for batch in BATCH_SIZES
+    ]
 
 
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
     quick = _QUICK.value
-    num_tokens, num_baseline, repetitions = (200, 5, 3) if quick else (500, 20, 5)
-    model = make_network()
-    generate = make_graph(model)
-    baseline = make_baseline(model)
-    loop = f"predict over {WINDOW_TOKENS} tokens, batch 1"
-    calls = {loop: lambda: baseline(num_baseline)}
-    for batch in BATCH_SIZES:
-        calls[f"in graph, batch {batch}"] = lambda n=batch: generate(n, num_tokens)
-    seconds = seconds_per_token(calls, repetitions)
-    ratios = {name: seconds[loop] / value for name, value in seconds.items()}
+    num_steps, num_looped, repetitions = (200, 5, 3) if quick else (500, 20, 5)
+    claims = []
+    if _FAMILY.value in (None, "skuldur"):
+        model = make_network()
+        baseline = make_baseline(model)
+        claims += measure(
+            f"skuldur: 3 x LSTM 512, {VOCABULARY_SIZE} tokens",
+            "skuldur",
+            f"predict over {WINDOW_TOKENS} tokens, batch 1",
+            lambda: baseline(num_looped)[np.newaxis],
+            model,
+            num_steps,
+            repetitions,
+        )
+    for family in FRAME_FAMILIES:
+        if _FAMILY.value not in (None, family):
+            continue
+        model = make_frame_network(family)
+        baseline = make_frame_baseline(model)
+        claims += measure(
+            family,
+            family,
+            "Python loop over steps, batch 1",
+            lambda run=baseline: run(num_looped),
+            model,
+            num_steps // (4 if family == "biaxial_lstm" else 1),
+            repetitions,
+        )
     print(
-        f"3 x LSTM 512, {VOCABULARY_SIZE} tokens, {model.count_params():,} parameters"
+        f"TensorFlow {tf.__version__}, {tf.config.list_logical_devices()[-1].name}. "
+        f"Medians of {repetitions} runs: {num_looped} steps by the loop, {num_steps} "
+        "in graph (biaxial_lstm: a quarter); steps of all pieces of a batch count."
     )
-    print(f"{'':34}{'ms/token':>10}{'tokens/s':>11}{'ratio':>8}")
-    for name, value in seconds.items():
-        print(f"{name:34}{value * 1e3:10.3f}{1 / value:11,.1f}{ratios[name]:8,.0f}")
-    print(
-        f"\nTensorFlow {tf.__version__}, {tf.config.list_logical_devices()[-1].name}. "
-        f"Medians of {repetitions} runs: {num_baseline} tokens by the loop, the cost "
-        f"of calling predict included; {num_tokens} steps in graph."
-    )
-    for batch in (1, 64):
-        ratio = ratios[f"in graph, batch {batch}"]
-        print(f"generation.skuldur_batch{batch}_ratio = {ratio:.1f}")
+    print("\n".join(claims))
 
 
 if __name__ == "__main__":

@@ -40,6 +40,8 @@ FAMILIES = {
     "skuldur_lstm": "configs/skuldur_lstm.py",
     "performance_lstm": "configs/performance_lstm.py",
     "two_hands_lstm": "configs/two_hands_lstm.py",
+    "next_frame_lstm": "configs/next_frame_lstm.py",
+    "frame_seq2seq": "configs/frame_seq2seq.py",
     "one_hand": "configs/two_hands_lstm.py:one_hand",
 }
 SEMITONES = 5

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tests.models import contracts
+from tests.models.conftest import make_case, play_pieces
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
 from tfmusic.models.biaxial_features import NoteFeatures
@@ -362,3 +363,27 @@ def test_long_pieces_score_as_one_sequence():
 def test_an_unknown_beat_is_named():
     with pytest.raises(UserError, match="model.beat: unknown 'metres'.*'metre'"):
         make(beat="metres")
+
+
+def test_held_notes_get_the_bonus_and_are_released_in_time():
+    model = make_case("biaxial").model
+    prompt = {name: array[np.newaxis, :1] for name, array in play_pieces()[0].items()}
+    settings = dict(num_steps=12, seed=0, max_repeats=0.0)
+    go_on = functools.partial(contracts.call_endpoint, model, "continue", prompt)
+    # With so much added to its odds, what sounds once is held or struck for ever.
+    held = dict(settings, repeat_bonus=100.0, repeat_rate=0.0, temperature=0.1)
+    sounding = prompt["roll"][0, 0, :, 0]
+    kept = go_on(**held)["roll"][0]
+    assert kept[:, sounding, 0].all()
+    released = go_on(**held, max_held=3.0)
+    lengths = []
+    for pitch in np.flatnonzero(sounding):
+        column = np.concatenate(
+            [prompt["roll"][0, :, pitch], released["roll"][0, :, pitch]]
+        )
+        run = 0
+        for play, articulate in column:
+            run = (0 if articulate else run) + 1 if play else 0
+            lengths.append(run)
+    assert max(lengths) <= 3
+    assert released["guarded_steps"][0] > 0

@@ -11,8 +11,6 @@ from tfmusic.layers import RecurrentStack
 from tfmusic.losses import RollLoss, key_nats
 from tfmusic.metrics import FrameDensity, FrameF1, FramePrecision, FrameRecall, KeyNats
 from tfmusic.models.base import (
-    MAX_REPEATS,
-    MAX_SILENCE,
     AutoregressiveModel,
     Control,
     Tensors,
@@ -25,10 +23,17 @@ from tfmusic.models.biaxial_drawing import (
     force_onsets,
 )
 from tfmusic.models.biaxial_features import NoteFeatures
+from tfmusic.models.roll_drawing import (
+    count_held,
+    hold,
+    release,
+    repeat_bonus,
+    roll_controls,
+)
 from tfmusic.representations import Representation
 
 Recurrent = tuple[tf.Tensor, ...]
-State = tuple[Recurrent, tf.Tensor]
+State = tuple[Recurrent, tf.Tensor, tf.Tensor]
 # Pieces are scored in parts: every note has a state of its own at every step.
 _SCORED_STEPS = 64
 
@@ -55,14 +60,13 @@ class BiaxialLSTM(AutoregressiveModel):
     the cost and sizes in section 4).
 
     Frames are `roll` bool `[batch, pitch, channel]`, `bar_position` and `bar_length`
-    int32 `[batch]`. The state is the first stack's, `[batch, pitch, units]`, and the
-    power that keeps up the density, `[batch]`.
+    int32 `[batch]`. The state is the first stack's, `[batch, pitch, units]`, the power
+    that keeps up the density, `[batch]`, and for how many steps each note has been
+    held, `[batch, 1, pitch]`.
     """
 
     CONTROLS = (
-        Control(
-            "temperature", 1.0, 0.0, 10.0, "Above 1 bolder, below 1 safer, 0 greedy."
-        ),
+        *roll_controls(1),
         Control(
             "conservativity",
             1.0,
@@ -77,8 +81,6 @@ class BiaxialLSTM(AutoregressiveModel):
             88.0,
             "Where fewer notes sound, the power falls until they do; 0: never.",
         ),
-        MAX_REPEATS,
-        MAX_SILENCE,
     )
 
     def __init__(
@@ -201,20 +203,22 @@ class BiaxialLSTM(AutoregressiveModel):
     def initial_state(self, batch_size: tf.Tensor) -> State:
         """Zeros for each note, and the power 1."""
         flat = self.time_stack.initial_state(batch_size * self.num_pitches)
-        return self._unfold(flat), tf.ones([batch_size])
+        held = tf.zeros([batch_size, 1, self.num_pitches])
+        return self._unfold(flat), tf.ones([batch_size]), held
 
     def prime(self, prompt: Tensors) -> tuple[Tensors, State]:
         """Takes in silence and all of the prompt but its last frame."""
         inputs = _inputs(prompt)
         batch_size = tf.shape(inputs["roll"])[0]
-        recurrent, power = self.initial_state(batch_size)
+        recurrent, power, _ = self.initial_state(batch_size)
         _, recurrent = self._along_time(inputs, recurrent)
+        held = count_held(inputs["roll"][:, :, tf.newaxis])
         frame = {
             "roll": inputs["next_roll"][:, -1],
             "bar_position": inputs["bar_position"][:, -1],
             "bar_length": inputs["bar_length"][:, -1],
         }
-        return frame, (recurrent, power)
+        return frame, (recurrent, power, held)
 
     def next_frame(
         self,
@@ -225,8 +229,9 @@ class BiaxialLSTM(AutoregressiveModel):
         must_change: tf.Tensor,
     ) -> tuple[Tensors, State, tf.Tensor]:
         """Draws the next frame, note by note."""
-        recurrent, power = state
+        recurrent, power, held = state
         roll = frame["roll"]
+        held = hold(held, roll[:, tf.newaxis])
         length = tf.maximum(frame["bar_length"], 1)
         position = (frame["bar_position"] + 1) % length
         features = self.note_features(roll, position, length)
@@ -237,13 +242,16 @@ class BiaxialLSTM(AutoregressiveModel):
         temperature = controls["temperature"]
         power_now = controls["conservativity"] * power
         draw_seed, change_seed = split_seed(seed, 2)
-        drawn, odds = self._draw(hidden, roll, power_now, temperature, draw_seed)
-        drawn, is_guarded = change_note(
-            drawn, odds, roll, must_change, change_seed, temperature
+        bonus = repeat_bonus(held, controls)[:, 0]
+        drawn, odds = self._draw(hidden, roll, power_now, bonus, temperature, draw_seed)
+        drawn, is_released = release(drawn[:, tf.newaxis], held, controls)
+        drawn, is_stuck = change_note(
+            drawn[:, 0], odds, roll, must_change, change_seed, temperature
         )
+        is_guarded = tf.logical_or(is_released, is_stuck)
         frame = {"roll": drawn, "bar_position": position, "bar_length": length}
         power = adapt_power(power, drawn, controls["density"])
-        return frame, (self._unfold(recurrent), power), is_guarded
+        return frame, (self._unfold(recurrent), power, held), is_guarded
 
     def is_repeat(self, frame: Tensors, previous: Tensors) -> tf.Tensor:
         """Whether the same notes play and articulate, wherever in the bar."""
@@ -267,7 +275,7 @@ class BiaxialLSTM(AutoregressiveModel):
             name: tf.pad(array, [[0, 0], [0, rest]] + [[0, 0]] * (array.shape.rank - 2))
             for name, array in _inputs(features).items()
         }
-        recurrent, _ = self.initial_state(tf.shape(features["roll"])[0])
+        recurrent, *_ = self.initial_state(tf.shape(features["roll"])[0])
         nats = tf.TensorArray(tf.float32, num_parts, element_shape=[None, None])
 
         def body(number, recurrent, nats):
@@ -330,6 +338,7 @@ class BiaxialLSTM(AutoregressiveModel):
         hidden: tf.Tensor,
         roll: tf.Tensor,
         power: tf.Tensor,
+        bonus: tf.Tensor,
         temperature: tf.Tensor,
         seed: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
@@ -339,11 +348,15 @@ class BiaxialLSTM(AutoregressiveModel):
             hidden: What each note has heard, `[batch, pitch, unit]`.
             roll: The frame before, bool `[batch, pitch, channel]`.
             power: What the probabilities of playing are raised to, `[batch]`.
+            bonus: Added to the log odds of playing then, `[batch, pitch]`.
             temperature: Divides log odds; scalar.
             seed: int64 `[2]`.
         """
         shape = [self.num_pitches, tf.shape(roll)[0], self.num_channels]
         noise = temperature * samplers.logistic(shape, seed)
+        # Log odds that are greater pass a threshold that is lower.
+        play_noise = noise[..., :1] - tf.transpose(bonus)[..., tf.newaxis]
+        noise = tf.concat([play_noise, noise[..., 1:]], axis=-1)
 
         def draw(hidden, sounded, power, noise):
             noise = tf.ensure_shape(noise, [self.num_pitches, None, self.num_channels])

@@ -99,8 +99,8 @@ def draw_frame(
         counts: How many keys of each hand should sound, float32 `[batch, hand]`.
 
     Returns:
-        The frame, and where guards changed what was drawn, bool `[batch]`: a key that
-        had been held too long was released, or the frame was the one before again.
+        The frame, and where guards changed what was drawn, bool `[batch]`: a key was
+        released, or the frame was the one before again.
     """
     temperature = controls["temperature"]
     key_seed, onset_seed, change_seed = split_seed(seed, 3)
@@ -115,13 +115,30 @@ def draw_frame(
         sounding = sounding[..., tf.newaxis]
         return tf.concat([sounding, tf.logical_and(sounding, onset)], axis=-1)
 
+    frame, is_released = release(frame_of(sounding), held, controls)
+    is_stuck = must_change & equal_frames(frame, before)
+    sounding = change_one(frame[..., 0], key_odds, is_stuck, change_seed, temperature)
+    return frame_of(sounding), is_stuck | is_released
+
+
+def release(
+    frame: tf.Tensor, held: tf.Tensor, controls: Tensors
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Silences keys that would be held on longer than they may.
+
+    Args:
+        frame: What was drawn, bool `[batch, hand, key, channel]`.
+        held: For how many steps keys have been held, float32 `[batch, hand, key]`.
+        controls: Among them `MAX_HELD`.
+
+    Returns:
+        The frame, and where a key was released, bool `[batch]`.
+    """
     limit = controls[MAX_HELD.name]
-    is_held_on = sounding & ~tf.reduce_any(onset, axis=-1) & (held >= limit)
-    is_held_on &= limit >= 1.0
-    sounding &= ~is_held_on
-    is_stuck = must_change & equal_frames(frame_of(sounding), before)
-    sounding = change_one(sounding, key_odds, is_stuck, change_seed, temperature)
-    return frame_of(sounding), is_stuck | tf.reduce_any(is_held_on, axis=[1, 2])
+    is_held_on = frame[..., 0] & ~tf.reduce_any(frame[..., 1:], axis=-1)
+    is_too_long = is_held_on & (held >= limit) & (limit >= 1.0)
+    frame &= ~is_too_long[..., tf.newaxis]
+    return frame, tf.reduce_any(is_too_long, axis=[1, 2])
 
 
 def draw_plainly(
