@@ -9,7 +9,6 @@ from tfmusic.generation import samplers
 from tfmusic.generation.loop import split_seed
 from tfmusic.layers import RecurrentStack
 from tfmusic.losses import RollLoss, key_nats
-from tfmusic.metrics import FrameDensity, FrameF1, FramePrecision, FrameRecall, KeyNats
 from tfmusic.models.base import (
     AutoregressiveModel,
     Control,
@@ -30,6 +29,7 @@ from tfmusic.models.roll_drawing import (
     repeat_bonus,
     roll_controls,
 )
+from tfmusic.models.roll_frames import compile_roll_model
 from tfmusic.representations import Representation
 
 Recurrent = tuple[tf.Tensor, ...]
@@ -145,19 +145,8 @@ class BiaxialLSTM(AutoregressiveModel):
 
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles with the notes' loss, nats a step and rates of sounding notes."""
-        self.compile(
-            optimizer=optimizer,
-            loss=RollLoss(self.key_loss_coefficient, 0.0),
-            weighted_metrics=[
-                KeyNats(),
-                FramePrecision(),
-                FrameRecall(),
-                FrameF1(),
-                FrameDensity(),
-            ],
-            # XLA has no kernel for the recurrent layers.
-            jit_compile=False,
-        )
+        loss = RollLoss(self.key_loss_coefficient, 0.0)
+        compile_roll_model(self, optimizer, loss)
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """Frames, and the frames after them with their place in the bar."""
