@@ -6,6 +6,9 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
+import tensorflow as tf
+
 from tests.contracts import make_sequence
 from tests.data.builders import write_dataset
 from tfmusic.representations import make_representation
@@ -47,16 +50,15 @@ def write_tiny_data(path):
     return str(path)
 
 
-def family_experiment(name, data_dir, **train):
-    """A few steps of a config's smoke variant, without dropout, and music for it."""
+def family_experiment(name, data_dir, dropout=False, **train):
+    """A few steps of a config's smoke variant, and music for it."""
     config = load_config(name, "smoke")
     config.data.update(min_steps=1, key="original", window_steps=16, window_stride=16)
     for setting in ("dropout", "recurrent_dropout"):
-        if setting in config.model:
+        if setting in config.model and not dropout:
             config.model[setting] = 0.0
-    config.train.update(
-        batch_size=4, eval_batch_size=3, num_epochs=2, steps_per_epoch=5, **train
-    )
+    config.train.update(batch_size=4, eval_batch_size=3, num_epochs=2)
+    config.train.update({"steps_per_epoch": 5, **train})
     pieces = [made_up_piece(i) for i in range(4)]
     representation = make_representation(config.representation).fit(pieces)
     arrays = [representation.encode(piece) for piece in pieces]
@@ -102,3 +104,21 @@ def start_training(config, data_dir, workdir, **environment):
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def newest_values(workdir):
+    """Every variable of the newest checkpoint: weights, optimizer, progress."""
+    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(f"{workdir}/latest"))
+    names = reader.get_variable_to_shape_map()
+    return {
+        name: reader.get_tensor(name)
+        for name in names
+        if "save_counter" not in name and "OBJECT_GRAPH" not in name
+    }
+
+
+def assert_same_run(first, second):
+    ours, theirs = newest_values(first), newest_values(second)
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        np.testing.assert_array_equal(value, theirs[name], err_msg=name)

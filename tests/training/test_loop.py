@@ -1,39 +1,14 @@
 import csv
 import os
 import pathlib
-import signal
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from tests.experiments import tiny_config
+from tests.experiments import assert_same_run, newest_values, tiny_config
 from tfmusic.errors import UserError
 from tfmusic.training.loop import train_and_evaluate
 from tfmusic.training.run import restore_model
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-
-
-def newest_values(workdir):
-    """Every variable of the newest checkpoint: weights, optimizer, progress."""
-    reader = tf.train.load_checkpoint(tf.train.latest_checkpoint(f"{workdir}/latest"))
-    names = reader.get_variable_to_shape_map()
-    return {
-        name: reader.get_tensor(name)
-        for name in names
-        if "save_counter" not in name and "OBJECT_GRAPH" not in name
-    }
-
-
-def assert_same_run(first, second):
-    ours, theirs = newest_values(first), newest_values(second)
-    assert ours.keys() == theirs.keys()
-    for name, value in ours.items():
-        np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 
 def test_resumed_run_equals_an_undisturbed_one(tiny_data, whole_run, tmp_path):
@@ -111,29 +86,3 @@ def test_damaged_newest_checkpoint_falls_back_on_the_one_before(
         path.write_bytes(path.read_bytes()[:40])
     train_and_evaluate(tiny_config(num_epochs=3), tiny_data, damaged)
     assert_same_run(whole_run, damaged)
-
-
-@pytest.mark.slow
-def test_killed_run_goes_on_to_the_same_weights(tiny_data, tmp_path):
-    config_file = tmp_path / "config.py"
-    config = tiny_config(num_epochs=20, steps_per_epoch=100)
-    config_file.write_text(
-        "import json, ml_collections\n\n\ndef get_config():\n"
-        f"    return ml_collections.ConfigDict(json.loads({config.to_json()!r}))\n"
-    )
-
-    def start(workdir):
-        arguments = {"config": config_file, "data_dir": tiny_data, "workdir": workdir}
-        command = [sys.executable, "-m", "tfmusic.train"]
-        command += [f"--{name}={value}" for name, value in arguments.items()]
-        return subprocess.Popen(command, cwd=ROOT)
-
-    assert start(tmp_path / "whole").wait() == 0
-    killed = start(tmp_path / "killed")
-    while not (tmp_path / "killed" / "latest" / "ckpt-300.index").exists():
-        assert killed.poll() is None
-        time.sleep(0.01)
-    killed.send_signal(signal.SIGKILL)
-    assert killed.wait() == -signal.SIGKILL
-    assert start(tmp_path / "killed").wait() == 0
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")

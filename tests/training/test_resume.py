@@ -1,0 +1,103 @@
+"""Runs that are stopped or killed go on to the weights of an undisturbed one."""
+
+import csv
+import os
+import pathlib
+import re
+import signal
+import threading
+import time
+
+import pytest
+
+from tests.experiments import (
+    CONFIGS,
+    assert_same_run,
+    family_experiment,
+    start_training,
+    tiny_config,
+)
+from tfmusic.training.loop import train_and_evaluate
+from tfmusic.training.stopping import Stopped
+
+
+def metrics_rows(workdir):
+    timings = {"steps_per_second", "input_share"}
+    with open(f"{workdir}/metrics.csv") as file:
+        return [
+            {name: value for name, value in row.items() if name not in timings}
+            for row in csv.DictReader(file)
+        ]
+
+
+def newest_step(workdir):
+    steps = re.findall(
+        r"ckpt-(\d+)\.index", str(list(pathlib.Path(workdir).rglob("*")))
+    )
+    return max(map(int, steps), default=0)
+
+
+def send_at(number, workdir, step):
+    """Sends a signal to this process once there is a checkpoint of some step."""
+
+    def watch():
+        while newest_step(f"{workdir}/latest") < step:
+            time.sleep(0.001)
+        os.kill(os.getpid(), number)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@pytest.mark.parametrize("every", [1, pytest.param(0, marks=pytest.mark.slow)])
+def test_stopped_run_saves_and_goes_on_to_the_same_weights_and_metrics(
+    every, tiny_data, whole_run, tmp_path
+):
+    workdir = str(tmp_path / "run")
+    config = tiny_config(save_every_steps=every)
+    for number, step in ((signal.SIGTERM, 2), (signal.SIGINT, 6)):
+        send_at(number, workdir, step)
+        with pytest.raises(Stopped) as stopped:
+            train_and_evaluate(config, tiny_data, workdir)
+        assert stopped.value.code == 128 + number
+    train_and_evaluate(config, tiny_data, workdir)
+    assert_same_run(whole_run, workdir)
+    assert metrics_rows(workdir) == metrics_rows(whole_run)
+
+
+def test_old_signal_handlers_come_back(tiny_data, whole_run):
+    before = signal.getsignal(signal.SIGTERM)
+    train_and_evaluate(tiny_config(), tiny_data, whole_run)
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
+def test_killed_run_of_every_family_goes_on_to_the_same_weights(name, tmp_path):
+    data_dir = tmp_path / "data"
+    config = family_experiment(
+        name, data_dir, dropout=True, steps_per_epoch=40, save_every_steps=7
+    )
+    config.train.early_stopping_epochs = 0
+    whole = start_training(config, data_dir, tmp_path / "whole")
+    _, errors = whole.communicate(timeout=900)
+    assert whole.returncode == 0, errors
+    workdir = tmp_path / "killed"
+    moments = (signal.SIGKILL, 7), (signal.SIGTERM, 28), (signal.SIGKILL, 56)
+    for number, step in moments:
+        run = start_training(config, data_dir, workdir)
+        while newest_step(workdir / "latest") < step:
+            assert run.poll() is None, run.stderr.read()
+            time.sleep(0.01)
+        run.send_signal(number)
+        _, errors = run.communicate(timeout=300)
+        if number == signal.SIGKILL:
+            assert run.returncode == -number
+        else:
+            assert run.returncode == 128 + number, errors
+            assert f"saved at step {newest_step(workdir / 'latest')}" in errors
+    run = start_training(config, data_dir, workdir)
+    _, errors = run.communicate(timeout=900)
+    assert run.returncode == 0, errors
+    assert "going on from step" in errors
+    assert_same_run(tmp_path / "whole", workdir)
+    assert metrics_rows(workdir) == metrics_rows(tmp_path / "whole")
