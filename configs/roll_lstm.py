@@ -1,8 +1,31 @@
-"""Factorised baseline: recurrent layers over one roll, every key by itself.
+"""Factorised baseline: one recurrent layer over one roll, every key by itself.
 
 Source: the LSTM rows beside which polyphonic models are published on the four sets of
-Boulanger-Lewandowski et al. (2012): Chung et al. 2014, Bai et al. 2018. Given all
-frames before, the keys of a frame are independent of each other.
+Boulanger-Lewandowski et al. (2012): Chung et al. 2014, Bai et al. 2018, Pascanu et al.
+2013. Given all frames before, the keys of a frame are independent of each other.
+
+Variants:
+    (default)   For JSB Chorales, frames of a quarter note. Add
+                `--config.representation.steps_per_quarter=2` for the other three sets.
+    reference   The size of Chung et al.'s LSTM: 36 units, no layer before the logits,
+                RMSprop; without their noise on the weights. Their batches are not
+                published.
+    smoke       A minute on two cores.
+
+JSB Chorales, published split, nats a frame summed over 88 keys (Chung et al. -8.67, Bai
+et al. -8.45, the biaxial network -5.86):
+
+    python -m pipelines.build_tfrecords --config=configs/roll_lstm.py --output_dir=data
+        --source=boulanger_lewandowski:JSB_Chorales.mat
+    python -m tfmusic.train --config=configs/roll_lstm.py --data_dir=data --workdir=run
+    python -m tfmusic.evaluate --workdir=run --data_dir=data --split=test
+
+Test: -8.43 (standard error 0.11) after 6 minutes on two cores that others used as well.
+Validation, nats a frame: 9.33 after 8 epochs, 8.73 after 16, 8.53 after 24, 8.41 after
+32, 8.36 after 40, the lowest 8.32 after 49; stopped after 64. What validation found
+worse: transposition by up to 2 semitones with batches of 8 (8.7 after 40 epochs, since
+all these pieces stand in one key), and two layers of 200 with half their values dropped
+(9.2 after 65).
 """
 
 import ml_collections
@@ -84,4 +107,14 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             profile_steps=0,  # for TensorBoard's profiler
         )
     )
+    if variant == "reference":
+        config.model.update(units=(36,), key_units=0)
+        config.optimizer.update(
+            name="rmsprop", learning_rate=1e-3, schedule="constant", warmup_steps=0
+        )
+        config.train.update(num_epochs=500, early_stopping_epochs=20)
+    elif variant == "smoke":
+        config.model.update(units=(64,), key_units=64)
+        config.optimizer.learning_rate = 1e-2
+        config.train.update(num_epochs=2, steps_per_epoch=60)
     return config

@@ -211,7 +211,7 @@ class HandHead(keras.layers.Layer):
         Args:
             num_logits: Keys times channels.
             branch_units: Size of the layer that both share; 0: none.
-            key_units: Size of the layer before the logits.
+            key_units: Size of the layer before the logits; 0: none.
             count_units: Size of the layer before the number of keys; 0: no number.
             **kwargs: The base layer's.
         """
@@ -222,7 +222,7 @@ class HandHead(keras.layers.Layer):
         # Logits and counts stay in float32 under a mixed precision policy.
         last = functools.partial(keras.layers.Dense, dtype="float32")
         self.branch = [dense(branch_units)] if branch_units else []
-        self.keys = [dense(key_units), last(num_logits)]
+        self.keys = [*([dense(key_units)] if key_units else []), last(num_logits)]
         self.counts = [dense(count_units), last(1)] if count_units else []
 
     def call(self, hidden: tf.Tensor) -> tf.Tensor:

@@ -149,8 +149,8 @@ def test_the_default_draws_are_the_scored_probabilities():
     assert np.all(error < 5 * np.sqrt(p * (1 - p) / 4000))
 
 
-def test_the_count_head_can_be_left_out():
-    model = two_hands(count_units=0)
+def test_layers_before_the_logits_and_the_count_can_be_left_out():
+    model = two_hands(count_units=0, key_units=0, branch_units=0)
     model.build_model()
     assert "draw_counts" not in {control.name for control in model.CONTROLS}
     contracts.check_gradients(model, roll_pieces(2, 2))

@@ -57,7 +57,7 @@ class RollLSTM(AutoregressiveModel):
             cell: "lstm" or "gru".
             dropout: Share of values dropped between recurrent layers.
             branch_units: Size of each hand's first layer; 0: none.
-            key_units: Size of the layer before the keys' logits.
+            key_units: Size of the layer before the keys' logits; 0: none.
             count_units: Size of the layer before the number of keys; 0: no such head.
             key_loss_coefficient: Weighs each hand's mean cross-entropy of its keys; the
                 number of keys makes that the nats of the hand.
