@@ -64,6 +64,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             name="set_autoencoder",
             latent_size=75,
             encoding="ponOHE",
+            durations="logarithm",
             value_units=(256, 256),
             key_units=(64,),
             size_units=(128,),
@@ -98,7 +99,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         dict(
             batch_size=8,
             eval_batch_size=64,
-            num_epochs=8,
+            num_epochs=5,
             steps_per_epoch=2000,
             early_stopping_epochs=0,  # 0: never
             keep_checkpoints=2,
@@ -111,6 +112,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         config.model.update(
             latent_size=20,
             encoding="pon",
+            durations="share",
             value_units=(13,),
             key_units=(17,),
             size_units=(10,),

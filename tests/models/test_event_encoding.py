@@ -47,6 +47,21 @@ def test_what_is_said_is_read_as_by_the_representation(chunks, name):
     np.testing.assert_array_equal(encoding.events(tf.constant(exact)), every_event())
 
 
+def test_logarithms_tell_long_durations_apart(chunks):
+    """Among shares an error of 0.01 makes a second of half a minute."""
+    events = every_event()
+    events[:, 2] = np.geomspace(1, 65535, 91)
+    encoding = EventEncoding(chunks, "pon", "logarithm")
+    vectors = encoding.vectors(tf.constant(events)).numpy()
+    np.testing.assert_allclose(encoding.events(vectors)[:, 2], events[:, 2], atol=1)
+    assert np.abs(vectors[:, -2]).max() < 2
+    vectors[:, -2] += 0.01
+    longer = encoding.events(vectors)[:, 2].numpy()[20:-1]
+    np.testing.assert_allclose(longer, events[20:-1, 2] * np.exp(0.03378), rtol=0.1)
+    wild = tf.constant([[0.0, 0, 0, 0, sign * 1e9, 0] for sign in (-1, 1)])
+    assert encoding.events(wild)[:, 2].numpy().tolist() == [1, 65535]
+
+
 def as_logits(vectors, name):
     """One-hot parts so sure that they cost nothing."""
     scale = np.ones(ENCODINGS[name], np.float32)

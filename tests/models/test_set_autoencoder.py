@@ -226,6 +226,7 @@ def test_half_precision_gives_whole_latents():
 def test_wrong_settings_are_told():
     for setting, message in {
         "encoding": "model.encoding: unknown 'x'.* ponOHE",
+        "durations": "model.durations: unknown 'x'.* logarithm, share",
         "matching": "model.matching: unknown 'x'.* assignment, order",
         "size_output": "model.size_output: unknown 'x'.* classes, number",
     }.items():

@@ -15,7 +15,7 @@ from tfmusic.data import weights
 from tfmusic.errors import UserError, choose
 from tfmusic.models.assignment import optimal_assignment
 from tfmusic.models.base import Endpoint, MusicModel, Tensors, step_is_target
-from tfmusic.models.event_encoding import EventEncoding
+from tfmusic.models.event_encoding import DURATIONS, EventEncoding
 from tfmusic.models.set_layers import Perceptron, SlotKeys
 from tfmusic.representations import EventChunks, Latents, Representation
 from tfmusic.representations.event_vectors import ENCODINGS
@@ -42,6 +42,7 @@ class SetAutoencoder(MusicModel):
         representation: Representation,
         latent_size: int = 75,
         encoding: str = "ponOHE",
+        durations: str = "share",
         value_units: Sequence[int] = (256, 256),
         key_units: Sequence[int] = (64,),
         size_units: Sequence[int] = (128,),
@@ -64,6 +65,8 @@ class SetAutoencoder(MusicModel):
             latent_size: Numbers that stand for a set.
             encoding: How the network reads and says events; see
                 `event_vectors.to_vectors`.
+            durations: How it reads and says how long events last: "share", as
+                published, or "logarithm", which suits long pedals; see `EventEncoding`.
             value_units: Hidden layers from an event to its value.
             key_units: Hidden layers from a rank to its key.
             size_units: Hidden layers from the latent vector to the set's size.
@@ -94,6 +97,7 @@ class SetAutoencoder(MusicModel):
                 f"{representation.name}"
             )
         choose("model.encoding", encoding, ENCODINGS)
+        choose("model.durations", durations, DURATIONS)
         self.size_output = choose(
             "model.size_output", size_output, ("classes", "number")
         )
@@ -104,7 +108,7 @@ class SetAutoencoder(MusicModel):
         self.continuous_coefficient = continuous_coefficient
         self.size_coefficient = size_coefficient
         self.learn_order = learn_order
-        self.encoding = EventEncoding(representation, encoding)
+        self.encoding = EventEncoding(representation, encoding, durations)
 
         plain = functools.partial(Perceptron, activation=activation, residual=residual)
         perceptron = functools.partial(plain, normalize=normalize)
