@@ -146,7 +146,8 @@ class KnownChords:
         self._chords = chords
         rows = np.packbits(chords, axis=1)
         self._places = {row.tobytes(): i for i, row in enumerate(rows)}
-        self._floats = chords.astype(np.float32)
+        self._used = np.flatnonzero(chords.any(axis=0))  # pitches
+        self._floats = chords[:, self._used].astype(np.float32)
         self._sizes = self._floats.sum(axis=1)
 
     def find(self, chords: np.ndarray) -> np.ndarray:
@@ -171,7 +172,9 @@ class KnownChords:
 
         def jaccard(chords: np.ndarray, shared: np.ndarray) -> np.ndarray:
             sizes = chords.sum(axis=1, keepdims=True, dtype=np.float32)
-            return shared / np.maximum(sizes + self._sizes - shared, 1)
+            # x / (a + b) orders as x / (a + b - x) does, and is less work.
+            both = np.maximum(sizes + self._sizes, 1, dtype=np.float32)
+            return np.divide(shared, both, out=shared)
 
         return self._ids[self._best(chords, jaccard)]
 
@@ -202,11 +205,15 @@ class KnownChords:
             rest[rows] &= ~self._chords[places]
         return spellings
 
+    def _shared(self, chords: np.ndarray) -> np.ndarray:
+        """How many pitches chords share with each known one: float32 [chord, known]."""
+        return chords[:, self._used].astype(np.float32) @ self._floats.T
+
     def _best(self, chords: np.ndarray, score) -> np.ndarray:
         """The place of the best known chord for each, by scores [chord, known]."""
         block = max(1, _BLOCK_SIZE // max(1, len(self._ids)))
         best = [
-            np.argmax(score(part, part.astype(np.float32) @ self._floats.T), axis=1)
+            np.argmax(score(part, self._shared(part)), axis=1)
             for part in (chords[i : i + block] for i in range(0, len(chords), block))
         ]
         return np.concatenate([np.zeros(0, np.int64), *best])
