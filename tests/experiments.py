@@ -39,6 +39,7 @@ def tiny_config(**train):
         num_epochs=3,
         steps_per_epoch=5,
         early_stopping_epochs=0,
+        mixed_precision="none",  # runs are compared closely
     )
     config.train.update(train)
     return config

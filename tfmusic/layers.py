@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import choose
+from tfmusic.recurrence import LSTM
 
-CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+CELLS = {"lstm": LSTM, "gru": keras.layers.GRU}
 State = tuple[tf.Tensor, ...]
 
 

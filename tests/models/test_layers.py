@@ -15,14 +15,19 @@ def stack(request) -> RecurrentStack:
     return stack
 
 
-def test_steps_equal_the_sequence_exactly(stack):
+def check_same(a, b):
+    """Equal but for sums of float32 products in another order."""
+    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_steps_equal_the_sequence(stack):
     inputs = tf.random.stateless_normal([4, 9, 5], [0, 1])
     expected, last = stack.run(inputs)
     state = stack.initial_state(4)
     for t in range(9):
         outputs, state = stack.step(inputs[:, t], state)
-        np.testing.assert_array_equal(outputs, expected[:, t])
-    tf.nest.map_structure(np.testing.assert_array_equal, state, last)
+        check_same(outputs, expected[:, t])
+    tf.nest.map_structure(check_same, state, last)
 
 
 def test_a_sequence_in_two_parts_equals_the_whole(stack):
@@ -30,8 +35,8 @@ def test_a_sequence_in_two_parts_equals_the_whole(stack):
     whole, last = stack.run(inputs)
     first, state = stack.run(inputs[:, :4])
     second, end = stack.run(inputs[:, 4:], state)
-    np.testing.assert_array_equal(tf.concat([first, second], axis=1), whole)
-    tf.nest.map_structure(np.testing.assert_array_equal, end, last)
+    check_same(tf.concat([first, second], axis=1), whole)
+    tf.nest.map_structure(check_same, end, last)
 
 
 def test_dropout_is_on_in_training_only(stack):

@@ -28,6 +28,7 @@ from tfmusic.training.distribution import (
 )
 from tfmusic.training.fitting import Fitting
 from tfmusic.training.optimizers import make_optimizer
+from tfmusic.training.precision import choose_computation, dtype_policy
 from tfmusic.training.run import save_dataset_description, save_run
 from tfmusic.training.settings import TrainSettings
 from tfmusic.training.stopping import StopSignals
@@ -156,8 +157,10 @@ class Run:
         keras.utils.set_random_seed(config.seed)
         tf.config.experimental.enable_op_determinism()
         self.batch_size, scale = _global_batch(settings, distribution)
+        policy = choose_computation(settings.mixed_precision, settings.fast_lstm)
         with distribution.strategy.scope():
-            self.model = make_model(info.make_representation(), config.model)
+            with dtype_policy(policy):
+                self.model = make_model(info.make_representation(), config.model)
             self.model.build_model()
             self._choose_windows(config, settings, distribution)
             self.steps_per_epoch = settings.steps_per_epoch or num_train_batches(

@@ -32,6 +32,9 @@ class TrainSettings:
         sample_every_epochs: Epochs between pieces generated for TensorBoard; 0: none.
         profile_steps: Steps that TensorBoard's profiler looks at, after the first ten
             of a call; 0: none.
+        mixed_precision: The type of matrix products: "bfloat16", "none" (float32), or
+            "auto", the first where the processor has instructions for it.
+        fast_lstm: Whether LSTM layers use our own loop on a CPU rather than Keras'.
     """
 
     batch_size: int
@@ -46,6 +49,8 @@ class TrainSettings:
     num_cpu_devices: int = 0
     sample_every_epochs: int = 1
     profile_steps: int = 0
+    mixed_precision: str = "none"
+    fast_lstm: bool = True
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any]) -> "TrainSettings":

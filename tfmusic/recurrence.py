@@ -1,0 +1,278 @@
+"""An LSTM layer whose training is made of few and large matrix products."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+State = tuple[tf.Tensor, tf.Tensor]
+
+
+class LSTM(keras.layers.LSTM):
+    """`keras.layers.LSTM` with the same weights and results, faster on a CPU.
+
+    The inputs of all time steps go through one matrix product, and so do the gradients
+    of the weights; the loop over time is left with the recurrent product and the gates.
+    Under mixed precision the products are in bfloat16 and the weights are cast once a
+    sequence; gates and the cell's state stay in float32.
+
+    On a GPU, and for what this does not cover (masks, dropout of the inputs, other
+    activations, sequences read backwards), it is Keras' own layer.
+
+    Attributes:
+        enabled: False makes all of these layers Keras' own, traced from then on.
+    """
+
+    enabled = True
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether the fast loop is used for sequences without a mask."""
+        return (
+            LSTM.enabled
+            and not tf.config.list_logical_devices("GPU")
+            and self.activation is keras.activations.tanh
+            and self.recurrent_activation is keras.activations.sigmoid
+            and self.use_bias
+            and not (self.dropout or self.go_backwards or self.unroll)
+        )
+
+    def inner_loop(self, sequences, initial_state, mask, training=False):
+        """The last output, all outputs and the last state of sequences.
+
+        Args:
+            sequences: `[batch, time, feature]`.
+            initial_state: Outputs and cell states, `[batch, units]` each.
+            mask: Which steps count; None: all.
+            training: Whether dropout is on.
+        """
+        if mask is not None or not self.is_fast:
+            return super().inner_loop(sequences, initial_state, mask, training)
+        masks = ()
+        if training and self.recurrent_dropout:
+            masks = self.cell.get_recurrent_dropout_mask(initial_state[0])
+        weights = [
+            tf.convert_to_tensor(weight)
+            for weight in (
+                self.cell.kernel,
+                self.cell.recurrent_kernel,
+                self.cell.bias,
+            )
+        ]
+        outputs, cell = lstm(
+            tf.transpose(sequences, [1, 0, 2]),
+            *weights,
+            initial_state[0],
+            tf.cast(initial_state[1], tf.float32),
+            masks,
+            # Exported graphs do not train, and cannot hold gradients of this kind.
+            own_gradient=training,
+        )
+        last = outputs[-1]
+        return last, tf.transpose(outputs, [1, 0, 2]), [last, cell]
+
+
+def lstm(
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    recurrent_kernel: tf.Tensor,
+    bias: tf.Tensor,
+    output: tf.Tensor,
+    cell: tf.Tensor,
+    masks: Sequence[tf.Tensor] = (),
+    own_gradient: bool = True,
+) -> State:
+    """Long short-term memory over whole sequences, with a gradient written by hand.
+
+    All arguments but `cell` are of one type, float32 or bfloat16, in which products are
+    computed.
+
+    Args:
+        inputs: `[time, batch, feature]`.
+        kernel: `[feature, 4 * units]`, for the input, forget, cell and output gates.
+        recurrent_kernel: `[units, 4 * units]`.
+        bias: `[4 * units]`.
+        output: The output before the first step, `[batch, units]`.
+        cell: The cell's state before the first step, float32 `[batch, units]`.
+        masks: What the outputs are multiplied with before they enter each of the four
+            gates (recurrent dropout), `[batch, units]`; none: 1.
+        own_gradient: Whether the gradient is ours, which has no gradient itself, rather
+            than TensorFlow's.
+
+    Returns:
+        The outputs `[time, batch, units]` and the last state of the cell, float32
+        `[batch, units]`.
+
+    Source: Hochreiter and Schmidhuber, 1997; gradient by back-propagation through time.
+    """
+    masks = tuple(masks)
+    if not own_gradient:
+        recurrence = _Recurrence(recurrent_kernel, masks)
+        outputs, last, _ = _forward(
+            _project(inputs, kernel, bias), recurrence, output, cell, keep=False
+        )
+        return outputs, last
+
+    @tf.custom_gradient
+    def run(inputs, kernel, recurrent_kernel, bias, output, cell):
+        recurrence = _Recurrence(recurrent_kernel, masks)
+        outputs, last, saved = _forward(
+            _project(inputs, kernel, bias), recurrence, output, cell
+        )
+
+        def gradient(outputs_gradient, cell_gradient):
+            errors, output_gradient, cell_gradient = _backward(
+                outputs_gradient, cell_gradient, recurrence, cell, saved
+            )
+            earlier = tf.concat([output[tf.newaxis], outputs[:-1]], axis=0)
+            ones = tf.ones_like(inputs[..., :1])
+            return (
+                _project(errors, tf.transpose(kernel)),
+                _weights_gradient(inputs, errors),
+                recurrence.gradient(earlier, errors),
+                # A product sums up in float32, whatever the type.
+                _weights_gradient(ones, errors)[0],
+                tf.cast(output_gradient, output.dtype),
+                cell_gradient,
+            )
+
+        return (outputs, last), gradient
+
+    return run(inputs, kernel, recurrent_kernel, bias, output, cell)
+
+
+class _Recurrence:
+    """The product of the outputs with their weights, masked for each gate."""
+
+    def __init__(self, kernel: tf.Tensor, masks: tuple[tf.Tensor, ...]):
+        self._kernel, self._masks = kernel, masks
+        self._parts = tf.split(kernel, 4, axis=1) if masks else []
+
+    def __call__(self, output: tf.Tensor) -> tf.Tensor:
+        """`[batch, 4 * units]`."""
+        if not self._masks:
+            return tf.matmul(output, self._kernel)
+        gates = zip(self._masks, self._parts, strict=True)
+        return tf.concat([tf.matmul(output * m, part) for m, part in gates], axis=1)
+
+    def output_gradient(self, error: tf.Tensor) -> tf.Tensor:
+        """Gradient of the output, given that of the product."""
+        if not self._masks:
+            return tf.matmul(error, self._kernel, transpose_b=True)
+        gates = zip(tf.split(error, 4, axis=1), self._parts, self._masks, strict=True)
+        return tf.add_n(
+            [tf.matmul(e, part, transpose_b=True) * m for e, part, m in gates]
+        )
+
+    def gradient(self, outputs: tf.Tensor, errors: tf.Tensor) -> tf.Tensor:
+        """Gradient of the weights, from all steps."""
+        if not self._masks:
+            return _weights_gradient(outputs, errors)
+        gates = zip(self._masks, tf.split(errors, 4, axis=2), strict=True)
+        return tf.concat([_weights_gradient(outputs * m, e) for m, e in gates], axis=1)
+
+
+def _forward(
+    projected: tf.Tensor,
+    recurrence: _Recurrence,
+    output: tf.Tensor,
+    cell: tf.Tensor,
+    keep: bool = True,
+) -> tuple[tf.Tensor, tf.Tensor, list[tf.TensorArray]]:
+    """All outputs, the last cell state, and if asked what the way back needs."""
+    num_steps = tf.shape(projected)[0]
+    arrays = [
+        tf.TensorArray(
+            dtype, num_steps, element_shape=cell.shape, clear_after_read=False
+        )
+        for dtype in (output.dtype, *[tf.float32] * (6 if keep else 0))
+    ]
+
+    def body(step, output, cell, arrays):
+        sums = tf.cast(projected[step] + recurrence(output), tf.float32)
+        into, stay, new, out = tf.split(sums, 4, axis=1)
+        into, stay, out = tf.sigmoid(into), tf.sigmoid(stay), tf.sigmoid(out)
+        new = tf.tanh(new)
+        cell = stay * cell + into * new
+        shown = tf.tanh(cell)
+        output = tf.cast(out * shown, output.dtype)
+        values = (output, cell, into, stay, new, out, shown)
+        arrays = [a.write(step, v) for a, v in zip(arrays, values, strict=False)]
+        return step + 1, output, cell, arrays
+
+    *_, cell, (outputs, *saved) = tf.while_loop(
+        lambda step, *_: step < num_steps,
+        body,
+        (0, output, cell, arrays),
+        maximum_iterations=num_steps,
+    )
+    return outputs.stack(), cell, saved
+
+
+def _backward(
+    outputs_gradient: tf.Tensor,
+    cell_gradient: tf.Tensor,
+    recurrence: _Recurrence,
+    first_cell: tf.Tensor,
+    saved: list[tf.TensorArray],
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Gradients of the gates' sums, `[time, batch, 4 * units]`, and of the state."""
+    num_steps = tf.shape(outputs_gradient)[0]
+    dtype = outputs_gradient.dtype
+    cells, *gates = saved
+    errors = tf.TensorArray(
+        dtype, num_steps, element_shape=[None, 4 * first_cell.shape[1]]
+    )
+
+    # `gradient * y * (1 - y)` and `gradient * (1 - y * y)` in one pass each.
+    sigmoid_gradient, tanh_gradient = tf.raw_ops.SigmoidGrad, tf.raw_ops.TanhGrad
+
+    def body(step, output_gradient, cell_gradient, errors):
+        into, stay, new, out, shown = (gate.read(step) for gate in gates)
+        before = tf.cond(step > 0, lambda: cells.read(step - 1), lambda: first_cell)
+        output_gradient += tf.cast(outputs_gradient[step], tf.float32)
+        cell_gradient += tanh_gradient(y=shown, dy=output_gradient * out)
+        parts = (
+            sigmoid_gradient(y=into, dy=cell_gradient * new),
+            sigmoid_gradient(y=stay, dy=cell_gradient * before),
+            tanh_gradient(y=new, dy=cell_gradient * into),
+            sigmoid_gradient(y=out, dy=output_gradient * shown),
+        )
+        error = tf.cast(tf.concat(parts, axis=1), dtype)
+        output_gradient = tf.cast(recurrence.output_gradient(error), tf.float32)
+        return (
+            step - 1,
+            output_gradient,
+            cell_gradient * stay,
+            errors.write(step, error),
+        )
+
+    *_, output_gradient, cell_gradient, errors = tf.while_loop(
+        lambda step, *_: step >= 0,
+        body,
+        (num_steps - 1, tf.zeros_like(first_cell), cell_gradient, errors),
+        maximum_iterations=num_steps,
+    )
+    return errors.stack(), output_gradient, cell_gradient
+
+
+def _project(
+    rows: tf.Tensor, kernel: tf.Tensor, bias: tf.Tensor | None = None
+) -> tf.Tensor:
+    """The product of `[time, batch, k]` with weights `[k, n]`, as one."""
+    shape = tf.concat([tf.shape(rows)[:2], tf.shape(kernel)[1:]], axis=0)
+    product = tf.matmul(_fold(rows), kernel)
+    if bias is not None:
+        product = tf.nn.bias_add(product, bias)
+    product = tf.reshape(product, shape)
+    return tf.ensure_shape(product, [None, None, kernel.shape[1]])
+
+
+def _weights_gradient(inputs: tf.Tensor, errors: tf.Tensor) -> tf.Tensor:
+    """The sum over time and batch of `inputs` times `errors`, `[k, n]`."""
+    return tf.matmul(_fold(inputs), _fold(errors), transpose_a=True)
+
+
+def _fold(tensor: tf.Tensor) -> tf.Tensor:
+    """`[time, batch, k]` as `[time * batch, k]`."""
+    return tf.reshape(tensor, [-1, tensor.shape[-1]])

@@ -1,0 +1,73 @@
+"""How a run computes: the type of matrix products and the kind of recurrent layers."""
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+from absl import logging
+
+from tfmusic.errors import choose
+from tfmusic.recurrence import LSTM
+
+PRECISIONS = ("auto", "none", "bfloat16")
+# What processors that multiply bfloat16 numbers themselves say in /proc/cpuinfo.
+_NATIVE = {"avx512_bf16", "amx_bf16"}
+
+
+def choose_computation(precision: str, fast_lstm: bool) -> str:
+    """Says and sets how the layers of a run compute.
+
+    Args:
+        precision: "bfloat16" for matrix products of that type, "none" for float32, or
+            "auto": the first where the processor has instructions for it.
+        fast_lstm: Whether LSTM layers may use our own loop on a CPU.
+
+    Returns:
+        The dtype policy for the model's layers.
+
+    Raises:
+        UserError: Another precision.
+    """
+    choose("config.train.mixed_precision", precision, PRECISIONS)
+    has_gpu = bool(tf.config.list_logical_devices("GPU"))
+    reason = "as configured"
+    if precision == "auto":
+        is_native = not has_gpu and bool(_NATIVE & _processor_flags())
+        precision = "bfloat16" if is_native else "none"
+        reason = "this processor multiplies them twice as fast" if is_native else "auto"
+    LSTM.enabled = fast_lstm
+    if has_gpu:
+        layer = "Keras' own, with cuDNN where it can"
+    else:
+        layer = "products over all steps" if LSTM.enabled else "Keras' own"
+    if precision == "none":
+        logging.info("computing in float32; LSTM layers: %s", layer)
+        return "float32"
+    logging.info(
+        "matrix products in bfloat16 (%s), all else in float32; LSTM layers: %s",
+        reason,
+        layer,
+    )
+    return "mixed_bfloat16"
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Layers that are made inside get this Keras policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _processor_flags() -> set[str]:
+    """What the processor can do; nothing where the system does not tell."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            lines = [line for line in file if line.startswith("flags")]
+    except OSError:
+        return set()
+    return set(lines[0].split()) if lines else set()
