@@ -59,6 +59,7 @@ def family_experiment(name, data_dir, dropout=False, **train):
         if setting in config.model and not dropout:
             config.model[setting] = 0.0
     config.train.update(batch_size=4, eval_batch_size=3, num_epochs=2)
+    config.train.mixed_precision = "none"  # runs are compared closely
     config.train.update({"steps_per_epoch": 5, **train})
     pieces = [made_up_piece(i) for i in range(4)]
     representation = make_representation(config.representation).fit(pieces)
