@@ -1,57 +1,18 @@
 """Datasets in a bucket, against a server of the S3 API on this machine."""
 
-import importlib.util
-import os
-import socket
-import subprocess
-import sys
-import time
-
 import pytest
 
+from tests.buckets import BUCKET, needs_bucket, open_bucket, run
 from tests.pipelines.conftest import make_piece
 from tfmusic.notes.writing import to_midi_bytes
 
-NEEDED = ("moto", "flask", "boto3", "tensorflow_io")
-missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        bool(missing), reason=f"not installed: {', '.join(missing)}; see [dev]"
-    ),
-]
-BUCKET = "s3://music"
+pytestmark = [pytest.mark.slow, needs_bucket]
 
 
 @pytest.fixture(scope="module")
 def environment():
-    """Variables that lead to an empty bucket."""
-    import boto3
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    server = subprocess.Popen(
-        [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            time.sleep(0.1)
-        client = boto3.client(
-            "s3",
-            endpoint_url=address,
-            region_name="us-east-1",
-            aws_access_key_id=keys["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
-        )
-        client.create_bucket(Bucket="music")
+    """Variables that lead to a bucket with some music."""
+    with open_bucket() as (client, variables):
         for i in range(12):
             client.put_object(
                 Bucket="music",
@@ -59,20 +20,7 @@ def environment():
                 Body=to_midi_bytes(make_piece(i)),
             )
         client.put_object(Bucket="music", Key="midi/junk.mid", Body=b"no music")
-        yield {**os.environ, **keys, "S3_ENDPOINT": address, "AWS_REGION": "us-east-1"}
-    finally:
-        server.terminate()
-        server.wait()
-
-
-def run(environment, module, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=environment,
-    )
+        yield variables
 
 
 def test_dataset_is_built_inspected_and_read_in_a_bucket(environment, config, tmp_path):

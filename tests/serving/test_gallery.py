@@ -36,3 +36,8 @@ def test_gallery_holds_what_it_says(tiny_export, tiny_run, tmp_path):
 def test_directory_without_a_dataset_is_refused(tmp_path):
     with pytest.raises(UserError, match="expected a dataset"):
         read_pieces(str(tmp_path), "test")
+
+
+def test_bucket_is_no_place_for_music():
+    with pytest.raises(UserError, match="expected a directory on this machine"):
+        write_gallery("s3://bucket/music", [], "a test")

@@ -89,6 +89,8 @@ def test_vocabulary_is_an_asset_that_tensorflow_moves_along(export):
 
 def test_default_signature_makes_each_row_as_if_it_were_alone(export):
     path, model = export
+    if "generate" not in model.endpoints():
+        pytest.skip("it makes no pieces")
     signatures = tf.saved_model.load(str(path)).signatures
     default = signatures["serving_default"]
     rows = default(num_steps=tf.constant([3, 7]), seed=tf.constant([5, 6], tf.int64))
@@ -130,10 +132,16 @@ def test_saved_model_cli_shows_and_runs_an_export(export, tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert "inputs['seed'] tensor_info" in cli("show", *where)
-    inputs = "num_steps=[4];seed=[1]"
+    assert "inputs['" in cli("show", *where)
+    endpoint = read_card(path)["endpoints"]["serving_default"]
+    values = {
+        name: np.ones([size or 1 for size in spec["shape"]], int).tolist()
+        for name, spec in endpoint["inputs"].items()
+    }
+    inputs = ";".join(f"{name}={value}" for name, value in values.items())
     cli("run", *where, "--input_exprs", inputs, "--outdir", tmp_path)
-    assert np.load(tmp_path / "num_steps.npy").shape == (1,)
+    outputs = {file.stem: np.load(file) for file in tmp_path.glob("*.npy")}
+    assert outputs.keys() == endpoint["outputs"].keys()
 
 
 def test_card_tells_the_data_and_the_scores_of_the_weights(tiny_run, tmp_path):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_piece_dataset
+from tfmusic.errors import UserError
 from tfmusic.evaluation.pictures import draw_piano_rolls
 from tfmusic.evaluation.report import compare
 from tfmusic.notes import NoteSequence
@@ -36,7 +37,15 @@ def write_gallery(
 
     Returns:
         The account that `contents.txt` holds: a line for each file, then the table.
+
+    Raises:
+        UserError: `output_dir` is in a bucket.
     """
+    if "://" in output_dir:
+        raise UserError(
+            f"{output_dir}: expected a directory on this machine; music is written "
+            "here, and copied to a bucket with the tools of its provider"
+        )
     os.makedirs(output_dir, exist_ok=True)
     lines = [description, ""]
 

@@ -56,9 +56,10 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
     """Writes a model and its card as a SavedModel; a directory appears when complete.
 
     The signatures are the model's endpoints and, for clients that name none,
-    `serving_default`. Beside them are `assets/vocabulary.txt` (a token a line, in the
-    order of their numbers; where the representation has tokens),
-    `assets.extra/tfmusic.json` (the card) and requests to warm up TensorFlow Serving.
+    `serving_default`: new pieces, or what the first endpoint does. Beside them are
+    `assets/vocabulary.txt` (a token a line, in the order of their numbers; where the
+    representation has tokens), `assets.extra/tfmusic.json` (the card) and requests to
+    warm up TensorFlow Serving.
 
     Args:
         model: Built and restored.
@@ -73,6 +74,9 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
     if "generate" in endpoints:
         endpoints[DEFAULT] = piece_by_piece(model, functions["generate"])
         functions[DEFAULT] = endpoints[DEFAULT].function.get_concrete_function()
+    else:
+        first = next(iter(endpoints))
+        endpoints[DEFAULT], functions[DEFAULT] = endpoints[first], functions[first]
     docs = {name: endpoint.doc for name, endpoint in endpoints.items()}
     card = {**card, "endpoints": describe_endpoints(model, functions, docs)}
 

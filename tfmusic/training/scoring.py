@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfmusic.data import storage
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_eval_dataset, make_piece_dataset
 from tfmusic.errors import UserError
@@ -41,6 +42,8 @@ def evaluate_run(
         UserError: There is no such run or dataset, they do not fit each other, or the
             split is empty.
     """
+    if json_path:
+        storage.prepare(json_path)
     config, model, checkpoint = restore_model(workdir)
     info = DatasetInfo.load(data_dir)
     info.check(config)

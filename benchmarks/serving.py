@@ -1,0 +1,118 @@
+"""The first request to an export against later ones, with and without its warm-up.
+
+    python -m benchmarks.serving [--quick] [--model_dir=DIR]
+
+Each case is a new process that loads an export as a model server does and calls
+`serving_default` for one piece. Cold, the first call is what a client would wait for
+after a plain start; warm, the export's own warm-up requests have been played before, as
+TensorFlow Serving plays them. Without --model_dir the export is a chord LSTM in its
+default size with weights fresh from their initialisers (their values do not change the
+time).
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+from absl import app, flags
+
+_QUICK = flags.DEFINE_bool("quick", False, "Fewer processes.")
+_MODEL_DIR = flags.DEFINE_string("model_dir", None, "An export; see tfmusic.export.")
+_NUM_STEPS = flags.DEFINE_integer("num_steps", 64, "The length of the piece.")
+
+NUM_LATER = 10
+# Needs TensorFlow and the messages of TensorFlow Serving only.
+CLIENT = """
+import sys, time
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+path, warmup, num_steps, num_later = sys.argv[1], *map(int, sys.argv[2:])
+start = time.perf_counter()
+model = tf.saved_model.load(path)
+seconds = [time.perf_counter() - start]
+start = time.perf_counter()
+if warmup:
+    records = tf.data.TFRecordDataset(path + "/assets.extra/tf_serving_warmup_requests")
+    for record in records.as_numpy_iterator():
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        request = log.predict_log.request
+        inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
+        model.signatures[request.model_spec.signature_name](**inputs)
+seconds.append(time.perf_counter() - start)
+for i in range(1 + num_later):
+    start = time.perf_counter()
+    seed, steps = tf.constant([i], tf.int64), tf.constant([num_steps])
+    model.signatures["serving_default"](seed=seed, num_steps=steps)["num_steps"].numpy()
+    seconds.append(time.perf_counter() - start)
+print(*seconds)
+"""
+
+
+def export_untrained(export_dir: str) -> None:
+    """Exports the chord LSTM of `configs/chord_lstm.py`, untrained."""
+    import dataclasses
+
+    from tfmusic.config import load_config
+    from tfmusic.models import make_model
+    from tfmusic.representations import make_representation
+    from tfmusic.serving.saved_model import export_model
+
+    config = load_config("configs/chord_lstm.py")
+    chords = {str(60 + i): 1 for i in range(24)}
+    representation = make_representation(config.representation).fit_counts(chords)
+    model = make_model(representation, config.model)
+    model.build_model()
+    card = {
+        "name": config.name,
+        "checkpoint": "none",
+        "representation": representation.to_config(),
+        "controls": {c.name: dataclasses.asdict(c) for c in model.CONTROLS},
+    }
+    export_model(model, card, os.path.join(export_dir, "1"))
+
+
+def measure(path: str, warmup: bool, num_steps: int) -> list[float]:
+    """Seconds of loading, of the warm-up, of the first call and of later ones."""
+    arguments = [path, int(warmup), num_steps, NUM_LATER]
+    done = subprocess.run(
+        [sys.executable, "-c", CLIENT, *map(str, arguments)],
+        check=True,
+        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return [float(seconds) for seconds in done.stdout.split()]
+
+
+def main(argv: list[str]) -> None:
+    """Measures and prints."""
+    del argv
+    from tfmusic.serving.player import newest_version
+
+    with tempfile.TemporaryDirectory() as folder:
+        if _MODEL_DIR.value is None:
+            export_untrained(folder)
+        path = newest_version(_MODEL_DIR.value or folder)
+        # Cold and warm take turns, so that a busy machine is busy for both.
+        times = {"cold": [], "warm": []}
+        for _ in range(1 if _QUICK.value else 5):
+            for name, values in times.items():
+                values.append(measure(path, name == "warm", _NUM_STEPS.value))
+    print(f"serving_default, one piece of {_NUM_STEPS.value} steps; milliseconds")
+    print(f"{'':8}{'load':>10}{'warm-up':>10}{'first':>10}{'later':>10}{'ratio':>8}")
+    ratios = {}
+    for name, values in times.items():
+        load, warmup, first, *later = 1e3 * np.median(values, axis=0)
+        ratios[name] = first / np.median(later)
+        print(
+            f"{name:8}{load:10.0f}{warmup:10.0f}{first:10.1f}{np.median(later):10.1f}"
+            f"{ratios[name]:8.1f}"
+        )
+    for name, ratio in ratios.items():
+        print(f"serving.{name}_first_to_later_ratio = {ratio:.1f}")
+
+
+if __name__ == "__main__":
+    app.run(main)
