@@ -103,6 +103,12 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             steps_per_epoch=2000,
             early_stopping_epochs=0,  # 0: never
             keep_checkpoints=2,
+            save_every_steps=500,  # within an epoch; 0: never
+            distribute="auto",  # or mirrored, multi_worker (see TF_CONFIG), none
+            scale_with_devices=False,  # True: batch_size is that of each device
+            num_cpu_devices=0,  # to try several without a GPU
+            sample_every_epochs=0,  # it makes no pieces from nothing
+            profile_steps=0,  # for TensorBoard's profiler
         )
     )
 

@@ -17,11 +17,7 @@ def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
         drops: What was dropped, as `pipelines.account.read_drops` gives it.
     """
     representation = info.make_representation()
-    shown = {
-        name: value
-        for name, value in info.representation.items()
-        if name not in representation.fitted_fields
-    }
+    shown = representation.settings()
     for name in representation.fitted_fields:
         shown[name] = _size(info.representation[name])
     defaults = Filters().to_dict()
@@ -62,8 +58,10 @@ def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _size(fitted: Any) -> str:
-    """What was fitted: the size of a vocabulary, or a number as it is."""
-    return f"{len(fitted)} entries" if hasattr(fitted, "__len__") else str(fitted)
+    """What was fitted: the size of a vocabulary, or a number or a name as it is."""
+    if isinstance(fitted, str) or not hasattr(fitted, "__len__"):
+        return str(fitted)
+    return f"{len(fitted)} entries"
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

@@ -147,7 +147,8 @@ class SetAutoencoder(MusicModel):
 
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles with the losses of events and sizes."""
-        self.compile(optimizer=optimizer, loss=None)
+        # How many events there are differs from batch to batch, which XLA cannot do.
+        self.compile(optimizer=optimizer, loss=None, jit_compile=False)
 
     # ---- From sets to vectors and back, for any number of sets.
 
@@ -315,8 +316,9 @@ class SetAutoencoder(MusicModel):
         hits = tf.math.divide_no_nan(y_pred["hits"], num_events)
         self._means["key_accuracy"].update_state(hits, weight * num_events)
         self._means["size_loss"].update_state(y_pred["size"], weight)
-        # Over all chunks, weighted or not; see `tfmusic.losses`.
-        return tf.reduce_mean(weight * total)
+        # Over all chunks, weighted or not (see `tfmusic.losses`); of all devices.
+        num_devices = tf.distribute.get_strategy().num_replicas_in_sync
+        return tf.reduce_mean(weight * total) / num_devices
 
     # ---- Exports.
 
