@@ -1,7 +1,8 @@
 """Makes new music with an exported model: MIDI files, piano rolls, audio, scores.
 
 Every control of the model is a flag: `--temperature=0.9`, `--top_k=20`. A name that the
-model does not know is refused with the list of those it does.
+model does not know is refused with the list of those it does. With `--beam_width=10` it
+searches instead of drawing, with other controls.
 """
 
 import sys
@@ -24,6 +25,11 @@ _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same music.")
 _PRIMER = flags.DEFINE_string("primer", None, "MIDI, MusicXML or ABC to go on from.")
 _INCLUDE_PRIMER = flags.DEFINE_bool(
     "include_primer", True, "Whether the pieces begin with the primer."
+)
+_BEAM_WIDTH = flags.DEFINE_integer(
+    "beam_width",
+    0,
+    "Beams of a search for the likeliest music, all written, best first; 0: draw.",
 )
 _PICTURES = flags.DEFINE_bool("pictures", True, "Draw a piano roll of each piece.")
 _AUDIO = flags.DEFINE_bool("audio", False, "Render a WAV preview of each piece.")
@@ -51,27 +57,39 @@ def main() -> None:
             f"primer {_PRIMER.value}: expected a readable MIDI, MusicXML or ABC file, "
             f"but {error}"
         ) from error
-    pieces = player.generate(
-        num_outputs=_NUM_OUTPUTS.value,
+    settings = dict(
         num_steps=_NUM_STEPS.value,
-        seed=_SEED.value,
         primer=primer,
         include_primer=_INCLUDE_PRIMER.value,
         controls=command_line.extra_flags(),
     )
     description = f"{player.card['name']} ({player.card['checkpoint']})"
-    description += f", seed {_SEED.value}"
-    if player.guarded_steps:
-        description += (
-            "; but for the guards it would not have changed in "
-            f"{player.guarded_steps} steps more "
-            "(see max_repeats and max_silence)"
-        )
+    remarks = []
+    if _BEAM_WIDTH.present:
+        for flag in (_NUM_OUTPUTS, _SEED):
+            if flag.present:
+                raise UserError(
+                    f"--{flag.name}: leave it out with --beam_width, which leaves "
+                    "nothing to chance and writes all beams"
+                )
+        ranked = player.search(_BEAM_WIDTH.value, **settings)
+        pieces = [piece for piece, _ in ranked]
+        remarks = [f", log-likelihood {value:.2f} nats" for _, value in ranked]
+        description += f", beam search of width {_BEAM_WIDTH.value}"
+    else:
+        pieces = player.generate(_NUM_OUTPUTS.value, seed=_SEED.value, **settings)
+        description += f", seed {_SEED.value}"
+        if player.guarded_steps:
+            description += (
+                "; but for the guards it would not have changed in "
+                f"{player.guarded_steps} steps more (see max_repeats, max_silence)"
+            )
     data_dir = _COMPARE_WITH.value
     account = write_gallery(
         _OUTPUT_DIR.value,
         pieces,
         description,
+        remarks=remarks,
         references=read_pieces(data_dir, "test") if data_dir else [],
         training=read_pieces(data_dir, "train") if data_dir else [],
         pictures=_PICTURES.value,

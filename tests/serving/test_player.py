@@ -1,9 +1,11 @@
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -11,10 +13,13 @@ import tensorflow as tf
 from tests.contracts import make_sequence
 from tests.experiments import tiny_config
 from tfmusic.errors import UserError
+from tfmusic.models import make_model
 from tfmusic.notes.reading import read_file
 from tfmusic.notes.writing import to_midi_bytes, write_midi
+from tfmusic.representations import make_representation
+from tfmusic.serving.model_card import describe_controls
 from tfmusic.serving.player import Player, versions
-from tfmusic.serving.saved_model import export_run
+from tfmusic.serving.saved_model import export_model, export_run
 from tfmusic.training.loop import train_and_evaluate
 from tfmusic.training.run import restore_model
 
@@ -45,12 +50,16 @@ def test_new_process_without_dataset_or_run_gives_the_same_files(
     command = [sys.executable, "-m", "tfmusic.generate", f"--model_dir={alone}"]
     command += [f"--output_dir={tmp_path}/music", "--num_outputs=2", "--seed=5"]
     command += ["--num_steps=24", "--temperature=0.7", "--nopictures"]
+    command += ["--max_repeats=1"]
     assert subprocess.run(command, cwd=ROOT).returncode == 0
-    pieces = player.generate(2, 24, seed=5, controls={"temperature": 0.7})
+    controls = {"temperature": 0.7, "max_repeats": 1}
+    pieces = player.generate(2, 24, seed=5, controls=controls)
     for number, expected in enumerate(midi(pieces), start=1):
         assert (tmp_path / "music" / f"piece_{number}.mid").read_bytes() == expected
     contents = (tmp_path / "music" / "contents.txt").read_text()
     assert "piece_2.mid  generated piece 2" in contents
+    assert player.guarded_steps > 0
+    assert f"would not have changed in {player.guarded_steps} steps more" in contents
 
 
 def test_export_plays_as_the_model_in_memory_does(player, tiny_run):
@@ -86,16 +95,86 @@ def test_music_goes_on_from_the_primer(player):
     assert alone[0].total_time < pieces[0].total_time
 
 
-def test_steps_that_guards_changed_are_counted(player, tiny_export, tmp_path):
+def test_steps_that_guards_changed_are_counted(player):
     player.generate(2, 40, controls={"max_repeats": 0, "max_silence": 0})
     assert player.guarded_steps == 0
     player.generate(2, 40, controls={"max_repeats": 1, "temperature": 0.0})
     assert player.guarded_steps > 0
-    command = [sys.executable, "-m", "tfmusic.generate", f"--model_dir={tiny_export}"]
-    command += [f"--output_dir={tmp_path}", "--num_outputs=2", "--num_steps=40"]
-    command += ["--temperature=0", "--max_repeats=1", "--nopictures"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert f"not have changed in {player.guarded_steps} steps more" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def token_export(tmp_path_factory):
+    """The directory of an untrained model of notes and chords."""
+    keras.utils.set_random_seed(0)
+    model = make_model(
+        make_representation({"name": "note_chord_tokens"}).fit_counts({"C4.E4": 2}),
+        {"name": "token_lstm", "embedding_size": 8, "units": (8,)},
+    )
+    model.build_model()
+    path = str(tmp_path_factory.mktemp("tokens") / "1")
+    card = {
+        "name": "notes",
+        "checkpoint": "none",
+        "representation": model.representation.to_config(),
+        "controls": describe_controls(model.CONTROLS),
+        "search_controls": describe_controls(model.SEARCH_CONTROLS),
+    }
+    export_model(model, card, path)
+    return path
+
+
+def test_search_writes_all_beams_ranked(token_export, tmp_path):
+    write_midi(PRIMER, str(tmp_path / "primer.mid"))
+    command = [sys.executable, "-m", "tfmusic.generate", f"--model_dir={token_export}"]
+    command += [f"--output_dir={tmp_path}/music", "--beam_width=3", "--num_steps=12"]
+    command += [
+        f"--primer={tmp_path}/primer.mid",
+        "--nopictures",
+        "--no_repeat_ngram=4",
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"piece_(\d).mid .* log-likelihood (-[\d.]+) nats", done.stdout)
+    assert [number for number, _ in found] == ["1", "2", "3"]
+    values = [float(value) for _, value in found]
+    assert values == sorted(values, reverse=True)
+    ranked = Player(token_export).search(3, 12, PRIMER, controls={"no_repeat_ngram": 4})
+    np.testing.assert_allclose([value for _, value in ranked], values, atol=0.01)
+    for number, (piece, _) in enumerate(ranked, start=1):
+        written = (tmp_path / "music" / f"piece_{number}.mid").read_bytes()
+        assert written == to_midi_bytes(piece)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"controls": {"temperature": 1}}, "unknown 'temperature'.*length_power"),
+        ({"controls": {"length_power": 3}}, "length_power: expected 0 to 2, got 3"),
+        ({"beam_width": 0}, "beam_width: expected at least 1, got 0"),
+        ({"num_steps": 0}, "num_steps: expected at least 1, got 0"),
+    ],
+    ids=["control", "bounds", "width", "steps"],
+)
+def test_mistake_in_a_search_is_answered_in_words(token_export, changes, message):
+    with pytest.raises(UserError, match=message):
+        Player(token_export).search(**changes)
+
+
+def test_a_search_leaves_nothing_to_chance(token_export):
+    command = [sys.executable, "-m", "tfmusic.generate", f"--model_dir={token_export}"]
+    command += ["--output_dir=none", "--beam_width=3", "--seed=3"]
+    env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--seed: leave it out with --beam_width" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_families_without_a_search_say_so(player):
+    with pytest.raises(UserError, match="beam_width: .* no beam search.*temperature"):
+        player.search(3)
+    with pytest.raises(UserError, match="unknown 'beam_width'.*temperature"):
+        player.generate(controls={"beam_width": 3})
 
 
 @pytest.mark.parametrize(

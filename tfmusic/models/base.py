@@ -76,12 +76,14 @@ class MusicModel(keras.Model):
 
     Attributes:
         representation: How the pieces are encoded, and how outputs are decoded.
-        CONTROLS: What steers the generating endpoints.
+        CONTROLS: What steers the endpoints that draw.
+        SEARCH_CONTROLS: What steers the beam search, if there is one.
         SCORED_BY: How whole pieces are scored: a name of
             `tfmusic.training.scoring.SCORES`.
     """
 
     CONTROLS: tuple[Control, ...] = ()
+    SEARCH_CONTROLS: tuple[Control, ...] = ()
     SCORED_BY: ClassVar[str] = "likelihood"
 
     def __init__(self, representation: Representation):
@@ -293,7 +295,7 @@ class AutoregressiveModel(MusicModel):
 
         def next_frame(frame, carried, seed):
             state, watch = carried
-            must_change = watch.exceeds(self._limit(frame, controls))
+            must_change = watch.exceeds(self.run_limit(frame, controls))
             new, state, is_guarded = self.next_frame(
                 frame, state, controls, seed, must_change
             )
@@ -312,7 +314,7 @@ class AutoregressiveModel(MusicModel):
         features = self.frames_to_features(frames)
         return {**features, "guarded_steps": watch.guarded_steps}
 
-    def _limit(self, frame: Nest, controls: Tensors) -> tf.Tensor:
+    def run_limit(self, frame: Nest, controls: Tensors) -> tf.Tensor:
         """How often a frame may come in a row, float32; 0: no limit."""
         if MAX_SILENCE.name not in controls:
             return controls[MAX_REPEATS.name]

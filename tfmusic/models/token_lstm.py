@@ -1,6 +1,6 @@
 """Recurrent networks over a sequence of tokens, one token a step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import numpy as np
@@ -9,10 +9,11 @@ import tensorflow as tf
 from tfmusic.errors import UserError, choose
 from tfmusic.generation import samplers
 from tfmusic.generation.guards import draw_another
+from tfmusic.generation.repetition import HISTORY
+from tfmusic.generation.token_rules import RulesState, TokenRules
 from tfmusic.layers import (
     PitchEmbedding,
     RecurrentStack,
-    State,
     TiedOutput,
     TokenEmbedding,
 )
@@ -23,17 +24,41 @@ from tfmusic.models.base import (
     MAX_SILENCE,
     AutoregressiveModel,
     Control,
+    Endpoint,
     Tensors,
     step_is_target,
 )
+from tfmusic.models.token_search import LENGTH_POWER, search_endpoints
 from tfmusic.representations import Representation
 from tfmusic.representations.vocabulary import END, PAD, START
+
+# The recurrent layers', and what the rules know of the tokens so far.
+State = tuple[tuple[tf.Tensor, ...], RulesState]
 
 SAMPLING = (
     Control("temperature", 1.0, 0.0, 10.0, "Above 1 bolder, below 1 safer, 0 greedy."),
     Control("top_k", 0.0, 0.0, 1e6, "Draw from the k likeliest tokens; 0: no limit."),
     Control("top_p", 1.0, 0.0, 1.0, "Draw from the likeliest tokens of this sum."),
     Control("min_p", 0.0, 0.0, 1.0, "Least share of the likeliest token's chance."),
+)
+AGAINST_REPETITION = (
+    Control(
+        "repetition_penalty",
+        1.0,
+        1.0,
+        1e6,
+        "What the odds of tokens are divided by that came lately; 1: nothing.",
+    ),
+    Control(
+        "repetition_window", 64.0, 1.0, HISTORY, "How many newest tokens that looks at."
+    ),
+)
+NO_REPEAT_NGRAM = Control(
+    "no_repeat_ngram",
+    0.0,
+    0.0,
+    HISTORY,
+    f"No passage of so many tokens twice within {HISTORY}; 0: as it comes.",
 )
 ALLOW_END = Control("allow_end", 1.0, 0.0, 1.0, "1: pieces may end early; 0: never.")
 
@@ -50,7 +75,9 @@ class TokenLSTM(AutoregressiveModel):
       `embedding_size=512`, `units=(512, 512)`, `dropout=0.0`.
 
     Padding is never an output, nor is the start, nor the end unless it is learnt: their
-    probability is 0 in training, scoring and generation alike.
+    probability is 0 in training, scoring and generation alike. What the grammar of the
+    representation forbids is never generated; training and scoring, where it does not
+    occur, leave it to the network.
     """
 
     STEP = "token"
@@ -101,11 +128,15 @@ class TokenLSTM(AutoregressiveModel):
         self.learn_end = learn_end
         self.vocabulary_size = len(representation.vocabulary)
         self._silent = representation.silent_tokens()
-        controls = [*SAMPLING, ALLOW_END] if learn_end else [*SAMPLING]
-        controls.append(MAX_REPEATS)
-        if self._silent.any():
-            controls.append(MAX_SILENCE)
-        self.CONTROLS = tuple(controls)
+        self._rules = TokenRules(representation.token_grammar())
+        common = (
+            NO_REPEAT_NGRAM,
+            MAX_REPEATS,
+            *([MAX_SILENCE] if self._silent.any() else []),
+            *([ALLOW_END] if learn_end else []),
+        )
+        self.CONTROLS = (*SAMPLING, *AGAINST_REPETITION, *common)
+        self.SEARCH_CONTROLS = (LENGTH_POWER, *common)
         if tied_output and (input_encoding == "index" or units[-1] != embedding_size):
             raise UserError(
                 "model.tied_output: expected another input_encoding than 'index' and "
@@ -188,14 +219,16 @@ class TokenLSTM(AutoregressiveModel):
         return tf.fill([batch_size], START)
 
     def initial_state(self, batch_size: tf.Tensor) -> State:
-        """Zeros."""
-        return self.recurrent.initial_state(batch_size)
+        """Zeros, and no tokens."""
+        recurrent = self.recurrent.initial_state(batch_size)
+        return recurrent, self._rules.initial_state(batch_size)
 
     def prime(self, prompt: Tensors) -> tuple[tf.Tensor, State]:
         """Takes in the start token and all of the prompt but its last token."""
         tokens = self._from_start(prompt["tokens"])
-        _, state = self.recurrent.run(self._encode(tokens[:, :-1]))
-        return tokens[:, -1], state
+        earlier = tokens[:, :-1]
+        _, state = self.recurrent.run(self._encode(earlier))
+        return tokens[:, -1], (state, self._rules.after_all(earlier))
 
     def next_frame(
         self,
@@ -206,11 +239,8 @@ class TokenLSTM(AutoregressiveModel):
         must_change: tf.Tensor,
     ) -> tuple[tf.Tensor, State, tf.Tensor]:
         """Draws the next token; after an end comes padding."""
-        hidden, state = self.recurrent.step(self._encode(frame), state)
-        logits = self._logits(hidden[:, tf.newaxis])[:, 0]
-        if self.learn_end:
-            end = tf.one_hot(END, self.vocabulary_size, samplers.IMPOSSIBLE, 0.0)
-            logits += end * (1.0 - controls["allow_end"])
+        logits, state = self.next_logits(frame, state)
+        logits = self.steer(logits, state, controls)
         sampling = {control.name: controls[control.name] for control in SAMPLING}
         drawn = samplers.categorical(logits, seed, **sampling)
         is_stuck = tf.logical_and(must_change, tf.equal(drawn, frame))
@@ -219,6 +249,21 @@ class TokenLSTM(AutoregressiveModel):
         if self.learn_end:
             token = tf.where(self.is_finished(frame), PAD, token)
         return token, state, is_guarded
+
+    def next_logits(self, token: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+        """The network's logits of the token after one, and the state after that one."""
+        recurrent, rules = state
+        hidden, recurrent = self.recurrent.step(self._encode(token), recurrent)
+        logits = self._logits(hidden[:, tf.newaxis])[:, 0]
+        return logits, (recurrent, self._rules.after(rules, token))
+
+    def steer(self, logits: tf.Tensor, state: State, controls: Tensors) -> tf.Tensor:
+        """Logits under the rules and controls that do not depend on chance."""
+        logits = self._rules.apply(logits, state[1], controls)
+        if not self.learn_end:
+            return logits
+        end = tf.one_hot(END, self.vocabulary_size, samplers.IMPOSSIBLE, 0.0)
+        return logits + end * (1.0 - controls["allow_end"])
 
     def is_finished(self, frame: tf.Tensor) -> tf.Tensor | None:
         """Whether the token is an end or comes after it."""
@@ -235,6 +280,10 @@ class TokenLSTM(AutoregressiveModel):
         tokens = tf.where(tf.equal(frames, END), PAD, frames)
         is_token = tf.cast(tf.not_equal(tokens, PAD), tf.int32)
         return {"tokens": tokens, "num_steps": tf.reduce_sum(is_token, axis=1)}
+
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """Besides those of all families, the beam searches."""
+        return {**super().endpoints(), **search_endpoints(self)}
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The log-likelihood of each token, and of the end if it is learnt."""

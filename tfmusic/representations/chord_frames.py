@@ -17,13 +17,14 @@ from tfmusic.representations.chords import (
     transposed,
     unique_chords,
 )
+from tfmusic.representations.grammar import NOTHING, TokenGrammar
 from tfmusic.representations.rolls import notes_to_roll, roll_to_notes
 from tfmusic.representations.tokens import (
     INSTRUMENTS,
     TokenRepresentation,
     count_chords,
 )
-from tfmusic.representations.vocabulary import NUM_SPECIAL
+from tfmusic.representations.vocabulary import END, NUM_SPECIAL
 
 REST = "rest"
 
@@ -86,6 +87,19 @@ class ChordFrames(TokenRepresentation):
         silent = ~self._token_pitches.any(axis=1)
         silent[:NUM_SPECIAL] = False
         return silent
+
+    def token_grammar(self) -> TokenGrammar:
+        """Pieces end with a chord, and begin with one where silence is trimmed."""
+        end, chord, rest = 1, 2, 3
+        kinds = np.where(self.silent_tokens(), rest, chord)
+        kinds[:NUM_SPECIAL] = NOTHING
+        kinds[END] = end
+        follows = {
+            NOTHING: (chord,) if self.trim_silence else (chord, rest),
+            chord: (chord, rest, end),
+            rest: (chord, rest),
+        }
+        return TokenGrammar.of(kinds, follows)
 
     def transposed_ids(self, semitones: int) -> np.ndarray:
         """The chord's transposed one, int64 [vocabulary size]; the rest stays."""

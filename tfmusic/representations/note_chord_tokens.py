@@ -24,6 +24,7 @@ from tfmusic.representations.chords import (
     transposed,
     unique_chords,
 )
+from tfmusic.representations.grammar import NOTHING, TokenGrammar
 from tfmusic.representations.note_table import NoteTable
 from tfmusic.representations.rhythm import (
     CHORD,
@@ -37,7 +38,7 @@ from tfmusic.representations.tokens import (
     TokenRepresentation,
     count_chords,
 )
-from tfmusic.representations.vocabulary import NUM_SPECIAL
+from tfmusic.representations.vocabulary import END, NUM_SPECIAL
 
 MODES = ("notes", "reference")
 
@@ -131,6 +132,39 @@ class NoteChordTokens(TokenRepresentation):
         Lengths and shifts have none.
         """
         return self._token_pitches.copy()
+
+    def token_grammar(self) -> TokenGrammar | None:
+        """Every chord has a length, the longest first, and none cuts another short.
+
+        In mode "reference" any token may follow any other.
+        """
+        if self._is_reference:
+            return None
+        longest_shift, end = SHIFT + 1, SHIFT + 2
+        kinds, steps = self._rhythm.copy()
+        kinds[(kinds == SHIFT) & (steps == self.max_shift_steps)] = longest_shift
+        kinds[END] = end
+        follows = {
+            NOTHING: (CHORD, SHIFT, longest_shift),
+            CHORD: (DURATION,),
+            DURATION: (CHORD, SHIFT, longest_shift, end),
+            # All shifts but the last of several are of the longest kind.
+            longest_shift: (CHORD, SHIFT, longest_shift),
+            SHIFT: (CHORD,),
+        }
+        lengths = np.where(kinds == DURATION, steps, 0)
+        order = np.where(lengths > 0, self.max_duration_steps + 1 - lengths, 0)
+        pitches = self._token_pitches
+        return TokenGrammar.of(
+            kinds,
+            follows,
+            lengths_follow=True,
+            pitches=pitches,
+            needs_silent=pitches,
+            lengths=lengths,
+            steps=steps - lengths,
+            order=order,
+        )
 
     def transposed_ids(self, semitones: int) -> np.ndarray:
         """The chord's transposed one, int64 [vocabulary size]; rhythm stays."""

@@ -11,10 +11,11 @@ import numpy as np
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.transforms import sustained_ends
 from tfmusic.representations.base import Features
+from tfmusic.representations.grammar import FOREVER, NOTHING, TokenGrammar
 from tfmusic.representations.note_table import NoteTable
 from tfmusic.representations.tokens import INSTRUMENTS, TokenRepresentation
 from tfmusic.representations.variation import Variation, move, stack
-from tfmusic.representations.vocabulary import NUM_SPECIAL
+from tfmusic.representations.vocabulary import END, NUM_SPECIAL
 
 NUM_PITCHES = 128
 NUM_VELOCITIES = 127
@@ -97,6 +98,50 @@ class PerformanceEvents(TokenRepresentation):
         pitches[rows, values[rows]] = True
         return pitches
 
+    def token_grammar(self) -> TokenGrammar:
+        """Keys go up only if they are down, and down only if they are up.
+
+        Within a step they go up before others go down, the lower first, and velocity
+        changes only before a key goes down. At the end all keys are up.
+        """
+        longest_shift, end = VELOCITY + 1, VELOCITY + 2
+        kinds, values = self._meaning
+        is_on, is_off, is_shift = (kinds == k for k in (NOTE_ON, NOTE_OFF, SHIFT))
+        steps = np.where(is_shift, values, 0)
+        sets_level = kinds == VELOCITY
+        kinds = np.where(steps == self.max_shift_steps, longest_shift, kinds)
+        if self.num_velocity_bins:
+            kinds[self._first_id(VELOCITY) + self._num_used_bins :] = NOTHING
+        kinds[END] = end
+        keys = np.zeros((len(kinds), NUM_PITCHES), bool)
+        keys[np.arange(len(kinds)), values] = True
+        pitches = keys & is_on[:, np.newaxis]
+        needs_silent = pitches.copy()
+        needs_silent[END] = True
+        strike = (NOTE_ON, VELOCITY)
+        shifts = (SHIFT, longest_shift)
+        follows = {
+            NOTHING: (*shifts, *strike),
+            NOTE_ON: (*strike, *shifts),
+            NOTE_OFF: (NOTE_OFF, *strike, *shifts, end),
+            # All shifts but the last of several are of the longest kind.
+            longest_shift: (NOTE_OFF, *strike, *shifts),
+            SHIFT: (NOTE_OFF, *strike),
+            VELOCITY: (NOTE_ON,),
+        }
+        return TokenGrammar.of(
+            kinds,
+            follows,
+            pitches=pitches,
+            needs_silent=needs_silent,
+            ends=keys & is_off[:, np.newaxis],
+            lengths=np.where(is_on, FOREVER, 0),
+            steps=steps,
+            order=np.where(is_on, values + 1, 0),
+            sets_level=sets_level,
+            needs_level=is_on & bool(self.num_velocity_bins),
+        )
+
     def transposed_ids(self, semitones: int) -> np.ndarray:
         """Other keys, int64 [vocabulary size]; time and velocity stay."""
         row = np.arange(len(self.vocabulary))
@@ -130,10 +175,11 @@ class PerformanceEvents(TokenRepresentation):
         """
         if not self.num_velocity_bins:
             return super().velocity_shifts(shifts)
-        num_bins = int(self._bins(np.array(NUM_VELOCITIES)))  # that are in use
         row = np.arange(len(self.vocabulary))
         rows = [
-            self._moved(row, VELOCITY, num_bins, round(shift / self._bin_size))
+            self._moved(
+                row, VELOCITY, self._num_used_bins, round(shift / self._bin_size)
+            )
             for shift in shifts
         ]
         return Variation("tokens", stack(rows))
@@ -257,6 +303,11 @@ class PerformanceEvents(TokenRepresentation):
     @property
     def _bin_size(self) -> int:
         return -(-NUM_VELOCITIES // self.num_velocity_bins)
+
+    @property
+    def _num_used_bins(self) -> int:
+        """How many bins some velocity falls into."""
+        return int(self._bins(np.array(NUM_VELOCITIES)))
 
     def _first_id(self, kind: int) -> int:
         """The id of the first token of a kind."""

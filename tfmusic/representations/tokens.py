@@ -11,6 +11,7 @@ import numpy as np
 
 from tfmusic.errors import UserError
 from tfmusic.representations.base import FeatureSpec, Representation
+from tfmusic.representations.grammar import TokenGrammar
 from tfmusic.representations.variation import Variation, stack
 from tfmusic.representations.vocabulary import END, NUM_SPECIAL, Vocabulary
 
@@ -66,6 +67,13 @@ class TokenRepresentation(Representation):
         Raises:
             UserError: The vocabulary is not fitted.
         """
+
+    def token_grammar(self) -> TokenGrammar | None:
+        """Which tokens may follow which; None: any of music in any order.
+
+        What keeps to it needs no correction when it is decoded.
+        """
+        return None
 
     def silent_tokens(self) -> np.ndarray:
         """Which tokens are steps of silence: bool [vocabulary size]; here none."""

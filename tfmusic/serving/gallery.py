@@ -16,6 +16,7 @@ def write_gallery(
     output_dir: str,
     pieces: Sequence[NoteSequence],
     description: str,
+    remarks: Sequence[str] = (),
     references: Sequence[NoteSequence] = (),
     training: Sequence[NoteSequence] = (),
     pictures: bool = True,
@@ -28,6 +29,7 @@ def write_gallery(
         output_dir: Made if need be; files of the same names are replaced.
         pieces: The generated music.
         description: One line that says where it comes from.
+        remarks: What else is to be said of each piece.
         references: Held-out music: each picture shows one beside a piece, and
             `statistics.md` compares the two sets.
         training: What the model learned from: adds how much of it the pieces copy.
@@ -60,7 +62,7 @@ def write_gallery(
             path(
                 f"piece_{number}.mid",
                 f"generated piece {number}: {len(piece.notes)} notes, "
-                f"{piece.total_time:.0f} s",
+                f"{piece.total_time:.0f} s" + "".join(remarks[i : i + 1]),
             ),
         )
         if audio:

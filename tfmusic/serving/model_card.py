@@ -1,15 +1,16 @@
 """What an export says about itself: for a `Player`, for other clients, for people."""
 
+import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import ml_collections
 import tensorflow as tf
 
 import tfmusic
-from tfmusic.models import MusicModel
+from tfmusic.models import Control, MusicModel
 from tfmusic.training.run import load_dataset_description, load_scores
 
 ConcreteFunctions = Mapping[str, tf.types.experimental.ConcreteFunction]
@@ -19,6 +20,7 @@ ConcreteFunctions = Mapping[str, tf.types.experimental.ConcreteFunction]
 _SETTINGS = {
     "num_outputs": "How many pieces to make.",
     "num_steps": "How many steps each piece may get at most.",
+    "beam_width": "How many beams to follow.",
     "seed": "The same seed gives the same music.",
 }
 _VALUES = {
@@ -44,7 +46,7 @@ def make_card(
 
     Returns:
         `name`, `tfmusic` and `tensorflow` (versions), `checkpoint`, `config`,
-        `representation`, `controls`, `data` (source, licence, splits; None where the
+        `representation`, `controls`, `search_controls`, `data` (source, licence, splits; None where the
         run does not know) and `scores` (the results of `tfmusic.evaluate` for these
         weights, by split).
     """
@@ -56,18 +58,17 @@ def make_card(
         "checkpoint": name,
         "config": json.loads(config.to_json_best_effort()),
         "representation": model.representation.to_config(),
-        "controls": {
-            control.name: {
-                "default": control.default,
-                "minimum": control.minimum,
-                "maximum": control.maximum,
-                "doc": control.doc,
-            }
-            for control in model.CONTROLS
-        },
+        "controls": describe_controls(model.CONTROLS),
+        "search_controls": describe_controls(model.SEARCH_CONTROLS),
         "data": load_dataset_description(workdir),
         "scores": load_scores(workdir, name),
     }
+
+
+def describe_controls(controls: Iterable[Control]) -> dict[str, dict[str, Any]]:
+    """Default, bounds and meaning of controls, by name."""
+    described = (dataclasses.asdict(control) for control in controls)
+    return {control.pop("name"): control for control in described}
 
 
 def describe_endpoints(
@@ -113,7 +114,8 @@ def input_specs(
 
 
 def _meaning(model: MusicModel, name: str, spec: tf.TensorSpec) -> str:
-    docs = {control.name: control.doc for control in model.CONTROLS}
+    controls = (*model.CONTROLS, *model.SEARCH_CONTROLS)
+    docs = {control.name: control.doc for control in controls}
     docs |= {n: s.doc for n, s in model.representation.feature_specs.items()}
     docs |= _SETTINGS if spec.shape.rank == 0 else _VALUES
     return docs.get(name, "")

@@ -1,6 +1,7 @@
 """Turns an exported model into music; knows its arrays' meaning, not its network."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,12 @@ from tfmusic.data import storage
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.representations import make_representation
-from tfmusic.serving.requests import encode, read_music, request_music
+from tfmusic.serving.requests import (
+    encode,
+    read_music,
+    request_music,
+    request_search,
+)
 
 CARD = os.path.join("assets.extra", "tfmusic.json")
 
@@ -92,6 +98,46 @@ class Player:
         self.guarded_steps = int(outputs.get("guarded_steps", np.zeros(1)).sum())
         prompt = request.prompt if include_primer else None
         return read_music(self.representation, outputs, prompt)
+
+    def search(
+        self,
+        beam_width: int = 10,
+        num_steps: int = 256,
+        primer: NoteSequence | None = None,
+        include_primer: bool = True,
+        controls: Mapping[str, float] | None = None,
+    ) -> list[tuple[NoteSequence, float]]:
+        """Makes the music that the model holds most likely, by beam search.
+
+        Args:
+            beam_width: How many beams; fewer pieces are found where fewer are possible.
+            num_steps: As for `generate`.
+            primer: As for `generate`.
+            include_primer: As for `generate`.
+            controls: Values for the card's `search_controls` that are not to have their
+                defaults.
+
+        Returns:
+            The pieces, best first, each with the log-likelihood, in nats, of what
+            follows the primer.
+
+        Raises:
+            UserError: The family has no beam search, or as for `generate`.
+        """
+        request = request_search(
+            self.card,
+            self.representation,
+            beam_width=beam_width,
+            num_steps=num_steps,
+            primer=primer,
+            controls=controls,
+        )
+        outputs = self.call(request.endpoint, request.inputs)
+        beams = {name: array[0] for name, array in outputs.items()}
+        prompt = request.prompt if include_primer else None
+        pieces = read_music(self.representation, beams, prompt)
+        ranked = zip(pieces, beams["log_likelihood"].tolist(), strict=True)
+        return [(piece, value) for piece, value in ranked if value > -math.inf]
 
     def score(self, sequence: NoteSequence) -> np.ndarray:
         """How likely the model finds a piece.

@@ -54,20 +54,54 @@ def request_music(
         UserError: A control that the model does not know or that is out of its
             bounds, a number below 1, or a primer that cannot be encoded.
     """
-    for name, value in (("num_outputs", num_outputs), ("num_steps", num_steps)):
-        if value < 1:
-            raise UserError(f"{name}: expected at least 1, got {value}")
+    _check_positive(num_outputs=num_outputs, num_steps=num_steps)
     values: dict[str, Any] = check_controls(card, controls or {})
     values |= {"num_steps": num_steps, "seed": seed}
-    prompt = None
     if primer is None:
-        endpoint = "generate"
-        values["num_outputs"] = num_outputs
-    else:
-        endpoint = "continue"
-        prompt = encode(representation, primer)
-        for name, array in prompt.items():
-            values[name] = np.broadcast_to(array, (num_outputs, *array.shape))
+        return _request(card, "generate", values | {"num_outputs": num_outputs})
+    prompt = encode(representation, primer)
+    return _request(card, "continue", values, prompt, num_outputs)
+
+
+def request_search(
+    card: Mapping[str, Any],
+    representation: Representation,
+    beam_width: int = 10,
+    num_steps: int = 256,
+    primer: NoteSequence | None = None,
+    controls: Mapping[str, float] | None = None,
+) -> Request:
+    """Asks for the likeliest pieces; see `Player.search` for the arguments.
+
+    Raises:
+        UserError: The family has no beam search, or as for `request_music`.
+    """
+    if not card.get("search_controls"):
+        raise UserError(
+            f"beam_width: {card['name']} has no beam search, which takes a model of "
+            f"tokens; what steers it is {', '.join(card['controls'])}"
+        )
+    _check_positive(beam_width=beam_width, num_steps=num_steps)
+    values: dict[str, Any] = check_controls(card, controls or {}, "search_controls")
+    values |= {"num_steps": num_steps, "beam_width": beam_width}
+    if primer is None:
+        return _request(card, "search", values)
+    return _request(card, "continue_search", values, encode(representation, primer))
+
+
+def _request(
+    card: Mapping[str, Any],
+    endpoint: str,
+    values: Mapping[str, Any],
+    prompt: dict[str, np.ndarray] | None = None,
+    num_prompts: int = 1,
+) -> Request:
+    """A call with some values, and with copies of a prompt if there is one."""
+    tiled = {
+        name: np.broadcast_to(array, (num_prompts, *array.shape))
+        for name, array in (prompt or {}).items()
+    }
+    values = {**values, **tiled}
     choose(f"endpoint of {card['name']}", endpoint, card["endpoints"])
     # Arrays may be narrower on disk than in the graph.
     inputs = {
@@ -121,15 +155,28 @@ def encode(
         ) from error
 
 
+def _check_positive(**numbers: int) -> None:
+    for name, value in numbers.items():
+        if value < 1:
+            raise UserError(f"{name}: expected at least 1, got {value}")
+
+
 def check_controls(
-    card: Mapping[str, Any], changes: Mapping[str, float]
+    card: Mapping[str, Any],
+    changes: Mapping[str, float],
+    kind: str = "controls",
 ) -> dict[str, float]:
     """The value of every control of a model.
+
+    Args:
+        card: The model's.
+        changes: Values that are not to be the defaults.
+        kind: "controls", or "search_controls" for those of a beam search.
 
     Raises:
         UserError: A change to an unknown control, or out of its bounds.
     """
-    controls = card["controls"]
+    controls = card[kind]
     values = {name: spec["default"] for name, spec in controls.items()}
     for name, value in changes.items():
         spec = controls[choose(f"control of {card['name']}", name, values)]

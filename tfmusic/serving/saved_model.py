@@ -97,7 +97,10 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
         tf.saved_model.save(module, partial, signatures=functions)
     tf.io.gfile.makedirs(os.path.join(partial, os.path.dirname(CARD)))
     if not write_warmup_requests(
-        partial, card["name"], card["endpoints"], card["controls"]
+        partial,
+        card["name"],
+        card["endpoints"],
+        card["controls"] | card.get("search_controls", {}),
     ):
         logging.info(
             "the export has no warm-up requests for TensorFlow Serving; they need "

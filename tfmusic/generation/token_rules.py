@@ -1,0 +1,83 @@
+"""What may not, and what should not, be the next token."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.generation import repetition, samplers
+from tfmusic.generation.grammar import Grammar, GrammarState
+from tfmusic.representations.grammar import TokenGrammar
+
+
+class RulesState(NamedTuple):
+    """What the rules know of each piece, its newest token included.
+
+    Attributes:
+        history: See `tfmusic.generation.repetition`.
+        grammar: See `tfmusic.generation.grammar`; empty without one.
+    """
+
+    history: tf.Tensor
+    grammar: GrammarState | tuple[()]
+
+
+class TokenRules:
+    """A grammar, and controls against repetition, as changes of logits."""
+
+    def __init__(self, grammar: TokenGrammar | None):
+        """Takes in the representation's grammar, if it has one."""
+        self._grammar = None if grammar is None else Grammar(grammar)
+
+    def initial_state(self, batch_size: tf.Tensor) -> RulesState:
+        """Before the first token."""
+        history = repetition.empty_history(batch_size)
+        if self._grammar is None:
+            return RulesState(history, ())
+        return RulesState(history, self._grammar.initial_state(batch_size))
+
+    def after(self, state: RulesState, token: tf.Tensor) -> RulesState:
+        """The state after one more token of each piece, int32 `[batch]`."""
+        grammar = state.grammar
+        if self._grammar is not None:
+            grammar = self._grammar.after(grammar, token)
+        return RulesState(repetition.remember(state.history, token), grammar)
+
+    def after_all(self, tokens: tf.Tensor) -> RulesState:
+        """The state after tokens `[batch, time]`, the start token first."""
+        state = self.initial_state(tf.shape(tokens)[0])
+        history = repetition.history_of(tokens)
+        if self._grammar is None:
+            return RulesState(history, ())
+        _, grammar = tf.while_loop(
+            lambda time, _: time < tf.shape(tokens)[1],
+            lambda time, s: (time + 1, self._grammar.after(s, tokens[:, time])),
+            (0, state.grammar),
+        )
+        return RulesState(history, grammar)
+
+    def apply(
+        self, logits: tf.Tensor, state: RulesState, controls: dict[str, tf.Tensor]
+    ) -> tf.Tensor:
+        """Logits as the rules and the controls that there are change them.
+
+        Args:
+            logits: float32 `[batch, token]`.
+            state: The state after the newest token.
+            controls: float32 scalars: `repetition_penalty` with `repetition_window`,
+                and `no_repeat_ngram`.
+        """
+        if "repetition_penalty" in controls:
+            logits = repetition.penalize(
+                logits,
+                state.history,
+                controls["repetition_penalty"],
+                controls["repetition_window"],
+            )
+        logits = repetition.block_ngrams(
+            logits, state.history, controls["no_repeat_ngram"]
+        )
+        if self._grammar is None:
+            return logits
+        forbidden = tf.logical_not(self._grammar.allowed(state.grammar))
+        return logits + tf.cast(forbidden, tf.float32) * np.float32(samplers.IMPOSSIBLE)

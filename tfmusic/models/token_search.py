@@ -1,0 +1,121 @@
+"""The beam search of token models, as endpoints."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import tensorflow as tf
+
+from tfmusic.generation.beam import Nest, beam_search
+from tfmusic.generation.guards import Watch, count_run
+from tfmusic.generation.samplers import IMPOSSIBLE, UNWANTED
+from tfmusic.models.base import Control, Endpoint, Tensors
+from tfmusic.representations.vocabulary import END, PAD
+
+LENGTH_POWER = Control(
+    "length_power",
+    0.0,
+    0.0,
+    2.0,
+    "Beams rank by log-likelihood over length to this power: 0 favours short ones.",
+)
+
+
+class Searchable(Protocol):
+    """What the search needs of a token model."""
+
+    SEARCH_CONTROLS: tuple[Control, ...]
+    vocabulary_size: int
+
+    def start_frame(self, batch_size: tf.Tensor) -> tf.Tensor:
+        """The start token, int32 `[batch]`."""
+
+    def initial_state(self, batch_size: tf.Tensor) -> Nest:
+        """The state before the start token."""
+
+    def prime(self, prompt: Tensors) -> tuple[tf.Tensor, Nest]:
+        """The last token of a prompt, and the state before it."""
+
+    def next_logits(self, token: tf.Tensor, state: Nest) -> tuple[tf.Tensor, Nest]:
+        """Logits of the token after one, and the state after that one."""
+
+    def steer(self, logits: tf.Tensor, state: Nest, controls: Tensors) -> tf.Tensor:
+        """Logits under the rules and the controls."""
+
+    def run_limit(self, frame: tf.Tensor, controls: Tensors) -> tf.Tensor:
+        """How often a token may come in a row; 0: no limit."""
+
+
+def search_endpoints(model: Searchable) -> Mapping[str, Endpoint]:
+    """`search` and `continue_search`: beams `[batch, beam, ...]`, best first.
+
+    Their outputs are `tokens`, int32 `[batch, beam, time]`, `num_steps`, int32, and
+    `log_likelihood`, float32, both `[batch, beam]`: the sum of what `score` gives for
+    each token and for the end if there is one. A beam of which nothing is possible has
+    no steps and minus infinity.
+    """
+    width = tf.TensorSpec([], tf.int32, "beam_width")
+    num_steps = tf.TensorSpec([], tf.int32, "num_steps")
+    tokens = tf.TensorSpec([None, None], tf.int32, "tokens")
+    controls = tuple(control.spec for control in model.SEARCH_CONTROLS)
+
+    def search(width, num_steps, *values):
+        start, run = model.start_frame(1), tf.zeros([1], tf.int32)
+        return _search(
+            model, start, model.initial_state(1), run, width, num_steps, values
+        )
+
+    def go_on(tokens, width, num_steps, *values):
+        token, state = model.prime({"tokens": tokens})
+        run = count_run(tokens)
+        return _search(model, token, state, run, width, num_steps, values)
+
+    return {
+        "search": Endpoint(
+            search,
+            (width, num_steps, *controls),
+            "The likeliest new pieces of at most num_steps tokens that a search finds.",
+        ),
+        "continue_search": Endpoint(
+            go_on,
+            (tokens, width, num_steps, *controls),
+            "The likeliest continuations of each prompt, without the prompt.",
+        ),
+    }
+
+
+def _search(model: Searchable, token, state, run, width, num_steps, values) -> Tensors:
+    """Searches from a token, the state before it, and how often it has come."""
+    names = [control.name for control in model.SEARCH_CONTROLS]
+    controls = dict(zip(names, values, strict=True))
+
+    def step(token, carried):
+        state, before, watch = carried
+        never = tf.zeros(tf.shape(token), tf.bool)
+        watch = watch.after(tf.equal(token, before), never)
+        logits, state = model.next_logits(token, state)
+        added = model.steer(tf.zeros_like(logits), state, controls)
+        must_change = watch.exceeds(model.run_limit(token, controls))
+        unwanted = tf.where(must_change, UNWANTED, 0.0)[:, tf.newaxis]
+        added += unwanted * tf.one_hot(token, model.vocabulary_size)
+        return tf.nn.log_softmax(logits), added, (state, token, watch)
+
+    # The first step counts its token once more.
+    watch = Watch.begin(run - 1)
+    beams = beam_search(
+        step,
+        token,
+        (state, token, watch),
+        width,
+        num_steps,
+        END,
+        controls[LENGTH_POWER.name],
+    )
+    is_possible = beams.log_likelihood > IMPOSSIBLE / 2
+    is_token = tf.logical_and(beams.tokens != END, is_possible[..., tf.newaxis])
+    tokens = tf.where(is_token, beams.tokens, PAD)
+    lengths = tf.reduce_sum(tf.cast(tokens != PAD, tf.int32), axis=-1)
+    return {
+        "tokens": tokens,
+        "num_steps": lengths,
+        "log_likelihood": tf.where(is_possible, beams.log_likelihood, -float("inf")),
+    }
