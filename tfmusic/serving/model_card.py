@@ -46,9 +46,9 @@ def make_card(
 
     Returns:
         `name`, `tfmusic` and `tensorflow` (versions), `checkpoint`, `config`,
-        `representation`, `controls`, `search_controls`, `data` (source, licence, splits; None where the
-        run does not know) and `scores` (the results of `tfmusic.evaluate` for these
-        weights, by split).
+        `representation`, `controls`, `search_controls` (of the beam search, if there
+        is one), `data` (source, licence, splits; None where the run does not know) and
+        `scores` (the results of `tfmusic.evaluate` for these weights, by split).
     """
     name = os.path.basename(checkpoint)
     return {
