@@ -135,8 +135,8 @@ def main(argv: list[str]) -> None:
                 lines.append(f"stuck_rate.{family}_t{temperature:g}_off = {free:.4f}")
                 lines.append(f"stuck_rate.{family}_t{temperature:g}_on = {kept:.4f}")
     print(
-        f"\n{num_outputs} outputs of {num_steps} steps: the share with {NUM_STUCK} equal "
-        "frames in a row, and the share of steps that guards changed."
+        f"\n{num_outputs} outputs of {num_steps} steps: the share with {NUM_STUCK} "
+        "equal frames in a row, and the share of steps that guards changed."
     )
     print("\n".join(lines))
 
