@@ -71,15 +71,15 @@ class FrameSeq2Seq(NextFrameLSTM):
             cell: "lstm" or "gru".
             dropout: Share of values dropped between recurrent layers.
             segment_steps: Frames that are encoded, and decoded, at a time.
-            head_units: See `NextFrameLSTM`, as all that follow.
-            head_dropout: -
-            loss: -
-            alpha: -
-            gamma: -
-            teacher_forcing: -
-            teacher_forcing_end: -
-            teacher_forcing_steps: -
-            feedback_temperature: -
+            head_units: Size of the layer before the logits.
+            head_dropout: Share of its values dropped.
+            loss: "nats", "binary", "focal" or "single", see `make_cell_loss`.
+            alpha: The focal loss's weight of ones.
+            gamma: Its power.
+            teacher_forcing: Share of true frames fed in training at first.
+            teacher_forcing_end: Share of them at last.
+            teacher_forcing_steps: Training steps until then.
+            feedback_temperature: At which the other frames are drawn; 0: thresholded.
 
         Raises:
             UserError: Segments without a frame.
