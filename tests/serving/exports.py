@@ -21,7 +21,7 @@ def families():
     cases |= {name: name for name in OTHERS}
     for family in MODELS:
         marks = [] if family in FAST else [pytest.mark.slow]
-        yield pytest.param(cases[family], id=family, marks=marks)
+        yield pytest.param(cases.get(family, family), id=family, marks=marks)
 
 
 def export_untrained(case_name, path) -> MusicModel:
