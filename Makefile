@@ -1,6 +1,8 @@
 # make demo   records, training, export and new chorales from Bach's, in demo/
 # make test   the fast tests;  make test-all adds the slow ones
-# Both first create .venv from requirements.lock; Python and make are all they need.
+# make listen MODEL=export DATA=dataset   four pieces of a model, with pictures and
+#             statistics beside held-out music, in listen/NAME; NAME=... names it
+# They first create .venv from requirements.lock; Python and make are all they need.
 
 # The first Python of a supported version; PYTHON=/path/to/python overrides it.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
@@ -9,7 +11,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
 RUN = .venv/bin/python
 DEMO = configs/chord_lstm.py:bach_chorales
 
-.PHONY: demo test test-all lint format lock clean
+.PHONY: demo listen test test-all lint format lock clean
 .DELETE_ON_ERROR:
 
 # Each step finds what an earlier call has completed and goes on from there.
@@ -21,6 +23,14 @@ demo: .venv/complete
 	$(RUN) -m tfmusic.generate --model_dir=demo/model --output_dir=demo \
 		--num_outputs=4 --num_steps=128 --temperature=0.95 --seed=1 \
 		--audio --compare_with=demo/data
+
+NAME ?= $(notdir $(MODEL))
+listen: .venv/complete
+	@test -n "$(MODEL)" -a -n "$(DATA)" || { echo "error: expected MODEL=, a \
+	directory that tfmusic.export wrote, and DATA=, the dataset of its training" >&2; \
+	exit 2; }
+	$(RUN) -m tfmusic.generate --model_dir=$(MODEL) --output_dir=listen/$(NAME) \
+		--num_outputs=4 --num_steps=512 --seed=1 --compare_with=$(DATA)
 
 test: .venv/complete
 	$(RUN) -m pytest

@@ -111,3 +111,10 @@ def test_baseline_scores_what_its_paper_prints(shared_data, name):
     total = note_1gram(rolls["traindata"][0], rolls["testdata"][0])
     assert round(total.log_likelihood_per_step, 2) == PUBLISHED[name]
     assert total.num_steps == sum(len(roll) for roll in rolls["testdata"][0])
+
+
+def test_seconds_of_music_are_another_measure_of_the_same_total():
+    total = LikelihoodTotal()
+    total.update(np.array([[-1.0, -2.0, -9.0], [-3.0, -4.0, -5.0]]), [2, 3])
+    assert total.result(6.0)["log_likelihood_per_second"] == pytest.approx(-2.5)
+    assert "log_likelihood_per_second" not in total.result()

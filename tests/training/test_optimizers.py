@@ -77,3 +77,16 @@ def test_settings_reach_the_optimizer():
 def test_misspelt_setting_is_named_with_the_closest_match(changes, message):
     with pytest.raises(UserError, match=message):
         make_optimizer(SECTION | changes, steps_per_epoch=1, num_epochs=1)
+
+
+def test_steps_are_as_large_as_the_schedule_says():
+    # One published system computes a schedule and never applies it.
+    section = SECTION | {"name": "sgd", "schedule": "step", "decay_rate": 0.25}
+    optimizer = make_optimizer(section | {"decay_epochs": 1}, 2, 3)
+    variable = keras.Variable(np.zeros(1, "float32"))
+    places = [0.0]
+    for _ in range(6):
+        optimizer.apply([np.ones(1, "float32")], [variable])
+        places.append(float(variable[0]))
+    expected = [0.01, 0.01, 0.0025, 0.0025, 0.000625, 0.000625]
+    np.testing.assert_allclose(-np.diff(places), expected, rtol=1e-4)

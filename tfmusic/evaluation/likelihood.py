@@ -85,10 +85,17 @@ class LikelihoodTotal:
         variance = residuals @ residuals * num_pieces / (num_pieces - 1)
         return float(np.sqrt(variance) / self.num_steps)
 
-    def result(self) -> dict[str, float | None]:
-        """The summary: mean, its standard error, and how much music it is over."""
+    def result(self, seconds: float = 0.0) -> dict[str, float | None]:
+        """The summary: mean, its standard error, and how much music it is over.
+
+        Args:
+            seconds: How long the pieces last, for a mean that encodings whose steps
+                are of different or of no fixed length share; 0 if that is not known.
+        """
+        total = self.log_likelihood_per_step * self.num_steps
         return {
             "log_likelihood_per_step": self.log_likelihood_per_step,
+            **({"log_likelihood_per_second": total / seconds} if seconds else {}),
             "standard_error": self.standard_error,
             "num_steps": self.num_steps,
             "num_pieces": self.num_pieces,

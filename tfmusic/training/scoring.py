@@ -90,14 +90,14 @@ def score_likelihood(
     """The exact log-likelihood of pieces from their first step.
 
     In nats per step of the representation, every step of equal weight: the metric of
-    Boulanger-Lewandowski et al. 2012 where a step is a frame.
+    Boulanger-Lewandowski et al. 2012 where a step is a frame. Also in nats per second
+    of music, which tells for tokens, whose steps have no fixed length.
 
     Args:
         model: With `score`.
         pieces: As `make_piece_dataset` gives them.
         described: What `DatasetInfo.splits` says of them.
     """
-    del described
     score = tf.function(model.score, reduce_retracing=True)
     total = LikelihoodTotal()
     names = list(model.representation.feature_specs)
@@ -107,7 +107,7 @@ def score_likelihood(
     for features, num_steps in pieces.padded_batch(PIECES_PER_BATCH):
         scores = score(features, num_steps)
         total.update(scores["log_likelihood"].numpy(), num_steps.numpy())
-    return total.result()
+    return total.result(float(described.get("seconds", 0.0)))
 
 
 def score_reconstruction(
