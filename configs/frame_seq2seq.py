@@ -35,7 +35,7 @@ high. An epoch has as many steps as ten pieces of theirs gave.
     python -m tfmusic.train --config=configs/frame_seq2seq.py --data_dir=data
         --workdir=run
 
-piano-midi.de (263 pieces to train on): `smoke` comes to -8.67 nats a frame on validation,
+piano-midi.de (263 training pieces): `smoke` comes to -8.67 nats a frame on validation,
 where F1 of sounding keys is 0.61.
 """
 

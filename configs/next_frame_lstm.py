@@ -25,7 +25,7 @@ what is likelier than silence sounds, one key or several.
     python -m tfmusic.train --config=configs/next_frame_lstm.py --data_dir=data
         --workdir=run
 
-piano-midi.de (263 pieces to train on): `smoke` comes to -8.58 nats a frame on validation,
+piano-midi.de (263 training pieces): `smoke` comes to -8.58 nats a frame on validation,
 where F1 of sounding keys is 0.62.
 """
 
