@@ -1,4 +1,4 @@
-"""Biaxial LSTM: every note hears its neighbours, and each chooses after those below.
+r"""Biaxial LSTM: every note hears its neighbours, and each chooses after those below.
 
 Source: the TensorFlow port of D. Johnson's "Composing Music With Recurrent Neural
 Networks" (2015) by a team of Columbia's Applied Data Science course, and Johnson's
@@ -28,6 +28,20 @@ Departures of `johnson2017`: Adam with a falling rate and clipped gradients, whe
 paper has RMSprop of 0.001 with Nesterov's momentum, which takes far more steps;
 position is scaled. Pitch class is not among the paper's inputs. Its batches and windows
 are not published: 8 of 32 steps. The loss is the sum over pitches, not the mean.
+
+Measured: `johnson2017` on JSB Chorales with the published split (the paper: median
+-5.86, best -5.05 nats a step), on two cores that other jobs kept busy (AVX-512 with
+bfloat16):
+
+    python -m pipelines.build_tfrecords --config=configs/biaxial_lstm.py:johnson2017 \
+        --source=boulanger_lewandowski:JSB_Chorales.mat --output_dir=DATA
+    python -m tfmusic.train --config=configs/biaxial_lstm.py:johnson2017 \
+        --data_dir=DATA --workdir=RUN
+    python -m tfmusic.evaluate --workdir=RUN --data_dir=DATA --split=test
+
+Validation, nats a step, after epochs 1 to 16 of 93 steps: 14.31 12.18 10.33 8.14 6.93
+6.62 6.48 5.83 5.64 5.55 5.41 5.82 5.41 5.35 5.31 5.28; about 95 s an epoch. Test after
+14 epochs: -5.37 (standard error over pieces 0.09).
 """
 
 import ml_collections

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-State = tuple[tf.Tensor, tf.Tensor]
+State = tuple[tf.Tensor, ...]
 
 
 class LSTM(keras.layers.LSTM):
@@ -141,6 +141,25 @@ def lstm(
     return run(inputs, kernel, recurrent_kernel, bias, output, cell)
 
 
+def apply_gates(sums: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, State]:
+    """One step of a cell, from what its gates have summed up.
+
+    Args:
+        sums: `[batch, 4 * units]`, in the order of `lstm`.
+        cell: The state before, `[batch, units]`.
+
+    Returns:
+        The output, the new state, and the values of the input, forget, cell and output
+        gates and of the state as the last one sees it.
+    """
+    into, stay, new, out = tf.split(sums, 4, axis=1)
+    into, stay, out = tf.sigmoid(into), tf.sigmoid(stay), tf.sigmoid(out)
+    new = tf.tanh(new)
+    cell = stay * cell + into * new
+    shown = tf.tanh(cell)
+    return out * shown, cell, (into, stay, new, out, shown)
+
+
 class _Recurrence:
     """The product of the outputs with their weights, masked for each gate."""
 
@@ -190,13 +209,9 @@ def _forward(
 
     def body(step, output, cell, arrays):
         sums = tf.cast(projected[step] + recurrence(output), tf.float32)
-        into, stay, new, out = tf.split(sums, 4, axis=1)
-        into, stay, out = tf.sigmoid(into), tf.sigmoid(stay), tf.sigmoid(out)
-        new = tf.tanh(new)
-        cell = stay * cell + into * new
-        shown = tf.tanh(cell)
-        output = tf.cast(out * shown, output.dtype)
-        values = (output, cell, into, stay, new, out, shown)
+        new_output, cell, gates = apply_gates(sums, cell)
+        output = tf.cast(new_output, output.dtype)
+        values = (output, cell, *gates)
         arrays = [a.write(step, v) for a, v in zip(arrays, values, strict=False)]
         return step + 1, output, cell, arrays
 

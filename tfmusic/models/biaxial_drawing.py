@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from tfmusic.generation.guards import change_one, equal_frames
 from tfmusic.layers import RecurrentStack
+from tfmusic.recurrence import apply_gates
 
 # Log odds of what cannot be otherwise: exactly 0 nats, and never drawn otherwise.
 _CERTAIN = 1e4
@@ -35,26 +36,78 @@ def draw_notes(
     """
     num_pitches, _, num_channels = noise.shape
     batch_size = tf.shape(hidden)[1]
+    thresholds = _thresholds(sounded, power, noise)
+    projected, layers = _merge_weights(stack, hidden)
     drawn = tf.TensorArray(tf.bool, num_pitches, element_shape=[None, num_channels])
     odds = tf.TensorArray(tf.float32, num_pitches, element_shape=[None])
 
-    def body(note, below, recurrent, drawn, odds):
-        inputs = tf.concat([hidden[note], tf.cast(below, hidden.dtype)], axis=-1)
-        outputs, recurrent = stack.step(inputs, recurrent)
-        logits = force_onsets(output_layer(outputs), sounded[note])
-        play = raise_probabilities(logits[:, :1], power[:, tf.newaxis])
-        chosen = tf.concat([play, logits[:, 1:]], axis=-1) > noise[note]
-        chosen = tf.logical_and(chosen, chosen[:, :1])
-        drawn, odds = drawn.write(note, chosen), odds.write(note, play[:, 0])
-        return note + 1, chosen, recurrent, drawn, odds
+    def body(note, below, state, drawn, odds):
+        outputs, biases, new_state = below, projected[note], []
+        for layer, (kernel, bias) in enumerate(layers):
+            output, cell = state[2 * layer : 2 * layer + 2]
+            sums = tf.matmul(tf.concat([outputs, output], axis=1), kernel)
+            sums += biases if layer == 0 else bias
+            outputs, cell, _ = apply_gates(sums, cell)
+            new_state += [outputs, cell]
+        logits = output_layer(outputs)
+        chosen = logits > thresholds[note]
+        if num_channels > 1:  # nothing is articulated that does not play
+            chosen = tf.logical_and(chosen, chosen[:, :1])
+        drawn, odds = drawn.write(note, chosen), odds.write(note, logits[:, 0])
+        return note + 1, tf.cast(chosen, tf.float32), tuple(new_state), drawn, odds
 
-    nothing = tf.zeros([batch_size, num_channels], tf.bool)
+    state = tuple(
+        tf.zeros([batch_size, size]) for size in stack.units for _ in range(2)
+    )
     *_, drawn, odds = tf.while_loop(
         lambda note, *_: note < num_pitches,
         body,
-        (0, nothing, stack.initial_state(batch_size), drawn, odds),
+        (0, tf.zeros([batch_size, num_channels]), state, drawn, odds),
     )
-    return drawn.stack(), odds.stack()
+    return drawn.stack(), raise_probabilities(odds.stack(), power)
+
+
+def _merge_weights(
+    stack: RecurrentStack, hidden: tf.Tensor
+) -> tuple[tf.Tensor, list[tuple[tf.Tensor, tf.Tensor]]]:
+    """What can be computed before the first note is drawn, so that each takes little.
+
+    Returns:
+        The part of the first layer's sums that does not depend on what is drawn,
+        `[pitch, batch, 4 * units]`, and each layer's weights of its inputs (the first:
+        those that are drawn) and its own outputs, with its bias.
+    """
+    hidden = tf.cast(hidden, tf.float32)
+    layers = []
+    for layer in stack.layers:
+        kernel, recurrent, bias = (
+            tf.cast(tf.convert_to_tensor(weight), tf.float32)
+            for weight in (
+                layer.cell.kernel,
+                layer.cell.recurrent_kernel,
+                layer.cell.bias,
+            )
+        )
+        if not layers:
+            size = hidden.shape[-1]
+            projected = tf.tensordot(hidden, kernel[:size], axes=1) + bias
+            kernel = kernel[size:]
+        layers.append((tf.concat([kernel, recurrent], axis=0), bias))
+    return projected, layers
+
+
+def _thresholds(sounded: tf.Tensor, power: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
+    """What each note's log odds have to exceed, `[pitch, batch, channel]`.
+
+    Probabilities to a power exceed a number where they exceed its root, and a note that
+    did not sound is articulated whatever is drawn: so both are settled for all notes
+    before the first is drawn.
+    """
+    play = raise_probabilities(noise[..., 0], 1.0 / power)
+    if noise.shape[-1] == 1:
+        return play[..., tf.newaxis]
+    articulate = tf.where(sounded, noise[..., 1], -_CERTAIN)
+    return tf.stack([play, articulate], axis=-1)
 
 
 def change_note(
