@@ -2,13 +2,13 @@
 
     python -m benchmarks.generation [--quick] [--family=NAME]
 
-Note names: both make them with one and the same network, Classical-Piano-Composer's three
-LSTM layers of 512 and its head, with a vocabulary of 350 and weights fresh from their
-initialisers (their values do not change the time). The baseline is how that program
-and its many relatives generate: for every token, `predict` over the last 100 tokens,
-one piece at a time, which they cannot do for several pieces at once. It computes logits
-for the last of the 100 tokens only, as theirs does. What it does in 100 steps of the
-recurrent layers, the graph does in one, since it keeps their state.
+Note names: both make them with one and the same network, Classical-Piano-Composer's
+three LSTM layers of 512 and its head, with a vocabulary of 350 and weights fresh from
+their initialisers (their values do not change the time). The baseline is how that
+program and its many relatives generate: for every token, `predict` over the last 100
+tokens, one piece at a time, which they cannot do for several pieces at once. It
+computes logits for the last of the 100 tokens only, as theirs does. What it does in 100
+steps of the recurrent layers, the graph does in one, since it keeps their state.
 
 The others: each family's default network, untrained, chords with a vocabulary of 2,028
 and performances of 312. The baseline keeps the state as well and calls the same code
