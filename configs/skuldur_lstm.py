@@ -15,6 +15,10 @@ Variants:
 Departures of `reference` from its source, each a defect there: pieces are split into
 training and validation, windows do not cross from one piece into the next, the
 vocabulary travels with the weights.
+
+Measured on piano-midi.de, two cores: `smoke` learns 200 steps in 53 s of a busy
+machine; its loss falls from 5.66 to 4.06 nats a token over its two epochs, validation
+ends at 3.94.
 """
 
 import ml_collections
