@@ -63,7 +63,7 @@ def make_batch(model: MusicModel, batch_size: int, window_steps: int):
         elif name == "bar_length":
             windows[name] = np.full_like(step, 16)
         else:
-            windows[name] = rng.integers(4, 300, shape, np.int32)
+            windows[name] = rng.integers(4, 100, shape, np.int32)
     seed = tf.constant([0, 0])
     return tf.vectorized_map(lambda w: model.example_fn(w, seed), windows)
 
