@@ -117,14 +117,14 @@ class EventEncoding:
         Returns:
             int32 `[..., 4]`, every number within its range.
         """
-        said = self._split(outputs)
         scale = self.representation.scale
-        starts, durations, intensities = tf.unstack(said.pop("rest"), axis=-1)
+        rest = self._split(outputs)["rest"]
+        starts, durations, intensities = tf.unstack(rest, axis=-1)
         deviations = self._deviations(durations)
         durations = scale.median * tf.exp(scale.shape * deviations)
         return tf.stack(
             [
-                self._ids(said),
+                self.ids(outputs),
                 _whole((starts + 1) / 2 * scale.chunk_steps, 0, scale.chunk_steps - 1),
                 _whole(durations, 1, LONGEST),
                 _whole(64 * intensities + 64, 1, LARGEST_INTENSITY),
@@ -143,7 +143,10 @@ class EventEncoding:
         shares = tf.clip_by_value(durations, limits.tiny, 1 - limits.epsneg)
         return tf.math.ndtri(tf.cast(shares, tf.float64))
 
-    def _ids(self, said: dict[str, tf.Tensor]) -> tf.Tensor:
+    def ids(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Which keys and pedals a network means, int32 `[...]`; see `events`."""
+        said = self._split(outputs)
+        del said["rest"]
         values = {}
         for name, part in said.items():
             if part.shape[-1] > 1:

@@ -254,11 +254,11 @@ class SetAutoencoder(MusicModel):
         outputs = self._decode(latents, num_events, slots)
         vectors = self._matched(slots, vectors, outputs, num_events)
         which, continuous = self.encoding.losses(vectors, outputs)
-        said, true = self.encoding.events(outputs), self.encoding.events(vectors)
+        said, true = self.encoding.ids(outputs), self.encoding.ids(vectors)
         losses = {
             "which": which,
             "continuous": continuous,
-            "hits": tf.cast(said[:, 0] == true[:, 0], tf.float32),
+            "hits": tf.cast(said == true, tf.float32),
         }
         losses = {
             name: tf.math.unsorted_segment_sum(
