@@ -20,6 +20,21 @@ Departures of `reference` from its source: all chunks hold up to 15 events, the 
 too, and of more the longest are kept; sets that are full come back; the loss is summed
 over a chunk's true events, where the source averages those that the predicted size
 leaves.
+
+Departures of the default: keys know of the set's size and keep their length, which
+makes learning several times as fast; the order can be learned; durations by their
+logarithm, without which long pedals end early.
+
+Measured on MAESTRO v3 (November 2026): F1 of notes with onsets within 50 ms, of twelve
+test pieces by steps of training, and of the whole test split at the end:
+                 1,000   2,000   4,000   10,000 steps   all pieces
+    75 latents   0.823   0.932   0.964   0.979          0.980
+    20 latents   0.464   0.568   0.669   0.740          0.757
+All steps took 240 s of one core with 75 latents and 215 s with 20, validation included.
+Durations as published ("share") left a mean error of 0.115 s, the sustain pedal one of
+10.6 and the soft pedal one of 14.7 (of 127), in spite of 16,000 steps; by the logarithm
+these are 0.021 s, 4.2 and 3.1.
+README.md has the other figures, and the commands.
 """
 
 import ml_collections

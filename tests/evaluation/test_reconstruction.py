@@ -3,6 +3,9 @@ import pytest
 
 from tests.contracts import make_sequence
 from tfmusic.evaluation.reconstruction import ReconstructionTotal, match_notes
+from tfmusic.notes.reading import read_file
+from tfmusic.notes.writing import write_midi
+from tfmusic.representations import make_representation
 
 
 def with_pedal(sequence, *values):
@@ -61,6 +64,23 @@ def test_pedals_are_compared_over_time():
     assert result["soft_error"] == 20
     assert result["sostenuto_error"] == 0
     assert result["damper_f1"] == 0.5
+
+
+def test_a_midi_file_says_the_same_of_a_reconstruction(tmp_path):
+    """Down to the clicks of the file."""
+    chunks = make_representation({"name": "event_chunks", "chunk_seconds": 0.25})
+    notes = [(60 + i % 3, 40 + i, i / 2, i / 2 + 0.7) for i in range(40)]
+    pedals = [(i / 3, 64 + 3 * (i % 2), 30 * (i % 4)) for i in range(50)]
+    piece = chunks.canonicalize(with_pedal(make_sequence(notes), *pedals))
+    other = [(p + (v % 9 == 0), v + 5, s + 0.05 * (v % 3), e) for p, v, s, e in notes]
+    pedals = [(time + 0.02, number, value + 7) for time, number, value in pedals]
+    made = chunks.canonicalize(with_pedal(make_sequence(other), *pedals))
+    write_midi(made, tmp_path / "made.mid")
+    result = score(piece, made)
+    assert 0 < result["note_f1_25ms"] < result["note_f1_50ms"] < 1
+    assert score(piece, read_file(tmp_path / "made.mid")) == pytest.approx(
+        result, rel=2e-3
+    )
 
 
 def test_pieces_count_by_their_notes():

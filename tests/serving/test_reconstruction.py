@@ -11,9 +11,6 @@ from tests.experiments import load_config
 from tests.models.test_set_autoencoder import random_sets
 from tests.representations.conftest import with_controls
 from tfmusic.errors import UserError
-from tfmusic.evaluation.reconstruction import ReconstructionTotal
-from tfmusic.notes.reading import read_file
-from tfmusic.notes.writing import write_midi
 from tfmusic.representations import make_representation
 from tfmusic.serving.player import Player
 from tfmusic.serving.saved_model import export_run
@@ -81,30 +78,13 @@ def test_an_export_reconstructs_pieces_with_pedals(export):
         *[(64, 0, 90), (64, 1, 0), (67, 2, 40)],
     )
     made = player.reconstruct(piece)
-    known = player.representation.canonicalize(made)
-    assert {note.pitch for note in known.notes} <= set(range(21, 109))
+    assert {note.pitch for note in made.notes} <= set(range(21, 109))
+    assert made.notes or made.control_changes
     card = player.card["endpoints"]
-    assert card.keys() == {"encode", "decode", "reconstruct"}
+    assert card.keys() >= {"encode", "decode", "reconstruct"}
     for endpoint in card.values():
         for value in (*endpoint["inputs"].values(), *endpoint["outputs"].values()):
             assert value["doc"]
-
-
-def test_a_midi_file_says_the_same_of_the_reconstruction(export, tmp_path):
-    player = Player(export)
-    piece = with_controls(
-        make_sequence([(60 + i % 3, 40 + i, i / 2, i / 2 + 0.7) for i in range(40)]),
-        *[(64, i / 3, 30 * (i % 4)) for i in range(20)],
-    )
-    made = player.reconstruct(piece)
-    path = str(tmp_path / "made.mid")
-    write_midi(made, path)
-    results = []
-    for reconstructed in (made, read_file(path)):
-        total = ReconstructionTotal()
-        total.update(player.representation.canonicalize(piece), reconstructed)
-        results.append(total.result())
-    assert results[1] == pytest.approx(results[0], abs=1e-3)
 
 
 def test_it_neither_generates_nor_scores(export):
