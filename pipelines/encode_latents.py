@@ -28,6 +28,12 @@ _MODEL_DIR = flags.DEFINE_string(
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Where the dataset of latents is written.", required=True
 )
+_WITH_EVENTS = flags.DEFINE_bool(
+    "with_events",
+    False,
+    "Keep the events too, for training that varies them or lets the autoencoder learn "
+    "on; datasets get about as much larger as those of the events are.",
+)
 _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Replace a dataset that is there already."
 )
@@ -46,6 +52,7 @@ def main() -> None:
         data_dir=_DATA_DIR.value,
         model_dir=_MODEL_DIR.value,
         output_dir=_OUTPUT_DIR.value,
+        with_events=_WITH_EVENTS.value,
         overwrite=_OVERWRITE.value,
         num_workers=_NUM_WORKERS.value,
         beam_options=beam_options(command_line.extra_flags(), flags.FLAGS),

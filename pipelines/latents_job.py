@@ -115,7 +115,7 @@ class EncodeShard(beam.DoFn):
             sums["count"] += len(exact)
             sums["sum"] += exact.sum(axis=0)
             sums["squares"] += np.square(exact).sum(axis=0)
-            yield _record(piece, latents, self._representation)
+            yield _record({**piece, "latents": latents}, self._representation)
 
 
 class NormalizeShard(beam.DoFn):
@@ -130,16 +130,20 @@ class NormalizeShard(beam.DoFn):
         kind = self._representation
         storage.prepare(self._job.output_dir)
         pieces = self._job.read(self._job.encoded_path(shard), kind.feature_specs)
-        records = (_record(p, kind.normalize(p["latents"]), kind) for p in pieces)
+        records = (
+            _record({**piece, "latents": kind.normalize(piece["latents"])}, kind)
+            for piece in pieces
+        )
         self._job.write(os.path.join(self._job.output_dir, shard), records)
         self._job.report_progress()
         yield shard
 
 
-def _record(piece: Mapping, latents: np.ndarray, representation: Latents) -> bytes:
+def _record(piece: Mapping, representation: Latents) -> bytes:
+    specs = representation.feature_specs
     return make_record(
-        {"latents": latents},
-        representation.feature_specs,
+        {name: piece[name] for name in specs},
+        specs,
         piece["id"].decode(),
         piece["source"].decode(),
         json.loads(piece["metadata"]),
@@ -150,6 +154,7 @@ def write_latents(
     data_dir: str,
     model_dir: str,
     output_dir: str,
+    with_events: bool = False,
     overwrite: bool = False,
     num_workers: int = 0,
     beam_options: Mapping[str, str] | None = None,
@@ -160,6 +165,7 @@ def write_latents(
         data_dir: A dataset of event chunks.
         model_dir: An export of an autoencoder of such chunks.
         output_dir: The dataset's directory.
+        with_events: Whether the events of the chunks are written beside the latents.
         overwrite: Whether another dataset that is there is replaced.
         num_workers: See `pipelines.running.run_step`.
         beam_options: Flags of Beam, by name.
@@ -172,6 +178,7 @@ def write_latents(
     info = DatasetInfo.load(data_dir)
     player = Player(model_dir)
     kind = latents_of(player, info, data_dir)
+    kind = dataclasses.replace(kind, with_events=with_events)
     storage.prepare(output_dir)
     if not overwrite and _is_written(output_dir, kind, info):
         return
@@ -293,15 +300,25 @@ def _is_written(directory: str, kind: Latents, info: DatasetInfo) -> bool:
             "files; choose another --output_dir"
         )
     found = DatasetInfo.load(directory)
-    old = found.representation.get("autoencoder")
-    if old == kind.autoencoder and found.source_hash == info.source_hash:
-        logging.info("%s is complete already (autoencoder %s)", directory, old)
+    old = found.representation
+    wanted = {
+        "autoencoder": (old.get("autoencoder"), kind.autoencoder),
+        "with_events": (old.get("with_events"), kind.with_events),
+        "source hash": (found.source_hash[:16], info.source_hash[:16]),
+    }
+    changes = [
+        f"{name} was {was!r}, is now {now!r}"
+        for name, (was, now) in wanted.items()
+        if was != now
+    ]
+    if not changes:
+        logging.info(
+            "%s is complete already (autoencoder %s)", directory, kind.autoencoder
+        )
         return True
     raise UserError(
-        f"{directory} holds another dataset: autoencoder was {old!r}, is now "
-        f"{kind.autoencoder!r}; source hash was {found.source_hash[:16]!r}, is now "
-        f"{info.source_hash[:16]!r}; replace it with --overwrite, or choose another "
-        "--output_dir"
+        f"{directory} holds another dataset: {'; '.join(changes)}; replace it with "
+        "--overwrite, or choose another --output_dir"
     )
 
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tests.contracts import make_sequence
 from tests.data.builders import write_dataset
+from tests.latents import write_latents_dataset
 from tfmusic.representations import make_representation
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
@@ -61,6 +62,11 @@ def family_experiment(name, data_dir, dropout=False, **train):
     config.train.update(batch_size=4, eval_batch_size=3, num_epochs=2)
     config.train.mixed_precision = "none"  # runs are compared closely
     config.train.update({"steps_per_epoch": 5, **train})
+    if config.representation.name == "latents":
+        size, chunks = config.representation.latent_size, config.representation.chunks
+        settings = dict(latent_size=size, max_events=chunks.max_events)
+        write_latents_dataset(data_dir, **settings)
+        return config
     pieces = [made_up_piece(i) for i in range(4)]
     representation = make_representation(config.representation).fit(pieces)
     arrays = [representation.encode(piece) for piece in pieces]

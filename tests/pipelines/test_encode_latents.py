@@ -15,7 +15,7 @@ from tests.models.test_set_autoencoder import MAX_EVENTS, make_autoencoder, rand
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_piece_dataset
 from tfmusic.errors import UserError
-from tfmusic.models.set_autoencoder import load_autoencoder
+from tfmusic.models.latent_autoencoder import load_autoencoder
 from tfmusic.representations import make_representation
 from tfmusic.serving.saved_model import export_model
 
@@ -115,6 +115,20 @@ def test_it_is_written_once(made, caplog):
     before = os.stat(os.path.join(latents, "dataset_info.json")).st_mtime_ns
     write_latents(data, exported, latents, num_workers=1)
     assert os.stat(os.path.join(latents, "dataset_info.json")).st_mtime_ns == before
+
+
+def test_events_stay_beside_their_latents_where_wanted(made, tmp_path):
+    data, exported, latents, _ = made
+    output = str(tmp_path / "latents")
+    write_latents(data, exported, output, with_events=True, num_workers=1)
+    for old, plain, new in zip(
+        *(pieces_of(d, "train") for d in (data, latents, output)), strict=True
+    ):
+        np.testing.assert_array_equal(new["latents"], plain["latents"])
+        np.testing.assert_array_equal(new["events"], old["events"])
+        np.testing.assert_array_equal(new["num_events"], old["num_events"])
+    with pytest.raises(UserError, match="with_events was True, is now False; replace"):
+        write_latents(data, exported, output, num_workers=1)
 
 
 def test_latents_of_another_autoencoder_are_refused(made, tmp_path):

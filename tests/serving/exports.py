@@ -5,12 +5,13 @@ import dataclasses
 import pytest
 
 from tests.models.conftest import CASES, make_case
+from tests.models.test_latent_wgan import small_model as make_latent_wgan
 from tests.models.test_set_autoencoder import make_autoencoder
 from tfmusic.models import MODELS, MusicModel
 from tfmusic.serving.saved_model import export_model
 
 # Families that do not make music frame by frame have cases of their own.
-OTHERS = {"set_autoencoder": make_autoencoder}
+OTHERS = {"set_autoencoder": make_autoencoder, "latent_wgan": make_latent_wgan}
 # Families whose exports the fast tests look at; the others' are slow.
 FAST = ("token_lstm",)
 
@@ -31,7 +32,7 @@ def export_untrained(case_name, path) -> MusicModel:
     card = {
         "name": case_name,
         "checkpoint": "none",
-        "representation": model.representation.to_config(),
+        "representation": model.output_representation.to_config(),
         "controls": {
             control.name: dataclasses.asdict(control) for control in model.CONTROLS
         },

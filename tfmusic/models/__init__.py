@@ -8,6 +8,7 @@ from tfmusic.errors import choose
 from tfmusic.models.base import AutoregressiveModel, Control, Endpoint, MusicModel
 from tfmusic.models.biaxial_lstm import BiaxialLSTM
 from tfmusic.models.frame_seq2seq import FrameSeq2Seq
+from tfmusic.models.latent_wgan import LatentWGAN
 from tfmusic.models.next_frame_lstm import NextFrameLSTM
 from tfmusic.models.roll_lstm import RollLSTM
 from tfmusic.models.set_autoencoder import SetAutoencoder
@@ -26,6 +27,7 @@ __all__ = [
 MODELS: dict[str, type[MusicModel]] = {
     "biaxial_lstm": BiaxialLSTM,
     "frame_seq2seq": FrameSeq2Seq,
+    "latent_wgan": LatentWGAN,
     "next_frame_lstm": NextFrameLSTM,
     "roll_lstm": RollLSTM,
     "set_autoencoder": SetAutoencoder,

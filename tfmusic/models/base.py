@@ -91,6 +91,11 @@ class MusicModel(keras.Model):
         self.representation = representation
 
     @property
+    def output_representation(self) -> Representation:
+        """What the arrays of endpoints are, which may be another one."""
+        return self.representation
+
+    @property
     def learns_end(self) -> bool:
         """Whether the step after a piece's last one is a target."""
         return False
@@ -126,6 +131,14 @@ class MusicModel(keras.Model):
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles with the family's losses and metrics."""
         raise NotImplementedError
+
+    def load_parts(self, data_dir: str) -> None:
+        """Takes what a dataset holds beside its pieces, before a run's first step.
+
+        Args:
+            data_dir: The dataset that the run learns from.
+        """
+        del data_dir
 
     def adapt(self, pieces: tf.data.Dataset) -> None:
         """Learns statistics of the training pieces, before the first step of a run.

@@ -11,13 +11,12 @@ from collections.abc import Mapping, Sequence
 import keras
 import tensorflow as tf
 
-from tfmusic.data import weights
 from tfmusic.errors import UserError, choose
 from tfmusic.models.assignment import optimal_assignment
 from tfmusic.models.base import Endpoint, MusicModel, Tensors, step_is_target
 from tfmusic.models.event_encoding import DURATIONS, EventEncoding
 from tfmusic.models.set_layers import Perceptron, SlotKeys
-from tfmusic.representations import EventChunks, Latents, Representation
+from tfmusic.representations import EventChunks, Representation
 from tfmusic.representations.event_vectors import ENCODINGS
 from tfmusic.representations.events import NUM_COLUMNS
 
@@ -174,17 +173,20 @@ class SetAutoencoder(MusicModel):
             Events, int32 `[batch, event, 4]`, zeros where there are none, and how many
             there are, int32 `[batch]`.
         """
-        sizes = self.sizes(latents)
-        if self.size_output == "classes":
-            num_events = tf.argmax(sizes, axis=-1, output_type=tf.int32)
-        else:
-            # Up to a full set; the reference system stops one short of it.
-            rounded = tf.clip_by_value(tf.round(sizes[:, 0]), 0, self.max_size)
-            num_events = tf.cast(rounded, tf.int32)
+        num_events = self.decode_sizes(latents)
         slots = self._used(num_events)
         events = self.encoding.events(self._decode(latents, num_events, slots))
         shape = [tf.shape(latents)[0], self.max_size, NUM_COLUMNS]
         return tf.scatter_nd(slots, events, shape), num_events
+
+    def decode_sizes(self, latents: tf.Tensor) -> tf.Tensor:
+        """How many events there are in vectors `[batch, latent_size]`, int32."""
+        sizes = self.sizes(latents)
+        if self.size_output == "classes":
+            return tf.argmax(sizes, axis=-1, output_type=tf.int32)
+        # Up to a full set; the reference system stops one short of it.
+        rounded = tf.clip_by_value(tf.round(sizes[:, 0]), 0, self.max_size)
+        return tf.cast(rounded, tf.int32)
 
     def _used(self, num_events: tf.Tensor) -> tf.Tensor:
         """Set and rank of all events that there are, int32 `[rows, 2]`.
@@ -358,36 +360,3 @@ class SetAutoencoder(MusicModel):
                 reconstruct, (events, num_events), "Chunks, encoded and decoded."
             ),
         }
-
-
-def make_autoencoder(representation: Latents) -> SetAutoencoder:
-    """The autoencoder that made a dataset's latents, its weights not yet restored."""
-    settings = dict(representation.network)
-    settings.pop("name")
-    model = SetAutoencoder(representation.chunks, **settings)
-    model.build_model()
-    return model
-
-
-def load_autoencoder(representation: Latents, data_dir: str) -> SetAutoencoder:
-    """The autoencoder that made a dataset's latents.
-
-    Args:
-        representation: The dataset's.
-        data_dir: The dataset, which holds the weights.
-
-    Raises:
-        UserError: It holds no weights, or those of another autoencoder.
-    """
-    arrays = weights.load_weights(data_dir)
-    found = weights.fingerprint(arrays, representation.chunks)
-    if found != representation.autoencoder:
-        raise UserError(
-            f"{data_dir}: expected the weights of autoencoder "
-            f"{representation.autoencoder}, found those of {found}; write the dataset "
-            "again with python -m pipelines.encode_latents, and train on that anew"
-        )
-    model = make_autoencoder(representation)
-    for variable, array in zip(model.variables, arrays, strict=True):
-        variable.assign(array)
-    return model

@@ -2,7 +2,7 @@
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.representations.base import Features, FeatureSpec, Representation
 from tfmusic.representations.event_chunks import EventChunks
+from tfmusic.representations.variation import EventStretch, Variation
 
 _DEFAULT_CHUNKS = EventChunks()
 
@@ -30,6 +31,9 @@ class Latents(Representation):
     Attributes:
         chunks: The chunks, fitted by the autoencoder's training.
         latent_size: Numbers that stand for a chunk.
+        with_events: Whether the arrays of the chunks are there too. Models then encode
+            them anew, which lets training windows be varied, or the autoencoder learn
+            on.
         autoencoder: Sixteen hex digits that stand for its weights; empty before it is
             known, as are all that follow.
         network: Its settings, pairs of name and value in order of names; a dict in
@@ -50,6 +54,7 @@ class Latents(Representation):
     steps_per_second: float = 0.0  # that of the chunks
     chunks: EventChunks = _DEFAULT_CHUNKS
     latent_size: int = 75
+    with_events: bool = False
     autoencoder: str = ""
     network: tuple[tuple[str, Any], ...] = ()
     means: tuple[float, ...] = ()
@@ -67,17 +72,54 @@ class Latents(Representation):
     def feature_specs(self) -> Mapping[str, FeatureSpec]:
         """The vector of each chunk."""
         doc = "[chunk, latent]; mean 0 and standard deviation 1"
-        return {"latents": FeatureSpec((None, self.latent_size), "float32", doc)}
+        latents = FeatureSpec((None, self.latent_size), "float32", doc)
+        events = self.chunks.feature_specs if self.with_events else {}
+        return {"latents": latents, **events}
 
-    def normalize(self, latents: np.ndarray) -> np.ndarray:
-        """What the autoencoder gives, [..., latent], as it stands in datasets."""
-        means, deviations = np.array(self.means), np.array(self.deviations)
-        return ((latents - means) / deviations).astype(np.float32)
+    def normalize(self, latents: Any) -> Any:
+        """What the autoencoder gives, [..., latent], as it stands in datasets.
+
+        Args:
+            latents: A float32 array or tensor.
+        """
+        means, deviations = self._moments
+        return (latents - means) / deviations
 
     def denormalize(self, latents: Any) -> Any:
-        """Undoes `normalize`, for arrays and float32 tensors."""
-        deviations = np.array(self.deviations, np.float32)
-        return latents * deviations + np.array(self.means, np.float32)
+        """Undoes `normalize`."""
+        means, deviations = self._moments
+        return latents * deviations + means
+
+    @property
+    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
+        return np.array(self.means, np.float32), np.array(self.deviations, np.float32)
+
+    def transpositions(self, semitones: Sequence[int]) -> Variation:
+        """Those of the chunks."""
+        return self._varied.transpositions(semitones)
+
+    def stretches(self, factors: Sequence[float]) -> Variation | EventStretch:
+        """Those of the chunks."""
+        return self._varied.stretches(factors)
+
+    def velocity_shifts(self, shifts: Sequence[int]) -> Variation:
+        """Those of the chunks."""
+        return self._varied.velocity_shifts(shifts)
+
+    @property
+    def _varied(self) -> EventChunks:
+        """What can be varied, for a latent vector cannot.
+
+        Raises:
+            UserError: The events are not there.
+        """
+        if not self.with_events:
+            raise UserError(
+                f"representation {self.name} cannot be varied without the events of "
+                "its chunks; write the dataset with python -m pipelines.encode_latents "
+                "--with_events, and train with --config.representation.with_events"
+            )
+        return self.chunks
 
     def encode_with_losses(
         self, sequence: NoteSequence

@@ -22,6 +22,7 @@ _SETTINGS = {
     "num_steps": "How many steps each piece may get at most.",
     "beam_width": "How many beams to follow.",
     "seed": "The same seed gives the same music.",
+    "other_seed": "Where the pieces lead to: the first piece of this seed.",
 }
 _VALUES = {
     "num_steps": "How many steps of each piece count; what follows is padding.",
@@ -57,7 +58,7 @@ def make_card(
         "tensorflow": tf.__version__,
         "checkpoint": name,
         "config": json.loads(config.to_json_best_effort()),
-        "representation": model.representation.to_config(),
+        "representation": model.output_representation.to_config(),
         "controls": describe_controls(model.CONTROLS),
         "search_controls": describe_controls(model.SEARCH_CONTROLS),
         "data": load_dataset_description(workdir),
@@ -116,6 +117,6 @@ def input_specs(
 def _meaning(model: MusicModel, name: str, spec: tf.TensorSpec) -> str:
     controls = (*model.CONTROLS, *model.SEARCH_CONTROLS)
     docs = {control.name: control.doc for control in controls}
-    docs |= {n: s.doc for n, s in model.representation.feature_specs.items()}
+    docs |= {n: s.doc for n, s in model.output_representation.feature_specs.items()}
     docs |= _SETTINGS if spec.shape.rank == 0 else _VALUES
     return docs.get(name, "")

@@ -93,6 +93,7 @@ def _train(
     if resumed:
         logging.info("going on from step %d of %s", step, workdir)
     else:
+        run.model.load_parts(data_dir)
         run.model.adapt(make_piece_dataset(data_dir, "train"))
     training = make_train_dataset(
         data_dir,

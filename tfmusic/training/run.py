@@ -42,7 +42,8 @@ def save_run(
         ]
         old_representation = load_run(workdir)[1]
         if not changes and old_representation != representation:
-            changes = ["the dataset has another vocabulary"]
+            name = what_differs(old_representation, representation)
+            changes = [f"the dataset has another {name}"]
         if changes:
             raise UserError(
                 f"{workdir} holds a run with another config: {'; '.join(changes)}; "
@@ -54,6 +55,14 @@ def save_run(
     # The config comes last: where it is, the run is described in full.
     _write(os.path.join(workdir, "representation.json"), representation.to_config())
     _write(path, new)
+
+
+def what_differs(old: Representation, new: Representation) -> str:
+    """What was fitted otherwise in two representations of the same settings."""
+    for name in new.fitted_fields:
+        if getattr(old, name) != getattr(new, name):
+            return name
+    return "representation"
 
 
 def load_run(workdir: str) -> tuple[ml_collections.ConfigDict, Representation]:

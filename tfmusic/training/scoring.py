@@ -1,11 +1,13 @@
 """Scores a trained run on a split of a dataset."""
 
+import functools
 import json
 import os
 import sys
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfmusic.data import storage
@@ -14,11 +16,18 @@ from tfmusic.data.datasets import make_eval_dataset, make_piece_dataset
 from tfmusic.errors import UserError
 from tfmusic.evaluation.likelihood import LikelihoodTotal
 from tfmusic.evaluation.reconstruction import ReconstructionTotal
+from tfmusic.evaluation.samples import (
+    SampleStatistics,
+    compare_samples,
+    format_comparison,
+)
 from tfmusic.models import MusicModel
-from tfmusic.training.run import restore_model, save_scores
+from tfmusic.training.run import restore_model, save_scores, what_differs
 
 # Whole pieces are long; a few at once fill two cores and leave memory alone.
 PIECES_PER_BATCH = 4
+# Enough for distributions of twenty bins.
+NUM_SAMPLES = 256
 
 
 def evaluate_run(
@@ -47,10 +56,12 @@ def evaluate_run(
     config, model, checkpoint = restore_model(workdir)
     info = DatasetInfo.load(data_dir)
     info.check(config)
-    if info.make_representation() != model.representation:
+    representation = info.make_representation()
+    if representation != model.representation:
+        changed = what_differs(model.representation, representation)
         raise UserError(
-            f"{data_dir}: its vocabulary is not the one that {workdir} was trained "
-            "with; score on the dataset of the run, or train anew"
+            f"{data_dir}: its {changed} is not that of {workdir}; score on the dataset "
+            "of the run, or train anew"
         )
     if not info.splits[split]["num_pieces"]:
         raise UserError(f"{data_dir}: the split {split!r} has no pieces")
@@ -136,8 +147,69 @@ def score_reconstruction(
     }
 
 
+def score_samples(
+    model: MusicModel, pieces: tf.data.Dataset, described: dict[str, Any]
+) -> dict[str, Any]:
+    """How near generated samples come to held-out ones; prints a table.
+
+    Beside generated samples stand those of the same network untrained, real chunks in
+    an order of chance, and, as the most that can be reached, other held-out samples.
+    All have gone through the autoencoder; see `tfmusic.evaluation.samples`, and
+    `frechet` for the distance that training calls `loss`. Arguments as of
+    `score_likelihood`.
+    """
+    held_out = [[], []]
+    for i, piece in enumerate(pieces):
+        latents = piece["latents"].numpy()
+        whole = len(latents) // model.num_chunks * model.num_chunks
+        shape = [-1, model.num_chunks, latents.shape[-1]]
+        held_out[i % 2].extend(np.reshape(latents[:whole], shape))
+    if not all(held_out):
+        raise UserError(
+            f"expected at least two pieces of {model.num_chunks} chunks to compare "
+            "samples with; score on a larger split"
+        )
+    random = np.random.default_rng(0)
+    number = min(NUM_SAMPLES, *(len(windows) for windows in held_out))
+    reference, other = (random.permutation(windows)[:number] for windows in held_out)
+    chunks = random.permutation(np.reshape(other, [-1, other.shape[-1]]))
+    noise = model.noise(number, model.num_chunks, tf.constant(0, tf.int64))
+    groups = {
+        "generated": model.sequences(noise),
+        "untrained": model.sequences(noise, model.make_generator()),
+        "shuffled": model.with_end(np.reshape(chunks, other.shape)),
+        "held_out": model.with_end(other),
+    }
+    decode = functools.partial(_describe_samples, model, tf.function(model.decode))
+    known = decode(model.with_end(reference))
+    found = {name: decode(sequences) for name, sequences in groups.items()}
+    sys.stdout.write(format_comparison(found, known) + "\n")
+    distances = {
+        f"{name}.frechet": model.distance(model.with_end(reference), sequences)
+        for name, sequences in groups.items()
+    }
+    return {
+        "num_steps": described["num_steps"],
+        "num_pieces": described["num_pieces"],
+        "num_samples": number,
+        **compare_samples(found, known),
+        **distances,
+    }
+
+
+def _describe_samples(model, decode, sequences) -> SampleStatistics:
+    kind = model.output_representation
+    arrays = {name: array.numpy() for name, array in decode(sequences).items()}
+    music = [
+        kind.decode({name: arrays[name][i][:length] for name in kind.feature_specs})
+        for i, length in enumerate(arrays["num_steps"])
+    ]
+    return SampleStatistics.of(music, model.num_chunks * kind.chunk_seconds)
+
+
 # How whole pieces are scored, by `MusicModel.SCORED_BY`.
 SCORES: dict[str, Callable[..., dict[str, Any]]] = {
     "likelihood": score_likelihood,
     "reconstruction": score_reconstruction,
+    "samples": score_samples,
 }

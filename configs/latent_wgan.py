@@ -1,0 +1,172 @@
+"""Latent WGAN: sixteen seconds of expressive piano, pedals and all, from noise.
+
+Source: "TimeStepMusic" (E. Warner): a Wasserstein GAN with gradient penalty (Gulrajani
+et al., 2017) over what a set autoencoder (configs/set_autoencoder.py) makes of quarters
+of a second. It learns from a dataset of latents, which python -m
+pipelines.encode_latents writes from one of event chunks and an exported autoencoder.
+
+A batch of training holds `model.critic_steps` batches, one for each step of the critic
+that goes before a step of the generator. `loss` is the Frechet distance between real
+and generated pairs of chunks: it tells the best weights, nothing trains on it.
+
+Variants:
+    (default)    64 chunks of 75 latents; no bound on the outputs, layer normalisation
+                 in the generator and none in the critic, penalty coefficient 10, the
+                 means of features matched.
+    reference    The source's networks and settings: 20 latents, 1.16 and 4.37 million
+                 weights, instance normalisation, penalty coefficient 0.1, features
+                 matched example by example, Adam at 0.0001, batches of 10.
+    attention    A generator in which each chunk looks at those before it; pieces of any
+                 length, which end where it says.
+    recurrent    The same with recurrent layers.
+    joint        The autoencoder learns on with the GAN; for a dataset written
+                 --with_events.
+    augmented    Windows in other keys and tempos; likewise.
+    smoke        A minute on two cores.
+
+Departures of `reference` from its source: latents are normalised, and the hyperbolic
+tangent at the end reaches four standard deviations, where it cut off what lay beyond 1;
+the critic takes each of its steps on a batch of its own, and each before a step of the
+generator; windows start every 64 chunks at a phase that changes from pass to pass,
+where the source goes from chunk to chunk; it learns from the training split alone, so
+that there are pieces to validate on.
+"""
+
+import ml_collections
+
+VARIANTS = (
+    "",
+    "reference",
+    "attention",
+    "recurrent",
+    "joint",
+    "augmented",
+    "smoke",
+)
+
+
+def get_config(variant: str = "") -> ml_collections.ConfigDict:
+    """The experiment; `variant` is one of those listed above."""
+    if variant not in VARIANTS:
+        raise ValueError(
+            f"latent_wgan has no variant {variant!r}; it has {', '.join(VARIANTS[1:])}"
+        )
+    config = ml_collections.ConfigDict()
+    config.name = "latent_wgan"
+    config.seed = 0
+    config.representation = ml_collections.ConfigDict(
+        dict(
+            name="latents",
+            latent_size=75,
+            with_events=False,
+            chunks=dict(
+                name="event_chunks",
+                steps_per_quarter=0,
+                steps_per_second=960.0,
+                chunk_seconds=0.25,
+                max_events=15,
+                pedal_bins=4,
+            ),
+        )
+    )
+    config.data = ml_collections.ConfigDict(
+        dict(
+            key="original",  # as the chunks were written
+            min_steps=64,
+            window_steps=64,  # that of model.num_chunks
+            window_stride=0,  # 0: as long as a window
+            window_align_steps=1,
+            transpose_semitones=0,  # up or down at most, drawn for each training window
+            stretch=0.0,  # longer or shorter at most, likewise
+            velocity_shift=0,  # louder or softer at most, likewise
+        )
+    )
+    config.model = ml_collections.ConfigDict(
+        dict(
+            name="latent_wgan",
+            num_chunks=64,
+            generator="convolutional",  # or attention, recurrent
+            noise_size=64,
+            generator_channels=(256, 256, 192, 128, 96),
+            generator_units=(256, 256),  # of attention and recurrent
+            num_heads=4,
+            bound=0.0,  # 0: none
+            critic_channels=(96, 128, 192, 256, 256),
+            feature_size=256,
+            normalize="layer",
+            normalize_critic="none",
+            critic_steps=3,
+            penalty_coefficient=10.0,
+            matching="means",
+            matching_coefficient=0.1,
+            joint=False,
+            joint_coefficient=0.01,
+        )
+    )
+    config.optimizer = ml_collections.ConfigDict(
+        dict(
+            name="adam",
+            learning_rate=2e-4,
+            schedule="constant",
+            warmup_steps=0,
+            decay_rate=1.0,
+            decay_epochs=0,  # 0: over the whole run
+            clip_norm=0.0,
+            clip_value=0.0,
+            weight_decay=0.0,
+            options=dict(beta_1=0.5, beta_2=0.9),
+        )
+    )
+    config.train = ml_collections.ConfigDict(
+        dict(
+            batch_size=3 * 24,  # critic_steps batches
+            eval_batch_size=64,
+            num_epochs=20,
+            steps_per_epoch=250,
+            early_stopping_epochs=0,  # 0: never
+            keep_checkpoints=2,
+            save_every_steps=500,  # 0: at the end of each epoch only
+            distribute="auto",  # or mirrored, multi_worker, none
+            scale_with_devices=False,
+            num_cpu_devices=0,
+            sample_every_epochs=1,  # 0: never
+            mixed_precision="none",  # a penalty on gradients is no place to save digits
+            profile_steps=0,
+        )
+    )
+
+    if variant == "reference":
+        config.representation.latent_size = 20
+        config.model.update(
+            noise_size=50,
+            generator_channels=(640, 320, 160, 80, 40),
+            bound=4.0,
+            critic_channels=(40, 80, 160, 320, 640),
+            feature_size=1280,
+            normalize="instance",
+            normalize_critic="instance",
+            penalty_coefficient=0.1,
+            critic_steps=5,
+            matching="pairs",
+        )
+        config.optimizer.update(learning_rate=1e-4, options=dict())
+        config.train.update(batch_size=5 * 10, num_epochs=50, steps_per_epoch=0)
+    elif variant in ("attention", "recurrent"):
+        config.model.generator = variant
+    elif variant in ("joint", "augmented"):
+        config.representation.with_events = True
+        if variant == "joint":
+            config.model.joint = True
+        else:
+            config.data.update(transpose_semitones=5, stretch=0.1)
+    elif variant == "smoke":
+        config.data.window_steps = 16
+        config.model.update(
+            num_chunks=16,
+            generator_channels=(128, 96, 64),
+            critic_channels=(64, 96, 128),
+            feature_size=128,
+            critic_steps=2,
+        )
+        config.train.update(batch_size=2 * 16, num_epochs=2, steps_per_epoch=100)
+    return config

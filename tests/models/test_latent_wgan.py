@@ -1,0 +1,466 @@
+"""The latent WGAN: its losses, its steps, its sequences and what it exports."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.experiments import family_experiment, load_config
+from tests.latents import make_latents, make_piece, write_latents_dataset
+from tfmusic.data.augmentation import Augmentation
+from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.errors import UserError
+from tfmusic.metrics import FrechetDistance
+from tfmusic.models import make_model
+from tfmusic.models.latent_networks import ConvolutionalGenerator, Critic
+from tfmusic.models.wasserstein import (
+    copy_optimizer,
+    feature_distance,
+    gradient_penalty,
+)
+from tfmusic.representations import make_representation
+from tfmusic.training.checkpoints import Checkpoints
+from tfmusic.training.optimizers import make_optimizer
+from tfmusic.training.run import save_run
+
+SMALL = dict(
+    name="latent_wgan",
+    num_chunks=8,
+    noise_size=6,
+    generator_channels=(8, 6),
+    generator_units=(8, 8),
+    num_heads=2,
+    critic_channels=(6, 8),
+    feature_size=8,
+    critic_steps=2,
+)
+
+
+def small_model(seed=1, with_events=False, **settings):
+    keras.utils.set_random_seed(seed)
+    representation, arrays = make_latents(with_events=with_events)
+    model = make_model(representation, {**SMALL, **settings})
+    model.build_model()
+    for variable, array in zip(model.autoencoder.variables, arrays, strict=True):
+        variable.assign(array)
+    return model
+
+
+def make_batch(model, num_rows, seed=0):
+    """Windows as a dataset gives them: inputs, and which chunks are in the piece."""
+    kind, length = model.representation, model.num_chunks
+    names = ["events", "num_events"] if kind.with_events else ["latents"]
+    pieces = [make_piece(kind, length, seed + i) for i in range(num_rows)]
+    x = {name: tf.constant(np.stack([p[name] for p in pieces])) for name in names}
+    x = {n: tf.cast(v, tf.int32) if v.dtype.is_integer else v for n, v in x.items()}
+    x["seed"] = tf.constant([[seed, i] for i in range(num_rows)], tf.int32)
+    inside = np.ones([num_rows, length], np.float32)
+    inside[0, length // 2 :] = 0.0 if model.has_end else 1.0
+    return x, {}, tf.constant(inside)
+
+
+def weights(layer):
+    return np.concatenate([np.ravel(w) for w in layer.get_weights()])
+
+
+# ---- Losses.
+
+
+@pytest.mark.parametrize("scale", [0.0, 0.5, 1.0, 3.0])
+def test_gradient_of_a_linear_critic_has_the_norm_of_its_weights(scale):
+    random = np.random.default_rng(0)
+    weight = random.normal(size=[5, 3]).astype(np.float32)
+    weight *= scale / np.linalg.norm(weight)
+    real, other = random.normal(size=[2, 4, 5, 3]).astype(np.float32)
+    mix = random.uniform(size=4).astype(np.float32)
+    with tf.GradientTape() as tape:
+        variable = tf.Variable(weight)
+        penalties, norms = gradient_penalty(
+            lambda x: tf.einsum("btc,tc->b", x, variable),
+            tf.constant(real),
+            tf.constant(other),
+            tf.constant(mix),
+        )
+        loss = tf.reduce_mean(penalties)
+    np.testing.assert_allclose(norms, np.full(4, scale), rtol=1e-5, atol=2e-6)
+    np.testing.assert_allclose(penalties, np.full(4, (scale - 1) ** 2), atol=1e-5)
+    # Of (|w| - 1)^2: 2 (|w| - 1) w / |w|. At 0, where a root has no slope, none.
+    expected = 2 * (scale - 1) * weight / scale if scale else np.zeros_like(weight)
+    np.testing.assert_allclose(tape.gradient(loss, variable), expected, atol=1e-5)
+
+
+def test_gradient_is_taken_between_real_and_generated():
+    # The gradient of |x|^2 / 2 is x itself.
+    random = np.random.default_rng(1)
+    real, other = random.normal(size=[2, 6, 4, 2]).astype(np.float32)
+    mix = np.linspace(0, 1, 6).astype(np.float32)
+    _, norms = gradient_penalty(
+        lambda x: tf.reduce_sum(tf.square(x), [1, 2]) / 2,
+        tf.constant(real),
+        tf.constant(other),
+        tf.constant(mix),
+    )
+    points = real + mix[:, None, None] * (other - real)
+    np.testing.assert_allclose(norms, np.linalg.norm(points, axis=(1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(norms[0], np.linalg.norm(real[0]), rtol=1e-5)
+    np.testing.assert_allclose(norms[-1], np.linalg.norm(other[-1]), rtol=1e-5)
+
+
+def test_features_are_matched_by_pairs_or_by_means():
+    real, other = tf.constant([[0.0, 2.0], [2.0, 0.0]]), tf.constant([[2.0, 0.0]] * 2)
+    assert float(feature_distance(real, other, "pairs")) == pytest.approx(2.0)
+    assert float(feature_distance(real, other, "means")) == pytest.approx(1.0)
+
+
+def test_frechet_distance_of_known_distributions():
+    random = np.random.default_rng(0)
+    real = random.normal(size=[20000, 3]).astype(np.float32)
+    metric = FrechetDistance(3)
+    assert float(metric.result()) == 0.0
+    metric.update_state(real, real)
+    assert float(metric.result()) == pytest.approx(0.0, abs=1e-4)
+    metric.reset_state()
+    # Moved by 2 along one axis, three times as wide along another.
+    metric.update_state(real, real * [1, 3, 1] + [2, 0, 0])
+    assert float(metric.result()) == pytest.approx(4 + (3 - 1) ** 2, rel=0.05)
+    # A rotation keeps each number's spread but not what they have to do with another.
+    metric.reset_state()
+    spread = real * np.float32([1, 2, 1])
+    half = np.sqrt(np.float32(0.5))
+    turn = np.float32([[half, half, 0], [-half, half, 0], [0, 0, 1]])
+    metric.update_state(spread @ turn, spread @ turn.T)
+    assert float(metric.result()) > 0.3
+
+
+# ---- The networks of the source.
+
+
+def test_reference_networks_have_the_published_sizes():
+    config = load_config("latent_wgan", "reference").model
+    generator = ConvolutionalGenerator(
+        config.num_chunks, config.generator_channels, 20, config.normalize, config.bound
+    )
+    critic = Critic(
+        config.critic_channels, config.feature_size, config.normalize_critic
+    )
+    sequences = generator(tf.random.stateless_normal([2, 1, config.noise_size], [0, 0]))
+    assert sequences.shape == [2, 64, 20]
+    scores, features = critic(sequences)
+    assert scores.shape == [2]
+    assert features.shape == [2, 1280]
+    assert generator.count_params() == 1_156_480  # "1.16 M"
+    assert critic.count_params() == 4_369_281  # "4.37 M"
+
+
+@pytest.mark.parametrize("normalize", ["instance", "layer", "none"])
+def test_an_example_is_judged_the_same_in_any_batch(normalize):
+    critic = Critic((6, 8), 8, normalize)
+    sequences = tf.random.stateless_normal([5, 8, 3], [1, 2])
+    together, _ = critic(sequences)
+    alone, _ = critic(sequences[3:4])
+    np.testing.assert_allclose(together[3], alone[0], rtol=1e-5)
+
+
+def test_bounded_sequences_reach_their_bound():
+    generator = ConvolutionalGenerator(8, (8, 6), 3, "none", bound=4.0)
+    noise = tf.random.stateless_normal([4, 1, 6], [0, 1])
+    generator(noise)
+    for weight in generator.weights:
+        weight.assign(weight * 10.0)
+    largest = float(tf.reduce_max(tf.abs(generator(noise))))
+    assert 3.9 < largest <= 4.0
+
+
+# ---- Training.
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A model after three steps, its weights before, and the metrics."""
+    model = small_model()
+    before = weights(model.generator), weights(model.critic)
+    model.compile_for_training(keras.optimizers.Adam(1e-3))
+    step = tf.function(model.train_step, autograph=False)
+    for i in range(3):
+        step(make_batch(model, 6, seed=i))
+    metrics = {name: float(value) for name, value in model.get_metrics_result().items()}
+    return model, before, metrics
+
+
+def test_both_networks_learn_and_the_autoencoder_stays(trained):
+    model, (generator, critic), metrics = trained
+    assert np.all(weights(model.generator) != generator)
+    assert np.mean(weights(model.critic) != critic) > 0.7  # taps beyond the edges
+    kept = zip(model.autoencoder.get_weights(), make_latents()[1], strict=True)
+    assert all(np.array_equal(ours, theirs) for ours, theirs in kept)
+    assert all(np.isfinite(value) for value in metrics.values())
+    assert metrics["loss"] > 0.0
+    assert {"critic_gap", "penalty", "gradient_norm_interpolates"} < metrics.keys()
+    assert {"events_real", "events_generated"} < metrics.keys()
+
+
+def test_the_critic_takes_several_steps_for_each_of_the_generator(trained):
+    model, *_ = trained
+    assert [o.name for o in model.optimizers] == ["generator", "critic"]
+    assert [int(o.iterations) for o in model.optimizers] == [3, 6]
+
+
+def test_each_step_of_the_critic_has_a_batch_of_its_own():
+    x, _, inside = batch = make_batch(small_model(), 6)
+    whole, parts = small_model(), small_model()
+    for model in (whole, parts):
+        model.compile_for_training(keras.optimizers.SGD(1e-2))
+    whole.train_step(batch)
+    for i in range(2):
+        rows = slice(i, None, 2)
+        parts.critic_step({name: v[rows] for name, v in x.items()}, inside[rows])
+    np.testing.assert_allclose(
+        weights(whole.critic), weights(parts.critic), rtol=1e-6, atol=1e-7
+    )
+
+
+def test_schedules_of_the_critic_go_by_the_steps_of_the_generator():
+    section = load_config("latent_wgan").optimizer
+    section.update(schedule="cosine", warmup_steps=2)
+    optimizer = make_optimizer(section, steps_per_epoch=10, num_epochs=2)
+    generator = copy_optimizer(optimizer, "generator")
+    critic = copy_optimizer(optimizer, "critic", 5)
+    assert type(critic) is type(optimizer)
+    assert (critic.name, critic.beta_1) == ("critic", 0.5)
+    for copy in (generator, critic):
+        copy.build([keras.Variable(np.zeros(1, "float32"))])
+    for step in (0, 1, 7, 19):
+        generator.iterations.assign(step)
+        critic.iterations.assign(5 * step + 4)
+        assert float(critic.learning_rate) == float(generator.learning_rate)
+    again = type(critic).from_config(critic.get_config())
+    again.build([keras.Variable(np.zeros(1, "float32"))])
+    again.iterations.assign(99)
+    assert float(again.learning_rate) == float(critic.learning_rate)
+
+
+def test_penalty_and_scores_are_float32_under_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = small_model()
+        model.compile_for_training(keras.optimizers.Adam(1e-3))
+        x, _, inside = make_batch(model, 2)
+        real = model._real(x, inside)
+        generated = model._generated(x["seed"], 0)
+        values = model._critic_values(x["seed"], real, generated)
+        assert {value.dtype for value in values.values()} == {tf.float32}
+        assert all(np.all(np.isfinite(value)) for value in values.values())
+        before = weights(model.critic)
+        model.train_step(make_batch(model, 2))
+        assert weights(model.critic).dtype == np.float32
+        assert np.any(weights(model.critic) != before)
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_joint_training_moves_all_three_and_their_losses_fall():
+    model = small_model(with_events=True, joint=True, critic_steps=1)
+    model.compile_for_training(keras.optimizers.Adam(5e-3))
+    nets = (model.generator, model.critic, model.autoencoder)
+    before = [weights(net) for net in nets]
+    step = tf.function(model.train_step, autograph=False)
+    batch, history = make_batch(model, 6), []
+    for _ in range(20):
+        model.reset_metrics()
+        step(batch)
+        history.append({n: float(v) for n, v in model.get_metrics_result().items()})
+    for net, old in zip(nets, before, strict=True):
+        assert np.mean(weights(net) != old) > 0.7
+    first, last = history[0], history[-1]
+    assert last["reconstruction_loss"] < 0.8 * first["reconstruction_loss"]
+    assert last["penalty"] < 0.5 * first["penalty"]
+    assert last["critic_loss"] < first["critic_loss"]
+
+
+# ---- Sequences with an end.
+
+
+def test_pieces_end_where_their_generator_says():
+    model = small_model(generator="recurrent")
+    wanted = [1, 5, 9, 12]
+    values = np.random.default_rng(0).normal(size=[4, 12, 7]).astype(np.float32)
+    for piece, length in zip(values, wanted, strict=True):
+        piece[:, -1] = 5.0
+        piece[length : length + 1, -1] = -8.0  # then it says again that it goes on
+    sequences = model.finish(tf.constant(values))
+    music = model.decode(sequences)
+    np.testing.assert_array_equal(music["num_steps"], wanted)
+    for i, length in enumerate(wanted):
+        assert not np.any(music["events"][i, length:])
+        assert not np.any(music["num_events"][i, length:])
+
+
+@pytest.mark.parametrize("generator", ["recurrent", "attention"])
+def test_what_comes_later_changes_no_chunk_before(generator):
+    model = small_model(generator=generator)
+    noise = model.noise(1, 12, tf.constant(3, tf.int64))
+    other = tf.concat([noise[:, :7], -noise[:, 7:]], axis=1)
+    ours, theirs = model.sequences(noise), model.sequences(other)
+    np.testing.assert_allclose(ours[:, :6], theirs[:, :6], atol=1e-6)
+    assert np.any(np.abs(ours[:, 6:] - theirs[:, 6:]) > 1e-3)
+
+
+def test_real_pieces_end_anywhere_in_windows_that_reach_their_end():
+    model = small_model(generator="recurrent")
+    x, _, inside = make_batch(model, 40)
+    inside = np.ones(inside.shape, np.float32)
+    inside[:30, -1] = 0.0
+    real = model._real(x, tf.constant(inside))
+    lengths = model.alive(real).numpy().sum(axis=1)
+    assert np.all(lengths[30:] == 8)
+    assert set(lengths[:30]) == set(range(1, 8))
+    end = int(lengths[0])
+    moved = x["latents"][0, 7 - end : 7]
+    np.testing.assert_array_equal(real[0, :end, :-1], moved)
+    assert not np.any(real[0, end:])
+
+
+# ---- Music.
+
+
+@pytest.fixture(scope="module")
+def endpoints():
+    model = small_model()
+    # As if trained: untrained, all sequences are nearly the same.
+    model.generator.last.kernel.assign(model.generator.last.kernel * 20.0)
+    return {name: endpoint.function for name, endpoint in model.endpoints().items()}
+
+
+def generate(endpoints, number=1, num_steps=8, seed=3, spread=1.0):
+    inputs = (number, num_steps, tf.constant(seed, tf.int64), tf.constant(spread))
+    return endpoints["generate"](*inputs)["events"].numpy()
+
+
+def test_seeds_decide_the_music_and_pieces_differ(endpoints):
+    first = generate(endpoints, 3)
+    np.testing.assert_array_equal(first, generate(endpoints, 3))
+    assert np.any(first != generate(endpoints, 3, seed=4))
+    assert np.any(first[0] != first[1])
+    np.testing.assert_array_equal(first[:1], generate(endpoints, 1))
+
+
+def test_pieces_are_as_long_as_asked_but_no_longer_than_the_network_makes(endpoints):
+    whole = generate(endpoints, 2, num_steps=100)
+    assert whole.shape[:2] == (2, 8)
+    np.testing.assert_array_equal(generate(endpoints, 2, num_steps=3), whole[:, :3])
+
+
+def test_without_spread_all_pieces_are_the_same(endpoints):
+    pieces = generate(endpoints, 3, spread=0.0)
+    np.testing.assert_array_equal(pieces[0], pieces[1])
+
+
+def test_interpolation_leads_from_one_piece_to_the_other(endpoints):
+    seeds = (tf.constant(3, tf.int64), tf.constant(9, tf.int64))
+    way = endpoints["interpolate"](5, 8, *seeds, tf.constant(1.0))["events"].numpy()
+    assert len(way) == 5
+    np.testing.assert_array_equal(way[0], generate(endpoints, seed=3)[0])
+    np.testing.assert_array_equal(way[-1], generate(endpoints, seed=9)[0])
+    assert all(np.any(a != b) for a, b in zip(way, way[1:], strict=False))
+
+
+# ---- Runs.
+
+
+def test_a_run_that_went_on_has_both_optimizers_of_an_undisturbed_one(tmp_path):
+    def start(seed):
+        model = small_model(seed)
+        section = load_config("latent_wgan").optimizer
+        model.compile_for_training(make_optimizer(section, 10, 1))
+        return model, Checkpoints(str(tmp_path), model)
+
+    def go_on(model, steps):
+        for i in steps:
+            model.train_step(make_batch(model, 2, seed=i))
+
+    whole, _ = start(seed=1)
+    go_on(whole, range(3))
+    first, checkpoints = start(seed=1)
+    go_on(first, range(1))
+    checkpoints.save()
+    second, checkpoints = start(seed=2)
+    assert checkpoints.restore()
+    go_on(second, range(1, 3))
+    for ours, theirs in zip(second.optimizers, whole.optimizers, strict=True):
+        assert int(ours.iterations) == int(theirs.iterations)
+        for variable, wanted in zip(ours.variables, theirs.variables, strict=True):
+            np.testing.assert_array_equal(variable, wanted, err_msg=variable.path)
+    assert [int(o.iterations) for o in second.optimizers] == [3, 6]
+    for variable, wanted in zip(second.variables, whole.variables, strict=True):
+        np.testing.assert_array_equal(variable, wanted, err_msg=variable.path)
+
+
+def test_latents_of_another_autoencoder_are_refused(tmp_path):
+    config = family_experiment("latent_wgan", tmp_path / "data")
+    ours = DatasetInfo.load(str(tmp_path / "data")).make_representation()
+    save_run(str(tmp_path / "run"), config, ours)
+    theirs, _ = make_latents(seed=2, latent_size=75, max_events=15)
+    with pytest.raises(UserError, match="the dataset has another autoencoder"):
+        save_run(str(tmp_path / "run"), config, theirs)
+    other = write_latents_dataset(
+        tmp_path / "other", seed=2, latent_size=75, max_events=15
+    )
+    model = make_model(ours, config.model)
+    with pytest.raises(UserError, match=f"expected .*{ours.autoencoder}"):
+        model.load_parts(other)
+
+
+def test_chunks_of_another_length_are_refused(tmp_path):
+    config = family_experiment("latent_wgan", tmp_path / "data")
+    config.representation.chunks.chunk_seconds = 0.5
+    with pytest.raises(UserError, match="chunks.chunk_seconds is 0.25 in the dataset"):
+        DatasetInfo.load(str(tmp_path / "data")).check(config)
+
+
+def test_only_datasets_with_events_can_be_varied(tmp_path):
+    plain, _ = make_latents()
+    with pytest.raises(UserError, match="cannot be varied without the events"):
+        Augmentation(transpose_semitones=2).variations(plain)
+    kind, _ = make_latents(with_events=True)
+    changes = Augmentation(transpose_semitones=2, stretch=0.1, velocity_shift=3)
+    assert len(changes.variations(kind)) == 3
+
+
+# ---- Mistakes.
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"num_chunks": 12}, "model.num_chunks: expected a power of two of at least 4"),
+        ({"num_chunks": 2}, "of at least 4, for 2 layers .* got 2"),
+        ({"generator": "recurent"}, "did you mean 'recurrent'"),
+        ({"critic_steps": 0}, "model.critic_steps: expected 1 or more, got 0"),
+        ({"joint": True}, "encode_latents --with_events"),
+        ({"normalize": "batch"}, "model.normalize: unknown 'batch'; it can be insta"),
+        ({"matching": "pair"}, "model.matching: unknown 'pair' .*did you mean 'pairs'"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        small_model(**settings)
+
+
+def test_another_representation_is_refused():
+    chunks = make_representation({"name": "event_chunks"})
+    with pytest.raises(UserError, match="expected a dataset of latents, got event_ch"):
+        make_model(chunks, SMALL)
+
+
+def test_windows_of_another_length_are_refused():
+    model = small_model()
+    window = {"latents": tf.zeros([17, 6]), "step": tf.range(17), "num_steps": 40}
+    with pytest.raises(UserError, match="data.window_steps is 16, model.num_chunks 8"):
+        model.example_fn(window, tf.constant([0, 0]))
+
+
+def test_batches_that_cannot_be_divided_are_refused():
+    model = small_model()
+    model.compile_for_training("sgd")
+    with pytest.raises(UserError, match="expected a multiple of 2 examples .* got 5"):
+        model.train_step(make_batch(model, 5))

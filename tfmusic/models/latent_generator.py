@@ -1,0 +1,243 @@
+"""From noise to sequences of latents, and by their autoencoder to music."""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from tfmusic.errors import UserError, choose
+from tfmusic.metrics import FrechetDistance
+from tfmusic.models.base import Control, Endpoint, MusicModel, Tensors
+from tfmusic.models.latent_autoencoder import make_autoencoder, restore_autoencoder
+from tfmusic.models.latent_networks import ConvolutionalGenerator, SequenceGenerator
+from tfmusic.representations import Latents, Representation
+
+GENERATORS = ("convolutional", "recurrent", "attention")
+SPREAD = Control(
+    "spread",
+    1.0,
+    0.0,
+    10.0,
+    "Times the noise of training: below 1 music is nearer to the usual.",
+)
+# What the seed of an example, or of a piece, is for.
+CRITIC_NOISE, GENERATOR_NOISE, MIX, SHIFT = range(4)
+
+
+class LatentGenerator(MusicModel):
+    """A generator of sequences of latent vectors, and the autoencoder that plays them.
+
+    Sequences are float32 `[batch, chunk, latent]`, normalised as in datasets of
+    `Latents`. Those that have an end have a number more for each chunk: 1 as long as
+    the piece goes on, then 0.
+
+    Attributes:
+        num_chunks: Length of the sequences of training.
+        has_end: Whether they have an end.
+        generator: The network.
+        make_generator: Makes another one like it.
+        autoencoder: Gives the events.
+    """
+
+    CONTROLS = (SPREAD,)
+
+    def __init__(
+        self,
+        representation: Representation,
+        num_chunks: int,
+        generator: str,
+        noise_size: int,
+        generator_channels: Sequence[int],
+        generator_units: Sequence[int],
+        num_heads: int,
+        bound: float,
+        normalize: str,
+    ):
+        """Makes the networks; see `LatentWGAN` for the arguments and errors."""
+        super().__init__(representation)
+        if not isinstance(representation, Latents) or not representation.network:
+            raise UserError(
+                "model latent_wgan: expected a dataset of latents, got "
+                f"{representation.name}; write one with "
+                "python -m pipelines.encode_latents"
+            )
+        choose("model.generator", generator, GENERATORS)
+        self.num_chunks, self.noise_size = num_chunks, noise_size
+        self.has_end = generator != "convolutional"
+        size = representation.latent_size
+        if self.has_end:
+            self.make_generator = functools.partial(
+                SequenceGenerator,
+                generator,
+                num_chunks,
+                generator_units,
+                num_heads,
+                size,
+            )
+        else:
+            self.make_generator = functools.partial(
+                ConvolutionalGenerator,
+                num_chunks,
+                generator_channels,
+                size,
+                normalize,
+                bound,
+            )
+        self.generator = self.make_generator()
+        self.autoencoder = make_autoencoder(representation)
+
+    @property
+    def output_representation(self) -> Representation:
+        """The chunks of events that the autoencoder makes of latents."""
+        return self.representation.chunks
+
+    @property
+    def learns_end(self) -> bool:
+        """Whether windows reach beyond the end of pieces."""
+        return self.has_end
+
+    def load_parts(self, data_dir: str) -> None:
+        """Takes the autoencoder from the dataset that it made."""
+        restore_autoencoder(self.autoencoder, self.representation, data_dir)
+
+    def finish(self, values: tf.Tensor) -> tf.Tensor:
+        """Lets what a generator gives end where it says."""
+        if not self.has_end:
+            return values
+        # Once ended, a piece does not begin again. At first hardly any piece ends.
+        logs = tf.math.log_sigmoid(values[..., -1:] + 6.0)
+        alive = tf.exp(tf.cumsum(logs, axis=1))
+        return tf.concat([values[..., :-1] * alive, alive], axis=-1)
+
+    def alive(self, sequences: tf.Tensor) -> tf.Tensor:
+        """Which chunks there are, 0 or 1, float32 `[batch, chunk]`."""
+        if self.has_end:
+            return tf.cast(sequences[..., -1] > 0.5, tf.float32)
+        return tf.ones_like(sequences[..., 0])
+
+    @staticmethod
+    def draw(
+        seeds: tf.Tensor, purpose: int, shape, draw=tf.random.stateless_normal
+    ) -> tf.Tensor:
+        """Noise of each example by its seed, float32 `[batch, *shape]`."""
+        return tf.map_fn(
+            lambda seed: draw(shape, tf.random.fold_in(seed, purpose)),
+            seeds,
+            fn_output_signature=tf.TensorSpec(
+                [size if isinstance(size, int) else None for size in shape], tf.float32
+            ),
+        )
+
+    def pairs(self, sequences, used) -> tuple[tf.Tensor, tf.Tensor]:
+        """Chunks and those after them, `[pair, 2 * latent]`, and which there are."""
+        size = self.representation.latent_size
+        latents = sequences[..., :size]
+        pairs = tf.concat([latents[:, :-1], latents[:, 1:]], axis=-1)
+        weights = used[:, :-1] * used[:, 1:]
+        return tf.reshape(pairs, [-1, 2 * size]), tf.reshape(weights, [-1])
+
+    def distance(self, real: tf.Tensor, generated: tf.Tensor) -> float:
+        """The Frechet distance between sequences, as validation has it."""
+        total = FrechetDistance(2 * self.representation.latent_size)
+        for name, sequences in (("real", real), ("generated", generated)):
+            total.add(name, *self.pairs(sequences, self.alive(sequences)))
+        return float(total.result())
+
+    # ---- Exports.
+
+    def play(self, noise: tf.Tensor, num_steps: tf.Tensor) -> Tensors:
+        """Music of noise; graph code.
+
+        Args:
+            noise: float32 `[piece, vector, noise]`.
+            num_steps: int32, how many chunks a piece may have.
+
+        Returns:
+            Arrays of `output_representation`, `[piece, chunk, ...]`, and `num_steps`
+            `[piece]`.
+        """
+        return self.decode(self.sequences(noise)[:, :num_steps])
+
+    def sequences(
+        self, noise: tf.Tensor, generator: keras.layers.Layer | None = None
+    ) -> tf.Tensor:
+        """What the generator, or another one, makes of noise.
+
+        Returns:
+            `[piece, chunk, latent (+ alive)]`.
+        """
+        return self.finish((generator or self.generator)(noise))
+
+    def with_end(self, latents: tf.Tensor) -> tf.Tensor:
+        """Latents `[piece, chunk, latent]` as sequences that have not ended."""
+        if not self.has_end:
+            return tf.convert_to_tensor(latents)
+        return tf.concat([latents, tf.ones_like(latents[..., :1])], axis=-1)
+
+    def decode(self, sequences: tf.Tensor) -> Tensors:
+        """Music of sequences `[piece, chunk, latent (+ alive)]`, as `play` gives it."""
+        latents = sequences[..., : self.representation.latent_size]
+        shape = tf.shape(latents)
+        flat = tf.reshape(latents, [-1, self.representation.latent_size])
+        events, num_events = self.autoencoder.decode(
+            self.representation.denormalize(flat)
+        )
+        used = tf.cast(self.alive(sequences), tf.int32)
+        events_shape = tf.concat([shape[:2], tf.shape(events)[1:]], axis=0)
+        return {
+            "events": tf.reshape(events, events_shape) * used[..., None, None],
+            "num_events": tf.reshape(num_events, shape[:2]) * used,
+            "num_steps": tf.maximum(tf.reduce_sum(used, axis=1), 1),
+        }
+
+    def noise(
+        self, num_outputs: tf.Tensor, num_steps: tf.Tensor, seed: tf.Tensor
+    ) -> tf.Tensor:
+        """Noise for pieces; that of a piece does not depend on how many there are.
+
+        Args:
+            num_outputs: int32, how many pieces.
+            num_steps: int32, how many chunks they may have.
+            seed: int64.
+
+        Returns:
+            float32 `[piece, vector, noise]`.
+        """
+        numbers = tf.range(tf.cast(num_outputs, tf.int64))
+        seeds = tf.stack([tf.fill(tf.shape(numbers), seed), numbers], axis=-1)
+        length = 1 + num_steps if self.has_end else 1
+        return self.draw(seeds, GENERATOR_NOISE, [length, self.noise_size])
+
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """`generate`, and `interpolate` between two pieces."""
+        number = tf.TensorSpec([], tf.int32, "num_outputs")
+        num_steps = tf.TensorSpec([], tf.int32, "num_steps")
+        seed = tf.TensorSpec([], tf.int64, "seed")
+        other_seed = tf.TensorSpec([], tf.int64, "other_seed")
+
+        def generate(number, num_steps, seed, spread):
+            noise = self.noise(number, num_steps, seed)
+            return self.play(spread * noise, num_steps)
+
+        def interpolate(number, num_steps, seed, other_seed, spread):
+            first = self.noise(1, num_steps, seed)
+            last = self.noise(1, num_steps, other_seed)
+            way = tf.linspace(0.0, 1.0, number)[:, None, None]
+            # As far spread as noise is, all the way.
+            noise = (1.0 - way) * first + way * last
+            noise /= tf.sqrt((1.0 - way) ** 2 + way**2)
+            return self.play(spread * noise, num_steps)
+
+        return {
+            "generate": Endpoint(
+                generate,
+                (number, num_steps, seed, SPREAD.spec),
+                "New pieces of at most num_steps chunks each.",
+            ),
+            "interpolate": Endpoint(
+                interpolate,
+                (number, num_steps, seed, other_seed, SPREAD.spec),
+                "Pieces on the way from the first one of a seed to that of another.",
+            ),
+        }

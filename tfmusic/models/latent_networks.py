@@ -1,0 +1,248 @@
+"""Generators of sequences of latent vectors, and the critic that judges them.
+
+The convolutional pair is that of "TimeStepMusic", which took it from DCGAN (Radford,
+Metz and Chintala, 2015) to one dimension, time.
+"""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tfmusic.errors import choose
+
+_SLOPE = 0.2
+_EPSILON = 1e-5
+NORMALIZATIONS = {"none": None, "instance": 1, "layer": -1}
+
+
+class Normalize(keras.layers.Layer):
+    """Mean 0 and variance 1 within each example: no weights, no statistics of batches.
+
+    "instance": each channel over time (Ulyanov et al., 2016), which leaves no more than
+    signs of what is two steps long; "layer": each step over its channels (Ba et al.,
+    2016); "none": as it is.
+    """
+
+    def __init__(self, kind: str, **kwargs):
+        super().__init__(**kwargs)
+        self.axis = NORMALIZATIONS[choose("model.normalize", kind, NORMALIZATIONS)]
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Normalises `[batch, time, channel]`, or `[batch, channel]` over channels."""
+        if self.axis is None:
+            return inputs
+        axis = -1 if inputs.shape.rank == 2 else self.axis
+        values = tf.cast(inputs, tf.float32)  # variances in bfloat16 are noise
+        values -= tf.reduce_mean(values, axis, keepdims=True)
+        variance = tf.reduce_mean(tf.square(values), axis, keepdims=True)
+        return tf.cast(values * tf.math.rsqrt(variance + _EPSILON), inputs.dtype)
+
+
+class ConvolutionalGenerator(keras.layers.Layer):
+    """Noise to a sequence of fixed length, which each layer doubles.
+
+    Attributes:
+        num_noises: Vectors of noise for a sequence: one.
+    """
+
+    num_noises = 1
+
+    def __init__(
+        self,
+        num_chunks: int,
+        channels: Sequence[int],
+        latent_size: int,
+        normalize: str,
+        bound: float,
+        **kwargs,
+    ):
+        """Makes the layers.
+
+        Args:
+            num_chunks: The length, a multiple of 2 to the power of `len(channels)`.
+            channels: Numbers at each step that the noise becomes first, then those of
+                all convolutions but the last.
+            latent_size: Numbers that stand for a chunk.
+            normalize: See `Normalize`.
+            bound: Outputs lie within this, by a hyperbolic tangent; 0: anywhere.
+            **kwargs: The base layer's.
+        """
+        super().__init__(**kwargs)
+        self.first_steps = num_chunks >> len(channels)
+        self.first_channels, self.bound = channels[0], bound
+        self.first = keras.layers.Dense(self.first_steps * channels[0])
+        self.convolutions = [
+            keras.layers.Conv1DTranspose(
+                size, 4, strides=2, padding="same", use_bias=False
+            )
+            for size in channels[1:]
+        ]
+        self.last = keras.layers.Conv1DTranspose(
+            latent_size, 4, strides=2, padding="same", use_bias=False
+        )
+        self.normalizations = [Normalize(normalize) for _ in channels]
+
+    def call(self, noise: tf.Tensor) -> tf.Tensor:
+        """Generates.
+
+        Args:
+            noise: float32 `[batch, 1, noise]`.
+
+        Returns:
+            float32 `[batch, chunk, latent]`.
+        """
+        values = self.first(noise[:, 0])
+        values = _leaky(self.normalizations[0](values))
+        shape = [-1, self.first_steps, self.first_channels]
+        values = tf.reshape(values, shape)  # [batch, step, channel]
+        for layer, normalize in zip(
+            self.convolutions, self.normalizations[1:], strict=True
+        ):
+            values = _leaky(normalize(layer(values)))
+        values = tf.cast(self.last(values), tf.float32)
+        return self.bound * tf.tanh(values / self.bound) if self.bound else values
+
+
+class SequenceGenerator(keras.layers.Layer):
+    """Noise to a sequence of any length that says where it ends.
+
+    Every chunk has noise of its own; that of the whole piece stands beside it.
+
+    Attributes:
+        num_noises: Vectors of noise for a sequence: one, and one for each chunk.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        num_chunks: int,
+        units: Sequence[int],
+        num_heads: int,
+        latent_size: int,
+        **kwargs,
+    ):
+        """Makes the layers.
+
+        Args:
+            kind: "recurrent": layers of GRU; "attention": blocks in which every chunk
+                looks at itself and those before it, as in a decoder (Vaswani et al.,
+                2017).
+            num_chunks: The length that training asks for.
+            units: Sizes of the layers; of blocks all are equal.
+            num_heads: Of attention.
+            latent_size: Numbers that stand for a chunk.
+            **kwargs: The base layer's.
+        """
+        super().__init__(**kwargs)
+        self.num_noises = 1 + num_chunks
+        self.first = keras.layers.Dense(units[0])
+        if kind == "recurrent":
+            self.layers = [
+                keras.layers.GRU(size, return_sequences=True) for size in units
+            ]
+        else:
+            self.layers = [AttentionBlock(units[0], num_heads) for _ in units]
+        self.is_attention = kind == "attention"
+        self.last = keras.layers.Dense(latent_size + 1, dtype="float32")
+
+    def call(self, noise: tf.Tensor) -> tf.Tensor:
+        """Generates.
+
+        Args:
+            noise: float32 `[batch, 1 + chunk, noise]`, the piece's first.
+
+        Returns:
+            float32 `[batch, chunk, latent + 1]`: the vectors, and last the log odds
+            that the piece has not ended before the chunk.
+        """
+        whole = tf.broadcast_to(noise[:, :1], tf.shape(noise[:, 1:]))
+        values = self.first(tf.concat([noise[:, 1:], whole], axis=-1))
+        if self.is_attention:
+            values += tf.cast(
+                _positions(tf.shape(values)[1], values.shape[2]), values.dtype
+            )
+        for layer in self.layers:
+            values = layer(values)
+        return self.last(values)
+
+
+class AttentionBlock(keras.layers.Layer):
+    """Attention to the chunk itself and those before it, then layers for each alone."""
+
+    def __init__(self, units: int, num_heads: int, **kwargs):
+        super().__init__(**kwargs)
+        self.normalizations = [keras.layers.LayerNormalization() for _ in range(2)]
+        self.attention = keras.layers.MultiHeadAttention(
+            num_heads, max(units // num_heads, 1)
+        )
+        self.wide = keras.layers.Dense(4 * units, activation="gelu")
+        self.narrow = keras.layers.Dense(units)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`[batch, chunk, unit]` to the same."""
+        values = self.normalizations[0](inputs)
+        inputs += self.attention(values, values, use_causal_mask=True)
+        return inputs + self.narrow(self.wide(self.normalizations[1](inputs)))
+
+
+class Critic(keras.layers.Layer):
+    """How real a sequence seems: a number without bounds."""
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        feature_size: int,
+        normalize: str,
+        **kwargs,
+    ):
+        """Makes the layers.
+
+        Args:
+            channels: Of the convolutions, each of which halves the sequence.
+            feature_size: Channels of the last one, whose outputs are the features that
+                real and generated sequences can be compared by.
+            normalize: See `Normalize`.
+            **kwargs: The base layer's.
+        """
+        super().__init__(**kwargs)
+        self.convolutions = [
+            keras.layers.Conv1D(size, 4, strides=2, padding="same", use_bias=False)
+            for size in channels
+        ]
+        self.normalizations = [Normalize(normalize) for _ in channels]
+        self.features = keras.layers.Conv1D(
+            feature_size, 4, strides=2, padding="same", use_bias=False
+        )
+        self.score = keras.layers.Dense(1, dtype="float32")
+
+    def call(self, sequences: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Judges.
+
+        Args:
+            sequences: float32 `[batch, chunk, channel]`.
+
+        Returns:
+            Scores, float32 `[batch]`, and features, float32 `[batch, feature]`.
+        """
+        values = sequences
+        for layer, normalize in zip(
+            self.convolutions, self.normalizations, strict=True
+        ):
+            values = _leaky(normalize(layer(values)))
+        features = _leaky(self.features(values))
+        # One step is left of the published 64 chunks.
+        features = tf.reduce_mean(tf.cast(features, tf.float32), axis=1)
+        return self.score(features)[:, 0], features
+
+
+def _leaky(values: tf.Tensor) -> tf.Tensor:
+    return tf.nn.leaky_relu(values, _SLOPE)
+
+
+def _positions(length: tf.Tensor, size: int) -> tf.Tensor:
+    """Sines and cosines of each place, float32 `[length, size]`."""
+    half = -(-size // 2)
+    rates = tf.exp(tf.linspace(0.0, -9.21, half))  # down to a ten-thousandth
+    angles = tf.cast(tf.range(length), tf.float32)[:, None] * rates
+    return tf.concat([tf.sin(angles), tf.cos(angles)], axis=-1)[:, :size]

@@ -1,0 +1,343 @@
+"""Latent WGAN: from noise to chunks of expressive piano music, by way of latents."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+import tensorflow as tf
+
+from tfmusic.errors import UserError, choose
+from tfmusic.metrics import FrechetDistance
+from tfmusic.models.base import Tensors, step_is_target
+from tfmusic.models.latent_generator import (
+    CRITIC_NOISE,
+    GENERATOR_NOISE,
+    MIX,
+    SHIFT,
+    LatentGenerator,
+)
+from tfmusic.models.latent_networks import Critic
+from tfmusic.models.wasserstein import (
+    MATCHINGS,
+    copy_optimizer,
+    feature_distance,
+    gradient_penalty,
+    num_replicas,
+)
+from tfmusic.representations import Representation
+
+
+class LatentWGAN(LatentGenerator):
+    """A generator of sequences of latent vectors and a critic that teaches it.
+
+    Real sequences are windows of a dataset of `Latents`. The critic learns to score
+    them above generated ones, with a penalty that keeps its gradient near 1; the gap
+    between the scores then estimates a Wasserstein distance, and the generator learns
+    to lower it (Gulrajani et al., 2017). The autoencoder whose latents they are is
+    part of the model, so that its endpoints give events.
+
+    A training batch holds `critic_steps` batches: each of the critic's steps has one of
+    its own. All noise comes from the examples' seeds, so a run depends neither on how
+    often it was stopped nor on how many devices share it.
+
+    Validation goes by `loss`, the Frechet distance between pairs of real and generated
+    consecutive chunks: the critic's own scores cannot be compared between epochs.
+    It falls while the generator comes to give chunks and transitions of the right mean
+    and covariance; that music is good it does not tell.
+    """
+
+    SCORED_BY = "samples"
+
+    def __init__(
+        self,
+        representation: Representation,
+        num_chunks: int = 64,
+        generator: str = "convolutional",
+        noise_size: int = 64,
+        generator_channels: Sequence[int] = (256, 256, 192, 128, 96),
+        generator_units: Sequence[int] = (256, 256),
+        num_heads: int = 4,
+        bound: float = 0.0,
+        critic_channels: Sequence[int] = (96, 128, 192, 256, 256),
+        feature_size: int = 256,
+        normalize: str = "layer",
+        normalize_critic: str = "none",
+        critic_steps: int = 3,
+        penalty_coefficient: float = 10.0,
+        matching: str = "means",
+        matching_coefficient: float = 0.1,
+        joint: bool = False,
+        joint_coefficient: float = 0.01,
+    ):
+        """Makes the networks.
+
+        Args:
+            representation: Latents, as a dataset has them.
+            num_chunks: Length of the sequences, a power of two.
+            generator: "convolutional": sequences of `num_chunks`; "recurrent" or
+                "attention": of any length, with an end.
+            noise_size: Numbers of each vector of noise.
+            generator_channels: See `ConvolutionalGenerator`.
+            generator_units: Sizes of the layers of the other generators.
+            num_heads: Of attention.
+            bound: See `ConvolutionalGenerator`.
+            critic_channels: See `Critic`.
+            feature_size: See `Critic`.
+            normalize: In the convolutional generator, see `Normalize`.
+            normalize_critic: In the critic.
+            critic_steps: Steps of the critic for each of the generator.
+            penalty_coefficient: Weighs the penalty on the critic's gradient.
+            matching: How features are compared, see `feature_distance`.
+            matching_coefficient: Weighs that in the generator's loss.
+            joint: Whether the autoencoder learns on, from the events of the same
+                windows: to give them back, and to make of them latents that the critic
+                takes for generated ones, which are the easier to generate.
+            joint_coefficient: Weighs the second against the first.
+
+        Raises:
+            UserError: The representation is another, or a setting is impossible.
+        """
+        layers = max(len(generator_channels), len(critic_channels))
+        if num_chunks < 2**layers or num_chunks & (num_chunks - 1):
+            raise UserError(
+                f"model.num_chunks: expected a power of two of at least {2**layers}, "
+                f"for {layers} layers that each double or halve the length, got "
+                f"{num_chunks}"
+            )
+        if critic_steps < 1:
+            raise UserError(
+                f"model.critic_steps: expected 1 or more, got {critic_steps}"
+            )
+        super().__init__(
+            representation,
+            num_chunks,
+            generator,
+            noise_size,
+            generator_channels,
+            generator_units,
+            num_heads,
+            bound,
+            normalize,
+        )
+        if joint and not representation.with_events:
+            raise UserError(
+                "model.joint: expected a dataset with the events beside their latents; "
+                "write one with python -m pipelines.encode_latents --with_events, and "
+                "train with --config.representation.with_events"
+            )
+        self.critic_steps, self.joint = critic_steps, joint
+        self._coefficients = {
+            "penalty": penalty_coefficient,
+            "matching": matching_coefficient,
+            "joint": joint_coefficient,
+        }
+        self._matching = choose("model.matching", matching, MATCHINGS)
+        self.critic = Critic(critic_channels, feature_size, normalize_critic)
+        self.autoencoder.trainable = joint
+        names = ["critic_gap", "penalty", "gradient_norm_interpolates"]
+        names += ["critic_loss", "generator_loss", "feature_distance"]
+        names += ["events_real", "events_generated"]
+        names += ["reconstruction_loss"] if joint else []
+        self._means = {name: keras.metrics.Mean(name=name) for name in names}
+        self._distance = FrechetDistance(2 * representation.latent_size, name="loss")
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """What training and validation show."""
+        return [self._distance, *self._means.values()]
+
+    @property
+    def optimizers(self) -> list[keras.optimizers.Optimizer]:
+        """The generator's, the critic's and, if that learns, the autoencoder's."""
+        found = [self.optimizer, self.critic_optimizer]
+        return [*found, self.autoencoder_optimizer] if self.joint else found
+
+    def example_fn(self, features: Tensors, seed: tf.Tensor):
+        """A window, the seed of its noise, and which chunks are in the piece."""
+        num_steps = features["latents"].shape[0] - 1
+        if num_steps != self.num_chunks:
+            raise UserError(
+                f"data.window_steps is {num_steps}, model.num_chunks "
+                f"{self.num_chunks}; expected them to be equal"
+            )
+        names = self.representation.feature_specs
+        if self.representation.with_events:
+            names = self.output_representation.feature_specs
+        window = {name: features[name][1:] for name in names}
+        inside = step_is_target(features["step"][1:], features["num_steps"])
+        return {**window, "seed": seed}, {}, inside
+
+    def build_model(self) -> None:
+        """Makes all weights."""
+        noise = tf.zeros([1, self.generator.num_noises, self.noise_size])
+        self.critic(self.finish(self.generator(noise)))
+        self.built = True
+
+    def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Compiles with an optimizer for each network, all with the same settings."""
+        optimizer = keras.optimizers.get(optimizer)
+        # No XLA: it has no kernels for recurrent layers, and convolutions gain nothing.
+        self.compile(
+            optimizer=copy_optimizer(optimizer, "generator"), jit_compile=False
+        )
+        # In its own steps a schedule would run ahead.
+        self.critic_optimizer = copy_optimizer(optimizer, "critic", self.critic_steps)
+        self.optimizer.build(self.generator.trainable_variables)
+        self.critic_optimizer.build(self.critic.trainable_variables)
+        if self.joint:
+            self.autoencoder_optimizer = copy_optimizer(optimizer, "autoencoder")
+            self.autoencoder_optimizer.build(self.autoencoder.trainable_variables)
+
+    # ---- Real and generated sequences, `[batch, chunk, latent (+ alive)]`.
+
+    def _real(self, x: Tensors, inside: tf.Tensor) -> tf.Tensor:
+        latents = x["latents"] if "latents" in x else self._encode(x)
+        latents *= inside[..., None]
+        if not self.has_end:
+            return latents
+        # Windows that reach a piece's end do so with their last chunk; moved on, the
+        # end may be anywhere.
+        is_last = 1.0 - inside[:, -1]
+        share = self.draw(x["seed"], SHIFT, [], tf.random.stateless_uniform)
+        shift = tf.cast(is_last * share * (self.num_chunks - 1), tf.int32)
+        places = tf.minimum(
+            tf.range(self.num_chunks) + shift[:, None], self.num_chunks - 1
+        )
+        sequences = tf.concat([latents, inside[..., None]], axis=-1)
+        return tf.gather(sequences, places, batch_dims=1)
+
+    def _encode(self, x: Tensors) -> tf.Tensor:
+        """The normalised latents of events."""
+        size = self.output_representation.max_events
+        events = tf.reshape(x["events"], [-1, size, x["events"].shape[-1]])
+        num_events = tf.reshape(x["num_events"], [-1])  # [batch * chunk]
+        latents = self.autoencoder.encode(events, num_events)
+        shape = [-1, self.num_chunks, latents.shape[-1]]
+        return self.representation.normalize(tf.reshape(latents, shape))
+
+    def _generated(self, seeds: tf.Tensor, purpose: int) -> tf.Tensor:
+        shape = [self.generator.num_noises, self.noise_size]
+        return self.sequences(self.draw(seeds, purpose, shape))
+
+    # ---- Training.
+
+    def train_step(self, data) -> Mapping[str, tf.Tensor]:
+        """Steps of the critic, each on its own examples, then one of the generator."""
+        x, _, inside = keras.utils.unpack_x_y_sample_weight(data)
+        num_rows = inside.shape[0]
+        if num_rows is not None and num_rows % self.critic_steps:
+            raise UserError(
+                f"config.train.batch_size: expected a multiple of "
+                f"{self.critic_steps} examples on each device, a batch for each of "
+                f"model.critic_steps, got {num_rows}"
+            )
+        for i in range(self.critic_steps):
+            # Every so many, so that devices together take what one device would.
+            part = tf.nest.map_structure(
+                lambda rows, i=i: rows[i :: self.critic_steps], (x, inside)
+            )
+            self.critic_step(*part)
+        self._generator_step(*part)
+        if self.joint:
+            self._autoencoder_step(*part)
+        return self.get_metrics_result()
+
+    def critic_step(self, x: Tensors, inside: tf.Tensor) -> None:
+        """One step of the critic on a batch."""
+        real = tf.stop_gradient(self._real(x, inside))
+        generated = tf.stop_gradient(self._generated(x["seed"], CRITIC_NOISE))
+        variables = self.critic.trainable_variables
+        with tf.GradientTape() as tape:
+            values = self._critic_values(x["seed"], real, generated)
+            loss = tf.reduce_mean(values["critic_loss"]) / num_replicas()
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        self.critic_optimizer.apply(gradients, variables)
+        for name, value in values.items():
+            self._means[name].update_state(value)
+
+    def _critic_values(self, seeds, real, generated) -> Tensors:
+        """The critic's loss and its parts, float32 `[batch]`."""
+        both, _ = self.critic(tf.concat([real, generated], axis=0))
+        scores, others = tf.split(both, 2)
+        mix = self.draw(seeds, MIX, [], tf.random.stateless_uniform)
+        penalties, norms = gradient_penalty(
+            lambda points: self.critic(points)[0], real, generated, mix
+        )
+        gap = scores - others
+        return {
+            "critic_gap": gap,
+            "penalty": penalties,
+            "gradient_norm_interpolates": norms,
+            "critic_loss": self._coefficients["penalty"] * penalties - gap,
+        }
+
+    def _generator_step(self, x: Tensors, inside: tf.Tensor) -> None:
+        real = tf.stop_gradient(self._real(x, inside))
+        variables = self.generator.trainable_variables
+        _, wanted = self.critic(real)
+        with tf.GradientTape() as tape:
+            generated = self._generated(x["seed"], GENERATOR_NOISE)
+            loss, distance = self._generator_losses(wanted, generated)
+            scaled = loss / num_replicas()
+        gradients = tape.gradient(scaled, [variable.value for variable in variables])
+        self.optimizer.apply(gradients, variables)
+        self._means["generator_loss"].update_state(loss)
+        self._means["feature_distance"].update_state(distance)
+        self._compare(real, generated, inside)
+
+    def _generator_losses(self, wanted, generated) -> tuple[tf.Tensor, tf.Tensor]:
+        """The whole loss, and the distance from the features of real sequences."""
+        scores, features = self.critic(generated)
+        distance = feature_distance(wanted, features, self._matching)
+        loss = self._coefficients["matching"] * distance - tf.reduce_mean(scores)
+        return loss, distance
+
+    def _autoencoder_step(self, x: Tensors, inside: tf.Tensor) -> None:
+        variables = self.autoencoder.trainable_variables
+        with tf.GradientTape() as tape:
+            reconstruction = self._reconstruction(x, inside)
+            scores, _ = self.critic(self._real(x, inside))
+            loss = reconstruction + self._coefficients["joint"] * tf.reduce_mean(scores)
+            loss /= num_replicas()
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        self.autoencoder_optimizer.apply(gradients, variables)
+        self._means["reconstruction_loss"].update_state(reconstruction)
+
+    def _reconstruction(self, x: Tensors, inside: tf.Tensor) -> tf.Tensor:
+        """The autoencoder's own loss."""
+        chunks = {name: x[name] for name in self.output_representation.feature_specs}
+        losses = self.autoencoder(chunks, training=True)
+        return self.autoencoder.compute_loss(chunks, None, losses, inside)
+
+    def test_step(self, data) -> Mapping[str, tf.Tensor]:
+        """Compares windows with as many generated ones, whole windows alone."""
+        x, _, inside = keras.utils.unpack_x_y_sample_weight(data)
+        real = self._real(x, inside)
+        generated = self._generated(x["seed"], CRITIC_NOISE)
+        is_whole = tf.ones_like(inside[:, 0])
+        if not self.has_end:
+            is_whole = tf.reduce_min(inside, axis=1)
+        for name, value in self._critic_values(x["seed"], real, generated).items():
+            self._means[name].update_state(value, is_whole)
+        loss, distance = self._generator_losses(self.critic(real)[1], generated)
+        totals = {"generator_loss": loss, "feature_distance": distance}
+        if self.joint:
+            totals["reconstruction_loss"] = self._reconstruction(x, inside)
+        # Devices that have no more windows get an empty batch, of which means are none.
+        number = tf.cast(tf.shape(inside)[0], tf.float32)
+        for name, value in totals.items():
+            self._means[name].update_state(tf.where(number > 0, value, 0.0), number)
+        self._compare(real, generated, inside)
+        return self.get_metrics_result()
+
+    def _compare(self, real, generated, inside) -> None:
+        """Adds to the distance between both, and counts the events of both."""
+        there = self.alive(real) if self.has_end else inside
+        for name, sequences, used in (
+            ("real", real, there),
+            ("generated", generated, self.alive(generated)),
+        ):
+            self._distance.add(name, *self.pairs(sequences, used))
+            size = self.representation.latent_size
+            latents = self.representation.denormalize(sequences[..., :size])
+            counts = self.autoencoder.decode_sizes(tf.reshape(latents, [-1, size]))
+            self._means[f"events_{name}"].update_state(counts, tf.reshape(used, [-1]))
