@@ -21,10 +21,19 @@ LENGTHS = {"train": [40, 61, 17, 33], "validation": [20, 35], "test": [50]}
 
 def load_config(name, variant=""):
     """The experiment of a file in configs/."""
+    return _load_file(name).get_config(variant)
+
+
+def list_variants(name):
+    """The variants that a file in configs/ lists, the default's name being empty."""
+    return _load_file(name).VARIANTS
+
+
+def _load_file(name):
     spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.get_config(variant)
+    return module
 
 
 def tiny_config(**train):

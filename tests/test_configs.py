@@ -1,0 +1,65 @@
+"""Every experiment in configs/, from records to music, in a few steps."""
+
+import csv
+import math
+
+import numpy as np
+import pytest
+
+import tfmusic
+from pipelines.filters import Filters
+from tests.experiments import CONFIGS, list_variants, load_config
+from tfmusic.notes.reading import read_file
+
+# Latents are made from another experiment's export; they have tests of their own.
+FROM_MIDI = [name for name in CONFIGS if name != "latent_wgan"]
+
+
+def variants():
+    for name in FROM_MIDI:
+        for variant in list_variants(name):
+            yield pytest.param(name, variant, id=f"{name}-{variant or 'default'}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "variant"), list(variants()))
+def test_experiment_learns_and_plays(name, variant, shared_data, tmp_path):
+    config = load_config(name, variant)
+    # As published, but for how long and how many windows at once.
+    config.train.update(num_epochs=3, steps_per_epoch=4, sample_every_epochs=0)
+    config.train.batch_size = min(config.train.batch_size, 16)
+    data, run = str(tmp_path / "data"), str(tmp_path / "run")
+    info = tfmusic.build_dataset(
+        config,
+        f"piano_midi_de:{shared_data}/piano_midi_de",
+        data,
+        filters=Filters(max_seconds=75.0),
+        validation_fraction=0.2,
+        test_fraction=0.2,
+    )
+    assert all(split["num_pieces"] > 1 for split in info.splits.values())
+
+    tfmusic.train_model(config, data, run)
+    with open(f"{run}/metrics.csv", encoding="utf-8") as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file)]
+    assert len(losses) == 3
+    assert losses[-1] < losses[0]
+
+    scores = tfmusic.evaluate_model(run, data, "test")
+    assert scores["num_pieces"] == info.splits["test"]["num_pieces"]
+    assert all(math.isfinite(v) for v in scores.values() if isinstance(v, float))
+    assert scores.get("log_likelihood_per_step", -1.0) < 0.0
+
+    model = tfmusic.load_model(tfmusic.export_model(run, str(tmp_path / "model")))
+    if "generate" not in model.card["endpoints"]:
+        return
+    pieces = model.generate(num_outputs=2, num_steps=40, seed=1)
+    again = model.generate(num_outputs=2, num_steps=40, seed=1)
+    assert pieces == again
+    primer = tfmusic.read_pieces(data, "test")[0]
+    pieces += model.generate(num_outputs=1, num_steps=40, seed=2, primer=primer)
+    for i, piece in enumerate(pieces):
+        tfmusic.write_music(piece, tmp_path / f"{i}.mid")
+        notes = read_file(tmp_path / f"{i}.mid").notes
+        assert len(notes) == len(piece.notes)
+        assert np.all([note.end_time > note.start_time for note in notes])
