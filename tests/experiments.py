@@ -50,6 +50,7 @@ def tiny_config(**train):
         steps_per_epoch=5,
         early_stopping_epochs=0,
         mixed_precision="none",  # runs are compared closely
+        sample_every_epochs=0,
     )
     config.train.update(train)
     return config
@@ -62,12 +63,21 @@ def write_tiny_data(path):
 
 
 def family_experiment(name, data_dir, dropout=False, **train):
-    """A few steps of a config's smoke variant, and music for it."""
+    """A few steps of a config's smoke variant, and music for it.
+
+    Without dropout nothing in the training steps is random.
+    """
     config = load_config(name, "smoke")
     config.data.update(min_steps=1, key="original", window_steps=16, window_stride=16)
-    for setting in ("dropout", "recurrent_dropout"):
+    # What is random in training is drawn for each device's share by itself.
+    for setting, value in {
+        "dropout": 0.0,
+        "recurrent_dropout": 0.0,
+        "teacher_forcing": 1.0,
+        "last_teacher_forcing": 1.0,
+    }.items():
         if setting in config.model and not dropout:
-            config.model[setting] = 0.0
+            config.model[setting] = value
     config.train.update(batch_size=4, eval_batch_size=3, num_epochs=2)
     config.train.mixed_precision = "none"  # runs are compared closely
     config.train.update({"steps_per_epoch": 5, **train})

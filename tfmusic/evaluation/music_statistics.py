@@ -87,7 +87,7 @@ class MusicStatistics:
         """
         rows = {
             label: getattr(self, name)
-            for name, label in _LABELS.items()
+            for name, label in LABELS.items()
             if getattr(self, name) is not None
         }
         if self.length_shares is not None:
@@ -100,7 +100,8 @@ class MusicStatistics:
         }
 
 
-_LABELS = {
+# What tables call the values that every style has.
+LABELS = {
     "num_notes": "notes",
     "seconds": "seconds",
     "notes_per_second": "notes per second",

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfmusic.generation.guards import Watch, count_run, equal_frames
@@ -147,6 +148,15 @@ class MusicModel(keras.Model):
             pieces: Parsed pieces: the representation's arrays `[T, ...]`.
         """
         del pieces
+
+    @property
+    def output_representation(self) -> Representation:
+        """What the arrays of endpoints are, which may be another one."""
+        return self.representation
+
+    def token_vectors(self) -> np.ndarray | None:
+        """The learned vector of each token, float `[token, size]`; None: no such."""
+        return None
 
     def endpoints(self) -> Mapping[str, Endpoint]:
         """What an export of this model can do."""

@@ -175,6 +175,13 @@ class TokenLSTM(AutoregressiveModel):
         """Whether the end of a piece is a target."""
         return self.learn_end
 
+    def token_vectors(self) -> np.ndarray | None:
+        """The embedding's."""
+        if self.embedding is None:
+            return None
+        vectors = self.embedding(tf.range(self.vocabulary_size))
+        return tf.cast(vectors, tf.float32).numpy()
+
     def build_model(self) -> None:
         """Makes all weights."""
         self(tf.zeros([1, 2], tf.int32))

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.training.checkpoints import Checkpoints, Progress, metric_values
+from tfmusic.training.checkpoints import Checkpoints, metric_values
 from tfmusic.training.distribution import Distribution
 from tfmusic.training.stopping import Stopped, StopSignals
 
@@ -137,29 +137,3 @@ class MetricsFile(keras.callbacks.Callback):
         with tf.io.gfile.GFile(self._path + ".partial", "w") as file:
             file.write(text.getvalue())
         tf.io.gfile.rename(self._path + ".partial", self._path, overwrite=True)
-
-
-class Scalars(keras.callbacks.Callback):
-    """Writes metrics for TensorBoard: training and validation as two runs."""
-
-    def __init__(self, log_dir: str, progress: Progress):
-        """Prepares the writers under `log_dir`, which may be in a bucket."""
-        super().__init__()
-        self._progress = progress
-        self._writers = {
-            name: tf.summary.create_file_writer(f"{log_dir}/{name}")
-            for name in ("training", "validation")
-        }
-
-    def on_epoch_end(self, epoch, logs=None):
-        """Writes the metrics at the global step."""
-        step = int(self._progress.step)
-        for name, value in (logs or {}).items():
-            is_validation = name.startswith("val_")
-            writer = self._writers["validation" if is_validation else "training"]
-            with writer.as_default(step=step):
-                tf.summary.scalar(name.removeprefix("val_"), value)
-        with self._writers["training"].as_default(step=step):
-            tf.summary.scalar("learning_rate", self.model.optimizers[0].learning_rate)
-        for writer in self._writers.values():
-            writer.flush()

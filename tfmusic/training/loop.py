@@ -19,7 +19,7 @@ from tfmusic.data.datasets import (
 )
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
-from tfmusic.training.callbacks import MetricsFile, SaveProgress, Scalars
+from tfmusic.training.callbacks import MetricsFile, SaveProgress
 from tfmusic.training.checkpoints import Checkpoints
 from tfmusic.training.distribution import (
     Distribution,
@@ -30,8 +30,10 @@ from tfmusic.training.fitting import Fitting
 from tfmusic.training.optimizers import make_optimizer
 from tfmusic.training.precision import choose_computation, dtype_policy
 from tfmusic.training.run import save_dataset_description, save_run
+from tfmusic.training.samples import Sampler, Samples
 from tfmusic.training.settings import TrainSettings
 from tfmusic.training.stopping import StopSignals
+from tfmusic.training.tensorboard import Curves, Profile
 
 
 def train_and_evaluate(
@@ -106,10 +108,7 @@ def _train(
     )
     callbacks = []
     if distribution.is_chief:
-        callbacks += [
-            Scalars(os.path.join(workdir, "tensorboard"), progress),
-            MetricsFile(os.path.join(workdir, "metrics.csv"), epoch),
-        ]
+        callbacks = _make_logs(config, settings, run, checkpoints, data_dir, workdir)
     # Last: what an epoch has written is there before the epoch counts as done.
     callbacks.append(
         SaveProgress(
@@ -136,6 +135,29 @@ def _train(
     )
 
 
+def _make_logs(
+    config: ml_collections.ConfigDict,
+    settings: TrainSettings,
+    run: "Run",
+    checkpoints: Checkpoints,
+    data_dir: str,
+    workdir: str,
+) -> list[keras.callbacks.Callback]:
+    """What the chief writes beside its checkpoints."""
+    progress = checkpoints.progress
+    log_dir = os.path.join(workdir, "tensorboard")
+    logs = [
+        Curves(log_dir, config, progress, run.seconds_per_batch),
+        MetricsFile(os.path.join(workdir, "metrics.csv"), int(progress.epoch)),
+    ]
+    if settings.sample_every_epochs:
+        sampler = Sampler(run.model, data_dir, config.data.window_steps)
+        logs.append(Samples(log_dir, sampler, progress, settings.sample_every_epochs))
+    if settings.profile_steps:
+        logs.append(Profile(f"{log_dir}/training", settings.profile_steps))
+    return logs
+
+
 class Run:
     """A model on its devices, ready to train, and how its windows are cut.
 
@@ -143,6 +165,7 @@ class Run:
         model: Built and compiled.
         batch_size: Windows in a step of all devices.
         steps_per_epoch: Training steps of an epoch.
+        seconds_per_batch: Music in a step, in seconds.
         training: Arguments of `make_train_dataset` that say which windows.
         validation: Those of `make_eval_dataset`.
         share: Which of them are this worker's, for either.
@@ -159,6 +182,11 @@ class Run:
         tf.config.experimental.enable_op_determinism()
         self.batch_size, scale = _global_batch(settings, distribution)
         policy = choose_computation(settings.mixed_precision, settings.fast_lstm)
+        pieces = info.splits["train"]
+        seconds_per_step = pieces["seconds"] / max(pieces["num_steps"], 1)
+        self.seconds_per_batch = (
+            self.batch_size * config.data.window_steps * seconds_per_step
+        )
         with distribution.strategy.scope():
             with dtype_policy(policy):
                 self.model = make_model(info.make_representation(), config.model)

@@ -71,7 +71,9 @@ class OverReplicas:
     """Sums gradients over all replicas first, measures them, then does as its base.
 
     Keras would clip what each replica has found by itself and sum it then: another step
-    than one device takes with the whole batch.
+    than one device takes with the whole batch. And it would take the norm of a table of
+    vectors from the parts of its gradient that a row gets from each of its places, not
+    from their sum, so that clipping would depend on how a batch is divided.
 
     Attributes:
         gradient_norm: Mean over steps of the norm of all gradients together, unclipped.
@@ -83,7 +85,7 @@ class OverReplicas:
 
     def apply(self, grads, trainable_variables=None):
         """Takes one step; `grads` may hold None."""
-        grads = list(grads)
+        grads = [None if g is None else tf.convert_to_tensor(g) for g in grads]
         present = [gradient for gradient in grads if gradient is not None]
         context = tf.distribute.get_replica_context()
         if context and context.num_replicas_in_sync > 1:

@@ -1,0 +1,183 @@
+"""What a model makes while it trains, to see, hear and count in TensorBoard.
+
+A family says by its endpoints what it can show: with `generate` new pieces, always from
+the same seed; without it, but with `reconstruct`, held-out pieces given back.
+"""
+
+import time
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from tfmusic.data.datasets import make_piece_dataset
+from tfmusic.evaluation.music_statistics import LABELS, aggregate, statistics
+from tfmusic.evaluation.pictures import piano_roll_image
+from tfmusic.evaluation.report import compare
+from tfmusic.models import MusicModel
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.synthesis import synthesize
+from tfmusic.training.checkpoints import Progress
+from tfmusic.training.tensorboard import write_token_vectors
+
+NUM_PIECES = 8  # whose statistics are shown
+_NUM_SHOWN = 3
+_MAX_AUDIO_SECONDS = 30.0
+_SAMPLE_RATE = 16_000
+_PICTURE_WIDTH = 1000
+_SEED = 0
+# Sampling may take this share of a run's time; an epoch that is too short goes without.
+_MAX_TIME_SHARE = 0.1
+
+
+class Sampler:
+    """A model's endpoint that makes music, and held-out music to compare with.
+
+    Attributes:
+        held_out: The beginnings of held-out pieces; empty where the dataset's arrays
+            are not those that the model makes.
+    """
+
+    def __init__(self, model: MusicModel, data_dir: str, num_steps: int):
+        """Reads the held-out pieces.
+
+        Args:
+            model: Any family.
+            data_dir: The dataset.
+            num_steps: Length of the pieces.
+        """
+        self._representation = model.output_representation
+        names = list(model.representation.feature_specs)
+        self._prompts = [
+            {name: piece[name][:num_steps] for name in names}
+            for piece in make_piece_dataset(data_dir, "validation")
+            .take(NUM_PIECES)
+            .as_numpy_iterator()
+        ]
+        self.held_out = []
+        if self._representation.feature_specs.keys() <= set(names):
+            self.held_out = [self._decode(piece) for piece in self._prompts]
+        endpoints = model.endpoints()
+        self._name = next(
+            (n for n in ("generate", "reconstruct") if n in endpoints), ""
+        )
+        if self._name:
+            self._endpoint = endpoints[self._name]
+            self._function = self._endpoint.function
+            self._values = {control.name: control.default for control in model.CONTROLS}
+            self._values |= dict(
+                num_outputs=NUM_PIECES, num_steps=num_steps, seed=_SEED
+            )
+
+    def make(self) -> list[NoteSequence]:
+        """Makes music with the model as it is; [] where it has no way to."""
+        if not self._name:
+            return []
+        inputs = [
+            tf.cast(self._input(spec.name), spec.dtype)
+            for spec in self._endpoint.input_signature
+        ]
+        arrays = {n: t.numpy() for n, t in self._function(*inputs).items()}
+        names = list(self._representation.feature_specs)
+        lengths = arrays.get("num_steps", [None] * len(arrays[names[0]]))
+        return [
+            self._decode({name: arrays[name][i, :n] for name in names})
+            for i, n in enumerate(lengths)
+        ]
+
+    def _input(self, name: str) -> np.ndarray | float:
+        if name in self._values:
+            return self._values[name]
+        arrays = [piece[name] for piece in self._prompts]
+        shortest = min(map(len, arrays))
+        return np.stack([array[:shortest] for array in arrays])
+
+    def _decode(self, arrays: dict[str, np.ndarray]) -> NoteSequence:
+        specs = self._representation.feature_specs
+        return self._representation.decode({name: arrays[name] for name in specs})
+
+
+class Samples(keras.callbacks.Callback):
+    """Writes pictures, sound and statistics of what the model makes.
+
+    Curves under `music/` stand in the run `generated`, and in `held-out` as they should
+    be: the same number of steps from the beginning of held-out pieces.
+    """
+
+    def __init__(
+        self, log_dir: str, sampler: Sampler, progress: Progress, every_epochs: int
+    ):
+        """Prepares the writers.
+
+        Args:
+            log_dir: It may be in a bucket.
+            sampler: Makes the music.
+            progress: How far the run has come.
+            every_epochs: Epochs from one time to the next.
+        """
+        super().__init__()
+        self._sampler = sampler
+        self._progress = progress
+        self._every_epochs = every_epochs
+        self._log_dir = log_dir
+        self._writers = {
+            name: tf.summary.create_file_writer(f"{log_dir}/{name}")
+            for name in ("generated", "held-out")
+        }
+        self._seconds = 0.0
+
+    def on_train_begin(self, logs=None):
+        """Shows the held-out pieces, once."""
+        self._start = time.monotonic()
+        if not int(self._progress.step):
+            with self._writers["held-out"].as_default(step=0):
+                _show(self._sampler.held_out)
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Shows what the model makes, unless that would take too long."""
+        before = time.monotonic()
+        is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        if (epoch + 1) % self._every_epochs and not is_last:
+            return
+        if self._seconds > _MAX_TIME_SHARE * (before - self._start) and not is_last:
+            return
+        step = int(self._progress.step)
+        pieces = self._sampler.make()
+        held_out = self._sampler.held_out
+        with self._writers["generated"].as_default(step=step):
+            _show(pieces)
+            _draw_curves(pieces)
+            if pieces and held_out:
+                tf.summary.text("statistics", compare(pieces, held_out).table())
+        with self._writers["held-out"].as_default(step=step):
+            _draw_curves(held_out)
+        for writer in self._writers.values():
+            writer.flush()
+        write_token_vectors(self.model, f"{self._log_dir}/training")
+        seconds = time.monotonic() - before
+        if not self._seconds:
+            logging.info("music for TensorBoard took %.1f s", seconds)
+        self._seconds += seconds
+
+
+def _show(pieces: Sequence[NoteSequence]) -> None:
+    """Writes pictures and sound of the first pieces."""
+    for number, piece in enumerate(pieces[:_NUM_SHOWN], start=1):
+        title = f"piece {number}: {len(piece.notes)} notes, {piece.total_time:.0f} s"
+        picture = piano_roll_image([(title, piece)], width=_PICTURE_WIDTH)
+        tf.summary.image(f"piano_roll/{number}", picture[np.newaxis])
+        sound = synthesize(piece, _SAMPLE_RATE)
+        sound = sound[: int(_MAX_AUDIO_SECONDS * _SAMPLE_RATE)]
+        tf.summary.audio(
+            f"sound/{number}", sound[np.newaxis, :, np.newaxis], _SAMPLE_RATE
+        )
+
+
+def _draw_curves(pieces: Sequence[NoteSequence]) -> None:
+    values = aggregate([statistics(piece) for piece in pieces])
+    for label in LABELS.values():
+        if label in values:
+            tag = label.replace(", %", " (%)").replace(", ", " in ")
+            tf.summary.scalar(f"music/{tag}", values[label].mean)

@@ -1,0 +1,162 @@
+"""What TensorBoard shows of a run: curves, texts, vectors of tokens, a profile.
+
+Runs in it: `training` and `validation`; `generated` and `held-out` are those of
+`tfmusic.training.samples`.
+"""
+
+import os
+
+import keras
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.models import MusicModel
+from tfmusic.training.checkpoints import Progress
+
+# Groups of curves, by what logs call them; the others are losses and metrics.
+_GROUPS = {"steps_per_second": "speed", "input_share": "speed"}
+# Steps of a call before the profiler begins: the first ones trace and allocate.
+_STEPS_BEFORE_PROFILE = 10
+_MAX_VECTORS = 10_000
+
+
+class Curves(keras.callbacks.Callback):
+    """Writes a point of every curve at the end of each epoch, and the run's texts."""
+
+    def __init__(
+        self,
+        log_dir: str,
+        config: ml_collections.ConfigDict,
+        progress: Progress,
+        seconds_per_batch: float,
+    ):
+        """Prepares the writers.
+
+        Args:
+            log_dir: It may be in a bucket.
+            config: Shown as text.
+            progress: How far the run has come.
+            seconds_per_batch: Music in a training batch, in seconds.
+        """
+        super().__init__()
+        self._writers = {
+            name: tf.summary.create_file_writer(f"{log_dir}/{name}")
+            for name in ("training", "validation")
+        }
+        self._config = config
+        self._progress = progress
+        self._seconds_per_batch = seconds_per_batch
+
+    def on_train_begin(self, logs=None):
+        """Writes the config and the model's summary as texts."""
+        if int(self._progress.step):
+            return
+        config = self._config.to_json_best_effort(indent=1, sort_keys=True)
+        lines = []
+        self.model.summary(print_fn=lines.append, line_length=100, expand_nested=True)
+        with self._writers["training"].as_default(step=0):
+            tf.summary.text("config", _verbatim(config))
+            tf.summary.text("model", _verbatim("\n".join(map(str, lines))))
+        self._writers["training"].flush()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the logs and the learning rates."""
+        points = {"training": {}, "validation": {}}
+        for name, value in logs.items():
+            if name.startswith("val_"):
+                points["validation"][name.removeprefix("val_")] = value
+            else:
+                points["training"][_grouped(name)] = value
+        training = points["training"]
+        training["speed/seconds_of_music_per_second"] = (
+            logs["steps_per_second"] * self._seconds_per_batch
+        )
+        for optimizer in self.model.optimizers:
+            several = len(self.model.optimizers) > 1
+            name = f"learning_rate_{optimizer.name}" if several else "learning_rate"
+            training[f"optimizer/{name}"] = float(optimizer.learning_rate)
+        for name, writer in self._writers.items():
+            with writer.as_default(step=int(self._progress.step)):
+                for tag, value in points[name].items():
+                    tf.summary.scalar(tag, value)
+            writer.flush()
+
+
+class Profile(keras.callbacks.Callback):
+    """Runs TensorBoard's profiler over a few steps."""
+
+    def __init__(self, log_dir: str, num_steps: int):
+        """Prepares it.
+
+        Args:
+            log_dir: Where it writes.
+            num_steps: How many steps.
+        """
+        super().__init__()
+        self._log_dir = log_dir
+        self._num_steps = num_steps
+        self._steps_done = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Starts and stops the profiler."""
+        self._steps_done += 1
+        if self._steps_done == _STEPS_BEFORE_PROFILE:
+            tf.profiler.experimental.start(self._log_dir)
+        elif self._steps_done == _STEPS_BEFORE_PROFILE + self._num_steps:
+            tf.profiler.experimental.stop()
+
+
+def write_token_vectors(model: MusicModel, directory: str) -> None:
+    """Writes what TensorBoard's projector shows, if the model has vectors of tokens.
+
+    Args:
+        model: Any.
+        directory: That of a run in TensorBoard.
+    """
+    vectors = model.token_vectors()
+    if vectors is None:
+        return
+    tokens = model.representation.vocabulary.tokens
+    pitches = model.representation.token_pitches()
+    labels = ["token\tnotes\tnumber of notes\tlowest note"]
+    for token, sounding in zip(tokens, pitches, strict=True):
+        notes = [_note_name(pitch) for pitch in np.flatnonzero(sounding)]
+        lowest = notes[0] if notes else "-"
+        labels.append(f"{token}\t{' '.join(notes) or '-'}\t{len(notes)}\t{lowest}")
+    rows = ["\t".join(f"{value:.5g}" for value in vector) for vector in vectors]
+    files = {
+        "tokens.tsv": labels[: _MAX_VECTORS + 1],
+        "vectors.tsv": rows[:_MAX_VECTORS],
+        # Last, for it names the others.
+        "projector_config.pbtxt": [
+            "embeddings {",
+            '  tensor_name: "tokens"',
+            '  tensor_path: "vectors.tsv"',
+            '  metadata_path: "tokens.tsv"',
+            "}",
+        ],
+    }
+    for name, lines in files.items():
+        path = os.path.join(directory, name)
+        with tf.io.gfile.GFile(path + ".partial", "w") as file:
+            file.write("\n".join(lines) + "\n")
+        tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+
+
+def _grouped(name: str) -> str:
+    if name.startswith("gradient_norm"):
+        return f"optimizer/{name}"
+    return f"{_GROUPS[name]}/{name}" if name in _GROUPS else name
+
+
+def _verbatim(text: str) -> str:
+    return "\n".join("    " + line for line in text.splitlines())
+
+
+def _note_name(pitch: int) -> str:
+    """Scientific pitch notation: 60 is C4."""
+    return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
+
+
+_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
