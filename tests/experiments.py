@@ -69,18 +69,14 @@ def family_experiment(name, data_dir, dropout=False, **train):
     """
     config = load_config(name, "smoke")
     config.data.update(min_steps=1, key="original", window_steps=16, window_stride=16)
-    # What is random in training is drawn for each device's share by itself.
-    for setting, value in {
-        "dropout": 0.0,
-        "recurrent_dropout": 0.0,
-        "teacher_forcing": 1.0,
-        "last_teacher_forcing": 1.0,
-    }.items():
-        if setting in config.model and not dropout:
-            config.model[setting] = value
+    for setting in () if dropout else config.model:
+        if setting.endswith("dropout"):
+            config.model[setting] = 0.0
+        elif setting.startswith("teacher_forcing") and not setting.endswith("steps"):
+            config.model[setting] = 1.0
     config.train.update(batch_size=4, eval_batch_size=3, num_epochs=2)
     config.train.mixed_precision = "none"  # runs are compared closely
-    config.train.update({"steps_per_epoch": 5, **train})
+    config.train.update({"steps_per_epoch": 5, "sample_every_epochs": 0, **train})
     if config.representation.name == "latents":
         size, chunks = config.representation.latent_size, config.representation.chunks
         settings = dict(latent_size=size, max_events=chunks.max_events)

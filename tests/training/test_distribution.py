@@ -85,10 +85,14 @@ def test_devices_and_workers_of_every_family_train_to_the_curves_of_one(name, tm
     data_dir = tmp_path / "data"
     config = family_experiment(name, data_dir)
     finish(start_training(config, data_dir, tmp_path / "one"))
-    config.train.update(distribute="mirrored", num_cpu_devices=2)
+    config.train.update(
+        distribute="mirrored", num_cpu_devices=2, sample_every_epochs=1
+    )
     finish(start_training(config, data_dir, tmp_path / "devices"))
     assert_same_curves(tmp_path / "devices", tmp_path / "one")
-    config.train.update(distribute="multi_worker", num_cpu_devices=0)
+    config.train.update(
+        distribute="multi_worker", num_cpu_devices=0, sample_every_epochs=0
+    )
     finish(*start_workers(config, data_dir, tmp_path / "workers"))
     assert_same_curves(tmp_path / "workers", tmp_path / "one")
 

@@ -45,7 +45,7 @@ def load_pieces(data_dir: str, split: str) -> Pieces:
 
     Raises:
         UserError: There is no such dataset, or the split has no pieces, or more than
-            fit into this machine's memory.
+            fit into this machine's memory, or a file of it is damaged.
     """
     info = DatasetInfo.load(data_dir)
     representation = info.make_representation()
@@ -67,12 +67,17 @@ def load_pieces(data_dir: str, split: str) -> Pieces:
     records = read_records(info, data_dir, split).map(
         lambda record: parse_stored(record, specs), tf.data.AUTOTUNE
     )
-    for record in records.as_numpy_iterator():
-        end = offset + record["num_steps"]
-        for name, buffer in buffers.items():
-            buffer[offset:end] = record[name]
-        lengths.append(record["num_steps"])
-        offset = end
+    try:
+        for record in records.as_numpy_iterator():
+            end = offset + record["num_steps"]
+            for name, buffer in buffers.items():
+                buffer[offset:end] = record[name]
+            lengths.append(record["num_steps"])
+            offset = end
+    except (tf.errors.OpError, ValueError) as error:  # too many steps, for one
+        raise _damaged(info, data_dir, split) from error
+    if offset != num_steps:
+        raise _damaged(info, data_dir, split)
     lengths = np.array(lengths, np.int32)
     # In main memory wherever the model trains: windows are cut there.
     arrays = {
@@ -81,6 +86,26 @@ def load_pieces(data_dir: str, split: str) -> Pieces:
     }
     offsets = np.cumsum(lengths, dtype=np.int64) - lengths
     return Pieces(representation, arrays, lengths, offsets)
+
+
+def _damaged(info: DatasetInfo, data_dir: str, split: str) -> UserError:
+    """What is wrong with a split that does not hold what its description says."""
+    where, found = f"{data_dir}: the {split} split", "other music than is described"
+    for name in info.splits[split]["shards"]:
+        path = os.path.join(data_dir, name)
+        try:
+            records = tf.data.TFRecordDataset(path, info.compression.upper())
+            num_records = sum(1 for _ in records)
+        except tf.errors.OpError:
+            where, found = path, "a record that is cut off or was changed"
+            break
+        if not num_records:
+            where, found = path, "nothing"
+    return UserError(
+        f"{where}: expected the records that dataset_info.json tells of, found {found}; "
+        "copy the dataset again, or write it again with python -m "
+        "pipelines.build_tfrecords ... --overwrite"
+    )
 
 
 def step_bytes(specs: Specs) -> int:

@@ -10,6 +10,7 @@ from absl import logging
 from tfmusic.training.checkpoints import Checkpoints, metric_values
 from tfmusic.training.distribution import Distribution
 from tfmusic.training.stopping import Stopped, StopSignals
+from tfmusic.training.writing import writing
 
 
 class SaveProgress(keras.callbacks.Callback):
@@ -134,6 +135,7 @@ class MetricsFile(keras.callbacks.Callback):
         writer = csv.DictWriter(text, names)
         writer.writeheader()
         writer.writerows(self._rows)
-        with tf.io.gfile.GFile(self._path + ".partial", "w") as file:
-            file.write(text.getvalue())
-        tf.io.gfile.rename(self._path + ".partial", self._path, overwrite=True)
+        with writing(self._path):
+            with tf.io.gfile.GFile(self._path + ".partial", "w") as file:
+                file.write(text.getvalue())
+            tf.io.gfile.rename(self._path + ".partial", self._path, overwrite=True)

@@ -11,6 +11,7 @@ from absl import logging
 
 from tfmusic.errors import UserError
 from tfmusic.models import MusicModel
+from tfmusic.training.writing import writing
 
 
 class Progress(tf.Module):
@@ -106,7 +107,7 @@ class Checkpoints:
         """Saves the state of the whole run.
 
         Raises:
-            UserError: The disk is full or does not let us write.
+            UserError: It cannot be written: the disk is full, for one.
         """
         self._save(self._latest)
 
@@ -120,15 +121,12 @@ class Checkpoints:
                 manager.checkpoint.write(os.path.join(directory, "unused"))
             return
         step = int(self.progress.step)
-        try:
-            manager.save(checkpoint_number=step)
-        except (OSError, tf.errors.OpError) as error:
-            _remove(tf.io.gfile.glob(f"{manager.directory}/*{step}*temp*"))
-            raise UserError(
-                f"{manager.directory}: the checkpoint of step {step} cannot be written "
-                f"({first_line(error)}); the one before is whole, and once there is "
-                "room the same command goes on from it"
-            ) from error
+        with writing(f"{manager.directory}: the checkpoint of step {step}"):
+            try:
+                manager.save(checkpoint_number=step)
+            except (OSError, tf.errors.OpError):
+                _remove(tf.io.gfile.glob(f"{manager.directory}/*{step}*temp*"))
+                raise
 
 
 def restore_weights(model: keras.Model, workdir: str) -> str:
@@ -176,12 +174,6 @@ def optimizer_metrics(model: MusicModel) -> dict[str, keras.metrics.Metric]:
     if len(metrics) == 1:
         return {"gradient_norm": metrics.popitem()[1]}
     return {f"gradient_norm_{name}": metric for name, metric in metrics.items()}
-
-
-def first_line(error: Exception) -> str:
-    """What went wrong, without the stack that TensorFlow adds."""
-    text = getattr(error, "message", None) or str(error)
-    return text.strip().splitlines()[0][:200] if text.strip() else type(error).__name__
 
 
 def _remove(paths: Iterable[str]) -> None:

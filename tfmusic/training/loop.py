@@ -34,6 +34,7 @@ from tfmusic.training.samples import Sampler, Samples
 from tfmusic.training.settings import TrainSettings
 from tfmusic.training.stopping import StopSignals
 from tfmusic.training.tensorboard import Curves, Profile
+from tfmusic.training.writing import writing
 
 
 def train_and_evaluate(
@@ -71,8 +72,9 @@ def _train(
     info = DatasetInfo.load(data_dir)
     info.check(config)
     if distribution.is_chief:
-        save_run(workdir, config, info.make_representation())
-        save_dataset_description(workdir, info)
+        with writing(workdir):
+            save_run(workdir, config, info.make_representation())
+            save_dataset_description(workdir, info)
     run = Run(config, settings, distribution, info)
     validation = make_eval_dataset(
         data_dir,

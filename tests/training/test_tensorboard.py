@@ -1,0 +1,77 @@
+"""What a run shows in TensorBoard, read back through its own reader."""
+
+import csv
+
+import pytest
+from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
+
+from tests.experiments import family_experiment
+from tfmusic.training.loop import train_and_evaluate
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tensorboard")
+    config = family_experiment("chord_lstm", folder / "data", sample_every_epochs=1)
+    config.train.update(steps_per_epoch=2, num_epochs=2)
+    train_and_evaluate(config, str(folder / "data"), str(folder / "run"))
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def board(workdir):
+    events = EventMultiplexer().AddRunsFromDirectory(str(workdir / "tensorboard"))
+    return events.Reload()
+
+
+def values(board, run, tag):
+    return [
+        (e.step, e.tensor_proto.float_val[0]) for e in board.Tensors(run, tag)
+    ]  # at the end of each epoch
+
+
+def test_curves_hold_what_the_metrics_file_holds(board, workdir):
+    with open(workdir / "metrics.csv") as file:
+        rows = list(csv.DictReader(file))
+    for column, run, tag in (
+        ("loss", "training", "loss"),
+        ("val_nats_per_step", "validation", "nats_per_step"),
+        ("gradient_norm", "training", "optimizer/gradient_norm"),
+        ("input_share", "training", "speed/input_share"),
+    ):
+        expected = [(2 * i + 2, float(row[column])) for i, row in enumerate(rows)]
+        found = values(board, run, tag)
+        assert [step for step, _ in found] == [step for step, _ in expected]
+        for (_, value), (_, other) in zip(found, expected, strict=True):
+            assert value == pytest.approx(other, rel=1e-5)
+    for tag in ("optimizer/learning_rate", "speed/seconds_of_music_per_second"):
+        assert len(values(board, "training", tag)) == 2
+
+
+def test_generated_music_stands_beside_held_out_music(board):
+    tags = board.Runs()
+    for run in ("generated", "held-out"):
+        assert {"piano_roll/1", "sound/1"} <= set(tags[run]["tensors"])
+        assert len(values(board, run, "music/pitches at once")) == 2
+    held_out = values(board, "held-out", "music/pitches at once")
+    assert held_out[0][1] == held_out[1][1] == pytest.approx(4.0, abs=0.5)
+    assert "statistics" in tags["generated"]["tensors"]
+
+
+def test_config_and_model_are_texts(board):
+    for tag, text in (("config", b'"name": "chord_lstm"'), ("model", b"Total params")):
+        (event,) = board.Tensors("training", tag)
+        assert text in event.tensor_proto.string_val[0]
+
+
+def test_projector_has_a_readable_label_for_each_token(workdir):
+    folder = workdir / "tensorboard" / "training"
+    vectors = (folder / "vectors.tsv").read_text().splitlines()
+    header, *labels = (folder / "tokens.tsv").read_text().splitlines()
+    assert len(labels) == len(vectors)
+    assert header.startswith("token\tnotes")
+    assert labels[0].startswith("<pad>\t-")
+    assert any("C2" in label for label in labels)
+    assert (
+        'metadata_path: "tokens.tsv"' in (folder / "projector_config.pbtxt").read_text()
+    )
