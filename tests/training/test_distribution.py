@@ -85,9 +85,7 @@ def test_devices_and_workers_of_every_family_train_to_the_curves_of_one(name, tm
     data_dir = tmp_path / "data"
     config = family_experiment(name, data_dir)
     finish(start_training(config, data_dir, tmp_path / "one"))
-    config.train.update(
-        distribute="mirrored", num_cpu_devices=2, sample_every_epochs=1
-    )
+    config.train.update(distribute="mirrored", num_cpu_devices=2, sample_every_epochs=1)
     finish(start_training(config, data_dir, tmp_path / "devices"))
     assert_same_curves(tmp_path / "devices", tmp_path / "one")
     config.train.update(

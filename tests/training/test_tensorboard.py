@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+import tensorflow as tf
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
 from tests.experiments import family_experiment
@@ -26,7 +27,8 @@ def board(workdir):
 
 def values(board, run, tag):
     return [
-        (e.step, e.tensor_proto.float_val[0]) for e in board.Tensors(run, tag)
+        (e.step, float(tf.make_ndarray(e.tensor_proto)))
+        for e in board.Tensors(run, tag)
     ]  # at the end of each epoch
 
 
@@ -34,8 +36,8 @@ def test_curves_hold_what_the_metrics_file_holds(board, workdir):
     with open(workdir / "metrics.csv") as file:
         rows = list(csv.DictReader(file))
     for column, run, tag in (
-        ("loss", "training", "loss"),
-        ("val_nats_per_step", "validation", "nats_per_step"),
+        ("loss", "training", "metrics/loss"),
+        ("val_nats_per_step", "validation", "metrics/nats_per_step"),
         ("gradient_norm", "training", "optimizer/gradient_norm"),
         ("input_share", "training", "speed/input_share"),
     ):

@@ -94,16 +94,14 @@ def _damaged(info: DatasetInfo, data_dir: str, split: str) -> UserError:
     for name in info.splits[split]["shards"]:
         path = os.path.join(data_dir, name)
         try:
-            records = tf.data.TFRecordDataset(path, info.compression.upper())
-            num_records = sum(1 for _ in records)
+            for _ in tf.data.TFRecordDataset(path, info.compression.upper()):
+                pass
         except tf.errors.OpError:
             where, found = path, "a record that is cut off or was changed"
             break
-        if not num_records:
-            where, found = path, "nothing"
     return UserError(
-        f"{where}: expected the records that dataset_info.json tells of, found {found}; "
-        "copy the dataset again, or write it again with python -m "
+        f"{where}: expected the records that dataset_info.json tells of, found "
+        f"{found}; copy the dataset again, or write it again with python -m "
         "pipelines.build_tfrecords ... --overwrite"
     )
 

@@ -14,7 +14,8 @@ import tensorflow as tf
 from tfmusic.models import MusicModel
 from tfmusic.training.checkpoints import Progress
 
-# Groups of curves, by what logs call them; the others are losses and metrics.
+# Groups of curves, by what logs call them; the others are losses and metrics, which
+# stand in one group too rather than in one each.
 _GROUPS = {"steps_per_second": "speed", "input_share": "speed"}
 # Steps of a call before the profiler begins: the first ones trace and allocate.
 _STEPS_BEFORE_PROFILE = 10
@@ -65,7 +66,7 @@ class Curves(keras.callbacks.Callback):
         points = {"training": {}, "validation": {}}
         for name, value in logs.items():
             if name.startswith("val_"):
-                points["validation"][name.removeprefix("val_")] = value
+                points["validation"][_grouped(name.removeprefix("val_"))] = value
             else:
                 points["training"][_grouped(name)] = value
         training = points["training"]
@@ -147,7 +148,7 @@ def write_token_vectors(model: MusicModel, directory: str) -> None:
 def _grouped(name: str) -> str:
     if name.startswith("gradient_norm"):
         return f"optimizer/{name}"
-    return f"{_GROUPS[name]}/{name}" if name in _GROUPS else name
+    return f"{_GROUPS.get(name, 'metrics')}/{name}"
 
 
 def _verbatim(text: str) -> str:
