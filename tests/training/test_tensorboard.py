@@ -71,9 +71,9 @@ def test_projector_has_a_readable_label_for_each_token(workdir):
     vectors = (folder / "vectors.tsv").read_text().splitlines()
     header, *labels = (folder / "tokens.tsv").read_text().splitlines()
     assert len(labels) == len(vectors)
-    assert header.startswith("token\tnotes")
-    assert labels[0].startswith("<pad>\t-")
-    assert any("C2" in label for label in labels)
+    assert header == "token\tnumber of notes\tlowest note"
+    assert labels[0] == "<pad>\t0\t-"
+    assert any(label.startswith("C2 G2 C3 ") for label in labels)
     assert (
         'metadata_path: "tokens.tsv"' in (folder / "projector_config.pbtxt").read_text()
     )

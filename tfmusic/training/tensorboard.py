@@ -120,11 +120,12 @@ def write_token_vectors(model: MusicModel, directory: str) -> None:
         return
     tokens = model.representation.vocabulary.tokens
     pitches = model.representation.token_pitches()
-    labels = ["token\tnotes\tnumber of notes\tlowest note"]
+    labels = ["token\tnumber of notes\tlowest note"]
     for token, sounding in zip(tokens, pitches, strict=True):
         notes = [_note_name(pitch) for pitch in np.flatnonzero(sounding)]
         lowest = notes[0] if notes else "-"
-        labels.append(f"{token}\t{' '.join(notes) or '-'}\t{len(notes)}\t{lowest}")
+        label = f"{' '.join(notes)} ({token})" if notes else token
+        labels.append(f"{label}\t{len(notes)}\t{lowest}")
     rows = ["\t".join(f"{value:.5g}" for value in vector) for vector in vectors]
     files = {
         "tokens.tsv": labels[: _MAX_VECTORS + 1],
