@@ -24,3 +24,13 @@ def test_a_split_beyond_memory_is_a_users_error():
     check_memory("the train split", 1000)
     with pytest.raises(UserError, match="the train split takes 1,000,000.0 GB of mem"):
         check_memory("the train split", 10**15)
+
+
+@pytest.mark.parametrize("num_bytes", [-5, 0], ids=["cut", "emptied"])
+def test_a_damaged_shard_is_named(num_bytes, tmp_path):
+    write_dataset(tmp_path, {"train": [3, 5, 2]})
+    shard = tmp_path / "train-1"
+    shard.write_bytes(shard.read_bytes()[:num_bytes])
+    named = "train-1" if num_bytes else "the train split"
+    with pytest.raises(UserError, match=f"{named}: expected the records that"):
+        load_pieces(str(tmp_path), "train")

@@ -56,7 +56,8 @@ def test_generated_music_stands_beside_held_out_music(board):
         assert {"piano_roll/1", "sound/1"} <= set(tags[run]["tensors"])
         assert len(values(board, run, "music/pitches at once")) == 2
     held_out = values(board, "held-out", "music/pitches at once")
-    assert held_out[0][1] == held_out[1][1] == pytest.approx(4.0, abs=0.5)
+    # Chords of three for three quarters of the time under a tune of one.
+    assert held_out[0][1] == held_out[1][1] == pytest.approx(3.25)
     assert "statistics" in tags["generated"]["tensors"]
 
 

@@ -61,6 +61,7 @@ class Checkpoints:
                 what they write is thrown away.
         """
         self.progress = Progress()
+        self.directory = os.path.join(workdir, "latest")
         self._is_chief = is_chief
         weights = _values(model.variables)
         self._latest = tf.train.CheckpointManager(
@@ -70,7 +71,7 @@ class Checkpoints:
                 metrics=metric_values(model),
                 progress=self.progress,
             ),
-            os.path.join(workdir, "latest"),
+            self.directory,
             max_to_keep=keep,
         )
         self._best = tf.train.CheckpointManager(

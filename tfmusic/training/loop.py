@@ -1,7 +1,9 @@
 """Trains a model as a config says, from where an earlier call left off."""
 
+import contextlib
 import os
 import time
+from collections.abc import Iterator
 
 import keras
 import ml_collections
@@ -34,7 +36,7 @@ from tfmusic.training.samples import Sampler, Samples
 from tfmusic.training.settings import TrainSettings
 from tfmusic.training.stopping import StopSignals
 from tfmusic.training.tensorboard import Curves, Profile
-from tfmusic.training.writing import writing
+from tfmusic.training.writing import first_line, writing
 
 
 def train_and_evaluate(
@@ -119,15 +121,16 @@ def _train(
     )
     start = time.monotonic()
     signals.deferred = True
-    fitting.run(
-        training,
-        validation,
-        num_eval_batches(info, "validation", **run.validation),
-        progress,
-        run.steps_per_epoch,
-        settings.num_epochs,
-        callbacks,
-    )
+    with _all_workers(distribution, checkpoints):
+        fitting.run(
+            training,
+            validation,
+            num_eval_batches(info, "validation", **run.validation),
+            progress,
+            run.steps_per_epoch,
+            settings.num_epochs,
+            callbacks,
+        )
     logging.info(
         "trained to step %d in %.0f s; lowest validation loss %.4f at step %d",
         int(progress.step),
@@ -135,6 +138,27 @@ def _train(
         float(progress.best_loss),
         int(progress.best_step),
     )
+
+
+@contextlib.contextmanager
+def _all_workers(
+    distribution: Distribution, checkpoints: Checkpoints
+) -> Iterator[None]:
+    """Makes one clear line of a worker that is gone.
+
+    Raises:
+        UserError: Another worker does not answer; TensorFlow cannot do without it.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if distribution.num_workers == 1:
+            raise
+        raise UserError(
+            "a worker of TF_CONFIG no longer answers, or all were told to stop "
+            f"({first_line(error)}); start all of them again, and they go on from the "
+            f"newest checkpoint in {checkpoints.directory}"
+        ) from error
 
 
 def _make_logs(
