@@ -149,11 +149,6 @@ class MusicModel(keras.Model):
         """
         del pieces
 
-    @property
-    def output_representation(self) -> Representation:
-        """What the arrays of endpoints are, which may be another one."""
-        return self.representation
-
     def token_vectors(self) -> np.ndarray | None:
         """The learned vector of each token, float `[token, size]`; None: no such."""
         return None
