@@ -1,4 +1,4 @@
-"""Training steps of the set autoencoder, against plain Keras models of its layers.
+"""Training steps of set autoencoder and latent WGAN, against plain Keras models.
 
     python -m benchmarks.gan_step [--quick]
 
@@ -8,6 +8,9 @@ chunk. The other is what Keras is good at: vectors made beforehand, all slots of
 chunks at once and the unused ones masked, compiled by `fit`. All get the same weights
 and the same chunks, with as many events as those of MAESTRO have on average, so that
 their first losses must be equal, which is checked.
+
+The plain WGAN (`benchmarks.plain_wgan`) is written as Keras' own example of one is, of
+the published sizes, run by `fit` in eager mode and compiled.
 """
 
 import math
@@ -20,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks.plain_wgan import make_pair
 from tfmusic.config import load_config
 from tfmusic.models import make_model
 from tfmusic.models.set_autoencoder import SetAutoencoder
@@ -214,6 +218,35 @@ def measure_autoencoder(
     return {name: seconds[name] / seconds["tfmusic"] for name in runs}
 
 
+def measure_wgan(num_steps: int, num_slow_steps: int) -> dict[str, float]:
+    """As `measure_autoencoder`: the WGAN of the published sizes."""
+    config = load_config("configs/latent_wgan.py:reference")
+    ours, batch, make_plain, plain_batch = make_pair(config)
+    eager, compiled = make_plain(), make_plain()
+    eager.run_eagerly = True
+    runs = {
+        "tfmusic": (ours, batch, num_steps),
+        "compiled": (compiled, (plain_batch,), num_steps),
+        "eager": (eager, (plain_batch,), num_slow_steps),
+    }
+
+    def fit(model, data, num_steps):
+        batches = tf.data.Dataset.from_tensors(data).repeat(num_steps)
+        start = time.perf_counter()
+        history = model.fit(batches, verbose=0, shuffle=False).history
+        return (time.perf_counter() - start) / num_steps, history["critic_loss"][0]
+
+    losses = [fit(model, data, 1)[1] for model, data, _ in runs.values()]  # traces
+    if not np.allclose(losses, losses[0], rtol=1e-3):
+        raise AssertionError(f"the first losses differ: {losses}")
+    times = [[fit(*run)[0] for run in runs.values()] for _ in range(3)]
+    seconds = dict(zip(runs, np.median(times, axis=0), strict=True))
+    print(f"{'WGAN, 5 critic steps and 1 of the generator':40}{'steps/s':>10}")
+    for name, value in seconds.items():
+        print(f"  {name:38}{1 / value:10.2f}")
+    return {name: seconds[name] / seconds["tfmusic"] for name in runs}
+
+
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
@@ -221,10 +254,13 @@ def main(argv: list[str]) -> None:
     reference = load_config("configs/set_autoencoder.py:reference")
     small = measure_autoencoder("published sizes", reference, num_steps, num_slow_steps)
     wide = measure_autoencoder("default sizes", widened(reference), num_steps, 0)
+    wgan = measure_wgan(*((3, 2) if _QUICK.value else (20, 10)))
     print(f"\nTensorFlow {tf.__version__}, {os.cpu_count()} cores; medians of 3 turns.")
     print(f"gan_step.autoencoder_ratio = {small['loops']:.1f}")
     print(f"gan_step.autoencoder_padded_ratio = {small['padded']:.2f}")
     print(f"gan_step.autoencoder_wide_padded_ratio = {wide['padded']:.2f}")
+    print(f"gan_step.wgan_ratio = {wgan['eager']:.2f}")
+    print(f"gan_step.wgan_compiled_ratio = {wgan['compiled']:.2f}")
 
 
 def widened(reference: ml_collections.ConfigDict) -> ml_collections.ConfigDict:

@@ -61,6 +61,7 @@ class LatentWGAN(LatentGenerator):
         feature_size: int = 256,
         normalize: str = "layer",
         normalize_critic: str = "none",
+        unit_chunks: bool = True,
         critic_steps: int = 3,
         penalty_coefficient: float = 10.0,
         matching: str = "means",
@@ -84,6 +85,10 @@ class LatentWGAN(LatentGenerator):
             feature_size: See `Critic`.
             normalize: In the convolutional generator, see `Normalize`.
             normalize_critic: In the critic.
+            unit_chunks: Whether the critic sees vectors scaled to a mean square length
+                of 1. Without, the distances that it estimates grow with the number of
+                latents, and its gradient exceeds 1 by distance / (2 *
+                `penalty_coefficient`), where gain and penalty balance.
             critic_steps: Steps of the critic for each of the generator.
             penalty_coefficient: Weighs the penalty on the critic's gradient.
             matching: How features are compared, see `feature_distance`.
@@ -130,6 +135,7 @@ class LatentWGAN(LatentGenerator):
             "matching": matching_coefficient,
             "joint": joint_coefficient,
         }
+        self._unit = representation.latent_size**-0.5 if unit_chunks else 1.0
         self._matching = choose("model.matching", matching, MATCHINGS)
         self.critic = Critic(critic_channels, feature_size, normalize_critic)
         self.autoencoder.trainable = joint
@@ -256,6 +262,7 @@ class LatentWGAN(LatentGenerator):
 
     def _critic_values(self, seeds, real, generated) -> Tensors:
         """The critic's loss and its parts, float32 `[batch]`."""
+        real, generated = self._unit * real, self._unit * generated
         both, _ = self.critic(tf.concat([real, generated], axis=0))
         scores, others = tf.split(both, 2)
         mix = self.draw(seeds, MIX, [], tf.random.stateless_uniform)
@@ -270,10 +277,14 @@ class LatentWGAN(LatentGenerator):
             "critic_loss": self._coefficients["penalty"] * penalties - gap,
         }
 
+    def _judge(self, sequences: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Scores and features; see `Critic`."""
+        return self.critic(self._unit * sequences)
+
     def _generator_step(self, x: Tensors, inside: tf.Tensor) -> None:
         real = tf.stop_gradient(self._real(x, inside))
         variables = self.generator.trainable_variables
-        _, wanted = self.critic(real)
+        _, wanted = self._judge(real)
         with tf.GradientTape() as tape:
             generated = self._generated(x["seed"], GENERATOR_NOISE)
             loss, distance = self._generator_losses(wanted, generated)
@@ -286,7 +297,7 @@ class LatentWGAN(LatentGenerator):
 
     def _generator_losses(self, wanted, generated) -> tuple[tf.Tensor, tf.Tensor]:
         """The whole loss, and the distance from the features of real sequences."""
-        scores, features = self.critic(generated)
+        scores, features = self._judge(generated)
         distance = feature_distance(wanted, features, self._matching)
         loss = self._coefficients["matching"] * distance - tf.reduce_mean(scores)
         return loss, distance
@@ -295,7 +306,7 @@ class LatentWGAN(LatentGenerator):
         variables = self.autoencoder.trainable_variables
         with tf.GradientTape() as tape:
             reconstruction = self._reconstruction(x, inside)
-            scores, _ = self.critic(self._real(x, inside))
+            scores, _ = self._judge(self._real(x, inside))
             loss = reconstruction + self._coefficients["joint"] * tf.reduce_mean(scores)
             loss /= num_replicas()
         gradients = tape.gradient(loss, [variable.value for variable in variables])
@@ -318,7 +329,7 @@ class LatentWGAN(LatentGenerator):
             is_whole = tf.reduce_min(inside, axis=1)
         for name, value in self._critic_values(x["seed"], real, generated).items():
             self._means[name].update_state(value, is_whole)
-        loss, distance = self._generator_losses(self.critic(real)[1], generated)
+        loss, distance = self._generator_losses(self._judge(real)[1], generated)
         totals = {"generator_loss": loss, "feature_distance": distance}
         if self.joint:
             totals["reconstruction_loss"] = self._reconstruction(x, inside)

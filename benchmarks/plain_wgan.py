@@ -1,0 +1,169 @@
+"""A Wasserstein GAN of plain Keras layers, to measure `LatentWGAN` against."""
+
+import keras
+import ml_collections
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.config import load_config
+from tfmusic.models import make_model
+from tfmusic.models.latent_generator import CRITIC_NOISE, GENERATOR_NOISE, MIX
+from tfmusic.models.latent_wgan import LatentWGAN
+from tfmusic.representations import make_representation
+
+DURATIONS = (1.2, 95.0)
+
+
+class PlainWGAN(keras.Model):
+    """The published networks and steps, written as Keras' own example of a WGAN is.
+
+    Noise comes with the batch, so that losses can be compared.
+    """
+
+    def __init__(self, config: ml_collections.ConfigDict, latent_size: int):
+        super().__init__()
+        self.config = config
+        layers = keras.layers
+        channels = config.generator_channels
+        steps = config.num_chunks >> len(channels)
+        self.generator = keras.Sequential(
+            [
+                layers.Dense(steps * channels[0]),
+                layers.LayerNormalization(center=False, scale=False, epsilon=1e-5),
+                layers.LeakyReLU(0.2),
+                layers.Reshape([steps, channels[0]]),
+            ]
+        )
+        for size in channels[1:]:
+            self.generator.add(self._convolution(layers.Conv1DTranspose, size))
+            self._activate(self.generator)
+        self.generator.add(self._convolution(layers.Conv1DTranspose, latent_size))
+        bound = config.bound
+        self.generator.add(layers.Lambda(lambda x: bound * tf.tanh(x / bound)))
+        self.critic = keras.Sequential()
+        for size in config.critic_channels:
+            self.critic.add(self._convolution(layers.Conv1D, size))
+            self._activate(self.critic)
+        self.critic.add(self._convolution(layers.Conv1D, config.feature_size))
+        self.critic.add(layers.LeakyReLU(0.2))
+        self.critic.add(layers.Flatten())
+        self.score = layers.Dense(1)
+        self.loss_mean = keras.metrics.Mean(name="critic_loss")
+
+    @staticmethod
+    def _convolution(kind, size):
+        return kind(size, 4, strides=2, padding="same", use_bias=False)
+
+    @staticmethod
+    def _activate(network):
+        network.add(
+            keras.layers.GroupNormalization(-1, center=False, scale=False, epsilon=1e-5)
+        )
+        network.add(keras.layers.LeakyReLU(0.2))
+
+    def start(self, rate: float) -> None:
+        """Makes weights and optimizers."""
+        generated = self.generator(tf.zeros([1, self.config.noise_size]))
+        self.score(self.critic(generated))
+        self.critic_optimizer = keras.optimizers.Adam(rate)
+        self.compile(optimizer=keras.optimizers.Adam(rate), jit_compile=False)
+
+    def train_step(self, data):
+        """Steps of the critic, then one of the generator."""
+        ((real, noise, other_noise, mix),) = data
+        number = self.config.critic_steps
+        for i in range(number):
+            losses = self.critic_step(real[i::number], noise[i::number], mix[i::number])
+            self.loss_mean.update_state(losses)
+        variables = self.generator.trainable_variables
+        with tf.GradientTape() as tape:
+            features = self.critic(self.generator(other_noise[i::number]))
+            wanted = self.critic(real[i::number])
+            distance = tf.reduce_mean(tf.square(features - wanted))
+            loss = self.config.matching_coefficient * distance
+            loss -= tf.reduce_mean(self.score(features))
+        gradients = tape.gradient(loss, variables)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return {"critic_loss": self.loss_mean.result()}
+
+    def critic_step(self, real, noise, mix):
+        """One step on a batch; its loss."""
+        variables = [
+            *self.critic.trainable_variables,
+            *self.score.trainable_variables,
+        ]
+        with tf.GradientTape() as tape:
+            generated = self.generator(noise)
+            scores = self.score(self.critic(real))
+            others = self.score(self.critic(generated))
+            mix = mix[:, None, None]
+            points = real + mix * (generated - real)
+            with tf.GradientTape() as inner:
+                inner.watch(points)
+                between = self.score(self.critic(points))
+            slopes = inner.gradient(between, points)
+            norms = tf.sqrt(tf.reduce_sum(tf.square(slopes), [1, 2]) + 1e-12)
+            penalty = tf.reduce_mean(tf.square(norms - 1.0))
+            loss = tf.reduce_mean(others) - tf.reduce_mean(scores)
+            loss += self.config.penalty_coefficient * penalty
+        gradients = tape.gradient(loss, variables)
+        self.critic_optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        return loss
+
+    @property
+    def metrics(self):
+        """The critic's loss alone."""
+        return [self.loss_mean]
+
+
+def make_wgan(config: ml_collections.ConfigDict) -> LatentWGAN:
+    """The config's, ready to train."""
+    size = config.representation.latent_size
+    chunks = {**config.representation.chunks, "duration_lognormal": DURATIONS}
+    network = load_config("configs/set_autoencoder.py:reference").model
+    representation = make_representation(
+        {
+            "name": "latents",
+            "chunks": chunks,
+            "latent_size": size,
+            "network": dict(network),
+            "means": (0.0,) * size,
+            "deviations": (1.0,) * size,
+        }
+    )
+    keras.utils.set_random_seed(0)
+    model = make_model(representation, config.model)
+    model.build_model()
+    model.compile_for_training(keras.optimizers.Adam(config.optimizer.learning_rate))
+    return model
+
+
+def make_pair(config: ml_collections.ConfigDict):
+    """Ours and the plain one with equal weights, and equal batches for both.
+
+    Returns:
+        Ours, its batch, a function that makes a plain one, and the batch for that.
+    """
+    ours = make_wgan(config)
+    size, number = config.representation.latent_size, config.train.batch_size
+    random = np.random.default_rng(0)
+    shape = [number, config.model.num_chunks, size]
+    real = tf.constant(random.normal(size=shape), tf.float32)
+    seeds = tf.constant([[0, i] for i in range(number)], tf.int32)
+    noises = [
+        ours.draw(seeds, purpose, [1, config.model.noise_size])[:, 0]
+        for purpose in (CRITIC_NOISE, GENERATOR_NOISE)
+    ]
+    mix = ours.draw(seeds, MIX, [], tf.random.stateless_uniform)
+    weights = ours.generator.get_weights(), ours.critic.get_weights()
+
+    def make_plain() -> PlainWGAN:
+        plain = PlainWGAN(config.model, size)
+        plain.start(config.optimizer.learning_rate)
+        plain.generator.set_weights(weights[0])
+        plain.critic.set_weights(weights[1][:-2])
+        plain.score.set_weights(weights[1][-2:])
+        return plain
+
+    batch = ({"latents": real, "seed": seeds}, {}, tf.ones(shape[:2]))
+    return ours, batch, make_plain, (real, *noises, mix)
