@@ -93,22 +93,26 @@ class PlainWGAN(keras.Model):
             *self.score.trainable_variables,
         ]
         with tf.GradientTape() as tape:
-            generated = self.generator(noise)
-            scores = self.score(self.critic(real))
-            others = self.score(self.critic(generated))
-            mix = mix[:, None, None]
-            points = real + mix * (generated - real)
-            with tf.GradientTape() as inner:
-                inner.watch(points)
-                between = self.score(self.critic(points))
-            slopes = inner.gradient(between, points)
-            norms = tf.sqrt(tf.reduce_sum(tf.square(slopes), [1, 2]) + 1e-12)
-            penalty = tf.reduce_mean(tf.square(norms - 1.0))
-            loss = tf.reduce_mean(others) - tf.reduce_mean(scores)
-            loss += self.config.penalty_coefficient * penalty
+            loss = self.critic_loss(real, noise, mix)
         gradients = tape.gradient(loss, variables)
         self.critic_optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
+
+    def critic_loss(self, real, noise, mix):
+        """The loss of a batch."""
+        generated = self.generator(noise)
+        scores = self.score(self.critic(real))
+        others = self.score(self.critic(generated))
+        mix = mix[:, None, None]
+        points = real + mix * (generated - real)
+        with tf.GradientTape() as inner:
+            inner.watch(points)
+            between = self.score(self.critic(points))
+        slopes = inner.gradient(between, points)
+        norms = tf.sqrt(tf.reduce_sum(tf.square(slopes), [1, 2]) + 1e-12)
+        penalty = tf.reduce_mean(tf.square(norms - 1.0))
+        loss = tf.reduce_mean(others) - tf.reduce_mean(scores)
+        return loss + self.config.penalty_coefficient * penalty
 
     @property
     def metrics(self):

@@ -59,12 +59,14 @@ def test_samples_of_one_kind_are_nearer_than_those_of_another():
     held_out = of(range(100, 120))
     groups = {"near": of(range(20)), "far": of(range(20), lowest=55)}
     result = compare_samples(groups, held_out)
-    assert result["near.overlap"] > result["far.overlap"]
+    name = "overlap_of_histograms"
+    assert result[f"near.{name}"] > result[f"far.{name}"]
+    assert 0.0 < result["far.overlap_of_numbers"] < 1.0
     assert result["near.overlap.pitches"] > 0.8 > result["far.overlap.pitches"]
     assert result["far.overlap.velocities"] == 1.0
     table = format_comparison(groups, held_out)
     assert table.count("\n") == len(set(table.splitlines()))
-    assert "overlap, mean" in table
+    assert "mean overlap of histograms" in table
 
 
 def test_silence_is_a_sample_too():

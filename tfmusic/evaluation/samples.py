@@ -8,7 +8,7 @@ definition; that they are no music the numbers of each sample tell.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -142,9 +142,12 @@ def format_comparison(
     for name in [*reference.numbers, *reference.histograms]:
         cells = (f"{overlaps[heading][name]:.2f}" for heading in groups)
         rows.append([f"overlap of {name}", *cells])
-    rows.append(
-        ["overlap, mean", *(f"{_mean(overlaps[heading]):.3f}" for heading in groups)]
-    )
+    for title, names in (
+        ("numbers of each sample", reference.numbers),
+        ("histograms", reference.histograms),
+    ):
+        cells = (f"{_mean(overlaps[heading], names):.2f}" for heading in groups)
+        rows.append([f"mean overlap of {title}", *cells])
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = (
         " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -156,15 +159,21 @@ def format_comparison(
 def compare_samples(
     groups: Mapping[str, SampleStatistics], reference: SampleStatistics
 ) -> dict[str, float]:
-    """The same for programs: by "GROUP.NAME", "GROUP.overlap.NAME", "GROUP.overlap"."""
+    """The same for programs.
+
+    Returns:
+        By "GROUP.NAME" and "GROUP.overlap.NAME"; the mean overlaps by
+        "GROUP.overlap_of_numbers" and "GROUP.overlap_of_histograms".
+    """
     result = {}
     for heading, group in groups.items():
         overlaps = group.overlaps(reference)
         result |= {f"{heading}.{name}": v for name, v in group.means().items()}
         result |= {f"{heading}.overlap.{name}": v for name, v in overlaps.items()}
-        result[f"{heading}.overlap"] = _mean(overlaps)
+        result[f"{heading}.overlap_of_numbers"] = _mean(overlaps, group.numbers)
+        result[f"{heading}.overlap_of_histograms"] = _mean(overlaps, group.histograms)
     return result
 
 
-def _mean(values: Mapping[str, float]) -> float:
-    return float(np.mean(list(values.values())))
+def _mean(values: Mapping[str, float], names: Iterable[str]) -> float:
+    return float(np.mean([values[name] for name in names]))

@@ -247,6 +247,14 @@ class LatentWGAN(LatentGenerator):
             self._autoencoder_step(*part)
         return self.get_metrics_result()
 
+    def critic_losses(self, x: Tensors, inside: tf.Tensor) -> tf.Tensor:
+        """What the critic learns from, float32 `[batch]`."""
+        real, generated = (
+            self._real(x, inside),
+            self._generated(x["seed"], CRITIC_NOISE),
+        )
+        return self._critic_values(x["seed"], real, generated)["critic_loss"]
+
     def critic_step(self, x: Tensors, inside: tf.Tensor) -> None:
         """One step of the critic on a batch."""
         real = tf.stop_gradient(self._real(x, inside))
