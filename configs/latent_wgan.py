@@ -5,6 +5,14 @@ et al., 2017) over what a set autoencoder (configs/set_autoencoder.py) makes of 
 of a second. It learns from a dataset of latents, which python -m
 pipelines.encode_latents writes from one of event chunks and an exported autoencoder.
 
+    python -m pipelines.encode_latents --data_dir=chunks --model_dir=autoencoder \
+        --output_dir=latents
+    python -m tfmusic.train --config=configs/latent_wgan.py --data_dir=latents \
+        --workdir=run
+    python -m tfmusic.evaluate --workdir=run --data_dir=latents --split=test
+    python -m tfmusic.export --workdir=run --export_dir=model
+    python -m tfmusic.generate --model_dir=model --output_dir=music
+
 A batch of training holds `model.critic_steps` batches, one for each step of the critic
 that goes before a step of the generator. `loss` is the Frechet distance between real
 and generated pairs of chunks: it tells the best weights, nothing trains on it.
@@ -30,6 +38,25 @@ the critic takes each of its steps on a batch of its own, and each before a step
 generator; windows start every 64 chunks at a phase that changes from pass to pass,
 where the source goes from chunk to chunk; it learns from the training split alone, so
 that there are pieces to validate on.
+
+Measured on MAESTRO v3 (November 2026), 75 latents of an autoencoder after 4,000 steps
+of training, two cores that others used too: 2,500 of the default's steps in thirteen
+minutes, which is little; the source speaks of eight hours an epoch. Norm of the
+critic's gradient between real and generated at the end: 1.07; with penalty coefficient
+0.1, after 250 steps, 12.8; without `model.unit_chunks`, after 1,500 steps, 1.69.
+Against 256 held-out samples of the test split:
+
+                                            generated untrained shuffled held-out
+    Frechet distance                             19.1      87.3      3.5      1.5
+    notes a second                               14.6      13.3     10.4     10.4
+    overlap of what samples are like, mean       0.35      0.17     0.32     0.87
+    overlap of histograms, mean                  0.85      0.71     0.93     0.96
+
+Shuffled are real chunks in an order of chance: what is pooled over chunks they have by
+definition. Generated samples are far nearer to real ones than before training, but only
+a little nearer in their whole than shuffled ones, and in scale and use of the sustain
+pedal still unlike music: train longer. Variants other than the default were trained on
+small made-up data alone.
 """
 
 import ml_collections

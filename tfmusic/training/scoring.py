@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -170,6 +171,7 @@ def score_samples(
             "samples with; score on a larger split"
         )
     random = np.random.default_rng(0)
+    keras.utils.set_random_seed(0)  # of the untrained network's weights
     number = min(NUM_SAMPLES, *(len(windows) for windows in held_out))
     reference, other = (random.permutation(windows)[:number] for windows in held_out)
     chunks = random.permutation(np.reshape(other, [-1, other.shape[-1]]))
