@@ -9,6 +9,9 @@ Variants:
                     stopping, a learning rate that falls, pieces never cut at the seams.
     reference       The published settings.
     bach_chorales   The default for chorales in one key; what `make demo` runs.
+    stateful        The default, but each piece is read from its beginning, window after
+                    window, and the state of the network goes from one to the next:
+                    truncated back-propagation. One device; no transposition.
     smoke           A minute on two cores.
 
 Departures of `reference` from its source, each a defect there: the split is by piece
@@ -23,7 +26,7 @@ ends at 5.13.
 
 import ml_collections
 
-VARIANTS = ("", "reference", "bach_chorales", "smoke")
+VARIANTS = ("", "reference", "bach_chorales", "stateful", "smoke")
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
@@ -69,6 +72,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             tied_output=True,
             loss_steps="all",
             learn_end=True,
+            carry_state=False,  # True: windows begin where those before ended
         )
     )
     config.optimizer = ml_collections.ConfigDict(
@@ -126,6 +130,11 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         config.data.key = "C"
         config.data.update(window_steps=64, window_stride=32)
         config.train.update(batch_size=32, num_epochs=10)
+    elif variant == "stateful":
+        config.data.window_stride = 100
+        config.model.carry_state = True
+        # Rows are few, so that each goes through its pieces in many batches.
+        config.train.update(batch_size=16, distribute="none")
     elif variant == "smoke":
         config.representation.max_vocabulary = 1024
         config.data.update(window_steps=32, window_stride=32)

@@ -71,6 +71,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             tied_output=False,
             loss_steps="all",
             learn_end=True,
+            carry_state=False,  # True: windows begin where those before ended
         )
     )
     config.optimizer = ml_collections.ConfigDict(

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests.data.builders import write_dataset
+from tfmusic.data.augmentation import Augmentation
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import (
     make_eval_dataset,
@@ -255,3 +256,60 @@ def test_missing_shard_is_a_users_error(tmp_path):
     (tmp_path / "train-1").unlink()
     with pytest.raises(UserError, match="train-1 is missing"):
         make_piece_dataset(str(tmp_path), "train")
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 9])
+@pytest.mark.parametrize("include_end", [False, True])
+def test_consecutive_rows_read_each_piece_once_from_its_beginning(
+    data_dir, batch_size, include_end
+):
+    settings = dict(batch_size=batch_size, window_steps=8, include_end=include_end)
+    dataset = train(data_dir, consecutive=True, **settings)
+    info = DatasetInfo.load(data_dir)
+    num_batches = num_train_batches(info, consecutive=True, **settings)
+    orders = []
+    for number_of_pass in range(2):
+        part = dataset.skip(number_of_pass * num_batches).take(num_batches)
+        learned, last, ends = collections.Counter(), [None] * batch_size, None
+        for rolls, steps, (num_steps, _) in part.as_numpy_iterator():
+            for row, (roll, step) in enumerate(zip(rolls, steps, strict=True)):
+                piece = check_window(roll, step, num_steps[row], LENGTHS["train"])
+                if step[0] > num_steps[row]:
+                    continue  # nothing: the row is through
+                if step[0] == -1:
+                    last[row] = piece
+                else:
+                    assert last[row] is not None
+                    assert step[0] == ends[row]
+                    assert piece in (last[row], None)
+                learned.update(
+                    (last[row], s) for s in step[1:] if s < num_steps[row] + include_end
+                )
+            ends = steps[:, -1]
+        assert learned == collections.Counter(
+            (piece, step)
+            for piece, length in enumerate(LENGTHS["train"])
+            for step in range(length + include_end)
+        )
+        orders.append([steps.tolist() for _, steps, _ in part.as_numpy_iterator()])
+    if batch_size == 1:
+        assert orders[0] != orders[1]
+
+
+def test_consecutive_rows_begin_anywhere_and_stay_balanced(data_dir):
+    whole = list(windows(train(data_dir, consecutive=True).take(9)))
+    later = list(windows(train(data_dir, consecutive=True, skip_batches=5).take(4)))
+    for ours, theirs in zip(whole[20:], later, strict=True):
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)
+    info = DatasetInfo.load(data_dir)
+    settings = dict(batch_size=2, window_steps=8, consecutive=True)
+    assert num_train_batches(info, **settings) == 8  # 6 + 2 windows, 4 + 2 + 1 + 1
+
+
+def test_consecutive_windows_neither_overlap_nor_vary(data_dir):
+    with pytest.raises(UserError, match="window_stride is 4: expected .*8"):
+        train(data_dir, consecutive=True, window_stride=4)
+    varied = Augmentation(transpose_semitones=2)
+    with pytest.raises(UserError, match="carry_state.* data.transpose_semitones"):
+        train(data_dir, consecutive=True, augmentation=varied)

@@ -149,3 +149,45 @@ def test_tying_needs_equal_sizes():
 def test_misspelt_settings_are_named(setting, value, message):
     with pytest.raises(UserError, match=message):
         make_model(chords(), {"name": "token_lstm", setting: value})
+
+
+def carrying(cell):
+    """A model whose training begins where the batch before ended; two rows."""
+    keras.utils.set_random_seed(0)
+    settings = dict(embedding_size=8, units=(6, 5), cell=cell, dropout=0.0)
+    model = make_model(
+        chords(), {"name": "token_lstm", "carry_state": True, **settings}
+    )
+    model.build_model()
+    model.carry_state_of(2)
+    return model
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_windows_in_a_row_give_what_the_whole_piece_does(cell):
+    model = carrying(cell)
+    tokens = np.random.RandomState(0).randint(3, 9, [2, 12])
+    tokens[:, 0] = START
+    tokens[1, 8] = START  # the second row begins another piece
+    whole = model(tokens).numpy()
+    other = model(tokens[1:, 8:]).numpy()[0]
+    for _ in range(2):  # the second time from what the first one left
+        parts = [model(part, training=True) for part in np.split(tokens, 3, axis=1)]
+        made = np.concatenate(parts, axis=1)
+        np.testing.assert_allclose(made[0], whole[0], atol=1e-5)
+        np.testing.assert_allclose(made[1, :8], whole[1, :8], atol=1e-5)
+        np.testing.assert_allclose(made[1, 8:], other, atol=1e-5)
+    # Evaluation knows nothing of it, and leaves it alone.
+    before = [value.numpy() for value in model.carried.variables]
+    np.testing.assert_array_equal(model(tokens).numpy(), whole)
+    for value, old in zip(model.carried.variables, before, strict=True):
+        np.testing.assert_array_equal(value.numpy(), old)
+        assert np.any(old)
+
+
+def test_carried_state_is_no_weight_to_train():
+    model = carrying("lstm")
+    carried = model.carried.variables
+    assert len(carried) == 4
+    assert [id(v) for v in model.variables[-4:]] == [id(v) for v in carried]
+    assert not {id(v) for v in carried} & {id(v) for v in model.trainable_variables}

@@ -14,6 +14,7 @@ from tfmusic.data.augmentation import Augmentation, augment, steps_to_vary
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.features import Tensors, parse_record
 from tfmusic.data.pieces import Pieces, load_pieces, read_records
+from tfmusic.data.rows import Rows
 from tfmusic.data.windows import (
     check_stride,
     cut_windows,
@@ -41,6 +42,7 @@ def make_train_dataset(
     window_stride: int = 0,
     window_align_steps: int = 1,
     include_end: bool = True,
+    consecutive: bool = False,
     augmentation: Augmentation | None = None,
     seed: int,
     skip_batches: int = 0,
@@ -63,6 +65,9 @@ def make_train_dataset(
         window_align_steps: The first step that a window learns is a multiple of this,
             and the stride has to be one.
         include_end: Whether the step after the last one is learned.
+        consecutive: Whether instead each piece is read from its beginning, each row of
+            a batch going on where that of the batch before stopped (see
+            `tfmusic.data.rows`); in a pass the pieces of each row are shuffled.
         augmentation: How windows are varied; None for not at all.
         seed: Decides the order, the phases, the variants and the seeds that
             `example_fn` gets.
@@ -118,6 +123,20 @@ def make_train_dataset(
             )
         )
 
+    if consecutive:
+        if variations:
+            raise UserError(
+                "model.carry_state: windows of a piece follow each other, so they "
+                "cannot be varied one by one; set data.transpose_semitones, "
+                "data.stretch and data.velocity_shift to 0"
+            )
+        dealt = Rows(pieces.lengths, batch_size, window_steps, stride, include_end)
+        num_windows = dealt.num_batches * batch_size
+
+        def windows_of_pass(index: tf.Tensor) -> tf.data.Dataset:
+            windows = dealt.windows(tf.random.fold_in(order_seed, index))
+            return tf.data.Dataset.from_tensor_slices(windows)
+
     first = skip_batches * batch_size
     batches = (
         tf.data.Dataset.counter(first // num_windows)
@@ -147,14 +166,16 @@ def num_train_batches(
     window_stride: int = 0,
     window_align_steps: int = 1,
     include_end: bool = True,
+    consecutive: bool = False,
 ) -> int:
     """How many batches of `make_train_dataset` one pass over the data takes."""
+    lengths = np.array(info.splits["train"]["piece_steps"], np.int64)
+    stride = check_stride(window_steps, window_stride, window_align_steps)
+    if consecutive:
+        dealt = Rows(lengths, batch_size, window_steps, stride, include_end)
+        return dealt.num_batches
     counts = num_train_windows(
-        np.array(info.splits["train"]["piece_steps"], np.int64),
-        window_steps,
-        check_stride(window_steps, window_stride, window_align_steps),
-        include_end,
-        window_align_steps,
+        lengths, window_steps, stride, include_end, window_align_steps
     )
     return -(-int(counts.sum()) // batch_size)
 

@@ -102,6 +102,18 @@ class MusicModel(keras.Model):
         return False
 
     @property
+    def carries_state(self) -> bool:
+        """Whether each row of a training batch goes on where the last batch's ended."""
+        return False
+
+    def carry_state_of(self, batch_size: int) -> None:
+        """Makes room for the state of so many rows, before the model is compiled.
+
+        Called only where `carries_state`.
+        """
+        raise NotImplementedError
+
+    @property
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
         """What takes the training steps; a run saves and restores the state of each.
 

@@ -28,6 +28,7 @@ from tfmusic.models.base import (
     Tensors,
     step_is_target,
 )
+from tfmusic.models.carried_state import CarriedState
 from tfmusic.models.token_search import LENGTH_POWER, search_endpoints
 from tfmusic.representations import Representation
 from tfmusic.representations.vocabulary import END, PAD, START
@@ -95,6 +96,7 @@ class TokenLSTM(AutoregressiveModel):
         tied_output: bool = False,
         loss_steps: str = "all",
         learn_end: bool = True,
+        carry_state: bool = False,
     ):
         """Makes the layers.
 
@@ -115,6 +117,10 @@ class TokenLSTM(AutoregressiveModel):
                 recurrent layer then has `embedding_size` units.
             loss_steps: "all", or "last": a window teaches its last token alone.
             learn_end: Whether the end of a piece is learnt, and generation may end.
+            carry_state: Whether training reads each piece from its beginning, window
+                after window, and a window begins with the state that the one before
+                left: truncated back-propagation. Needs windows that do not overlap and
+                are not varied.
 
         Raises:
             UserError: Settings that do not go together.
@@ -165,6 +171,8 @@ class TokenLSTM(AutoregressiveModel):
             if tied_output
             else keras.layers.Dense(self.vocabulary_size, dtype="float32")
         )
+        self.carry_state = carry_state
+        self.carried = None
         self._banned = np.zeros(self.vocabulary_size, np.float32)
         self._banned[[PAD, START] if learn_end else [PAD, START, END]] = (
             samplers.IMPOSSIBLE
@@ -174,6 +182,20 @@ class TokenLSTM(AutoregressiveModel):
     def learns_end(self) -> bool:
         """Whether the end of a piece is a target."""
         return self.learn_end
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether windows begin with the state that those before them left."""
+        return self.carry_state
+
+    def carry_state_of(self, batch_size: int) -> None:
+        """Makes the state of so many rows, zeros."""
+        self.carried = CarriedState(self.recurrent, batch_size)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The weights, and in training the state that is carried."""
+        return super().variables + (self.carried.variables if self.carried else [])
 
     def token_vectors(self) -> np.ndarray | None:
         """The embedding's."""
@@ -218,7 +240,11 @@ class TokenLSTM(AutoregressiveModel):
         Returns:
             float32 `[batch, time, token]`.
         """
-        hidden = self.recurrent(self._encode(tokens), training=training)
+        inputs = self._encode(tokens)
+        if training and self.carried:
+            hidden = self.carried.run(inputs, begins=tf.equal(tokens[:, 0], START))
+        else:
+            hidden = self.recurrent(inputs, training=training)
         return self._logits(hidden, training)
 
     def start_frame(self, batch_size: tf.Tensor) -> tf.Tensor:

@@ -218,6 +218,9 @@ class Run:
                 self.model = make_model(info.make_representation(), config.model)
             self.model.build_model()
             self._choose_windows(config, settings, distribution)
+            if self.model.carries_state:
+                _check_one_device(distribution)
+                self.model.carry_state_of(self.batch_size)
             self.steps_per_epoch = settings.steps_per_epoch or num_train_batches(
                 info, **self.training
             )
@@ -251,10 +254,25 @@ class Run:
             batch_size=self.batch_size,
             window_stride=config.data.window_stride,
             window_align_steps=config.data.window_align_steps,
+            consecutive=self.model.carries_state,
         )
         self.validation = dict(both, batch_size=settings.eval_batch_size)
         self.share = dict(
             worker=distribution.worker, num_workers=distribution.num_workers
+        )
+
+
+def _check_one_device(distribution: Distribution) -> None:
+    """Refuses to carry a state among several devices.
+
+    Raises:
+        UserError: There are several.
+    """
+    if distribution.num_replicas > 1:
+        raise UserError(
+            "config.model.carry_state: expected one device, which keeps the state of "
+            f"all rows of a batch, got {distribution.num_replicas}; add "
+            "--config.train.distribute=none"
         )
 
 

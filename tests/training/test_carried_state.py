@@ -1,0 +1,49 @@
+"""Training that carries the recurrent state from batch to batch."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tests.experiments import assert_same_run, family_experiment, newest_values
+from tfmusic.errors import UserError
+from tfmusic.training.distribution import Distribution
+from tfmusic.training.loop import train_and_evaluate
+from tfmusic.training.run import restore_model
+
+
+def experiment(data_dir, **train):
+    config = family_experiment("chord_lstm", data_dir, dropout=True, **train)
+    config.model.update(embedding_size=8, units=(8,), carry_state=True)
+    config.train.update(early_stopping_epochs=0, distribute="none")
+    return config
+
+
+def test_resumed_run_goes_on_with_the_state_that_it_had(tmp_path):
+    data_dir, whole, parts = (str(tmp_path / name) for name in ("data", "a", "b"))
+    config = experiment(data_dir, num_epochs=2, steps_per_epoch=3)
+    train_and_evaluate(config, data_dir, whole)
+    config.train.num_epochs = 1
+    train_and_evaluate(config, data_dir, parts)
+    config.train.num_epochs = 2
+    train_and_evaluate(config, data_dir, parts)
+    assert_same_run(whole, parts)
+
+    # The state comes last, so that a model without it reads the same checkpoint.
+    _, model, _ = restore_model(whole)
+    saved = newest_values(whole)
+    names = sorted(
+        (name for name in saved if re.match(r"weights/\d+/", name)),
+        key=lambda name: int(name.split("/")[1]),
+    )
+    assert len(names) == len(model.variables) + 2
+    for name in names[-2:]:
+        assert saved[name].shape == (config.train.batch_size, 8)
+        assert np.any(saved[name])
+
+
+def test_several_devices_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(Distribution, "num_replicas", 2)
+    config = experiment(str(tmp_path / "data"))
+    with pytest.raises(UserError, match="carry_state: .*got 2; add .*distribute=none"):
+        train_and_evaluate(config, str(tmp_path / "data"), str(tmp_path / "run"))
