@@ -5,10 +5,8 @@ import tensorflow as tf
 
 from tfmusic.generation.guards import change_one, equal_frames
 from tfmusic.layers import RecurrentStack
+from tfmusic.models.roll_frames import CERTAIN
 from tfmusic.recurrence import apply_gates
-
-# Log odds of what cannot be otherwise: exactly 0 nats, and never drawn otherwise.
-_CERTAIN = 1e4
 
 
 def draw_notes(
@@ -106,7 +104,7 @@ def _thresholds(sounded: tf.Tensor, power: tf.Tensor, noise: tf.Tensor) -> tf.Te
     play = raise_probabilities(noise[..., 0], 1.0 / power)
     if noise.shape[-1] == 1:
         return play[..., tf.newaxis]
-    articulate = tf.where(sounded, noise[..., 1], -_CERTAIN)
+    articulate = tf.where(sounded, noise[..., 1], -CERTAIN)
     return tf.stack([play, articulate], axis=-1)
 
 
@@ -140,19 +138,6 @@ def change_note(
     # A note that did not sound before begins.
     articulate = tf.logical_or(drawn[..., 1], tf.logical_not(previous[..., 0]))
     return tf.stack([play, tf.logical_and(play, articulate)], axis=-1), is_stuck
-
-
-def force_onsets(logits: tf.Tensor, sounded: tf.Tensor) -> tf.Tensor:
-    """Makes articulation certain where a note did not sound before.
-
-    Args:
-        logits: float32 `[..., channel]`: play and, if there is one, articulate.
-        sounded: bool `[...]`.
-    """
-    if logits.shape[-1] == 1:
-        return logits
-    articulate = tf.where(sounded, logits[..., 1], _CERTAIN)
-    return tf.stack([logits[..., 0], articulate], axis=-1)
 
 
 def raise_probabilities(logits: tf.Tensor, power: tf.Tensor) -> tf.Tensor:

@@ -19,7 +19,6 @@ from tfmusic.models.biaxial_drawing import (
     adapt_power,
     change_note,
     draw_notes,
-    force_onsets,
 )
 from tfmusic.models.biaxial_features import NoteFeatures
 from tfmusic.models.roll_drawing import (
@@ -29,7 +28,7 @@ from tfmusic.models.roll_drawing import (
     repeat_bonus,
     roll_controls,
 )
-from tfmusic.models.roll_frames import compile_roll_model
+from tfmusic.models.roll_frames import compile_roll_model, force_onsets
 from tfmusic.representations import Representation
 
 Recurrent = tuple[tf.Tensor, ...]

@@ -23,9 +23,11 @@ from tfmusic.metrics import (
     KeyNats,
 )
 from tfmusic.models.base import MusicModel, Tensors, step_is_target
-from tfmusic.models.biaxial_drawing import force_onsets
 from tfmusic.representations import Representation
 from tfmusic.representations.start_sustain import StartSustain
+
+# Log odds of what cannot be otherwise: exactly 0 nats, and never drawn otherwise.
+CERTAIN = 1e4
 
 
 class RollFrames:
@@ -158,6 +160,19 @@ class RollFrames:
             return frames
         sounding, onset = tf.unstack(frames, axis=-1)
         return tf.stack([onset, tf.logical_and(sounding, ~onset)], axis=-1)
+
+
+def force_onsets(logits: tf.Tensor, sounded: tf.Tensor) -> tf.Tensor:
+    """Makes articulation certain where a key did not sound before.
+
+    Args:
+        logits: float32 `[..., channel]`: play and, if there is one, articulate.
+        sounded: bool `[...]`.
+    """
+    if logits.shape[-1] == 1:
+        return logits
+    articulate = tf.where(sounded, logits[..., 1], CERTAIN)
+    return tf.stack([logits[..., 0], articulate], axis=-1)
 
 
 class FrameHead(keras.layers.Layer):
