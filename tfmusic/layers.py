@@ -140,7 +140,9 @@ class PitchEmbedding(keras.layers.Layer):
             shape=(self._pitches.shape[1], self.size), name="pitch_vectors"
         )
         self.token_vectors = self.add_weight(
-            shape=(self.input_dim, self.size), initializer=_SMALL, name="token_vectors"
+            shape=(self.input_dim, self.size),
+            initializer="uniform",
+            name="token_vectors",
         )
 
     def call(self, tokens: tf.Tensor) -> tf.Tensor:
@@ -237,9 +239,6 @@ class HandHead(keras.layers.Layer):
                 values = layer(values)
             outputs.append(values)
         return tf.concat(outputs, axis=-1)
-
-
-_SMALL = keras.initializers.RandomUniform(-0.05, 0.05)
 
 
 def _as(weight, like: tf.Tensor) -> tf.Tensor:

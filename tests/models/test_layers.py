@@ -75,3 +75,17 @@ def test_chords_that_share_pitches_are_embedded_alike():
     np.testing.assert_allclose(
         embedding.similarity(tf.constant(vectors)), vectors @ vectors.T, atol=1e-5
     )
+
+
+def test_seed_decides_what_chords_are_embedded_as():
+    """An initializer made on import would draw before the seed is set."""
+
+    def vectors(seed):
+        keras.utils.set_random_seed(seed)
+        embedding = PitchEmbedding(np.eye(8, 128, dtype=bool), size=4)
+        embedding(np.zeros([1], np.int32))
+        return [variable.numpy() for variable in embedding.variables]
+
+    for first, again, other in zip(vectors(0), vectors(0), vectors(1), strict=True):
+        np.testing.assert_array_equal(first, again)
+        assert not np.array_equal(first, other)

@@ -26,7 +26,10 @@ def run(*arguments):
     ("arguments", "message"),
     [
         ([f"--config={CONFIG}", "--config.model.unit=3"], 'Did you mean "units"'),
-        ([f"--config={CONFIG}:refrence"], "it has reference, bach_chorales, smoke"),
+        (
+            [f"--config={CONFIG}:refrence"],
+            "it has reference, bach_chorales, stateful, smoke",
+        ),
         (["--config=configs/nothing.py"], "configs/nothing.py"),
         ([f"--config={CONFIG}", "--wrkdir=x"], "Did you mean: workdir"),
         ([f"--config={CONFIG}", "run"], "unexpected argument 'run'"),
