@@ -42,6 +42,9 @@ FAMILIES = {
     "two_hands_lstm": "configs/two_hands_lstm.py",
     "next_frame_lstm": "configs/next_frame_lstm.py",
     "frame_seq2seq": "configs/frame_seq2seq.py",
+    "roll_lstm": "configs/roll_lstm.py",
+    "biaxial_lstm": "configs/biaxial_lstm.py",
+    "set_autoencoder": "configs/set_autoencoder.py",
     "one_hand": "configs/two_hands_lstm.py:one_hand",
 }
 SEMITONES = 5
