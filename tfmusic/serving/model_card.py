@@ -47,9 +47,10 @@ def make_card(
 
     Returns:
         `name`, `tfmusic` and `tensorflow` (versions), `checkpoint`, `config`,
-        `representation`, `controls`, `search_controls` (of the beam search, if there
-        is one), `data` (source, licence, splits; None where the run does not know) and
-        `scores` (the results of `tfmusic.evaluate` for these weights, by split).
+        `num_parameters`, `representation`, `controls`, `search_controls` (of the beam
+        search, if there is one), `data` (source, licence, splits; None where the run
+        does not know) and `scores` (the results of `tfmusic.evaluate` for these
+        weights, by split).
     """
     name = os.path.basename(checkpoint)
     return {
@@ -58,6 +59,7 @@ def make_card(
         "tensorflow": tf.__version__,
         "checkpoint": name,
         "config": json.loads(config.to_json_best_effort()),
+        "num_parameters": model.count_params(),
         "representation": model.output_representation.to_config(),
         "controls": describe_controls(model.CONTROLS),
         "search_controls": describe_controls(model.SEARCH_CONTROLS),

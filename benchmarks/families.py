@@ -1,0 +1,176 @@
+"""Every autoregressive family, trained for as long on the same music, side by side.
+
+    python -m benchmarks.families --source=piano_midi_de:DIR --output_dir=listen \
+        [--minutes=60] [--family=NAME ...]
+
+For each family's default config: records, a training that fills the minutes, the score
+of the test split, an export, and four pieces to listen to, with pictures and statistics
+beside held-out music, in `output_dir/NAME/music`. At the end a table tells the number
+of weights, how fast each learns and plays on this machine, and its score. What an
+earlier call has finished stays, an interrupted training goes on.
+
+A short trial measures the training's speed first, so that the learning rate can fall to
+its end within the minutes; validation and the samples for TensorBoard take time beyond.
+"""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+
+from absl import app, flags
+
+from tfmusic.config import load_config
+from tfmusic.serving.player import Player
+from tfmusic.serving.requests import request_music
+
+_SOURCE = flags.DEFINE_string(
+    "source", None, "Music, as pipelines.build_tfrecords takes it.", required=True
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+    "output_dir", None, "Gets a directory for each family.", required=True
+)
+_MINUTES = flags.DEFINE_float("minutes", 60.0, "How long each family trains.", 0.1)
+_FAMILIES = flags.DEFINE_multi_string("family", [], "This one alone; may be repeated.")
+
+FAMILIES = (
+    "chord_lstm",
+    "skuldur_lstm",
+    "two_hands_lstm",
+    "performance_lstm",
+    "roll_lstm",
+    "next_frame_lstm",
+    "frame_seq2seq",
+    "biaxial_lstm",
+)
+NUM_EPOCHS = 10
+TRIAL_STEPS = 12
+# What a listener hears: two minutes or so of most families.
+NUM_STEPS = 512
+BATCH_SIZES = (1, 16)
+
+
+def run_module(*arguments: str) -> str:
+    """Runs one of the project's own commands; returns what it printed."""
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def config_flag(family: str) -> str:
+    """The family's default experiment."""
+    return f"--config=configs/{family}.py"
+
+
+def build_records(families: list[str], source: str, folder: str) -> None:
+    """Builds the datasets that are not there yet, from one reading of the source."""
+    wanted = [f for f in families if not os.path.isdir(os.path.join(folder, f, "data"))]
+    if not wanted:
+        return
+    together = os.path.join(folder, "data")
+    run_module(
+        "pipelines.build_tfrecords",
+        *map(config_flag, wanted),
+        f"--source={source}",
+        f"--output_dir={together if len(wanted) > 1 else f'{together}/{wanted[0]}'}",
+    )
+    for family in wanted:
+        os.makedirs(os.path.join(folder, family), exist_ok=True)
+        made = os.path.join(together, family)
+        os.rename(made, os.path.join(folder, family, "data"))
+    os.rmdir(together)
+
+
+def train(family: str, folder: str, name: str, steps_per_epoch: int, epochs: int):
+    """Trains in `folder/name`; returns the rows of its `metrics.csv`."""
+    workdir = os.path.join(folder, name)
+    run_module(
+        "tfmusic.train",
+        config_flag(family),
+        f"--data_dir={folder}/data",
+        f"--workdir={workdir}",
+        f"--config.train.num_epochs={epochs}",
+        f"--config.train.steps_per_epoch={steps_per_epoch}",
+        "--config.train.early_stopping_epochs=0",
+        *(["--config.train.sample_every_epochs=0"] if name == "trial" else []),
+    )
+    with open(os.path.join(workdir, "metrics.csv"), encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def generation_speed(player: Player, batch_size: int) -> float:
+    """Steps a second, of all pieces of a batch together."""
+    request = request_music(
+        player.card,
+        player.representation,
+        num_outputs=batch_size,
+        num_steps=NUM_STEPS // 2,
+        controls={"allow_end": 0.0} if "allow_end" in player.controls else {},
+    )
+    player.call(request.endpoint, request.inputs)  # traces and allocates
+    start = time.perf_counter()
+    made = player.call(request.endpoint, request.inputs)
+    return float(made["num_steps"].sum()) / (time.perf_counter() - start)
+
+
+def learn(family: str, folder: str, minutes: float) -> dict[str, float]:
+    """Trains, scores, exports and plays a family; the figures of its row."""
+    data, run, model = (os.path.join(folder, name) for name in ("data", "run", "model"))
+    if not os.path.exists(f"{folder}/trial.json"):
+        *_, row = train(family, folder, "trial", TRIAL_STEPS, 2)  # not the traced one
+        with open(f"{folder}/trial.json", "w", encoding="utf-8") as file:
+            json.dump(row, file)
+    with open(f"{folder}/trial.json", encoding="utf-8") as file:
+        steps_per_second = float(json.load(file)["steps_per_second"])
+    steps_per_epoch = max(1, round(60 * minutes * steps_per_second / NUM_EPOCHS))
+    rows = train(family, folder, "run", steps_per_epoch, NUM_EPOCHS)
+    if not os.path.isdir(model):
+        scores = f"--json={folder}/scores.json"
+        run_module("tfmusic.evaluate", f"--workdir={run}", f"--data_dir={data}", scores)
+        run_module("tfmusic.export", f"--workdir={run}", f"--export_dir={model}")
+    account = run_module(
+        "tfmusic.generate",
+        f"--model_dir={model}",
+        f"--output_dir={folder}/music",
+        f"--num_steps={NUM_STEPS}",
+        "--seed=1",
+        f"--compare_with={data}",
+    )
+    with open(f"{folder}/music/statistics.txt", "w", encoding="utf-8") as file:
+        file.write(account)
+    with open(f"{folder}/scores.json", encoding="utf-8") as file:
+        scores = json.load(file)
+    player = Player(model)
+    batch_size = load_config(f"configs/{family}.py").train.batch_size
+    speeds = [float(row["steps_per_second"]) for row in rows]
+    return {
+        "weights": player.card["num_parameters"],
+        "windows/s": batch_size * max(speeds),
+        **{f"steps/s, {n}": generation_speed(player, n) for n in BATCH_SIZES},
+        "first loss": float(rows[0]["loss"]),
+        "last loss": float(rows[-1]["loss"]),
+        "nats a step": scores["log_likelihood_per_step"],
+        "nats a second": scores["log_likelihood_per_second"],
+    }
+
+
+def main(argv: list[str]) -> None:
+    """Trains each, then prints the table."""
+    del argv
+    families = _FAMILIES.value or list(FAMILIES)
+    build_records(families, _SOURCE.value, _OUTPUT_DIR.value)
+    table = {}
+    for family in families:
+        folder = os.path.join(_OUTPUT_DIR.value, family)
+        table[family] = learn(family, folder, _MINUTES.value)
+    print(f"\n{'':18}" + "".join(f"{name:>15}" for name in next(iter(table.values()))))
+    for family, row in table.items():
+        cells = (
+            f"{value:,.0f}" if value > 99 else f"{value:.3g}" for value in row.values()
+        )
+        print(f"{family:18}" + "".join(f"{cell:>15}" for cell in cells))
+
+
+if __name__ == "__main__":
+    app.run(main)
