@@ -1,7 +1,8 @@
 # make demo   records, training, export and new chorales from Bach's, in demo/
 # make test   the fast tests;  make test-all adds the slow ones
-# make listen MODEL=export DATA=dataset   four pieces of a model, with pictures and
-#             statistics beside held-out music, in listen/NAME; NAME=... names it
+# make listen SOURCE=music   trains each family for an hour (MINUTES=60) on a folder or
+#             set of music; in listen/ four pieces of each, with pictures and statistics
+#             beside held-out music, and a table of all; FAMILIES=... names some
 # They first create .venv from requirements.lock; Python and make are all they need.
 
 # The first Python of a supported version; PYTHON=/path/to/python overrides it.
@@ -24,13 +25,13 @@ demo: .venv/complete
 		--num_outputs=4 --num_steps=128 --temperature=0.95 --seed=1 \
 		--audio --compare_with=demo/data
 
-NAME ?= $(notdir $(MODEL))
+MINUTES ?= 60
+FAMILIES ?=
 listen: .venv/complete
-	@test -n "$(MODEL)" -a -n "$(DATA)" || { echo "error: expected MODEL=, a \
-	directory that tfmusic.export wrote, and DATA=, the dataset of its training" >&2; \
-	exit 2; }
-	$(RUN) -m tfmusic.generate --model_dir=$(MODEL) --output_dir=listen/$(NAME) \
-		--num_outputs=4 --num_steps=512 --seed=1 --compare_with=$(DATA)
+	@test -n "$(SOURCE)" || { echo "error: expected SOURCE=, a folder of music or \
+	another source of pipelines.build_tfrecords" >&2; exit 2; }
+	$(RUN) -m benchmarks.families --source=$(SOURCE) --output_dir=listen \
+		--minutes=$(MINUTES) $(FAMILIES:%=--family=%)
 
 test: .venv/complete
 	$(RUN) -m pytest

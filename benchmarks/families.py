@@ -1,13 +1,13 @@
 """Every autoregressive family, trained for as long on the same music, side by side.
 
     python -m benchmarks.families --source=piano_midi_de:DIR --output_dir=listen \
-        [--minutes=60] [--family=NAME ...]
+        [--minutes=60] [--family=NAME[:VARIANT] ...]
 
-For each family's default config: records, a training that fills the minutes, the score
-of the test split, an export, and four pieces to listen to, with pictures and statistics
-beside held-out music, in `output_dir/NAME/music`. At the end a table tells the number
-of weights, how fast each learns and plays on this machine, and its score. What an
-earlier call has finished stays, an interrupted training goes on.
+For each family's default config, or the variants that are named: records, a training
+that fills the minutes, the score of the test split, an export, and four pieces with
+pictures and statistics beside held-out music, in `output_dir/NAME/music`. At the end a
+table tells the number of weights, how fast each learns and plays on this machine, and
+its score. What an earlier call has finished stays, an interrupted training goes on.
 
 A short trial measures the training's speed first, so that the learning rate can fall to
 its end within the minutes; validation and the samples for TensorBoard take time beyond.
@@ -33,7 +33,9 @@ _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Gets a directory for each family.", required=True
 )
 _MINUTES = flags.DEFINE_float("minutes", 60.0, "How long each family trains.", 0.1)
-_FAMILIES = flags.DEFINE_multi_string("family", [], "This one alone; may be repeated.")
+_FAMILIES = flags.DEFINE_multi_string(
+    "family", [], "NAME or NAME:VARIANT, this one alone; may be repeated."
+)
 
 FAMILIES = (
     "chord_lstm",
@@ -58,28 +60,10 @@ def run_module(*arguments: str) -> str:
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def config_flag(family: str) -> str:
-    """The family's default experiment."""
-    return f"--config=configs/{family}.py"
-
-
-def build_records(families: list[str], source: str, folder: str) -> None:
-    """Builds the datasets that are not there yet, from one reading of the source."""
-    wanted = [f for f in families if not os.path.isdir(os.path.join(folder, f, "data"))]
-    if not wanted:
-        return
-    together = os.path.join(folder, "data")
-    run_module(
-        "pipelines.build_tfrecords",
-        *map(config_flag, wanted),
-        f"--source={source}",
-        f"--output_dir={together if len(wanted) > 1 else f'{together}/{wanted[0]}'}",
-    )
-    for family in wanted:
-        os.makedirs(os.path.join(folder, family), exist_ok=True)
-        made = os.path.join(together, family)
-        os.rename(made, os.path.join(folder, family, "data"))
-    os.rmdir(together)
+def config_path(family: str) -> str:
+    """The experiment of `NAME` or `NAME:VARIANT`."""
+    name, *variant = family.split(":")
+    return ":".join([f"configs/{name}.py", *variant])
 
 
 def train(family: str, folder: str, name: str, steps_per_epoch: int, epochs: int):
@@ -87,7 +71,7 @@ def train(family: str, folder: str, name: str, steps_per_epoch: int, epochs: int
     workdir = os.path.join(folder, name)
     run_module(
         "tfmusic.train",
-        config_flag(family),
+        f"--config={config_path(family)}",
         f"--data_dir={folder}/data",
         f"--workdir={workdir}",
         f"--config.train.num_epochs={epochs}",
@@ -117,6 +101,13 @@ def generation_speed(player: Player, batch_size: int) -> float:
 def learn(family: str, folder: str, minutes: float) -> dict[str, float]:
     """Trains, scores, exports and plays a family; the figures of its row."""
     data, run, model = (os.path.join(folder, name) for name in ("data", "run", "model"))
+    if not os.path.isdir(data):
+        run_module(
+            "pipelines.build_tfrecords",
+            f"--config={config_path(family)}",
+            f"--source={_SOURCE.value}",
+            f"--output_dir={data}",
+        )
     if not os.path.exists(f"{folder}/trial.json"):
         *_, row = train(family, folder, "trial", TRIAL_STEPS, 2)  # not the traced one
         with open(f"{folder}/trial.json", "w", encoding="utf-8") as file:
@@ -142,7 +133,7 @@ def learn(family: str, folder: str, minutes: float) -> dict[str, float]:
     with open(f"{folder}/scores.json", encoding="utf-8") as file:
         scores = json.load(file)
     player = Player(model)
-    batch_size = load_config(f"configs/{family}.py").train.batch_size
+    batch_size = load_config(config_path(family)).train.batch_size
     speeds = [float(row["steps_per_second"]) for row in rows]
     return {
         "weights": player.card["num_parameters"],
@@ -158,18 +149,16 @@ def learn(family: str, folder: str, minutes: float) -> dict[str, float]:
 def main(argv: list[str]) -> None:
     """Trains each, then prints the table."""
     del argv
-    families = _FAMILIES.value or list(FAMILIES)
-    build_records(families, _SOURCE.value, _OUTPUT_DIR.value)
     table = {}
-    for family in families:
-        folder = os.path.join(_OUTPUT_DIR.value, family)
+    for family in _FAMILIES.value or FAMILIES:
+        folder = os.path.join(_OUTPUT_DIR.value, family.replace(":", "_"))
         table[family] = learn(family, folder, _MINUTES.value)
-    print(f"\n{'':18}" + "".join(f"{name:>15}" for name in next(iter(table.values()))))
+    print(f"\n{'':32}" + "".join(f"{name:>15}" for name in next(iter(table.values()))))
     for family, row in table.items():
         cells = (
             f"{value:,.0f}" if value > 99 else f"{value:.3g}" for value in row.values()
         )
-        print(f"{family:18}" + "".join(f"{cell:>15}" for cell in cells))
+        print(f"{family:32}" + "".join(f"{cell:>15}" for cell in cells))
 
 
 if __name__ == "__main__":
