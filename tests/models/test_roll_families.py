@@ -32,8 +32,10 @@ def network(name="next_frame_lstm", **settings):
 def constant_network(start, sustain):
     """One whose logits are the same whatever came before."""
     model = network()
-    model.head.logits.kernel.assign(tf.zeros_like(model.head.logits.kernel))
-    model.head.logits.bias.assign(np.tile([start, sustain], 88))
+    model.decoder.head.logits.kernel.assign(
+        tf.zeros_like(model.decoder.head.logits.kernel)
+    )
+    model.decoder.head.logits.bias.assign(np.tile([start, sustain], 88))
     return model
 
 
@@ -116,9 +118,9 @@ def test_silence_is_not_absorbing(temperature):
 
 def test_the_forced_onset_is_that_of_the_likeliest_key():
     model = constant_network(-20.0, -20.0)
-    bias = model.head.logits.bias.numpy()
+    bias = model.decoder.head.logits.bias.numpy()
     bias[2 * 33] = -15.0
-    model.head.logits.bias.assign(bias)
+    model.decoder.head.logits.bias.assign(bias)
     made = contracts.call_endpoint(
         model,
         "generate",

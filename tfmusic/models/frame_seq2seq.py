@@ -3,15 +3,27 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from tfmusic.errors import UserError
 from tfmusic.generation.loop import split_seed
 from tfmusic.layers import RecurrentStack
-from tfmusic.models.base import Control, Tensors
-from tfmusic.models.next_frame_lstm import NextFrameLSTM, Recurrent
-from tfmusic.models.roll_drawing import count_held, draw_frame, hold
+from tfmusic.losses import make_cell_loss
+from tfmusic.models.base import AutoregressiveModel, Control, Tensors
+from tfmusic.models.frame_decoder import FrameDecoder, Recurrent
+from tfmusic.models.roll_drawing import count_held, draw_frame, hold, roll_controls
+from tfmusic.models.roll_frames import RollFrames, compile_roll_model
+from tfmusic.models.scheduled_sampling import ScheduledSampling
 from tfmusic.representations import Representation
+
+INITIAL_NOISE = Control(
+    "initial_noise",
+    0.0,
+    0.0,
+    10.0,
+    "Standard deviation of the state that music from nothing begins with; 0: zeros.",
+)
 
 
 class State(NamedTuple):
@@ -31,7 +43,7 @@ class State(NamedTuple):
     held: tf.Tensor
 
 
-class FrameSeq2Seq(NextFrameLSTM):
+class FrameSeq2Seq(AutoregressiveModel):
     """A next-frame network whose state, segment by segment, comes from an encoder.
 
     A piece is cut into segments of `segment_steps` frames. The decoder makes a segment
@@ -84,33 +96,46 @@ class FrameSeq2Seq(NextFrameLSTM):
         Raises:
             UserError: Segments without a frame.
         """
-        super().__init__(
-            representation,
-            units=units,
-            cell=cell,
-            dropout=dropout,
-            head_units=head_units,
-            head_dropout=head_dropout,
-            loss=loss,
-            alpha=alpha,
-            gamma=gamma,
-            teacher_forcing=teacher_forcing,
-            teacher_forcing_end=teacher_forcing_end,
-            teacher_forcing_steps=teacher_forcing_steps,
-            feedback_temperature=feedback_temperature,
-        )
+        super().__init__(representation)
         if segment_steps < 1:
             raise UserError(
                 f"model.segment_steps: expected at least 1, got {segment_steps}"
             )
         self.segment_steps = segment_steps
+        self.cell_loss = make_cell_loss(loss, alpha, gamma)
+        self.frames = RollFrames(representation)
+        self.CONTROLS = (*roll_controls(self.frames.num_hands), INITIAL_NOISE)
         self.encoder = RecurrentStack(units, cell, dropout, name="encoder")
-        self.CONTROLS = (*self.CONTROLS, INITIAL_NOISE)
+        self.decoder = FrameDecoder(
+            self.frames,
+            units,
+            cell,
+            dropout,
+            head_units,
+            head_dropout,
+            ScheduledSampling(
+                teacher_forcing,
+                teacher_forcing_end,
+                teacher_forcing_steps,
+                feedback_temperature,
+            ),
+        )
 
     def build_model(self) -> None:
         """Makes all weights."""
+        # Keras takes layers for built that were called, not run.
         self.encoder(tf.zeros([1, 1, self.frames.num_inputs]))
-        super().build_model()
+        self.decoder.build()
+        self(self.frames.to_roll(self.frames.silence(1, 1)))
+
+    def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Compiles with the loss, nats a step and the rates of sounding keys."""
+        compile_roll_model(self, optimizer, self.cell_loss)
+
+    def example_fn(self, features: Tensors, seed: tf.Tensor):
+        """Columns, the frames after them, and which of these count."""
+        del seed
+        return self.frames.example(features)
 
     def call(self, roll: tf.Tensor, training: bool = False) -> tf.Tensor:
         """What comes after each column of a window; segments count from its first.
@@ -129,17 +154,25 @@ class FrameSeq2Seq(NextFrameLSTM):
         padding = self.frames.silence(batch_size, rest + 1)
         padded = tf.concat([frames, padding], axis=1)
         state = self._encode(self._cut(padded[:, 1:]), num_segments, training)
-        log_odds = self._decode(self._cut(padded[:, :-1]), state, training)
+        segments = self._cut(padded[:, :-1])
+        log_odds = self.decoder.run(segments, state, training, model=self)
         packed = self.frames.pack(log_odds)  # [batch * segment, step, hand, logit]
         shape = tf.concat([[batch_size, -1], tf.shape(packed)[2:]], axis=0)
         outputs = tf.reshape(packed, shape)[:, :length]
         return tf.ensure_shape(outputs, [*frames.shape[:2], *packed.shape[2:]])
 
+    def start_frame(self, batch_size: tf.Tensor) -> tf.Tensor:
+        """Silence."""
+        return self.frames.silence(batch_size)
+
     def initial_state(self, batch_size: tf.Tensor) -> State:
         """Zeros."""
-        recurrent, held = super().initial_state(batch_size)
-        position = tf.zeros([batch_size], tf.int32)
-        return State(self.encoder.initial_state(batch_size), recurrent, position, held)
+        return State(
+            self.encoder.initial_state(batch_size),
+            self.decoder.initial_state(batch_size),
+            tf.zeros([batch_size], tf.int32),
+            self.frames.not_held(batch_size),
+        )
 
     def prime(self, prompt: Tensors) -> tuple[tf.Tensor, State]:
         """Takes in silence and all of the prompt but its last column."""
@@ -174,6 +207,18 @@ class FrameSeq2Seq(NextFrameLSTM):
         )
         return drawn, state, is_guarded
 
+    def is_silent(self, frame: tf.Tensor) -> tf.Tensor:
+        """Whether no key sounds."""
+        return self.frames.is_silent(frame)
+
+    def frames_to_features(self, frames: tf.Tensor) -> Tensors:
+        """The frames as a roll; all of them count."""
+        return self.frames.to_features(frames)
+
+    def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
+        """The log-likelihood of each frame, all hands, keys and channels together."""
+        return self.frames.score(self, features, num_steps)
+
     def _advance(self, frame: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """Takes in one frame: the log odds of the next one, and the new state."""
         # The frame that closes a segment is the decoder's first input of the next.
@@ -184,7 +229,7 @@ class FrameSeq2Seq(NextFrameLSTM):
         is_full = state.position == self.segment_steps
         decoder = _where(is_full, read, state.decoder)
         encoder = _where(tf.logical_or(is_first, is_full), zeros, read)
-        log_odds, decoder = self._step(frame, decoder)
+        log_odds, decoder = self.decoder.step(frame, decoder)
         position = tf.where(is_full, 0, state.position) + 1
         return log_odds, State(encoder, decoder, position, hold(state.held, frame))
 
@@ -239,15 +284,6 @@ class FrameSeq2Seq(NextFrameLSTM):
                 lambda: state.decoder,
             )
         )
-
-
-INITIAL_NOISE = Control(
-    "initial_noise",
-    0.0,
-    0.0,
-    10.0,
-    "Standard deviation of the state that music from nothing begins with; 0: zeros.",
-)
 
 
 def _where(condition: tf.Tensor, a: Recurrent, b: Recurrent) -> Recurrent:

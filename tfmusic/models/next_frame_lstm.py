@@ -6,21 +6,14 @@ import keras
 import tensorflow as tf
 
 from tfmusic.errors import choose
-from tfmusic.layers import RecurrentStack
 from tfmusic.losses import make_cell_loss
 from tfmusic.models.base import AutoregressiveModel, Tensors
-from tfmusic.models.roll_drawing import (
-    count_held,
-    draw_frame,
-    draw_plainly,
-    hold,
-    roll_controls,
-)
-from tfmusic.models.roll_frames import FrameHead, RollFrames, compile_roll_model
+from tfmusic.models.frame_decoder import FrameDecoder, Recurrent
+from tfmusic.models.roll_drawing import count_held, draw_frame, hold, roll_controls
+from tfmusic.models.roll_frames import RollFrames, compile_roll_model
 from tfmusic.models.scheduled_sampling import ScheduledSampling
 from tfmusic.representations import Representation
 
-Recurrent = tuple[tf.Tensor, ...]
 State = tuple[Recurrent, tf.Tensor]
 
 
@@ -75,24 +68,24 @@ class NextFrameLSTM(AutoregressiveModel):
         self.cell_loss = make_cell_loss(loss, alpha, gamma)
         self.frames = RollFrames(representation)
         self.CONTROLS = roll_controls(self.frames.num_hands)
-        self.recurrent = RecurrentStack(units, cell, dropout)
-        self.head = FrameHead(
-            self.frames.num_hands, self.frames.num_logits, head_units, head_dropout
+        self.decoder = FrameDecoder(
+            self.frames,
+            units,
+            cell,
+            dropout,
+            head_units,
+            head_dropout,
+            ScheduledSampling(
+                teacher_forcing,
+                teacher_forcing_end,
+                teacher_forcing_steps,
+                feedback_temperature,
+            ),
         )
-        self.sampling = ScheduledSampling(
-            teacher_forcing,
-            teacher_forcing_end,
-            teacher_forcing_steps,
-            feedback_temperature,
-        )
-        # Its state is saved with the weights, so a resumed run tosses the coins that an
-        # undisturbed one would.
-        self.seeds = keras.random.SeedGenerator()
 
     def build_model(self) -> None:
         """Makes all weights."""
-        # Keras takes layers for built that were called, not run.
-        self.recurrent(tf.zeros([1, 1, self.frames.num_inputs]))
+        self.decoder.build()
         self(self.frames.to_roll(self.frames.silence(1, 1)))
 
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
@@ -115,8 +108,8 @@ class NextFrameLSTM(AutoregressiveModel):
             Log odds, float32 `[batch, time, hand, key * channel]`.
         """
         frames = self.frames.from_roll(roll)
-        state = self.recurrent.initial_state(tf.shape(frames)[0])
-        return self.frames.pack(self._decode(frames, state, training))
+        state = self.decoder.initial_state(tf.shape(frames)[0])
+        return self.frames.pack(self.decoder.run(frames, state, training, model=self))
 
     def start_frame(self, batch_size: tf.Tensor) -> tf.Tensor:
         """Silence."""
@@ -124,16 +117,14 @@ class NextFrameLSTM(AutoregressiveModel):
 
     def initial_state(self, batch_size: tf.Tensor) -> State:
         """Zeros."""
-        held = tf.zeros([batch_size, self.frames.num_hands, self.frames.num_keys])
-        return self.recurrent.initial_state(batch_size), held
+        held = self.frames.not_held(batch_size)
+        return self.decoder.initial_state(batch_size), held
 
     def prime(self, prompt: Tensors) -> tuple[tf.Tensor, State]:
         """Takes in silence and all of the prompt but its last column."""
         frames = self.frames.after_silence(self.frames.from_roll(prompt["roll"]))
         earlier = frames[:, :-1]
-        inputs = self.frames.flatten(earlier, self.compute_dtype)
-        _, state = self.recurrent.run(inputs)
-        return frames[:, -1], (state, count_held(earlier))
+        return frames[:, -1], (self.decoder.read(earlier), count_held(earlier))
 
     def next_frame(
         self,
@@ -145,7 +136,7 @@ class NextFrameLSTM(AutoregressiveModel):
     ) -> tuple[tf.Tensor, State, tf.Tensor]:
         """Draws the next frame."""
         recurrent, held = state
-        log_odds, recurrent = self._step(frame, recurrent)
+        log_odds, recurrent = self.decoder.step(frame, recurrent)
         held = hold(held, frame)
         drawn, is_guarded = draw_frame(
             log_odds, frame, held, controls, seed, must_change
@@ -158,49 +149,8 @@ class NextFrameLSTM(AutoregressiveModel):
 
     def frames_to_features(self, frames: tf.Tensor) -> Tensors:
         """The frames as a roll; all of them count."""
-        num_steps = tf.fill([tf.shape(frames)[0]], tf.shape(frames)[1])
-        return {"roll": self.frames.to_roll(frames), "num_steps": num_steps}
+        return self.frames.to_features(frames)
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The log-likelihood of each frame, all hands, keys and channels together."""
-        frames = self.frames.from_roll(features["roll"])
-        before = self.frames.after_silence(frames)[:, :-1]
-        log_odds, _ = self.frames.unpack(self(self.frames.to_roll(before)))
-        scores = self.frames.log_likelihood(frames, log_odds, num_steps)
-        return {"log_likelihood": scores}
-
-    def _decode(self, frames: tf.Tensor, state: Recurrent, training: bool) -> tf.Tensor:
-        """The log odds of what follows each frame, from a state on."""
-        fed = frames
-        if training and self.sampling.is_on:
-            fed = self.sampling.mix(
-                frames,
-                state,
-                self._draw_own,
-                self.optimizer.iterations,
-                self.seeds.next(),
-            )
-        inputs = self.frames.flatten(fed, self.compute_dtype)
-        hidden, _ = self.recurrent.run(inputs, state, training)
-        # Whether a key can be held on depends on the music, not on what was fed.
-        return self._log_odds(hidden, frames, training)
-
-    def _step(
-        self, frame: tf.Tensor, recurrent: Recurrent
-    ) -> tuple[tf.Tensor, Recurrent]:
-        """Takes in one frame: the log odds of the next one, and the new state."""
-        inputs = self.frames.flatten(frame, self.compute_dtype)
-        hidden, recurrent = self.recurrent.step(inputs, recurrent)
-        return self._log_odds(hidden, frame), recurrent
-
-    def _log_odds(
-        self, hidden: tf.Tensor, before: tf.Tensor, training: bool = False
-    ) -> tf.Tensor:
-        """`[..., hand, key, channel]` of hidden values and the frames before."""
-        logits, _ = self.frames.unpack(self.head(hidden, training=training))
-        return self.frames.log_odds(logits, before)
-
-    def _draw_own(self, frame, recurrent, temperature, seed):
-        """Draws a frame to be fed in training: corrections and guards are off."""
-        log_odds, recurrent = self._step(frame, recurrent)
-        return draw_plainly(log_odds, temperature, seed), recurrent
+        return self.frames.score(self, features, num_steps)

@@ -8,7 +8,7 @@ three, and no other frame has any probability: a key that did not sound before c
 start with an onset.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import tensorflow as tf
@@ -95,6 +95,10 @@ class RollFrames:
         """Silence and then the frames, `[batch, time + 1, ...]`."""
         return tf.concat([self.silence(tf.shape(frames)[0], 1), frames], axis=1)
 
+    def not_held(self, batch_size: tf.Tensor) -> tf.Tensor:
+        """For how many steps keys have been held in silence, `[batch, hand, key]`."""
+        return tf.zeros([batch_size, self.num_hands, self.num_keys])
+
     def is_silent(self, frame: tf.Tensor) -> tf.Tensor:
         """Whether no key sounds, bool `[batch]`."""
         return tf.logical_not(tf.reduce_any(frame[..., 0], axis=[1, 2]))
@@ -104,6 +108,11 @@ class RollFrames:
         roll, step = features["roll"], features["step"]
         weights = step_is_target(step[1:], features["num_steps"])
         return roll[:-1], self.from_roll(roll[1:]), weights
+
+    def to_features(self, frames: tf.Tensor) -> Tensors:
+        """Generated frames as a roll of which all steps count."""
+        num_steps = tf.fill([tf.shape(frames)[0]], tf.shape(frames)[1])
+        return {"roll": self.to_roll(frames), "num_steps": num_steps}
 
     def unpack(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Log odds `[..., hand, key, channel]` and numbers of keys, if there are any.
@@ -137,22 +146,28 @@ class RollFrames:
             logits = tf.stack([sounding, start - sustain], axis=-1)
         return force_onsets(logits, sounded)
 
-    def log_likelihood(
-        self, frames: tf.Tensor, log_odds: tf.Tensor, num_steps: tf.Tensor
-    ) -> tf.Tensor:
-        """Of each frame, all hands, keys and channels together; 0 where padded.
+    def score(
+        self,
+        network: Callable[[tf.Tensor], tf.Tensor],
+        features: Tensors,
+        num_steps: tf.Tensor,
+    ) -> Tensors:
+        """The log-likelihood of each frame, all hands, keys and channels together.
 
         Args:
-            frames: `[batch, time, hand, key, channel]`.
-            log_odds: Of the same shape.
-            num_steps: int32 `[batch]`.
+            network: Gives for a roll what comes after each column, as `unpack` takes.
+            features: Among them `roll`, `[batch, time, (hand,) key, channel]`.
+            num_steps: How many steps of each piece count, int32 `[batch]`.
 
         Returns:
-            float32 `[batch, time]`.
+            `log_likelihood`, float32 `[batch, time]`, 0 where padded.
         """
+        frames = self.from_roll(features["roll"])
+        before = self.after_silence(frames)[:, :-1]
+        log_odds, _ = self.unpack(network(self.to_roll(before)))
         nats = tf.reduce_sum(key_nats(frames, log_odds), axis=[2, 3, 4])
         is_inside = tf.range(tf.shape(frames)[1]) < num_steps[:, tf.newaxis]
-        return tf.where(is_inside, -nats, 0.0)
+        return {"log_likelihood": tf.where(is_inside, -nats, 0.0)}
 
     def _own_channels(self, frames: tf.Tensor) -> tf.Tensor:
         """Frames with the representation's channels."""

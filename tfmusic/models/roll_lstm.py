@@ -152,7 +152,7 @@ class RollLSTM(AutoregressiveModel):
 
     def initial_state(self, batch_size: tf.Tensor) -> State:
         """Zeros."""
-        held = tf.zeros([batch_size, self.frames.num_hands, self.frames.num_keys])
+        held = self.frames.not_held(batch_size)
         return self.recurrent.initial_state(batch_size), held
 
     def prime(self, prompt: Tensors) -> tuple[tf.Tensor, State]:
@@ -188,16 +188,11 @@ class RollLSTM(AutoregressiveModel):
 
     def frames_to_features(self, frames: tf.Tensor) -> Tensors:
         """The frames as a roll; all of them count."""
-        num_steps = tf.fill([tf.shape(frames)[0]], tf.shape(frames)[1])
-        return {"roll": self.frames.to_roll(frames), "num_steps": num_steps}
+        return self.frames.to_features(frames)
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The log-likelihood of each frame, all hands, keys and channels together."""
-        frames = self.frames.from_roll(features["roll"])
-        before = self.frames.after_silence(frames)[:, :-1]
-        log_odds, _ = self.frames.unpack(self(self.frames.to_roll(before)))
-        scores = self.frames.log_likelihood(frames, log_odds, num_steps)
-        return {"log_likelihood": scores}
+        return self.frames.score(self, features, num_steps)
 
     def _outputs(
         self, hidden: tf.Tensor, before: tf.Tensor

@@ -1,0 +1,113 @@
+"""What the next-frame and the sequence-to-sequence network share: their decoder."""
+
+from collections.abc import Sequence
+
+import keras
+import tensorflow as tf
+
+from tfmusic.layers import RecurrentStack
+from tfmusic.models.roll_drawing import draw_plainly
+from tfmusic.models.roll_frames import FrameHead, RollFrames
+from tfmusic.models.scheduled_sampling import ScheduledSampling
+
+Recurrent = tuple[tf.Tensor, ...]
+
+
+class FrameDecoder(keras.layers.Layer):
+    """Recurrent layers over frames and a head that gives the log odds of the next one.
+
+    It can be trained on frames of its own, see `ScheduledSampling`. Frames and log odds
+    are those of `RollFrames`.
+    """
+
+    def __init__(
+        self,
+        frames: RollFrames,
+        units: Sequence[int],
+        cell: str,
+        dropout: float,
+        head_units: int,
+        head_dropout: float,
+        sampling: ScheduledSampling,
+        **kwargs,
+    ):
+        """Makes the layers.
+
+        Args:
+            frames: How the rolls are frames.
+            units: Sizes of the recurrent layers.
+            cell: "lstm" or "gru".
+            dropout: Share of values dropped between recurrent layers.
+            head_units: Size of the layer before the logits.
+            head_dropout: Share of its values dropped.
+            sampling: How many of its own frames it is trained on.
+            **kwargs: The base layer's.
+        """
+        super().__init__(**kwargs)
+        self.frames = frames
+        self.sampling = sampling
+        self.recurrent = RecurrentStack(units, cell, dropout)
+        self.head = FrameHead(
+            frames.num_hands, frames.num_logits, head_units, head_dropout
+        )
+        # Its state is saved with the weights, so a resumed run tosses the coins that an
+        # undisturbed one would.
+        self.seeds = keras.random.SeedGenerator()
+
+    def build(self, input_shape=None):
+        """Makes all weights."""
+        del input_shape
+        # Keras takes layers for built that were called, not run.
+        self.head(self.recurrent(tf.zeros([1, 1, self.frames.num_inputs])))
+
+    def initial_state(self, batch_size: tf.Tensor) -> Recurrent:
+        """Zeros."""
+        return self.recurrent.initial_state(batch_size)
+
+    def run(
+        self,
+        frames: tf.Tensor,
+        state: Recurrent,
+        training: bool = False,
+        model: keras.Model | None = None,
+    ) -> tf.Tensor:
+        """The log odds of what follows each frame, from a state on.
+
+        Args:
+            frames: `[batch, time, hand, key, channel]`.
+            state: What came before the first of them.
+            training: Whether dropout is on, and own frames are fed.
+            model: Whose optimizer counts the training steps; needed to feed own frames.
+        """
+        fed = frames
+        if training and self.sampling.is_on:
+            fed = self.sampling.mix(
+                frames, state, self._draw, model.optimizer.iterations, self.seeds.next()
+            )
+        inputs = self.frames.flatten(fed, self.compute_dtype)
+        hidden, _ = self.recurrent.run(inputs, state, training)
+        # Whether a key can be held on depends on the music, not on what was fed.
+        return self._log_odds(hidden, frames, training)
+
+    def read(self, frames: tf.Tensor) -> Recurrent:
+        """The state after frames `[batch, time, ...]`, from the beginning."""
+        inputs = self.frames.flatten(frames, self.compute_dtype)
+        return self.recurrent.run(inputs)[1]
+
+    def step(self, frame: tf.Tensor, state: Recurrent) -> tuple[tf.Tensor, Recurrent]:
+        """Takes in one frame: the log odds of the next one, and the new state."""
+        inputs = self.frames.flatten(frame, self.compute_dtype)
+        hidden, state = self.recurrent.step(inputs, state)
+        return self._log_odds(hidden, frame), state
+
+    def _log_odds(
+        self, hidden: tf.Tensor, before: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """`[..., hand, key, channel]` of hidden values and the frames before."""
+        logits, _ = self.frames.unpack(self.head(hidden, training=training))
+        return self.frames.log_odds(logits, before)
+
+    def _draw(self, frame, state, temperature, seed):
+        """Draws a frame to be fed in training: corrections and guards are off."""
+        log_odds, state = self.step(frame, state)
+        return draw_plainly(log_odds, temperature, seed), state
