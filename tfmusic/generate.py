@@ -2,7 +2,8 @@
 
 Every control of the model is a flag: `--temperature=0.9`, `--top_k=20`. A name that the
 model does not know is refused with the list of those it does. With `--beam_width=10` it
-searches instead of drawing, with other controls.
+searches instead of drawing, with other controls; with `--interpolate_seeds=1,2` it goes
+from the first piece of one seed to that of another.
 """
 
 import sys
@@ -10,6 +11,7 @@ import sys
 from absl import flags
 
 from tfmusic import command_line
+from tfmusic.errors import UserError
 
 _MODEL_DIR = flags.DEFINE_string(
     "model_dir", None, "Directory that tfmusic.export wrote.", required=True
@@ -31,6 +33,11 @@ _BEAM_WIDTH = flags.DEFINE_integer(
     0,
     "Beams of a search for the likeliest music, all written, best first; 0: draw.",
 )
+_INTERPOLATE_SEEDS = flags.DEFINE_list(
+    "interpolate_seeds",
+    None,
+    "Two seeds: --num_outputs pieces on the way from one to the other, both included.",
+)
 _PICTURES = flags.DEFINE_bool("pictures", True, "Draw a piano roll of each piece.")
 _AUDIO = flags.DEFINE_bool("audio", False, "Render a WAV preview of each piece.")
 _SCORES = flags.DEFINE_bool("scores", False, "Write a MusicXML score of each piece.")
@@ -44,51 +51,16 @@ _COMPARE_WITH = flags.DEFINE_string(
 
 def main() -> None:
     """Generates as the flags say."""
-    from tfmusic.errors import UserError
-    from tfmusic.notes.reading import ReadError, read_file
     from tfmusic.serving.gallery import read_pieces, write_gallery
     from tfmusic.serving.player import Player
 
     player = Player(_MODEL_DIR.value)
-    try:
-        primer = read_file(_PRIMER.value) if _PRIMER.value else None
-    except (OSError, ReadError) as error:
-        raise UserError(
-            f"primer {_PRIMER.value}: expected a readable MIDI, MusicXML or ABC file, "
-            f"but {error}"
-        ) from error
-    settings = dict(
-        num_steps=_NUM_STEPS.value,
-        primer=primer,
-        include_primer=_INCLUDE_PRIMER.value,
-        controls=command_line.extra_flags(),
-    )
-    description = f"{player.card['name']} ({player.card['checkpoint']})"
-    remarks = []
-    if _BEAM_WIDTH.present:
-        for flag in (_NUM_OUTPUTS, _SEED):
-            if flag.present:
-                raise UserError(
-                    f"--{flag.name}: leave it out with --beam_width, which leaves "
-                    "nothing to chance and writes all beams"
-                )
-        ranked = player.search(_BEAM_WIDTH.value, **settings)
-        pieces = [piece for piece, _ in ranked]
-        remarks = [f", log-likelihood {value:.2f} nats" for _, value in ranked]
-        description += f", beam search of width {_BEAM_WIDTH.value}"
-    else:
-        pieces = player.generate(_NUM_OUTPUTS.value, seed=_SEED.value, **settings)
-        description += f", seed {_SEED.value}"
-        if player.guarded_steps:
-            description += (
-                "; but for the guards it would not have changed in "
-                f"{player.guarded_steps} steps more (see max_repeats, max_silence)"
-            )
+    pieces, how, remarks = _make(player)
     data_dir = _COMPARE_WITH.value
     account = write_gallery(
         _OUTPUT_DIR.value,
         pieces,
-        description,
+        f"{player.card['name']} ({player.card['checkpoint']}), {how}",
         remarks=remarks,
         references=read_pieces(data_dir, "test") if data_dir else [],
         training=read_pieces(data_dir, "train") if data_dir else [],
@@ -97,6 +69,64 @@ def main() -> None:
         scores=_SCORES.value,
     )
     sys.stdout.write(account + "\n")
+
+
+def _make(player) -> tuple[list, str, list[str]]:
+    """The pieces, how they were made, and what is to be said of each."""
+    settings = dict(num_steps=_NUM_STEPS.value, controls=command_line.extra_flags())
+    if _INTERPOLATE_SEEDS.present:
+        reason = "it leads from one new piece to another"
+        _refuse(_INTERPOLATE_SEEDS, reason, _SEED, _PRIMER, _BEAM_WIDTH)
+        seeds = _seeds(_INTERPOLATE_SEEDS.value)
+        pieces = player.interpolate(_NUM_OUTPUTS.value, seeds=seeds, **settings)
+        return pieces, f"from seed {seeds[0]} to {seeds[1]}", []
+    settings |= dict(primer=_read_primer(), include_primer=_INCLUDE_PRIMER.value)
+    if _BEAM_WIDTH.present:
+        reason = "it leaves nothing to chance and writes all beams"
+        _refuse(_BEAM_WIDTH, reason, _NUM_OUTPUTS, _SEED)
+        ranked = player.search(_BEAM_WIDTH.value, **settings)
+        remarks = [f", log-likelihood {value:.2f} nats" for _, value in ranked]
+        how = f"beam search of width {_BEAM_WIDTH.value}"
+        return [piece for piece, _ in ranked], how, remarks
+    pieces = player.generate(_NUM_OUTPUTS.value, seed=_SEED.value, **settings)
+    how = f"seed {_SEED.value}"
+    if player.guarded_steps:
+        how += (
+            "; but for the guards it would not have changed in "
+            f"{player.guarded_steps} steps more (see max_repeats, max_silence)"
+        )
+    return pieces, how, []
+
+
+def _refuse(flag: flags.FlagHolder, reason: str, *others: flags.FlagHolder) -> None:
+    for other in others:
+        if other.present:
+            raise UserError(
+                f"--{other.name}: leave it out with --{flag.name}: {reason}"
+            )
+
+
+def _seeds(texts: list[str]) -> tuple[int, int]:
+    try:
+        first, last = map(int, texts)
+    except ValueError:
+        raise UserError(
+            "--interpolate_seeds: expected two whole numbers, as in 1,2, got "
+            f"{','.join(texts)!r}"
+        ) from None
+    return first, last
+
+
+def _read_primer():
+    from tfmusic.notes.reading import ReadError, read_file
+
+    try:
+        return read_file(_PRIMER.value) if _PRIMER.value else None
+    except (OSError, ReadError) as error:
+        raise UserError(
+            f"primer {_PRIMER.value}: expected a readable MIDI, MusicXML or ABC file, "
+            f"but {error}"
+        ) from error
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tests.contracts import make_sequence
 from tests.experiments import tiny_config
+from tests.models.test_latent_wgan import small_model as make_latent_wgan
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
 from tfmusic.notes.reading import read_file
@@ -168,6 +169,50 @@ def test_a_search_leaves_nothing_to_chance(token_export):
     assert done.returncode == 2
     assert "--seed: leave it out with --beam_width" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def gan_export(tmp_path_factory):
+    """The directory of an untrained model that makes pieces of noise."""
+    path = str(tmp_path_factory.mktemp("gan") / "1")
+    model = make_latent_wgan()
+    card = {
+        "name": "latent_wgan",
+        "checkpoint": "none",
+        "representation": model.output_representation.to_config(),
+        "controls": describe_controls(model.CONTROLS),
+    }
+    export_model(model, card, path)
+    return path
+
+
+def test_interpolation_writes_the_way_from_one_piece_to_another(gan_export, tmp_path):
+    command = [sys.executable, "-m", "tfmusic.generate", f"--model_dir={gan_export}"]
+    command += [f"--output_dir={tmp_path}", "--nopictures", "--spread=2"]
+    command += ["--interpolate_seeds=3,9", "--num_outputs=3", "--num_steps=8"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "from seed 3 to 9" in done.stdout
+    written = [(tmp_path / f"piece_{i}.mid").read_bytes() for i in (1, 2, 3)]
+    player = Player(gan_export)
+    for seed, midi in ((3, written[0]), (9, written[2])):
+        (piece,) = player.generate(1, 8, seed=seed, controls={"spread": 2.0})
+        assert midi == to_midi_bytes(piece)
+
+
+def test_an_interpolation_takes_two_seeds(gan_export):
+    command = [sys.executable, "-m", "tfmusic.generate", f"--model_dir={gan_export}"]
+    command += ["--output_dir=none", "--interpolate_seeds=3,x"]
+    env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "expected two whole numbers, as in 1,2, got '3,x'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_families_without_an_interpolation_say_so(player):
+    with pytest.raises(UserError, match="interpolate: .* has no way from one piece"):
+        player.interpolate(3, 8, seeds=(1, 2))
 
 
 def test_families_without_a_search_say_so(player):

@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
 from tests.experiments import family_experiment
+from tfmusic.notes.reading import read_file
 from tfmusic.training.loop import train_and_evaluate
 
 
@@ -59,6 +60,16 @@ def test_generated_music_stands_beside_held_out_music(board):
     # Chords of three for three quarters of the time under a tune of one.
     assert held_out[0][1] == held_out[1][1] == pytest.approx(3.25)
     assert "statistics" in tags["generated"]["tensors"]
+
+
+def test_music_on_the_way_lies_in_the_workdir(workdir):
+    for step in (2, 4):
+        for number in (1, 2, 3):
+            path = workdir / "samples" / f"step_{step:08d}" / f"piece_{number}"
+            assert read_file(path.with_suffix(".mid")).total_time > 0
+            assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
+    held_out = read_file(workdir / "samples" / "held_out" / "piece_1.mid")
+    assert len(held_out.notes) > 0
 
 
 def test_config_and_model_are_texts(board):

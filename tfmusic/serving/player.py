@@ -16,6 +16,7 @@ from tfmusic.representations import make_representation
 from tfmusic.serving.requests import (
     encode,
     read_music,
+    request_interpolation,
     request_music,
     request_search,
 )
@@ -98,6 +99,30 @@ class Player:
         self.guarded_steps = int(outputs.get("guarded_steps", np.zeros(1)).sum())
         prompt = request.prompt if include_primer else None
         return read_music(self.representation, outputs, prompt)
+
+    def interpolate(
+        self,
+        num_outputs: int = 5,
+        num_steps: int = 256,
+        seeds: tuple[int, int] = (0, 1),
+        controls: Mapping[str, float] | None = None,
+    ) -> list[NoteSequence]:
+        """Makes the pieces on the way from one to another.
+
+        Args:
+            num_outputs: How many, the two at the ends included.
+            num_steps: As for `generate`.
+            seeds: Those of the ends, which are what `generate` makes first of each.
+            controls: As for `generate`.
+
+        Raises:
+            UserError: The family cannot, or as for `generate`.
+        """
+        request = request_interpolation(
+            self.card, num_outputs, num_steps, seeds, controls
+        )
+        outputs = self.call(request.endpoint, request.inputs)
+        return read_music(self.representation, outputs)
 
     def search(
         self,

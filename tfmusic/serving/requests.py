@@ -89,6 +89,30 @@ def request_search(
     return _request(card, "continue_search", values, encode(representation, primer))
 
 
+def request_interpolation(
+    card: Mapping[str, Any],
+    num_outputs: int = 5,
+    num_steps: int = 256,
+    seeds: tuple[int, int] = (0, 1),
+    controls: Mapping[str, float] | None = None,
+) -> Request:
+    """Asks for pieces between two; see `Player.interpolate` for the arguments.
+
+    Raises:
+        UserError: The family cannot, or as for `request_music`.
+    """
+    if "interpolate" not in card["endpoints"]:
+        raise UserError(
+            f"interpolate: {card['name']} has no way from one piece to another, which "
+            "takes a model that makes whole pieces of noise, such as latent_wgan"
+        )
+    _check_positive(num_outputs=num_outputs, num_steps=num_steps)
+    values: dict[str, Any] = check_controls(card, controls or {})
+    values |= {"num_outputs": num_outputs, "num_steps": num_steps}
+    values |= {"seed": seeds[0], "other_seed": seeds[1]}
+    return _request(card, "interpolate", values)
+
+
 def _request(
     card: Mapping[str, Any],
     endpoint: str,

@@ -47,8 +47,8 @@ def train_and_evaluate(
     Called again with the same arguments it goes on from the newest checkpoint, or says
     that the run is complete. SIGTERM and Ctrl-C save and end the program with 128 + the
     signal's number. The workdir then holds `config.json`, `representation.json`,
-    `dataset.json`, `metrics.csv`, `tensorboard/`, and the checkpoints `latest/` and
-    `best/` (lowest validation loss).
+    `dataset.json`, `metrics.csv`, `tensorboard/`, `samples/` (music made on the way),
+    and the checkpoints `latest/` and `best/` (lowest validation loss).
 
     Args:
         config: An experiment, as a file in `configs/` gives it.
@@ -178,7 +178,7 @@ def _make_logs(
     ]
     if settings.sample_every_epochs:
         sampler = Sampler(run.model, data_dir, config.data.window_steps)
-        logs.append(Samples(log_dir, sampler, progress, settings.sample_every_epochs))
+        logs.append(Samples(workdir, sampler, progress, settings.sample_every_epochs))
     if settings.profile_steps:
         logs.append(Profile(f"{log_dir}/training", settings.profile_steps))
     return logs

@@ -1,9 +1,11 @@
-"""What a model makes while it trains, to see, hear and count in TensorBoard.
+"""What a model makes while it trains: files to play, and all of it in TensorBoard.
 
 A family says by its endpoints what it can show: with `generate` new pieces, always from
-the same seed; without it, but with `reconstruct`, held-out pieces given back.
+the same seed, so that they can be heard to grow; without it, but with `reconstruct`,
+held-out pieces given back.
 """
 
+import os
 import time
 from collections.abc import Sequence
 
@@ -19,8 +21,10 @@ from tfmusic.evaluation.report import compare
 from tfmusic.models import MusicModel
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.synthesis import synthesize
+from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.training.checkpoints import Progress
 from tfmusic.training.tensorboard import write_token_vectors
+from tfmusic.training.writing import writing
 
 NUM_PIECES = 8  # whose statistics are shown
 _NUM_SHOWN = 3
@@ -100,19 +104,21 @@ class Sampler:
 
 
 class Samples(keras.callbacks.Callback):
-    """Writes pictures, sound and statistics of what the model makes.
+    """Writes music, pictures, sound and statistics of what the model makes.
 
-    Curves under `music/` stand in the run `generated`, and in `held-out` as they should
-    be: the same number of steps from the beginning of held-out pieces.
+    MIDI files and pictures lie in `samples/step_NUMBER/` of the workdir, and those of
+    held-out pieces in `samples/held_out/`. TensorBoard has the rest too: curves under
+    `music/` stand in the run `generated`, and in `held-out` as they should be: the same
+    number of steps from the beginning of held-out pieces.
     """
 
     def __init__(
-        self, log_dir: str, sampler: Sampler, progress: Progress, every_epochs: int
+        self, workdir: str, sampler: Sampler, progress: Progress, every_epochs: int
     ):
         """Prepares the writers.
 
         Args:
-            log_dir: It may be in a bucket.
+            workdir: It may be in a bucket.
             sampler: Makes the music.
             progress: How far the run has come.
             every_epochs: Epochs from one time to the next.
@@ -121,9 +127,10 @@ class Samples(keras.callbacks.Callback):
         self._sampler = sampler
         self._progress = progress
         self._every_epochs = every_epochs
-        self._log_dir = log_dir
+        self._directory = os.path.join(workdir, "samples")
+        self._log_dir = os.path.join(workdir, "tensorboard")
         self._writers = {
-            name: tf.summary.create_file_writer(f"{log_dir}/{name}")
+            name: tf.summary.create_file_writer(f"{self._log_dir}/{name}")
             for name in ("generated", "held-out")
         }
         self._seconds = 0.0
@@ -133,7 +140,7 @@ class Samples(keras.callbacks.Callback):
         self._start = time.monotonic()
         if not int(self._progress.step):
             with self._writers["held-out"].as_default(step=0):
-                _show(self._sampler.held_out)
+                _show(self._sampler.held_out, f"{self._directory}/held_out")
 
     def on_epoch_end(self, epoch, logs=None):
         """Shows what the model makes, unless that would take too long."""
@@ -147,7 +154,7 @@ class Samples(keras.callbacks.Callback):
         pieces = self._sampler.make()
         held_out = self._sampler.held_out
         with self._writers["generated"].as_default(step=step):
-            _show(pieces)
+            _show(pieces, f"{self._directory}/step_{step:08d}")
             _draw_curves(pieces)
             if pieces and held_out:
                 tf.summary.text("statistics", compare(pieces, held_out).table())
@@ -158,12 +165,12 @@ class Samples(keras.callbacks.Callback):
         write_token_vectors(self.model, f"{self._log_dir}/training")
         seconds = time.monotonic() - before
         if not self._seconds:
-            logging.info("music for TensorBoard took %.1f s", seconds)
+            logging.info("writing music took %.1f s", seconds)
         self._seconds += seconds
 
 
-def _show(pieces: Sequence[NoteSequence]) -> None:
-    """Writes pictures and sound of the first pieces."""
+def _show(pieces: Sequence[NoteSequence], directory: str) -> None:
+    """Writes music, pictures and sound of the first pieces."""
     for number, piece in enumerate(pieces[:_NUM_SHOWN], start=1):
         title = f"piece {number}: {len(piece.notes)} notes, {piece.total_time:.0f} s"
         picture = piano_roll_image([(title, piece)], width=_PICTURE_WIDTH)
@@ -173,6 +180,15 @@ def _show(pieces: Sequence[NoteSequence]) -> None:
         tf.summary.audio(
             f"sound/{number}", sound[np.newaxis, :, np.newaxis], _SAMPLE_RATE
         )
+        path = f"{directory}/piece_{number}"
+        with writing(path):
+            tf.io.gfile.makedirs(directory)
+            for name, content in (
+                (f"{path}.mid", to_midi_bytes(piece)),
+                (f"{path}.png", tf.io.encode_png(picture).numpy()),
+            ):
+                with tf.io.gfile.GFile(name, "wb") as file:
+                    file.write(content)
 
 
 def _draw_curves(pieces: Sequence[NoteSequence]) -> None:

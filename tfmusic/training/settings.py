@@ -29,7 +29,7 @@ class TrainSettings:
             it results do not depend on the number of devices.
         num_cpu_devices: Into how many devices the processor is split; 0: one. For
             trying distribution on a machine without a GPU.
-        sample_every_epochs: Epochs between pieces generated for TensorBoard; 0: none.
+        sample_every_epochs: Epochs between pieces generated to see and hear; 0: none.
         profile_steps: Steps that TensorBoard's profiler looks at, after the first ten
             of a call; 0: none.
         mixed_precision: The type of matrix products: "bfloat16", "none" (float32), or
