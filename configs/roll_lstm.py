@@ -5,8 +5,9 @@ Boulanger-Lewandowski et al. (2012): Chung et al. 2014, Bai et al. 2018, Pascanu
 2013. Given all frames before, the keys of a frame are independent of each other.
 
 Variants:
-    (default)   For JSB Chorales, frames of a quarter note. Add
-                `--config.representation.steps_per_quarter=2` for the other three sets.
+    (default)   For JSB Chorales, frames of a quarter note.
+    eighths     For the other three sets: frames of an eighth, and as many steps of
+                training for each, as they differ much in size.
     reference   The size of Chung et al.'s LSTM: 36 units, no layer before the logits,
                 RMSprop; without their noise on the weights. Their batches are not
                 published.
@@ -30,7 +31,7 @@ all these pieces stand in one key), and two layers of 200 with half their values
 
 import ml_collections
 
-VARIANTS = ("", "reference", "smoke")
+VARIANTS = ("", "eighths", "reference", "smoke")
 
 
 def get_config(variant: str = "") -> ml_collections.ConfigDict:
@@ -107,7 +108,10 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             profile_steps=0,  # for TensorBoard's profiler
         )
     )
-    if variant == "reference":
+    if variant == "eighths":
+        config.representation.steps_per_quarter = 2
+        config.train.update(num_epochs=10, steps_per_epoch=100)
+    elif variant == "reference":
         config.model.update(units=(36,), key_units=0)
         config.optimizer.update(
             name="rmsprop", learning_rate=1e-3, schedule="constant", warmup_steps=0
