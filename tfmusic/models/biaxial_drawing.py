@@ -8,6 +8,9 @@ from tfmusic.layers import RecurrentStack
 from tfmusic.models.roll_frames import CERTAIN
 from tfmusic.recurrence import apply_gates
 
+# Notes that one turn of the loop draws: a turn costs as much as a note's arithmetic.
+_GROUP_SIZE = 8
+
 
 def draw_notes(
     stack: RecurrentStack,
@@ -36,11 +39,14 @@ def draw_notes(
     batch_size = tf.shape(hidden)[1]
     thresholds = _thresholds(sounded, power, noise)
     projected, layers = _merge_weights(stack, hidden)
-    drawn = tf.TensorArray(tf.bool, num_pitches, element_shape=[None, num_channels])
-    odds = tf.TensorArray(tf.float32, num_pitches, element_shape=[None])
+    groups = [_group(projected), _group(thresholds)]
+    num_groups = groups[0].shape[0]
+    logits = tf.TensorArray(
+        tf.float32, num_groups, element_shape=[_GROUP_SIZE, None, num_channels]
+    )
 
-    def body(note, below, state, drawn, odds):
-        outputs, biases, new_state = below, projected[note], []
+    def draw_note(biases, thresholds, below, state):
+        outputs, new_state = below, []
         for layer, (kernel, bias) in enumerate(layers):
             output, cell = state[2 * layer : 2 * layer + 2]
             sums = tf.matmul(tf.concat([outputs, output], axis=1), kernel)
@@ -48,21 +54,47 @@ def draw_notes(
             outputs, cell, _ = apply_gates(sums, cell)
             new_state += [outputs, cell]
         logits = output_layer(outputs)
-        chosen = logits > thresholds[note]
-        if num_channels > 1:  # nothing is articulated that does not play
-            chosen = tf.logical_and(chosen, chosen[:, :1])
-        drawn, odds = drawn.write(note, chosen), odds.write(note, logits[:, 0])
-        return note + 1, tf.cast(chosen, tf.float32), tuple(new_state), drawn, odds
+        chosen = tf.cast(_choose(logits, thresholds), tf.float32)
+        return logits, chosen, tuple(new_state)
+
+    def body(number, below, state, logits):
+        group = []
+        for note in zip(
+            *(tf.unstack(tf.gather(g, number)) for g in groups), strict=True
+        ):
+            one, below, state = draw_note(*note, below, state)
+            group.append(one)
+        return number + 1, below, state, logits.write(number, tf.stack(group))
 
     state = tuple(
         tf.zeros([batch_size, size]) for size in stack.units for _ in range(2)
     )
-    *_, drawn, odds = tf.while_loop(
-        lambda note, *_: note < num_pitches,
+    *_, logits = tf.while_loop(
+        lambda number, *_: number < num_groups,
         body,
-        (0, tf.zeros([batch_size, num_channels]), state, drawn, odds),
+        (0, tf.zeros([batch_size, num_channels]), state, logits),
     )
-    return drawn.stack(), raise_probabilities(odds.stack(), power)
+    logits = logits.concat()[:num_pitches]
+    drawn = _choose(logits, thresholds)
+    return drawn, raise_probabilities(logits[..., 0], power)
+
+
+def _group(notes: tf.Tensor) -> tf.Tensor:
+    """Notes `[pitch, ...]` as `[group, note, ...]`; silent ones fill the last group."""
+    rest = -notes.shape[0] % _GROUP_SIZE
+    notes = tf.pad(notes, [[0, rest]] + [[0, 0]] * (notes.shape.rank - 1))
+    shape = tf.concat([[-1, _GROUP_SIZE], tf.shape(notes)[1:]], axis=0)
+    num_groups = notes.shape[0] // _GROUP_SIZE
+    return tf.ensure_shape(
+        tf.reshape(notes, shape), [num_groups, _GROUP_SIZE, *notes.shape[1:]]
+    )
+
+
+def _choose(logits: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
+    """What exceeds its threshold, bool `[..., channel]`."""
+    chosen = logits > thresholds
+    # Nothing is articulated that does not play.
+    return tf.logical_and(chosen, chosen[..., :1])
 
 
 def _merge_weights(
