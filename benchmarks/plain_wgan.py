@@ -1,5 +1,7 @@
 """A Wasserstein GAN of plain Keras layers, to measure `LatentWGAN` against."""
 
+import time
+
 import keras
 import ml_collections
 import numpy as np
@@ -171,3 +173,40 @@ def make_pair(config: ml_collections.ConfigDict):
 
     batch = ({"latents": real, "seed": seeds}, {}, tf.ones(shape[:2]))
     return ours, batch, make_plain, (real, *noises, mix)
+
+
+def measure_wgan(num_steps: int, num_slow_steps: int) -> dict[str, float]:
+    """As `measure_autoencoder`: the WGAN of the published sizes."""
+    config = load_config("configs/latent_wgan.py:reference")
+    ours, batch, make_plain, plain_batch = make_pair(config)
+    eager, compiled = make_plain(), make_plain()
+    eager.run_eagerly = True
+    runs = {
+        "tfmusic": (ours, batch, num_steps),
+        "compiled": (compiled, (plain_batch,), num_steps),
+        "eager": (eager, (plain_batch,), num_slow_steps),
+    }
+    if not num_slow_steps:
+        del runs["eager"]
+
+    def fit(model, data, num_steps):
+        batches = tf.data.Dataset.from_tensors(data).repeat(num_steps)
+        start = time.perf_counter()
+        model.fit(batches, verbose=0, shuffle=False)
+        return (time.perf_counter() - start) / num_steps
+
+    real, noise, _, mix = plain_batch
+    losses = [
+        float(tf.reduce_mean(ours.critic_losses(batch[0], batch[2]))),
+        float(compiled.critic_loss(real, noise, mix)),
+    ]
+    if not np.allclose(losses, losses[0], rtol=1e-3):
+        raise AssertionError(f"the losses differ: {losses}")
+    for model, data, _ in runs.values():
+        fit(model, data, 1)  # traces
+    times = [[fit(*run) for run in runs.values()] for _ in range(3)]
+    seconds = dict(zip(runs, np.median(times, axis=0), strict=True))
+    print(f"{'WGAN, 5 critic steps and 1 of the generator':40}{'steps/s':>10}")
+    for name, value in seconds.items():
+        print(f"  {name:38}{1 / value:10.2f}")
+    return {name: seconds[name] / seconds["tfmusic"] for name in runs}

@@ -150,10 +150,11 @@ def test_two_replicas_learn_as_one():
     assert done.returncode == 0, done.stderr
 
 
-def test_mixed_precision_computes_nearly_the_same():
-    inputs, state = make_inputs(batch=16, time=30)
-    exact, _ = make_pair()
-    mixed, _ = make_pair(dtype="mixed_bfloat16")
+@pytest.mark.parametrize("units", [12, 32])
+def test_mixed_precision_computes_nearly_the_same(units):
+    inputs, state = make_inputs(batch=16, time=30, units=units)
+    exact, _ = make_pair(units)
+    mixed, _ = make_pair(units, dtype="mixed_bfloat16")
     expected, expected_gradients = outputs_and_gradients(exact, inputs, state)
     results, gradients = outputs_and_gradients(
         mixed, inputs, [tf.cast(part, tf.bfloat16) for part in state], training=True

@@ -1,0 +1,208 @@
+"""The networks of `benchmarks.training` in PyTorch, as its users would write them.
+
+    python benchmarks/plain_torch.py '{"network": "tokens", "units": [512], ...}'
+
+`benchmarks.training` runs this file as a program of its own, by any Python that has
+PyTorch: for every number of steps that it reads, it trains for so many and writes the
+seconds of float32 and of bfloat16 (autocast) in a line. Layers are those of `torch.nn`,
+a batch holds random music, denormal numbers are flushed to zero as TensorFlow does.
+Some have less to do than ours: there is no dropout of the recurrent state (skuldur), no
+vectors of pitches (chord), and the notes' features are made beforehand (biaxial).
+"""
+
+import json
+import sys
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+class Stack(nn.Module):
+    """LSTM layers with dropout between them."""
+
+    def __init__(self, size, units, dropout=0.0):
+        super().__init__()
+        sizes = [size, *units]
+        self.layers = nn.ModuleList(
+            nn.LSTM(a, b, batch_first=True)
+            for a, b in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, inputs):
+        """Outputs of all steps."""
+        for i, layer in enumerate(self.layers):
+            inputs, _ = layer(self.dropout(inputs) if i else inputs)
+        return inputs
+
+
+class Tokens(nn.Module):
+    """Embedding or index, LSTM layers, logits of the next token."""
+
+    def __init__(self, settings):
+        super().__init__()
+        self.settings = settings
+        number, size = settings["vocabulary_size"], settings["embedding_size"]
+        self.embedding = nn.Embedding(number, size) if size else None
+        self.recurrent = Stack(size or 1, settings["units"], settings["dropout"])
+        last = settings["units"][-1]
+        self.head = nn.Sequential(nn.Dropout(settings["dropout"]))
+        if settings["head"] == "skuldur":
+            self.head = nn.Sequential(
+                nn.BatchNorm1d(last),
+                nn.Dropout(0.3),
+                nn.Linear(last, 256),
+                nn.ReLU(),
+                nn.BatchNorm1d(256),
+                nn.Dropout(0.3),
+            )
+            last = 256
+        self.output = nn.Linear(last, number)
+        if settings["tied_output"]:
+            self.output.weight = self.embedding.weight
+
+    def make_batch(self):
+        """Tokens and those after them."""
+        shape = [self.settings["batch_size"], self.settings["window_steps"] + 1]
+        tokens = torch.randint(4, self.settings["vocabulary_size"], shape)
+        return tokens[:, :-1], tokens[:, 1:]
+
+    def forward(self, inputs, targets):
+        """The loss."""
+        if self.embedding is None:
+            inputs = inputs[..., None] / self.settings["vocabulary_size"]
+        else:
+            inputs = self.embedding(inputs)
+        hidden = self.recurrent(inputs)
+        if self.settings["loss_steps"] == "last":
+            hidden, targets = hidden[:, -1:], targets[:, -1:]
+        hidden = self.head(hidden.flatten(0, 1))
+        logits = self.output(hidden).float()
+        return functional.cross_entropy(logits, targets.flatten())
+
+
+class Roll(nn.Module):
+    """LSTM layers over a roll; for each hand its keys and, if asked, their number."""
+
+    def __init__(self, settings):
+        super().__init__()
+        self.settings = settings
+        keys, hands = settings["num_keys"], settings["num_hands"]
+        self.recurrent = Stack(keys * hands, settings["units"], settings["dropout"])
+        self.dropout = nn.Dropout(settings["head_dropout"])
+        size = settings["units"][-1]
+        self.branches, self.keys, self.counts = (nn.ModuleList() for _ in range(3))
+        for _ in range(hands):
+            branch, last = self.dense(size, settings["branch_units"])
+            self.branches.append(branch)
+            layer, width = self.dense(last, settings["key_units"])
+            self.keys.append(nn.Sequential(layer, self.dropout, nn.Linear(width, keys)))
+            layer, width = self.dense(last, settings["count_units"])
+            self.counts.append(nn.Sequential(layer, nn.Linear(width, 1)))
+
+    @staticmethod
+    def dense(size, units):
+        """A layer and its width; nothing where it has no units."""
+        if not units:
+            return nn.Identity(), size
+        return nn.Sequential(nn.Linear(size, units), nn.LeakyReLU(0.01)), units
+
+    def make_batch(self):
+        """Frames and those after them."""
+        settings = self.settings
+        shape = [settings["batch_size"], settings["window_steps"] + 1]
+        shape += [settings["num_hands"], settings["num_keys"]]
+        roll = (torch.rand(shape) < 0.04).float()
+        return roll[:, :-1], roll[:, 1:]
+
+    def forward(self, inputs, targets):
+        """The loss, of keys and their number."""
+        hidden = self.recurrent(inputs.flatten(2))
+        if self.settings["loss_steps"] == "last":
+            hidden, targets = hidden[:, -1:], targets[:, -1:]
+        loss = 0.0
+        for i, branch in enumerate(self.branches):
+            shared, truth = branch(hidden), targets[:, :, i]
+            logits = self.keys[i](shared).float()
+            loss += functional.binary_cross_entropy_with_logits(logits, truth)
+            if self.settings["count_units"]:
+                number = self.counts[i](shared)[..., 0].float()
+                loss += functional.mse_loss(number, truth.sum(-1))
+        return loss
+
+
+class Biaxial(nn.Module):
+    """LSTM layers along time for each note, then along the notes of each step."""
+
+    def __init__(self, settings):
+        super().__init__()
+        self.settings = settings
+        dropout, channels = settings["dropout"], settings["num_channels"]
+        self.time = Stack(settings["num_features"], settings["time_units"], dropout)
+        size = settings["time_units"][-1] + channels
+        self.notes = Stack(size, settings["note_units"], dropout)
+        self.dropout = nn.Dropout(dropout)
+        self.output = nn.Linear(settings["note_units"][-1], channels)
+
+    def make_batch(self):
+        """What notes hear, made beforehand, and which are chosen."""
+        settings = self.settings
+        batch, steps = settings["batch_size"], settings["window_steps"]
+        pitches = settings["num_pitches"]
+        chosen = torch.rand([batch, steps, pitches, settings["num_channels"]]) < 0.04
+        features = torch.rand([batch, steps, pitches, settings["num_features"]])
+        return features, chosen.float()
+
+    def forward(self, features, chosen):
+        """The loss."""
+        batch, steps, pitches, channels = chosen.shape
+        hidden = self.time(features.transpose(1, 2).flatten(0, 1))
+        hidden = self.dropout(hidden).unflatten(0, [batch, pitches]).transpose(1, 2)
+        below = functional.pad(chosen[:, :, :-1], [0, 0, 1, 0])
+        hidden = self.notes(torch.cat([hidden, below], -1).flatten(0, 1))
+        logits = self.output(self.dropout(hidden)).float()
+        truth = chosen.reshape(batch * steps, pitches, channels)
+        return functional.binary_cross_entropy_with_logits(logits, truth)
+
+
+NETWORKS = {"tokens": Tokens, "roll": Roll, "biaxial": Biaxial}
+
+
+def make_call(settings, precision):
+    """A function that trains a network of its own for so many steps."""
+    torch.manual_seed(0)
+    model = NETWORKS[settings["network"]](settings)
+    optimizer = getattr(torch.optim, settings["optimizer"])(model.parameters(), 1e-3)
+    batch = model.make_batch()
+
+    def call(num_steps):
+        for _ in range(num_steps):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", torch.bfloat16, precision == "bfloat16"):
+                loss = model(*batch)
+            loss.backward()
+            optimizer.step()
+
+    return call
+
+
+def main(settings):
+    """Answers each line of the input with one of the output."""
+    torch.set_flush_denormal(True)
+    calls = [make_call(settings, precision) for precision in ("float32", "bfloat16")]
+    for call in calls:
+        call(1)
+    print(torch.__version__, torch.get_num_threads(), flush=True)
+    for line in sys.stdin:
+        seconds = []
+        for call in calls:
+            start = time.perf_counter()
+            call(int(line))
+            seconds.append(time.perf_counter() - start)
+        print(*seconds, flush=True)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))
