@@ -10,6 +10,7 @@ from tests.models import contracts
 from tests.models.conftest import make_case, play_pieces
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
+from tfmusic.models.biaxial_drawing import raise_probabilities
 from tfmusic.models.biaxial_features import NoteFeatures
 from tfmusic.representations import make_representation
 
@@ -320,6 +321,24 @@ def test_density_makes_silent_music_play():
     numbers = [notes_per_step(model, density=density) for density in (0, 1, 2, 4)]
     assert np.all(np.diff(numbers) > 0)
     assert numbers[0] < 0.2
+
+
+def test_density_thins_music_out():
+    model = make(60, 71, play_only=True)
+    settings = dict(num_outputs=32, num_steps=80, seed=0)
+    numbers = [
+        contracts.call_endpoint(model, "generate", density=density, **settings)["roll"]
+        .sum(axis=(2, 3))[:, 40:]
+        .mean()
+        for density in (1.0, 3.0, 0.0)
+    ]
+    assert np.all(np.diff(numbers) > 1)
+    np.testing.assert_allclose(numbers[:2], [1.0, 3.0], atol=0.4)
+
+
+def test_conservativity_of_one_leaves_log_odds_as_they_are():
+    logits = tf.constant([-30.0, -2.0, 0.5, 30.0])
+    np.testing.assert_array_equal(raise_probabilities(logits, tf.ones([4])), logits)
 
 
 def test_greedy_music_needs_no_seed():

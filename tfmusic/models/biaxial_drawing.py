@@ -180,21 +180,24 @@ def raise_probabilities(logits: tf.Tensor, power: tf.Tensor) -> tf.Tensor:
 
 
 def adapt_power(power: tf.Tensor, roll: tf.Tensor, density: tf.Tensor) -> tf.Tensor:
-    """The power for the frame after this one.
+    """The power for the frame after this one, so that in the long run `density` play.
 
-    While fewer notes than `density` play it falls, and so all become more probable;
-    then it goes back to 1. Rates are those of Johnson's `gen_adaptive`, where the
-    density is 2 and nothing keeps the power above 0.
+    It falls by 2 percent for each note that is missing, and so all become more
+    probable, and grows by as much for each that is too many. Within its bounds it comes
+    to rest only where the mean is the density.
+
+    The source, `gen_adaptive` in Johnson's program of 2015, keeps music from dying out:
+    while fewer than 2 notes play its power falls, and then goes back to 1. That leaves
+    every density below the model's own without effect.
 
     Args:
         power: float32 `[batch]`.
         roll: The frame that was drawn, bool `[batch, pitch, channel]`.
-        density: Notes, float32 scalar.
+        density: Notes, float32 scalar; 0: the power stays.
 
     Returns:
         float32 `[batch]`.
     """
     playing = tf.reduce_sum(tf.cast(roll[..., 0], tf.float32), axis=-1)
-    falling = tf.maximum(power - 0.02, 0.05)
-    rising = power + 0.3 * (1.0 - power)
-    return tf.where(playing < density, falling, rising)
+    adapted = power * tf.exp(0.02 * (playing - density))
+    return tf.where(density > 0.0, tf.clip_by_value(adapted, 0.05, 20.0), power)

@@ -78,7 +78,7 @@ class BiaxialLSTM(AutoregressiveModel):
             0.0,
             0.0,
             88.0,
-            "Where fewer notes sound, the power falls until they do; 0: never.",
+            "How many notes sound on average, as that power adapts; 0: it does not.",
         ),
     )
 
