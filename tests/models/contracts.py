@@ -77,6 +77,15 @@ def call_endpoint(
     return {name: tensor.numpy() for name, tensor in outputs.items()}
 
 
+def call_eagerly(
+    model: AutoregressiveModel, name: str, prompt: Piece | None = None, **values
+) -> dict[str, np.ndarray]:
+    """Runs an endpoint's code as Python, without a graph."""
+    inputs = endpoint_inputs(model, name, prompt, **values)
+    outputs = model.endpoints()[name].fn(*inputs.values())
+    return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
 def targets_as_features(model: AutoregressiveModel, y: tf.Tensor) -> np.ndarray:
     """Targets in the representation's channels."""
     if hasattr(model, "frames"):

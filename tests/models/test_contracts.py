@@ -119,7 +119,7 @@ def export_calls(case) -> dict[str, dict]:
     }
 
 
-def test_exports_play_the_same_in_a_fresh_process(all_trained, tmp_path):
+def test_exports_play_in_a_fresh_process_what_models_do_eagerly(all_trained, tmp_path):
     for family, case in all_trained.items():
         path = tmp_path / family
         calls = export_calls(case)
@@ -140,7 +140,7 @@ def test_exports_play_the_same_in_a_fresh_process(all_trained, tmp_path):
     for path, case in zip(paths, all_trained.values(), strict=True):
         for name, values in export_calls(case).items():
             loaded = np.load(path / f"{name}_outputs.npz")
-            for key, array in contracts.call_endpoint(
+            for key, array in contracts.call_eagerly(
                 case.model, name, **values
             ).items():
                 np.testing.assert_allclose(loaded[key], array, rtol=1e-5)
