@@ -108,6 +108,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             num_cpu_devices=0,  # to try several without a GPU
             sample_every_epochs=1,  # pieces to hear in TensorBoard; 0: none
             profile_steps=0,  # for TensorBoard's profiler
+            mixed_precision="auto",  # "bfloat16" where that is faster, or "none"
+            fast_lstm=True,  # False: Keras' own LSTM layers on a CPU too
         )
     )
 

@@ -1,10 +1,19 @@
+import csv
+
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
+import tfmusic
+from tests.experiments import load_config
 from tfmusic.errors import UserError
 from tfmusic.recurrence import LSTM
 from tfmusic.training import precision
+
+# Of the nats a step on held-out music after 300 steps, in bfloat16 and in float32:
+# two seeds differ by more.
+MARGIN = 0.02
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +44,24 @@ def test_only_layers_made_inside_get_the_policy():
         layer = keras.layers.Dense(3)
     assert layer(tf.zeros([1, 2])).dtype == tf.bfloat16
     assert keras.layers.Dense(3)(tf.zeros([1, 2])).dtype == tf.float32
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["chord_lstm", "next_frame_lstm", "biaxial_lstm"])
+def test_bfloat16_learns_music_as_float32_does(name, tmp_path):
+    config = load_config(name, "smoke")
+    config.train.update(num_epochs=6, steps_per_epoch=50, early_stopping_epochs=0)
+    config.train.sample_every_epochs = 0
+    data = str(tmp_path / "data")
+    tfmusic.build_dataset(config, "bach_chorales", data)
+    curves = {}
+    for kind in ("none", "bfloat16"):
+        config.train.mixed_precision = kind
+        tfmusic.train_model(config, data, str(tmp_path / kind))
+        with open(tmp_path / kind / "metrics.csv") as file:
+            rows = list(csv.DictReader(file))
+        curves[kind] = np.array([float(row["val_nats_per_step"]) for row in rows])
+    exact, mixed = curves.values()
+    print(name, *(f"{a:.3f}/{b:.3f}" for a, b in zip(exact, mixed, strict=True)))
+    assert exact[-1] < 0.8 * exact[0], "it has learned something"
+    np.testing.assert_allclose(mixed[-1], exact[-1], rtol=MARGIN)
