@@ -62,6 +62,5 @@ def test_bfloat16_learns_music_as_float32_does(name, tmp_path):
             rows = list(csv.DictReader(file))
         curves[kind] = np.array([float(row["val_nats_per_step"]) for row in rows])
     exact, mixed = curves.values()
-    print(name, *(f"{a:.3f}/{b:.3f}" for a, b in zip(exact, mixed, strict=True)))
     assert exact[-1] < 0.8 * exact[0], "it has learned something"
     np.testing.assert_allclose(mixed[-1], exact[-1], rtol=MARGIN)

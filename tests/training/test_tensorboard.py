@@ -73,7 +73,10 @@ def test_music_on_the_way_lies_in_the_workdir(workdir):
 
 
 def test_config_and_model_are_texts(board):
-    for tag, text in (("config", b'"name": "chord_lstm"'), ("model", b"Total params")):
+    for tag, text in (
+        ("config", b'"name": "chord_lstm"'),
+        ("model", b"recurrent_kernel` | 64 x 256 | 16,384 |"),
+    ):
         (event,) = board.Tensors("training", tag)
         assert text in event.tensor_proto.string_val[0]
 

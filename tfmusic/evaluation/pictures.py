@@ -76,13 +76,21 @@ def piano_roll_image(
     max_quarters: float = 96.0,
     in_seconds: bool = False,
     width: int = 1400,
+    inches: float = WIDTH_INCHES,
 ) -> np.ndarray:
     """The picture that `draw_piano_rolls` writes, as an array.
+
+    Args:
+        panels: As there.
+        max_quarters: As there.
+        in_seconds: As there.
+        width: In pixels.
+        inches: That they stand for: the fewer, the larger are letters and lines.
 
     Returns:
         RGB, uint8 `[height, width, 3]`.
     """
-    canvas = _draw(panels, max_quarters, in_seconds, width / WIDTH_INCHES)
+    canvas = _draw(panels, max_quarters, in_seconds, width / inches, inches)
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
@@ -92,6 +100,7 @@ def _draw(
     max_quarters: float,
     in_seconds: bool,
     dots_per_inch: float,
+    inches: float = WIDTH_INCHES,
 ) -> FigureCanvasAgg:
     if not panels:
         raise UserError("expected at least one piece to draw")
@@ -103,7 +112,7 @@ def _draw(
     height = _MARGIN_INCHES + _INCHES_PER_PITCH * (high - low + 2 * margin + 1)
 
     figure = Figure(
-        figsize=(WIDTH_INCHES, min(height, _MAX_PANEL_INCHES) * len(panels)),
+        figsize=(inches, min(height, _MAX_PANEL_INCHES) * len(panels)),
         dpi=dots_per_inch,
         layout="constrained",
     )

@@ -30,7 +30,8 @@ NUM_PIECES = 8  # whose statistics are shown
 _NUM_SHOWN = 3
 _MAX_AUDIO_SECONDS = 30.0
 _SAMPLE_RATE = 16_000
-_PICTURE_WIDTH = 1000
+# Cards in TensorBoard are 340 pixels wide; letters have to be legible there too.
+_PICTURE = {"width": 720, "inches": 6.0}
 _SEED = 0
 # Sampling may take this share of a run's time; an epoch that is too short goes without.
 _MAX_TIME_SHARE = 0.1
@@ -173,7 +174,7 @@ def _show(pieces: Sequence[NoteSequence], directory: str) -> None:
     """Writes music, pictures and sound of the first pieces."""
     for number, piece in enumerate(pieces[:_NUM_SHOWN], start=1):
         title = f"piece {number}: {len(piece.notes)} notes, {piece.total_time:.0f} s"
-        picture = piano_roll_image([(title, piece)], width=_PICTURE_WIDTH)
+        picture = piano_roll_image([(title, piece)], **_PICTURE)
         tf.summary.image(f"piano_roll/{number}", picture[np.newaxis])
         sound = synthesize(piece, _SAMPLE_RATE)
         sound = sound[: int(_MAX_AUDIO_SECONDS * _SAMPLE_RATE)]

@@ -4,6 +4,7 @@ Runs in it: `training` and `validation`; `generated` and `held-out` are those of
 `tfmusic.training.samples`.
 """
 
+import math
 import os
 
 import keras
@@ -50,15 +51,13 @@ class Curves(keras.callbacks.Callback):
         self._seconds_per_batch = seconds_per_batch
 
     def on_train_begin(self, logs=None):
-        """Writes the config and the model's summary as texts."""
+        """Writes the config and the model's weights as texts."""
         if int(self._progress.step):
             return
         config = self._config.to_json_best_effort(indent=1, sort_keys=True)
-        lines = []
-        self.model.summary(print_fn=lines.append, line_length=100, expand_nested=True)
         with self._writers["training"].as_default(step=0):
             tf.summary.text("config", _verbatim(config))
-            tf.summary.text("model", _verbatim("\n".join(map(str, lines))))
+            tf.summary.text("model", _weights_table(self.model))
         self._writers["training"].flush()
 
     def on_epoch_end(self, epoch, logs=None):
@@ -150,6 +149,18 @@ def _grouped(name: str) -> str:
     if name.startswith("gradient_norm"):
         return f"optimizer/{name}"
     return f"{_GROUPS.get(name, 'metrics')}/{name}"
+
+
+def _weights_table(model: keras.Model) -> str:
+    """Every weight with its shape, in Markdown.
+
+    Keras' own summary is cut off at the width of a terminal.
+    """
+    lines = ["| weight | shape | numbers |", "| --- | --- | ---: |"]
+    for weight in model.weights:
+        shape = " x ".join(map(str, weight.shape))
+        lines.append(f"| `{weight.path}` | {shape} | {math.prod(weight.shape):,} |")
+    return "\n".join([*lines, f"| all | | {model.count_params():,} |"])
 
 
 def _verbatim(text: str) -> str:
