@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfmusic.errors import choose
-from tfmusic.models.base import AutoregressiveModel, Control, Endpoint, MusicModel
+from tfmusic.models.autoregressive import AutoregressiveModel
+from tfmusic.models.base import Control, Endpoint, MusicModel
 from tfmusic.models.biaxial_lstm import BiaxialLSTM
 from tfmusic.models.frame_seq2seq import FrameSeq2Seq
 from tfmusic.models.latent_wgan import LatentWGAN

@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from tfmusic.generation import samplers
 from tfmusic.generation.guards import change_one, equal_frames
 from tfmusic.layers import RecurrentStack
 from tfmusic.models.roll_frames import CERTAIN
@@ -10,6 +11,50 @@ from tfmusic.recurrence import apply_gates
 
 # Notes that one turn of the loop draws: a turn costs as much as a note's arithmetic.
 _GROUP_SIZE = 8
+
+
+def draw_frame(
+    stack: RecurrentStack,
+    output_layer: keras.layers.Dense,
+    hidden: tf.Tensor,
+    roll: tf.Tensor,
+    power: tf.Tensor,
+    bonus: tf.Tensor,
+    temperature: tf.Tensor,
+    seed: tf.Tensor,
+    compiled: bool = False,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Draws one frame, bool `[batch, pitch, channel]`, and its log odds of playing.
+
+    Args:
+        stack: The layers along the notes.
+        output_layer: Gives a note's log odds.
+        hidden: What each note has heard, `[batch, pitch, unit]`.
+        roll: The frame before, bool `[batch, pitch, channel]`.
+        power: What the probabilities of playing are raised to, `[batch]`.
+        bonus: Added to the log odds of playing then, `[batch, pitch]`.
+        temperature: Divides log odds; scalar.
+        seed: int64 `[2]`.
+        compiled: Whether XLA compiles this.
+    """
+    _, num_pitches, num_channels = roll.shape
+    shape = [num_pitches, tf.shape(roll)[0], num_channels]
+    noise = temperature * samplers.logistic(shape, seed)
+    # Log odds that are greater pass a threshold that is lower.
+    play_noise = noise[..., :1] - tf.transpose(bonus)[..., tf.newaxis]
+    noise = tf.concat([play_noise, noise[..., 1:]], axis=-1)
+
+    def draw(hidden, sounded, power, noise):
+        noise = tf.ensure_shape(noise, [num_pitches, None, num_channels])
+        return draw_notes(stack, output_layer, hidden, sounded, power, noise)
+
+    if compiled:
+        draw = tf.function(draw, jit_compile=True, autograph=False)
+    hidden = tf.transpose(hidden, [1, 0, 2])  # [pitch, batch, unit]
+    drawn, odds = draw(hidden, tf.transpose(roll[..., 0]), power, noise)
+    drawn = tf.transpose(drawn, [1, 0, 2])
+    drawn = tf.ensure_shape(drawn, [None, num_pitches, num_channels])
+    return drawn, tf.transpose(odds)
 
 
 def draw_notes(

@@ -5,21 +5,12 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tfmusic.generation import samplers
 from tfmusic.generation.loop import split_seed
 from tfmusic.layers import RecurrentStack
 from tfmusic.losses import RollLoss, key_nats
-from tfmusic.models.base import (
-    AutoregressiveModel,
-    Control,
-    Tensors,
-    step_is_target,
-)
-from tfmusic.models.biaxial_drawing import (
-    adapt_power,
-    change_note,
-    draw_notes,
-)
+from tfmusic.models.autoregressive import AutoregressiveModel
+from tfmusic.models.base import Control, Tensors, step_is_target
+from tfmusic.models.biaxial_drawing import adapt_power, change_note, draw_frame
 from tfmusic.models.biaxial_features import NoteFeatures
 from tfmusic.models.roll_drawing import (
     count_held,
@@ -231,7 +222,17 @@ class BiaxialLSTM(AutoregressiveModel):
         power_now = controls["conservativity"] * power
         draw_seed, change_seed = split_seed(seed, 2)
         bonus = repeat_bonus(held, controls)[:, 0]
-        drawn, odds = self._draw(hidden, roll, power_now, bonus, temperature, draw_seed)
+        drawn, odds = draw_frame(
+            self.note_stack,
+            self.output_layer,
+            hidden,
+            roll,
+            power_now,
+            bonus,
+            temperature,
+            draw_seed,
+            self.compile_drawing,
+        )
         drawn, is_released = release(drawn[:, tf.newaxis], held, controls)
         drawn, is_stuck = change_note(
             drawn[:, 0], odds, roll, must_change, change_seed, temperature
@@ -320,45 +321,6 @@ class BiaxialLSTM(AutoregressiveModel):
             recurrent = self._unfold(recurrent)
         [hidden] = self._unfold([self.time_dropout(hidden, training=training)])
         return tf.transpose(hidden, [0, 2, 1, 3]), recurrent
-
-    def _draw(
-        self,
-        hidden: tf.Tensor,
-        roll: tf.Tensor,
-        power: tf.Tensor,
-        bonus: tf.Tensor,
-        temperature: tf.Tensor,
-        seed: tf.Tensor,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Draws one frame, bool `[batch, pitch, channel]`, and its log odds of playing.
-
-        Args:
-            hidden: What each note has heard, `[batch, pitch, unit]`.
-            roll: The frame before, bool `[batch, pitch, channel]`.
-            power: What the probabilities of playing are raised to, `[batch]`.
-            bonus: Added to the log odds of playing then, `[batch, pitch]`.
-            temperature: Divides log odds; scalar.
-            seed: int64 `[2]`.
-        """
-        shape = [self.num_pitches, tf.shape(roll)[0], self.num_channels]
-        noise = temperature * samplers.logistic(shape, seed)
-        # Log odds that are greater pass a threshold that is lower.
-        play_noise = noise[..., :1] - tf.transpose(bonus)[..., tf.newaxis]
-        noise = tf.concat([play_noise, noise[..., 1:]], axis=-1)
-
-        def draw(hidden, sounded, power, noise):
-            noise = tf.ensure_shape(noise, [self.num_pitches, None, self.num_channels])
-            return draw_notes(
-                self.note_stack, self.output_layer, hidden, sounded, power, noise
-            )
-
-        if self.compile_drawing:
-            draw = tf.function(draw, jit_compile=True, autograph=False)
-        hidden = tf.transpose(hidden, [1, 0, 2])  # [pitch, batch, unit]
-        drawn, odds = draw(hidden, tf.transpose(roll[..., 0]), power, noise)
-        drawn = tf.transpose(drawn, [1, 0, 2])
-        drawn = tf.ensure_shape(drawn, [None, self.num_pitches, self.num_channels])
-        return drawn, tf.transpose(odds)
 
     def _unfold(self, parts: Sequence[tf.Tensor]) -> Recurrent:
         """Tensors `[batch * pitch, ...]` as `[batch, pitch, ...]`."""

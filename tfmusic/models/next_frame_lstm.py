@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from tfmusic.errors import choose
 from tfmusic.losses import make_cell_loss
-from tfmusic.models.base import AutoregressiveModel, Tensors
+from tfmusic.models.autoregressive import AutoregressiveModel
+from tfmusic.models.base import Tensors
 from tfmusic.models.frame_decoder import FrameDecoder, Recurrent
 from tfmusic.models.roll_drawing import count_held, draw_frame, hold, roll_controls
 from tfmusic.models.roll_frames import RollFrames, compile_roll_model

@@ -5,7 +5,8 @@ import tensorflow as tf
 from tfmusic.generation import samplers
 from tfmusic.generation.guards import change_one, equal_frames
 from tfmusic.generation.loop import split_seed
-from tfmusic.models.base import MAX_REPEATS, MAX_SILENCE, Control, Tensors
+from tfmusic.models.autoregressive import MAX_REPEATS, MAX_SILENCE
+from tfmusic.models.base import Control, Tensors
 
 MAX_HELD = Control(
     "max_held", 64.0, 0.0, 1e6, "For how many steps a key may be held; 0: no limit."

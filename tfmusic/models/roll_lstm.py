@@ -10,7 +10,8 @@ from tfmusic.errors import choose
 from tfmusic.layers import HandHead, RecurrentStack
 from tfmusic.losses import RollLoss
 from tfmusic.metrics import CountError
-from tfmusic.models.base import AutoregressiveModel, Control, Tensors
+from tfmusic.models.autoregressive import AutoregressiveModel
+from tfmusic.models.base import Control, Tensors
 from tfmusic.models.roll_drawing import count_held, draw_frame, hold, roll_controls
 from tfmusic.models.roll_frames import RollFrames, compile_roll_model
 from tfmusic.representations import Representation

@@ -19,15 +19,12 @@ from tfmusic.layers import (
 )
 from tfmusic.losses import TokenLoss, token_nats
 from tfmusic.metrics import Perplexity, TokenAccuracy, TokenNats
-from tfmusic.models.base import (
+from tfmusic.models.autoregressive import (
     MAX_REPEATS,
     MAX_SILENCE,
     AutoregressiveModel,
-    Control,
-    Endpoint,
-    Tensors,
-    step_is_target,
 )
+from tfmusic.models.base import Control, Endpoint, Tensors, step_is_target
 from tfmusic.models.carried_state import CarriedState
 from tfmusic.models.token_search import LENGTH_POWER, search_endpoints
 from tfmusic.representations import Representation

@@ -1,0 +1,210 @@
+"""What every family that makes music frame by frame from its own frames shares."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import tensorflow as tf
+
+from tfmusic.generation.guards import Watch, count_run, equal_frames
+from tfmusic.generation.loop import Nest, generate_frames
+from tfmusic.losses import last_step_weights
+from tfmusic.models.base import Control, Endpoint, MusicModel, Tensors
+
+# The guards against standing still; a family has the second if it has silent frames.
+MAX_REPEATS = Control(
+    "max_repeats", 15.0, 0.0, 1e6, "How often a frame may come in a row; 0: no limit."
+)
+MAX_SILENCE = Control(
+    "max_silence", 15.0, 0.0, 1e6, "How many silent steps in a row; 0: no limit."
+)
+
+
+class AutoregressiveModel(MusicModel):
+    """A model that makes music frame by frame from its own frames.
+
+    A frame is what one step adds: a token, a column of a roll, or a nest of tensors,
+    `[batch, ...]`. A state is a nest of tensors `[batch, ...]` too: whatever the model
+    remembers of the frames before.
+
+    `CONTROLS` holds `MAX_REPEATS`, and `MAX_SILENCE` where frames can be silent.
+    """
+
+    # What a step is to the user, for the endpoints' documentation.
+    STEP: ClassVar[str] = "step"
+    # "all", or "last": a training window teaches its last step alone.
+    loss_steps = "all"
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The loss; validation counts all steps even where training counts the last."""
+        if training and self.loss_steps == "last":
+            sample_weight = last_step_weights(sample_weight)
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+    def start_frame(self, batch_size: tf.Tensor) -> Nest:
+        """The frame that stands before a piece's first one."""
+        raise NotImplementedError
+
+    def initial_state(self, batch_size: tf.Tensor) -> Nest:
+        """The state before the start frame."""
+        raise NotImplementedError
+
+    def prime(self, prompt: Tensors) -> tuple[Nest, Nest]:
+        """Takes in a beginning.
+
+        Args:
+            prompt: The representation's arrays `[batch, time, ...]`, time at least 1.
+
+        Returns:
+            The prompt's last frame and the state before it, for `next_frame`.
+        """
+        raise NotImplementedError
+
+    def next_frame(
+        self,
+        frame: Nest,
+        state: Nest,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+    ) -> tuple[Nest, Nest, tf.Tensor]:
+        """Takes in a frame and draws the next one.
+
+        Args:
+            frame: The newest frame.
+            state: The state before it.
+            controls: A float32 scalar for every one of `CONTROLS`.
+            seed: int64 `[2]`.
+            must_change: bool `[batch]`, where the next frame may not be the same again
+                (see `tfmusic.generation.guards`).
+
+        Returns:
+            The next frame, the state before that, and bool `[batch]`: where another
+            frame was drawn and `must_change` changed it.
+        """
+        raise NotImplementedError
+
+    def is_finished(self, frame: Nest) -> tf.Tensor | None:
+        """Whether a frame ends its piece, bool `[batch]`; None where none ever does."""
+        del frame
+        return None
+
+    def is_repeat(self, frame: Nest, previous: Nest) -> tf.Tensor:
+        """Whether a frame sounds as the one before it, bool `[batch]`."""
+        return equal_frames(frame, previous)
+
+    def is_silent(self, frame: Nest) -> tf.Tensor:
+        """Whether nothing sounds in a frame, bool `[batch]`; with `MAX_SILENCE`."""
+        raise NotImplementedError
+
+    def frames_to_features(self, frames: Nest) -> Tensors:
+        """Generated frames `[batch, time, ...]` as arrays and their `num_steps`.
+
+        Returns:
+            The representation's arrays `[batch, time, ...]` and int32 `[batch]`, how
+            many steps of each count.
+        """
+        raise NotImplementedError
+
+    def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
+        """The exact log-likelihood of whole pieces.
+
+        Args:
+            features: The representation's arrays `[batch, time, ...]`, padded.
+            num_steps: int32 `[batch]`, how many steps of each count.
+
+        Returns:
+            `log_likelihood`, float32 `[batch, time]`, natural logarithm, 0 where
+            padded; and where the model learns ends `end_log_likelihood`, `[batch]`.
+        """
+        raise NotImplementedError
+
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        """`generate`, `continue` and `score`."""
+        number = tf.TensorSpec([], tf.int32, "num_outputs")
+        num_steps = tf.TensorSpec([], tf.int32, "num_steps")
+        seed = tf.TensorSpec([], tf.int64, "seed")
+        controls = tuple(control.spec for control in self.CONTROLS)
+        arrays = tuple(
+            tf.TensorSpec([None, *spec.shape], _graph_dtype(spec.dtype), name)
+            for name, spec in self.representation.feature_specs.items()
+        )
+        names = [spec.name for spec in arrays]
+
+        def generate(num_outputs, num_steps, seed, *values):
+            frame = self.start_frame(num_outputs)
+            state = self.initial_state(num_outputs)
+            run = tf.zeros([num_outputs], tf.int32)
+            return self._play(frame, state, run, num_steps, seed, values)
+
+        def go_on(*inputs):
+            prompt = dict(zip(names, inputs, strict=False))
+            num_steps, seed, *values = inputs[len(names) :]
+            run = count_run(prompt[names[0]])  # what is drawn comes first
+            return self._play(*self.prime(prompt), run, num_steps, seed, values)
+
+        def score(*inputs):
+            features = dict(zip(names, inputs, strict=False))
+            return self.score(features, inputs[-1])
+
+        lengths = tf.TensorSpec([None], tf.int32, "num_steps")
+        return {
+            "generate": Endpoint(
+                generate,
+                (number, num_steps, seed, *controls),
+                "New pieces of at most num_steps steps each.",
+            ),
+            "continue": Endpoint(
+                go_on,
+                (*arrays, num_steps, seed, *controls),
+                "What follows each prompt, without the prompt.",
+            ),
+            "score": Endpoint(
+                score,
+                (*arrays, lengths),
+                f"The log-likelihood, in nats, of each {self.STEP} of whole pieces.",
+            ),
+        }
+
+    def _play(self, frame, state, run, num_steps, seed, values) -> Tensors:
+        """Generates from a frame and a state, with control values in their order."""
+        names = [control.name for control in self.CONTROLS]
+        controls = dict(zip(names, values, strict=True))
+
+        def next_frame(frame, carried, seed):
+            state, watch = carried
+            must_change = watch.exceeds(self.run_limit(frame, controls))
+            new, state, is_guarded = self.next_frame(
+                frame, state, controls, seed, must_change
+            )
+            watch = watch.after(self.is_repeat(new, frame), is_guarded)
+            return new, (state, watch)
+
+        has_end = self.is_finished(frame) is not None
+        frames, (_, watch) = generate_frames(
+            next_frame,
+            frame,
+            (state, Watch.begin(run)),
+            num_steps,
+            seed,
+            self.is_finished if has_end else None,
+        )
+        features = self.frames_to_features(frames)
+        return {**features, "guarded_steps": watch.guarded_steps}
+
+    def run_limit(self, frame: Nest, controls: Tensors) -> tf.Tensor:
+        """How often a frame may come in a row, float32; 0: no limit."""
+        if MAX_SILENCE.name not in controls:
+            return controls[MAX_REPEATS.name]
+        return tf.where(
+            self.is_silent(frame),
+            controls[MAX_SILENCE.name],
+            controls[MAX_REPEATS.name],
+        )
+
+
+def _graph_dtype(name: str) -> tf.DType:
+    """The type in graphs of a feature whose type on disk has this name."""
+    dtype = tf.as_dtype(name)
+    return tf.int32 if dtype.is_integer else dtype
