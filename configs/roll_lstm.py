@@ -27,6 +27,10 @@ Validation, nats a frame: 9.33 after 8 epochs, 8.73 after 16, 8.53 after 24, 8.4
 worse: transposition by up to 2 semitones with batches of 8 (8.7 after 40 epochs, since
 all these pieces stand in one key), and two layers of 200 with half their values dropped
 (9.2 after 65).
+
+The other sets, with `:eighths` in the first two commands and another file:
+Piano_midi.mat -7.57 (standard error 0.26 over 25 pieces; Chung et al. -9.03, RRU -7.54)
+after all 1,000 steps, 27 minutes of one busy core.
 """
 
 import ml_collections
