@@ -120,7 +120,7 @@ def learn(family: str, folder: str, minutes: float) -> dict[str, float]:
         scores = f"--json={folder}/scores.json"
         run_module("tfmusic.evaluate", f"--workdir={run}", f"--data_dir={data}", scores)
         run_module("tfmusic.export", f"--workdir={run}", f"--export_dir={model}")
-    account = run_module(
+    run_module(
         "tfmusic.generate",
         f"--model_dir={model}",
         f"--output_dir={folder}/music",
@@ -128,8 +128,6 @@ def learn(family: str, folder: str, minutes: float) -> dict[str, float]:
         "--seed=1",
         f"--compare_with={data}",
     )
-    with open(f"{folder}/music/statistics.txt", "w", encoding="utf-8") as file:
-        file.write(account)
     with open(f"{folder}/scores.json", encoding="utf-8") as file:
         scores = json.load(file)
     player = Player(model)
