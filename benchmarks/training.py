@@ -149,7 +149,7 @@ def has_torch() -> bool:
     return False
 
 
-def make_calls(config, representation: Representation, num_steps: int):
+def make_calls(config, representation: Representation):
     """For each of `WAYS` a function that takes so many steps; and one of the models."""
     calls = {}
     for way, (precision, fast) in WAYS.items():
@@ -163,11 +163,11 @@ def make_calls(config, representation: Representation, num_steps: int):
         batch = make_batch(model, config.train.batch_size, config.data.window_steps)
         data = tf.data.Dataset.from_tensors(batch).repeat()
 
-        def call(model=model, data=data):
+        def call(num_steps, model=model, data=data):
             model.fit(data, epochs=1, steps_per_epoch=num_steps, verbose=0)
 
         LSTM.enabled = fast  # layers look at it when they are traced
-        call()
+        call(1)
         calls[way] = call
     return calls, model
 
@@ -177,18 +177,21 @@ def seconds_per_step(name: str, quick: bool, with_torch: bool) -> dict[str, floa
     config = load_config(FAMILIES[name])
     if quick and "segment_steps" not in config.model:
         config.data.window_steps //= 4
-    repetitions, num_steps = (3, 1) if quick else (5, 2)
     representation = fit_vocabulary(make_representation(config.representation))
-    calls, model = make_calls(config, representation, num_steps)
+    calls, model = make_calls(config, representation)
     settings = torch_settings(model, config) if with_torch else None
     torch = Torch(settings) if settings else None
     times = {way: [] for way in calls}
     if torch:
         times |= {way: [] for way in TORCH_WAYS}
-    for _ in range(repetitions):
+    start = time.perf_counter()
+    calls["ours"](2)
+    # A turn of about a second, beside which what `fit` does once is little.
+    num_steps = int(np.clip(2 / (time.perf_counter() - start), 1, 50))
+    for _ in range(3 if quick else 5):
         for way, call in calls.items():
             start = time.perf_counter()
-            call()
+            call(num_steps)
             times[way].append(time.perf_counter() - start)
         if torch:
             for way, seconds in zip(TORCH_WAYS, torch.seconds(num_steps), strict=True):
