@@ -124,7 +124,7 @@ def lstm(
 
         def gradient(outputs_gradient, cell_gradient):
             errors, output_gradient, cell_gradient = _backward(
-                outputs_gradient, cell_gradient, recurrence, cell, saved
+                outputs_gradient, cell_gradient, recurrence, saved
             )
             earlier = tf.concat([output[tf.newaxis], outputs[:-1]], axis=0)
             ones = tf.ones_like(inputs[..., :1])
@@ -202,25 +202,32 @@ def _forward(
 ) -> tuple[tf.Tensor, tf.Tensor, list[tf.TensorArray]]:
     """All outputs, the last cell state, and if asked what the way back needs."""
     num_steps = tf.shape(projected)[0]
-    arrays = [
-        tf.TensorArray(
-            dtype, num_steps, element_shape=cell.shape, clear_after_read=False
-        )
-        for dtype in (output.dtype, *[tf.float32] * (6 if keep else 0))
-    ]
 
-    def body(step, output, cell, arrays):
+    def array(dtype, length=num_steps):
+        return tf.TensorArray(
+            dtype, length, element_shape=cell.shape, clear_after_read=False
+        )
+
+    saved = []
+    if keep:
+        # The states go from the one before the first step to the last.
+        cells = array(tf.float32, num_steps + 1).write(0, cell)
+        saved = [cells, *(array(tf.float32) for _ in range(5))]
+
+    def body(step, output, cell, outputs, saved):
         sums = tf.cast(projected[step] + recurrence(output), tf.float32)
         new_output, cell, gates = apply_gates(sums, cell)
         output = tf.cast(new_output, output.dtype)
-        values = (output, cell, *gates)
-        arrays = [a.write(step, v) for a, v in zip(arrays, values, strict=False)]
-        return step + 1, output, cell, arrays
+        if saved:
+            cells, *others = saved
+            saved = [cells.write(step + 1, cell)]
+            saved += [a.write(step, g) for a, g in zip(others, gates, strict=True)]
+        return step + 1, output, cell, outputs.write(step, output), saved
 
-    *_, cell, (outputs, *saved) = tf.while_loop(
+    _, _, cell, outputs, saved = tf.while_loop(
         lambda step, *_: step < num_steps,
         body,
-        (0, output, cell, arrays),
+        (0, output, cell, array(output.dtype), saved),
         maximum_iterations=num_steps,
     )
     return outputs.stack(), cell, saved
@@ -230,23 +237,21 @@ def _backward(
     outputs_gradient: tf.Tensor,
     cell_gradient: tf.Tensor,
     recurrence: _Recurrence,
-    first_cell: tf.Tensor,
     saved: list[tf.TensorArray],
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Gradients of the gates' sums, `[time, batch, 4 * units]`, and of the state."""
     num_steps = tf.shape(outputs_gradient)[0]
     dtype = outputs_gradient.dtype
     cells, *gates = saved
-    errors = tf.TensorArray(
-        dtype, num_steps, element_shape=[None, 4 * first_cell.shape[1]]
-    )
+    units = cell_gradient.shape[1]
+    errors = tf.TensorArray(dtype, num_steps, element_shape=[None, 4 * units])
 
     # `gradient * y * (1 - y)` and `gradient * (1 - y * y)` in one pass each.
     sigmoid_gradient, tanh_gradient = tf.raw_ops.SigmoidGrad, tf.raw_ops.TanhGrad
 
     def body(step, output_gradient, cell_gradient, errors):
         into, stay, new, out, shown = (gate.read(step) for gate in gates)
-        before = tf.cond(step > 0, lambda: cells.read(step - 1), lambda: first_cell)
+        before = cells.read(step)
         output_gradient += tf.cast(outputs_gradient[step], tf.float32)
         cell_gradient += tanh_gradient(y=shown, dy=output_gradient * out)
         parts = (
@@ -267,7 +272,7 @@ def _backward(
     *_, output_gradient, cell_gradient, errors = tf.while_loop(
         lambda step, *_: step >= 0,
         body,
-        (num_steps - 1, tf.zeros_like(first_cell), cell_gradient, errors),
+        (num_steps - 1, tf.zeros_like(cell_gradient), cell_gradient, errors),
         maximum_iterations=num_steps,
     )
     return errors.stack(), output_gradient, cell_gradient
