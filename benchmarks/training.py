@@ -186,9 +186,10 @@ def seconds_per_step(name: str, quick: bool, with_torch: bool) -> dict[str, floa
         times |= {way: [] for way in TORCH_WAYS}
     start = time.perf_counter()
     calls["ours"](2)
-    # A turn of about a second, beside which what `fit` does once is little.
-    num_steps = int(np.clip(2 / (time.perf_counter() - start), 1, 50))
-    for _ in range(3 if quick else 5):
+    # A turn of half a second, beside which what `fit` does once is little.
+    num_steps = int(np.clip(1 / (time.perf_counter() - start), 1, 50))
+    # The best of many short turns is that of a quiet moment.
+    for _ in range((3 if quick else 5) * (4 if num_steps > 1 else 1)):
         for way, call in calls.items():
             start = time.perf_counter()
             call(num_steps)
