@@ -1,6 +1,7 @@
 """Small datasets of latents, written without the job."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -20,6 +21,7 @@ CHUNKS = {
 LENGTHS = {"train": [40, 61, 17, 33], "validation": [40, 35], "test": [50]}
 
 
+@functools.cache
 def make_latents(seed=1, with_events=False, latent_size=6, **chunks):
     """The representation of a small autoencoder's latents, and its weights."""
     network = {

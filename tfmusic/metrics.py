@@ -242,6 +242,27 @@ class FrechetDistance(keras.metrics.Metric):
         return mean, square - mean[:, None] * mean[None]
 
 
+class MeanDistance(keras.metrics.Metric):
+    """The mean squared difference of the means of two sets of vectors."""
+
+    def __init__(self, size: int, name: str = "mean_distance", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.total = self.add_weight((size,), "zeros", name="total")
+        self.count = self.add_weight((), "zeros", name="count")
+
+    def update_state(self, real, generated):
+        """Adds vectors to both sets, as many to each, float32 `[n, size]`."""
+        self.total.assign_add(tf.reduce_sum(generated - real, axis=0))
+        self.count.assign_add(tf.cast(tf.shape(real)[0], tf.float32))
+
+    def result(self):
+        """The distance so far; 0 before any vector."""
+        mean = tf.math.divide_no_nan(
+            tf.convert_to_tensor(self.total), tf.convert_to_tensor(self.count)
+        )
+        return tf.reduce_mean(tf.square(mean))
+
+
 def _weights(sample_weight: tf.Tensor | None, like: tf.Tensor) -> tf.Tensor:
     if sample_weight is None:
         return tf.ones_like(like)

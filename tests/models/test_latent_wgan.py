@@ -10,7 +10,7 @@ from tests.latents import make_latents, make_piece, write_latents_dataset
 from tfmusic.data.augmentation import Augmentation
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.errors import UserError
-from tfmusic.metrics import FrechetDistance
+from tfmusic.metrics import FrechetDistance, MeanDistance
 from tfmusic.models import make_model
 from tfmusic.models.latent_networks import ConvolutionalGenerator, Critic
 from tfmusic.models.wasserstein import (
@@ -29,6 +29,7 @@ SMALL = dict(
     noise_size=6,
     generator_channels=(8, 6),
     generator_units=(8, 8),
+    chunk_units=(8, 8),
     num_heads=2,
     critic_channels=(6, 8),
     feature_size=8,
@@ -44,6 +45,18 @@ def small_model(seed=1, with_events=False, **settings):
     for variable, array in zip(model.autoencoder.variables, arrays, strict=True):
         variable.assign(array)
     return model
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    """A model for tests that leave its weights alone."""
+    return small_model()
+
+
+@pytest.fixture(scope="module", params=["recurrent", "attention"])
+def with_end(request):
+    """A model whose pieces end, for tests that leave its weights alone."""
+    return small_model(generator=request.param)
 
 
 def make_batch(model, num_rows, seed=0):
@@ -132,16 +145,37 @@ def test_frechet_distance_of_known_distributions():
     assert float(metric.result()) > 0.3
 
 
+def test_distance_of_means_does_not_depend_on_batching():
+    random = np.random.default_rng(0)
+    real, other = random.normal(size=[2, 6, 3]).astype(np.float32)
+    metric = MeanDistance(3)
+    assert float(metric.result()) == 0.0
+    for rows in (slice(0, 4), slice(4, 6), slice(6, 6)):
+        metric.update_state(real[rows], other[rows])
+    expected = np.mean((real.mean(axis=0) - other.mean(axis=0)) ** 2)
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-5)
+
+
 # ---- The networks of the source.
 
 
 def test_reference_networks_have_the_published_sizes():
     config = load_config("latent_wgan", "reference").model
     generator = ConvolutionalGenerator(
-        config.num_chunks, config.generator_channels, 20, config.normalize, config.bound
+        config.num_chunks,
+        config.generator_channels,
+        config.chunk_units,
+        20,
+        config.local_noise,
+        config.normalize,
+        config.bound,
     )
     critic = Critic(
-        config.critic_channels, config.feature_size, config.normalize_critic
+        config.chunk_units,
+        config.critic_channels,
+        config.feature_size,
+        config.normalize_critic,
+        config.pool_all,
     )
     sequences = generator(tf.random.stateless_normal([2, 1, config.noise_size], [0, 0]))
     assert sequences.shape == [2, 64, 20]
@@ -154,7 +188,7 @@ def test_reference_networks_have_the_published_sizes():
 
 @pytest.mark.parametrize("normalize", ["instance", "layer", "none"])
 def test_an_example_is_judged_the_same_in_any_batch(normalize):
-    critic = Critic((6, 8), 8, normalize)
+    critic = Critic((6, 6), (6, 8), 8, normalize, pool_all=True)
     sequences = tf.random.stateless_normal([5, 8, 3], [1, 2])
     together, _ = critic(sequences)
     alone, _ = critic(sequences[3:4])
@@ -162,13 +196,49 @@ def test_an_example_is_judged_the_same_in_any_batch(normalize):
 
 
 def test_bounded_sequences_reach_their_bound():
-    generator = ConvolutionalGenerator(8, (8, 6), 3, "none", bound=4.0)
-    noise = tf.random.stateless_normal([4, 1, 6], [0, 1])
+    generator = ConvolutionalGenerator(8, (8, 6), (8,), 3, True, "none", bound=4.0)
+    noise = tf.random.stateless_normal([4, 9, 6], [0, 1])
     generator(noise)
     for weight in generator.weights:
         weight.assign(weight * 10.0)
     largest = float(tf.reduce_max(tf.abs(generator(noise))))
     assert 3.9 < largest <= 4.0
+
+
+def test_each_chunk_has_noise_of_its_own_and_that_of_the_whole():
+    generator = ConvolutionalGenerator(16, (8, 6), (8, 8), 3, True, "layer", 0.0)
+    noise = tf.random.stateless_normal([1, 17, 6], [0, 1])
+    before = generator(noise)
+    whole = generator(tf.concat([-noise[:, :1], noise[:, 1:]], axis=1))
+    assert np.all(np.any(whole != before, axis=-1))
+    last = generator(tf.concat([noise[:, :-1], -noise[:, -1:]], axis=1))
+    changed = np.any(last != before, axis=-1)[0]
+    assert changed[-1]
+    assert not np.any(changed[:8])
+
+
+def test_the_critic_is_told_how_sequences_differ_in_their_whole():
+    # Means of 0 in every chunk, as of all; that of a whole sequence tells them apart.
+    random = np.random.default_rng(0)
+    signs = random.choice([-1.0, 1.0], [256, 1, 1]) * np.ones([1, 16, 1])
+    alike, mixed = signs, random.choice([-1.0, 1.0], [256, 16, 1])
+    critic = Critic((8,), (6,), 8, "none", pool_all=True)
+    critic(alike)
+    optimizer = keras.optimizers.Adam(0.02)
+    optimizer.build(critic.trainable_variables)
+
+    @tf.function(autograph=False)
+    def learn():
+        with tf.GradientTape() as tape:
+            gap = [tf.reduce_mean(critic(x)[0]) for x in (alike, mixed)]
+            loss = -tf.tanh(gap[0] - gap[1])
+        variables = critic.trainable_variables
+        optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    for _ in range(60):
+        loss = learn()
+    assert float(loss) < -0.9
 
 
 # ---- Training.
@@ -205,9 +275,25 @@ def test_the_critic_takes_several_steps_for_each_of_the_generator(trained):
     assert [int(o.iterations) for o in model.optimizers] == [3, 6]
 
 
+def test_what_plays_is_an_average_of_what_learned(trained):
+    model, (before, _), _ = trained
+    now, average = weights(model.generator), weights(model.average)
+    between = (average - before) / np.where(now == before, np.inf, now - before)
+    assert 0.5 < np.median(between) < 1.0
+    noise = model.noise(2, 8, tf.constant(0, tf.int64))
+    ours = model.average(noise)
+    np.testing.assert_array_equal(model.sequences(noise), ours)
+    assert np.any(ours != model.generator(noise))
+
+
+def test_without_an_average_the_weights_themselves_play():
+    model = small_model(average_decay=0.0)
+    assert model.average is model.generator
+
+
 def test_each_step_of_the_critic_has_a_batch_of_its_own():
-    x, _, inside = batch = make_batch(small_model(), 6)
     whole, parts = small_model(), small_model()
+    x, _, inside = batch = make_batch(whole, 6)
     for model in (whole, parts):
         model.compile_for_training(keras.optimizers.SGD(1e-2))
     whole.train_step(batch)
@@ -224,7 +310,7 @@ def test_schedules_of_the_critic_go_by_the_steps_of_the_generator():
     section.update(schedule="cosine", warmup_steps=2)
     optimizer = make_optimizer(section, steps_per_epoch=10, num_epochs=2)
     generator = copy_optimizer(optimizer, "generator")
-    critic = copy_optimizer(optimizer, "critic", 5)
+    critic = copy_optimizer(optimizer, "critic", 5, rate=2.0)
     assert type(critic) is type(optimizer)
     assert (critic.name, critic.beta_1) == ("critic", 0.5)
     for copy in (generator, critic):
@@ -232,21 +318,22 @@ def test_schedules_of_the_critic_go_by_the_steps_of_the_generator():
     for step in (0, 1, 7, 19):
         generator.iterations.assign(step)
         critic.iterations.assign(5 * step + 4)
-        assert float(critic.learning_rate) == float(generator.learning_rate)
+        assert float(critic.learning_rate) == 2.0 * float(generator.learning_rate)
     again = type(critic).from_config(critic.get_config())
     again.build([keras.Variable(np.zeros(1, "float32"))])
     again.iterations.assign(99)
     assert float(again.learning_rate) == float(critic.learning_rate)
 
 
+@pytest.mark.slow
 def test_penalty_and_scores_are_float32_under_mixed_precision():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         model = small_model()
         model.compile_for_training(keras.optimizers.Adam(1e-3))
         x, _, inside = make_batch(model, 2)
-        real = model._real(x, inside)
-        generated = model._generated(x["seed"], 0)
+        real = model.real(x, inside)
+        generated = model.generated(x["seed"], 0)
         values = model._critic_values(x["seed"], real, generated)
         assert {value.dtype for value in values.values()} == {tf.float32}
         assert all(np.all(np.isfinite(value)) for value in values.values())
@@ -258,19 +345,31 @@ def test_penalty_and_scores_are_float32_under_mixed_precision():
         keras.config.set_dtype_policy("float32")
 
 
-def test_joint_training_moves_all_three_and_their_losses_fall():
+@pytest.fixture(scope="module")
+def joint():
+    """A model that learns with its autoencoder, and the weights of its networks."""
     model = small_model(with_events=True, joint=True, critic_steps=1)
     model.compile_for_training(keras.optimizers.Adam(5e-3))
     nets = (model.generator, model.critic, model.autoencoder)
-    before = [weights(net) for net in nets]
+    return model, [(net, weights(net)) for net in nets]
+
+
+def test_joint_training_moves_all_three(joint):
+    model, nets = joint
+    model.train_step(make_batch(model, 2))
+    for net, before in nets:
+        assert np.mean(weights(net) != before) > 0.7
+
+
+@pytest.mark.slow
+def test_losses_of_joint_training_fall(joint):
+    model, _ = joint
     step = tf.function(model.train_step, autograph=False)
     batch, history = make_batch(model, 6), []
     for _ in range(20):
         model.reset_metrics()
         step(batch)
         history.append({n: float(v) for n, v in model.get_metrics_result().items()})
-    for net, old in zip(nets, before, strict=True):
-        assert np.mean(weights(net) != old) > 0.7
     first, last = history[0], history[-1]
     assert last["reconstruction_loss"] < 0.8 * first["reconstruction_loss"]
     assert last["penalty"] < 0.5 * first["penalty"]
@@ -280,8 +379,8 @@ def test_joint_training_moves_all_three_and_their_losses_fall():
 # ---- Sequences with an end.
 
 
-def test_pieces_end_where_their_generator_says():
-    model = small_model(generator="recurrent")
+def test_pieces_end_where_their_generator_says(with_end):
+    model = with_end
     wanted = [1, 5, 9, 12]
     values = np.random.default_rng(0).normal(size=[4, 12, 7]).astype(np.float32)
     for piece, length in zip(values, wanted, strict=True):
@@ -295,9 +394,8 @@ def test_pieces_end_where_their_generator_says():
         assert not np.any(music["num_events"][i, length:])
 
 
-@pytest.mark.parametrize("generator", ["recurrent", "attention"])
-def test_what_comes_later_changes_no_chunk_before(generator):
-    model = small_model(generator=generator)
+def test_what_comes_later_changes_no_chunk_before(with_end):
+    model = with_end
     noise = model.noise(1, 12, tf.constant(3, tf.int64))
     other = tf.concat([noise[:, :7], -noise[:, 7:]], axis=1)
     ours, theirs = model.sequences(noise), model.sequences(other)
@@ -305,12 +403,12 @@ def test_what_comes_later_changes_no_chunk_before(generator):
     assert np.any(np.abs(ours[:, 6:] - theirs[:, 6:]) > 1e-3)
 
 
-def test_real_pieces_end_anywhere_in_windows_that_reach_their_end():
-    model = small_model(generator="recurrent")
+def test_real_pieces_end_anywhere_in_windows_that_reach_their_end(with_end):
+    model = with_end
     x, _, inside = make_batch(model, 40)
     inside = np.ones(inside.shape, np.float32)
     inside[:30, -1] = 0.0
-    real = model._real(x, tf.constant(inside))
+    real = model.real(x, tf.constant(inside))
     lengths = model.alive(real).numpy().sum(axis=1)
     assert np.all(lengths[30:] == 8)
     assert set(lengths[:30]) == set(range(1, 8))
@@ -318,6 +416,16 @@ def test_real_pieces_end_anywhere_in_windows_that_reach_their_end():
     moved = x["latents"][0, 7 - end : 7]
     np.testing.assert_array_equal(real[0, :end, :-1], moved)
     assert not np.any(real[0, end:])
+
+
+def test_chunks_of_chance_are_told_from_pieces(untrained):
+    # Each piece in a key of its own, so to speak.
+    random = np.random.default_rng(0)
+    pieces = random.normal(size=[3, 400, 1, 6]) + random.normal(size=[3, 400, 8, 6])
+    real, other, shuffled = pieces.astype(np.float32)
+    shuffled = random.permutation(shuffled.reshape(-1, 6)).reshape(shuffled.shape)
+    near = untrained.distance_of_means(real, other)
+    assert untrained.distance_of_means(real, shuffled) > 5 * near
 
 
 # ---- Music.
@@ -378,11 +486,10 @@ def test_a_run_that_went_on_has_both_optimizers_of_an_undisturbed_one(tmp_path):
         for i in steps:
             model.train_step(make_batch(model, 2, seed=i))
 
-    whole, _ = start(seed=1)
-    go_on(whole, range(3))
-    first, checkpoints = start(seed=1)
-    go_on(first, range(1))
+    whole, checkpoints = start(seed=1)
+    go_on(whole, range(1))
     checkpoints.save()
+    go_on(whole, range(1, 3))
     second, checkpoints = start(seed=2)
     assert checkpoints.restore()
     go_on(second, range(1, 3))
@@ -436,6 +543,7 @@ def test_only_datasets_with_events_can_be_varied(tmp_path):
         ({"num_chunks": 2}, "of at least 4, for 2 layers .* got 2"),
         ({"generator": "recurent"}, "did you mean 'recurrent'"),
         ({"critic_steps": 0}, "model.critic_steps: expected 1 or more, got 0"),
+        ({"chunk_units": (8, 6)}, "model.chunk_units: expected equal sizes, got 8, 6"),
         ({"joint": True}, "encode_latents --with_events"),
         ({"normalize": "batch"}, "model.normalize: unknown 'batch'; it can be insta"),
         ({"matching": "pair"}, "model.matching: unknown 'pair' .*did you mean 'pairs'"),
@@ -452,15 +560,15 @@ def test_another_representation_is_refused():
         make_model(chunks, SMALL)
 
 
-def test_windows_of_another_length_are_refused():
-    model = small_model()
+def test_windows_of_another_length_are_refused(untrained):
+    model = untrained
     window = {"latents": tf.zeros([17, 6]), "step": tf.range(17), "num_steps": 40}
     with pytest.raises(UserError, match="data.window_steps is 16, model.num_chunks 8"):
         model.example_fn(window, tf.constant([0, 0]))
 
 
-def test_batches_that_cannot_be_divided_are_refused():
-    model = small_model()
+def test_batches_that_cannot_be_divided_are_refused(untrained):
+    model = untrained
     model.compile_for_training("sgd")
     with pytest.raises(UserError, match="expected a multiple of 2 examples .* got 5"):
         model.train_step(make_batch(model, 5))

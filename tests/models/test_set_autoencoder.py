@@ -9,6 +9,7 @@ from tests.experiments import load_config
 from tests.models.contracts import call_endpoint, cut_window, make_batch
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
+from tfmusic.models.set_layers import noise_like
 from tfmusic.representations import make_representation
 from tfmusic.representations.event_vectors import ENCODINGS
 
@@ -156,6 +157,27 @@ def test_assignment_makes_order_of_slots_free():
     by_order.set_weights(model.get_weights())
     best, ranked = (float(m.compute_loss(x, y_pred=m(x))) for m in (model, by_order))
     assert best < ranked
+
+
+def test_noise_of_training_is_as_wide_as_the_latents_are():
+    random = np.random.default_rng(0)
+    latents = random.normal([0.0, 5.0], [1.0, 0.1], [4000, 2]).astype(np.float32)
+    seeds = tf.constant([[0, 1], [0, 2]])
+    noise = noise_like(tf.constant(latents), seeds, 2000).numpy()
+    np.testing.assert_allclose(noise.std(axis=0), [1.0, 0.1], rtol=0.05)
+    np.testing.assert_allclose(noise.mean(axis=0), [0.0, 0.0], atol=0.05)
+    assert abs(np.corrcoef(noise[:2000, 0], noise[2000:, 0])[0, 1]) < 0.1
+
+
+def test_noise_disturbs_training_alone():
+    calm, disturbed = make_autoencoder(), make_autoencoder(latent_noise=0.5)
+    disturbed.set_weights(calm.get_weights())
+    events, num_events = random_sets(8, MAX_EVENTS)
+    chunks = {"events": events[None], "num_events": num_events[None]}
+    chunks["seed"] = tf.constant([[0, 1]])
+    for training in (False, True):
+        losses = [m(chunks, training=training)["which"] for m in (calm, disturbed)]
+        assert np.array_equal(*losses) is not training
 
 
 def test_losses_do_not_depend_on_batching(trained):

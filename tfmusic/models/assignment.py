@@ -6,6 +6,8 @@ batch in step: exact, in a time that grows with the cube of the sets' size and h
 with their number.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 # Above all sums of costs, and small enough to add to in float32.
@@ -122,3 +124,41 @@ def _put(values, column, value):
 
 def _one_hot(column, size):
     return column[:, None] == tf.range(size)
+
+
+def assign_events(
+    slots: tf.Tensor,
+    vectors: tf.Tensor,
+    outputs: tf.Tensor,
+    num_events: tf.Tensor,
+    max_size: int,
+    costs_of: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+) -> tf.Tensor:
+    """The events of sets in the order in which their slots are to give them.
+
+    Args:
+        slots: Set and rank of each event that there is, int32 `[rows, 2]`.
+        vectors: The events, float32 `[rows, size]`.
+        outputs: What the network says of the event in each slot, likewise.
+        num_events: int32 `[sets]`.
+        max_size: Slots of a set.
+        costs_of: What it costs to give outputs for events, each `[..., size]`.
+
+    Returns:
+        The events that go together with the outputs, float32 `[rows, size]`.
+    """
+    size = vectors.shape[-1]
+    shape = [tf.shape(num_events)[0], max_size, size]
+    dense = tf.scatter_nd(slots, vectors, shape)  # [sets, event, size]
+    said = tf.scatter_nd(slots, tf.stop_gradient(outputs), shape)
+    pairs = [shape[0], max_size, max_size, size]  # [sets, slot, event, size]
+    costs = costs_of(
+        tf.broadcast_to(dense[:, None], pairs), tf.broadcast_to(said[:, :, None], pairs)
+    )
+    used = tf.range(max_size) < num_events[:, None]
+    # Slots that are not used take the places that are left.
+    both = used[:, :, None] & used[:, None]
+    either = used[:, :, None] | used[:, None]
+    costs = tf.where(both, tf.minimum(costs, 1e3), tf.where(either, 1e5, 0.0))
+    events = tf.gather_nd(optimal_assignment(costs), slots)
+    return tf.gather_nd(dense, tf.stack([slots[:, 0], events], axis=-1))

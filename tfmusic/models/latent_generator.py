@@ -8,7 +8,13 @@ import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
 from tfmusic.metrics import FrechetDistance
-from tfmusic.models.base import Control, Endpoint, MusicModel, Tensors
+from tfmusic.models.base import (
+    Control,
+    Endpoint,
+    MusicModel,
+    Tensors,
+    step_is_target,
+)
 from tfmusic.models.latent_autoencoder import make_autoencoder, restore_autoencoder
 from tfmusic.models.latent_networks import ConvolutionalGenerator, SequenceGenerator
 from tfmusic.representations import Latents, Representation
@@ -35,7 +41,8 @@ class LatentGenerator(MusicModel):
     Attributes:
         num_chunks: Length of the sequences of training.
         has_end: Whether they have an end.
-        generator: The network.
+        generator: The network that learns.
+        average: What plays: a moving average of that one's weights, or itself.
         make_generator: Makes another one like it.
         autoencoder: Gives the events.
     """
@@ -50,9 +57,12 @@ class LatentGenerator(MusicModel):
         noise_size: int,
         generator_channels: Sequence[int],
         generator_units: Sequence[int],
+        chunk_units: Sequence[int],
+        local_noise: bool,
         num_heads: int,
         bound: float,
         normalize: str,
+        average_decay: float,
     ):
         """Makes the networks; see `LatentWGAN` for the arguments and errors."""
         super().__init__(representation)
@@ -80,11 +90,18 @@ class LatentGenerator(MusicModel):
                 ConvolutionalGenerator,
                 num_chunks,
                 generator_channels,
+                chunk_units,
                 size,
+                local_noise,
                 normalize,
                 bound,
             )
         self.generator = self.make_generator()
+        self.average_decay = average_decay
+        self.average = self.generator
+        if average_decay:
+            self.average = self.make_generator()
+            self.average.trainable = False
         self.autoencoder = make_autoencoder(representation)
 
     @property
@@ -100,6 +117,87 @@ class LatentGenerator(MusicModel):
     def load_parts(self, data_dir: str) -> None:
         """Takes the autoencoder from the dataset that it made."""
         restore_autoencoder(self.autoencoder, self.representation, data_dir)
+
+    def example_fn(self, features: Tensors, seed: tf.Tensor):
+        """A window, the seed of its noise, and which chunks are in the piece."""
+        num_steps = features["latents"].shape[0] - 1
+        if num_steps != self.num_chunks:
+            raise UserError(
+                f"data.window_steps is {num_steps}, model.num_chunks "
+                f"{self.num_chunks}; expected them to be equal"
+            )
+        names = self.representation.feature_specs
+        if self.representation.with_events:
+            names = self.output_representation.feature_specs
+        window = {name: features[name][1:] for name in names}
+        inside = step_is_target(features["step"][1:], features["num_steps"])
+        return {**window, "seed": seed}, {}, inside
+
+    # ---- Real and generated sequences, `[batch, chunk, latent (+ alive)]`.
+
+    def real(self, x: Tensors, inside: tf.Tensor) -> tf.Tensor:
+        """The sequences of windows.
+
+        Args:
+            x: As `example_fn` gives them.
+            inside: float32 `[batch, chunk]`, which chunks are in the piece.
+        """
+        latents = x["latents"] if "latents" in x else self._encode(x)
+        latents *= inside[..., None]
+        if not self.has_end:
+            return latents
+        # Windows that reach a piece's end do so with their last chunk; moved on, the
+        # end may be anywhere.
+        is_last = 1.0 - inside[:, -1]
+        share = self.draw(x["seed"], SHIFT, [], tf.random.stateless_uniform)
+        shift = tf.cast(is_last * share * (self.num_chunks - 1), tf.int32)
+        places = tf.minimum(
+            tf.range(self.num_chunks) + shift[:, None], self.num_chunks - 1
+        )
+        sequences = tf.concat([latents, inside[..., None]], axis=-1)
+        return tf.gather(sequences, places, batch_dims=1)
+
+    def _encode(self, x: Tensors) -> tf.Tensor:
+        """The normalised latents of events."""
+        size = self.output_representation.max_events
+        events = tf.reshape(x["events"], [-1, size, x["events"].shape[-1]])
+        num_events = tf.reshape(x["num_events"], [-1])  # [batch * chunk]
+        latents = self.autoencoder.encode(events, num_events)
+        shape = [-1, self.num_chunks, latents.shape[-1]]
+        return self.representation.normalize(tf.reshape(latents, shape))
+
+    def generated(
+        self,
+        seeds: tf.Tensor,
+        purpose: int,
+        generator: keras.layers.Layer | None = None,
+    ) -> tf.Tensor:
+        """What the generator that learns, or another one, makes of examples' seeds."""
+        shape = [self.generator.num_noises, self.noise_size]
+        noise = self.draw(seeds, purpose, shape)
+        return self.sequences(noise, generator or self.generator)
+
+    def follow(self, num_steps: tf.Tensor) -> None:
+        """Moves the average towards the weights; fast while there are few steps.
+
+        Args:
+            num_steps: How many training steps there were before the last one.
+        """
+        if not self.average_decay:
+            return
+        num_steps = tf.cast(num_steps, tf.float32)
+        decay = tf.minimum(self.average_decay, num_steps / (num_steps + 10.0))
+
+        def move(mean, new):
+            mean.assign(decay * mean + (1.0 - decay) * new)
+
+        def move_all(strategy):
+            for mean, new in zip(
+                self.average.weights, self.generator.weights, strict=True
+            ):
+                strategy.extended.update(mean.value, move, args=(new.value,))
+
+        tf.distribute.get_replica_context().merge_call(move_all)
 
     def finish(self, values: tf.Tensor) -> tf.Tensor:
         """Lets what a generator gives end where it says."""
@@ -144,6 +242,23 @@ class LatentGenerator(MusicModel):
             total.add(name, *self.pairs(sequences, self.alive(sequences)))
         return float(total.result())
 
+    def distance_of_means(self, real: tf.Tensor, generated: tf.Tensor) -> float:
+        """The Frechet distance between the mean chunks of whole sequences.
+
+        It tells whether sequences differ from one another as real ones do, for what
+        they keep up from beginning to end: key, density, dynamics.
+        """
+        total = FrechetDistance(self.representation.latent_size)
+        total.update_state(*(self._means_of(s) for s in (real, generated)))
+        return float(total.result())
+
+    def _means_of(self, sequences: tf.Tensor) -> tf.Tensor:
+        alive = self.alive(sequences)[..., None]
+        latents = sequences[..., : self.representation.latent_size] * alive
+        return tf.math.divide_no_nan(
+            tf.reduce_sum(latents, axis=1), tf.reduce_sum(alive, axis=1)
+        )
+
     # ---- Exports.
 
     def play(self, noise: tf.Tensor, num_steps: tf.Tensor) -> Tensors:
@@ -162,12 +277,12 @@ class LatentGenerator(MusicModel):
     def sequences(
         self, noise: tf.Tensor, generator: keras.layers.Layer | None = None
     ) -> tf.Tensor:
-        """What the generator, or another one, makes of noise.
+        """What the generator that plays, or another one, makes of noise.
 
         Returns:
             `[piece, chunk, latent (+ alive)]`.
         """
-        return self.finish((generator or self.generator)(noise))
+        return self.finish((generator or self.average)(noise))
 
     def with_end(self, latents: tf.Tensor) -> tf.Tensor:
         """Latents `[piece, chunk, latent]` as sequences that have not ended."""
@@ -206,7 +321,7 @@ class LatentGenerator(MusicModel):
         """
         numbers = tf.range(tf.cast(num_outputs, tf.int64))
         seeds = tf.stack([tf.fill(tf.shape(numbers), seed), numbers], axis=-1)
-        length = 1 + num_steps if self.has_end else 1
+        length = 1 + num_steps if self.has_end else self.generator.num_noises
         return self.draw(seeds, GENERATOR_NOISE, [length, self.noise_size])
 
     def endpoints(self) -> Mapping[str, Endpoint]:

@@ -43,16 +43,17 @@ class ConvolutionalGenerator(keras.layers.Layer):
     """Noise to a sequence of fixed length, which each layer doubles.
 
     Attributes:
-        num_noises: Vectors of noise for a sequence: one.
+        num_noises: Vectors of noise for a sequence: one, and with `local_noise` one for
+            each chunk.
     """
-
-    num_noises = 1
 
     def __init__(
         self,
         num_chunks: int,
         channels: Sequence[int],
+        chunk_units: Sequence[int],
         latent_size: int,
+        local_noise: bool,
         normalize: str,
         bound: float,
         **kwargs,
@@ -63,45 +64,81 @@ class ConvolutionalGenerator(keras.layers.Layer):
             num_chunks: The length, a multiple of 2 to the power of `len(channels)`.
             channels: Numbers at each step that the noise becomes first, then those of
                 all convolutions but the last.
+            chunk_units: Of layers for each chunk alone that follow.
             latent_size: Numbers that stand for a chunk.
+            local_noise: Whether every chunk has noise of its own, which each layer gets
+                as far as it has steps, and that of the whole sequence besides. Without,
+                all that happens in a sequence has to come from one vector.
             normalize: See `Normalize`.
             bound: Outputs lie within this, by a hyperbolic tangent; 0: anywhere.
             **kwargs: The base layer's.
         """
         super().__init__(**kwargs)
+        self.num_noises = 1 + num_chunks if local_noise else 1
         self.first_steps = num_chunks >> len(channels)
         self.first_channels, self.bound = channels[0], bound
         self.first = keras.layers.Dense(self.first_steps * channels[0])
+        sizes = [*channels[1:], chunk_units[0] if chunk_units else latent_size]
         self.convolutions = [
             keras.layers.Conv1DTranspose(
                 size, 4, strides=2, padding="same", use_bias=False
             )
-            for size in channels[1:]
+            for size in sizes
         ]
-        self.last = keras.layers.Conv1DTranspose(
-            latent_size, 4, strides=2, padding="same", use_bias=False
-        )
-        self.normalizations = [Normalize(normalize) for _ in channels]
+        self.normalizations = [Normalize(normalize) for _ in (*channels, *chunk_units)]
+        steps = [self.first_steps << (i + 1) for i in range(len(sizes))]
+        noises = zip(sizes, steps, strict=True) if local_noise else []
+        self.noises = [Noise(*each) for each in noises]
+        self.chunks = [keras.layers.Dense(size) for size in chunk_units[1:]]
+        self.last = keras.layers.Dense(latent_size) if chunk_units else None
 
     def call(self, noise: tf.Tensor) -> tf.Tensor:
         """Generates.
 
         Args:
-            noise: float32 `[batch, 1, noise]`.
+            noise: float32 `[batch, num_noises, noise]`, the sequence's first.
 
         Returns:
             float32 `[batch, chunk, latent]`.
         """
-        values = self.first(noise[:, 0])
-        values = _leaky(self.normalizations[0](values))
+        values = _leaky(self.normalizations[0](self.first(noise[:, 0])))
         shape = [-1, self.first_steps, self.first_channels]
         values = tf.reshape(values, shape)  # [batch, step, channel]
-        for layer, normalize in zip(
-            self.convolutions, self.normalizations[1:], strict=True
-        ):
-            values = _leaky(normalize(layer(values)))
-        values = tf.cast(self.last(values), tf.float32)
+        normalizations = iter(self.normalizations[1:])
+        for i, layer in enumerate(self.convolutions):
+            values = layer(values)
+            if i + 1 == len(self.convolutions) and self.last is None:
+                break
+            values = next(normalizations)(values)
+            if self.noises:
+                values += self.noises[i](noise)
+            values = _leaky(values)
+        for layer in self.chunks:
+            values += _leaky(next(normalizations)(layer(values)))
+        if self.last is not None:
+            values = self.last(values)
+        values = tf.cast(values, tf.float32)
         return self.bound * tf.tanh(values / self.bound) if self.bound else values
+
+
+class Noise(keras.layers.Layer):
+    """What the noise of a sequence and that of its chunks add to each step."""
+
+    def __init__(self, size: int, num_steps: int, **kwargs):
+        super().__init__(**kwargs)
+        self.num_steps = num_steps
+        # Chunks of one piece differ more than the means of several pieces.
+        small = keras.initializers.VarianceScaling(0.1, "fan_avg", "uniform")
+        self.whole = keras.layers.Dense(size, kernel_initializer=small)
+        self.local = keras.layers.Dense(size, use_bias=False)
+
+    def call(self, noise: tf.Tensor) -> tf.Tensor:
+        """`[batch, 1 + chunk, noise]` to `[batch, num_steps, size]`."""
+        per_step = (noise.shape[1] - 1) // self.num_steps
+        shape = [-1, self.num_steps, per_step, noise.shape[2]]
+        local = tf.reshape(noise[:, 1:], shape)  # [batch, step, chunk, noise]
+        local = tf.reduce_sum(local, axis=2) / per_step**0.5  # as wide as before
+        return self.whole(noise[:, :1]) + self.local(local)
 
 
 class SequenceGenerator(keras.layers.Layer):
@@ -187,33 +224,49 @@ class AttentionBlock(keras.layers.Layer):
 
 
 class Critic(keras.layers.Layer):
-    """How real a sequence seems: a number without bounds."""
+    """How real a sequence seems: a number without bounds.
+
+    Attributes:
+        num_features: How many features there are.
+    """
 
     def __init__(
         self,
+        chunk_units: Sequence[int],
         channels: Sequence[int],
         feature_size: int,
         normalize: str,
+        pool_all: bool,
         **kwargs,
     ):
         """Makes the layers.
 
         Args:
+            chunk_units: Of layers that see each chunk alone, first.
             channels: Of the convolutions, each of which halves the sequence.
             feature_size: Channels of the last one, whose outputs are the features that
                 real and generated sequences can be compared by.
             normalize: See `Normalize`.
+            pool_all: Whether the sums over time of all other layers' outputs are
+                features too, and the score comes from a layer over all features: what
+                sequences are like in their whole, and how much they differ in it, need
+                not find its way through all convolutions then.
             **kwargs: The base layer's.
         """
         super().__init__(**kwargs)
+        self.pool_all = pool_all
+        self.chunks = [keras.layers.Dense(size) for size in chunk_units]
         self.convolutions = [
             keras.layers.Conv1D(size, 4, strides=2, padding="same", use_bias=False)
             for size in channels
         ]
-        self.normalizations = [Normalize(normalize) for _ in channels]
+        self.normalizations = [Normalize(normalize) for _ in (*chunk_units, *channels)]
         self.features = keras.layers.Conv1D(
             feature_size, 4, strides=2, padding="same", use_bias=False
         )
+        self.whole = keras.layers.Dense(feature_size) if pool_all else None
+        pooled = sum([*chunk_units, *channels]) if pool_all else 0
+        self.num_features = pooled + feature_size
         self.score = keras.layers.Dense(1, dtype="float32")
 
     def call(self, sequences: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -225,15 +278,24 @@ class Critic(keras.layers.Layer):
         Returns:
             Scores, float32 `[batch]`, and features, float32 `[batch, feature]`.
         """
-        values = sequences
+        values, pooled = sequences, []
         for layer, normalize in zip(
-            self.convolutions, self.normalizations, strict=True
+            [*self.chunks, *self.convolutions], self.normalizations, strict=True
         ):
             values = _leaky(normalize(layer(values)))
-        features = _leaky(self.features(values))
-        # One step is left of the published 64 chunks.
-        features = tf.reduce_mean(tf.cast(features, tf.float32), axis=1)
-        return self.score(features)[:, 0], features
+            pooled.append(_pool(values))
+        features = _pool(_leaky(self.features(values)))
+        if self.whole is None:
+            return self.score(features)[:, 0], features
+        features = tf.concat([*pooled, features], axis=-1)
+        return self.score(_leaky(self.whole(features)))[:, 0], features
+
+
+def _pool(values: tf.Tensor) -> tf.Tensor:
+    """Sums over time, so scaled that independent steps give the spread of one."""
+    # One step is left of the published 64 chunks.
+    total = tf.reduce_sum(tf.cast(values, tf.float32), axis=1)
+    return total / values.shape[1] ** 0.5
 
 
 def _leaky(values: tf.Tensor) -> tf.Tensor:

@@ -6,13 +6,12 @@ import keras
 import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
-from tfmusic.metrics import FrechetDistance
-from tfmusic.models.base import Tensors, step_is_target
+from tfmusic.metrics import FrechetDistance, MeanDistance
+from tfmusic.models.base import Tensors
 from tfmusic.models.latent_generator import (
     CRITIC_NOISE,
     GENERATOR_NOISE,
     MIX,
-    SHIFT,
     LatentGenerator,
 )
 from tfmusic.models.latent_networks import Critic
@@ -55,14 +54,19 @@ class LatentWGAN(LatentGenerator):
         noise_size: int = 64,
         generator_channels: Sequence[int] = (256, 256, 192, 128, 96),
         generator_units: Sequence[int] = (256, 256),
+        chunk_units: Sequence[int] = (256, 256),
+        local_noise: bool = True,
         num_heads: int = 4,
         bound: float = 0.0,
         critic_channels: Sequence[int] = (96, 128, 192, 256, 256),
         feature_size: int = 256,
         normalize: str = "layer",
         normalize_critic: str = "none",
+        pool_all: bool = True,
+        average_decay: float = 0.999,
         unit_chunks: bool = True,
         critic_steps: int = 3,
+        critic_rate: float = 2.0,
         penalty_coefficient: float = 10.0,
         matching: str = "means",
         matching_coefficient: float = 0.1,
@@ -79,17 +83,25 @@ class LatentWGAN(LatentGenerator):
             noise_size: Numbers of each vector of noise.
             generator_channels: See `ConvolutionalGenerator`.
             generator_units: Sizes of the layers of the other generators.
+            chunk_units: Layers for each chunk alone, the last ones of the convolutional
+                generator and the first ones of the critic.
+            local_noise: See `ConvolutionalGenerator`.
             num_heads: Of attention.
             bound: See `ConvolutionalGenerator`.
             critic_channels: See `Critic`.
             feature_size: See `Critic`.
             normalize: In the convolutional generator, see `Normalize`.
             normalize_critic: In the critic.
+            pool_all: See `Critic`.
+            average_decay: What plays, and is validated, is a moving average of the
+                generator's weights over about 1 / (1 - average_decay) steps, for
+                those go round about what they seek; 0: the weights as they are.
             unit_chunks: Whether the critic sees vectors scaled to a mean square length
                 of 1. Without, the distances that it estimates grow with the number of
                 latents, and its gradient exceeds 1 by distance / (2 *
                 `penalty_coefficient`), where gain and penalty balance.
             critic_steps: Steps of the critic for each of the generator.
+            critic_rate: Its learning rate, as a multiple of the generator's.
             penalty_coefficient: Weighs the penalty on the critic's gradient.
             matching: How features are compared, see `feature_distance`.
             matching_coefficient: Weighs that in the generator's loss.
@@ -119,10 +131,16 @@ class LatentWGAN(LatentGenerator):
             noise_size,
             generator_channels,
             generator_units,
+            chunk_units,
+            local_noise,
             num_heads,
             bound,
             normalize,
+            average_decay,
         )
+        if len(set(chunk_units)) > 1:
+            sizes = ", ".join(map(str, chunk_units))
+            raise UserError(f"model.chunk_units: expected equal sizes, got {sizes}")
         if joint and not representation.with_events:
             raise UserError(
                 "model.joint: expected a dataset with the events beside their latents; "
@@ -130,6 +148,7 @@ class LatentWGAN(LatentGenerator):
                 "train with --config.representation.with_events"
             )
         self.critic_steps, self.joint = critic_steps, joint
+        self.critic_rate = critic_rate
         self._coefficients = {
             "penalty": penalty_coefficient,
             "matching": matching_coefficient,
@@ -137,19 +156,22 @@ class LatentWGAN(LatentGenerator):
         }
         self._unit = representation.latent_size**-0.5 if unit_chunks else 1.0
         self._matching = choose("model.matching", matching, MATCHINGS)
-        self.critic = Critic(critic_channels, feature_size, normalize_critic)
+        self.critic = Critic(
+            chunk_units, critic_channels, feature_size, normalize_critic, pool_all
+        )
         self.autoencoder.trainable = joint
         names = ["critic_gap", "penalty", "gradient_norm_interpolates"]
-        names += ["critic_loss", "generator_loss", "feature_distance"]
+        names += ["critic_loss", "generator_loss"]
         names += ["events_real", "events_generated"]
         names += ["reconstruction_loss"] if joint else []
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self._distance = FrechetDistance(2 * representation.latent_size, name="loss")
+        self._features = MeanDistance(self.critic.num_features, "feature_distance")
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
         """What training and validation show."""
-        return [self._distance, *self._means.values()]
+        return [self._distance, self._features, *self._means.values()]
 
     @property
     def optimizers(self) -> list[keras.optimizers.Optimizer]:
@@ -157,25 +179,11 @@ class LatentWGAN(LatentGenerator):
         found = [self.optimizer, self.critic_optimizer]
         return [*found, self.autoencoder_optimizer] if self.joint else found
 
-    def example_fn(self, features: Tensors, seed: tf.Tensor):
-        """A window, the seed of its noise, and which chunks are in the piece."""
-        num_steps = features["latents"].shape[0] - 1
-        if num_steps != self.num_chunks:
-            raise UserError(
-                f"data.window_steps is {num_steps}, model.num_chunks "
-                f"{self.num_chunks}; expected them to be equal"
-            )
-        names = self.representation.feature_specs
-        if self.representation.with_events:
-            names = self.output_representation.feature_specs
-        window = {name: features[name][1:] for name in names}
-        inside = step_is_target(features["step"][1:], features["num_steps"])
-        return {**window, "seed": seed}, {}, inside
-
     def build_model(self) -> None:
         """Makes all weights."""
         noise = tf.zeros([1, self.generator.num_noises, self.noise_size])
         self.critic(self.finish(self.generator(noise)))
+        self.average(noise)
         self.built = True
 
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
@@ -186,43 +194,14 @@ class LatentWGAN(LatentGenerator):
             optimizer=copy_optimizer(optimizer, "generator"), jit_compile=False
         )
         # In its own steps a schedule would run ahead.
-        self.critic_optimizer = copy_optimizer(optimizer, "critic", self.critic_steps)
+        self.critic_optimizer = copy_optimizer(
+            optimizer, "critic", self.critic_steps, self.critic_rate
+        )
         self.optimizer.build(self.generator.trainable_variables)
         self.critic_optimizer.build(self.critic.trainable_variables)
         if self.joint:
             self.autoencoder_optimizer = copy_optimizer(optimizer, "autoencoder")
             self.autoencoder_optimizer.build(self.autoencoder.trainable_variables)
-
-    # ---- Real and generated sequences, `[batch, chunk, latent (+ alive)]`.
-
-    def _real(self, x: Tensors, inside: tf.Tensor) -> tf.Tensor:
-        latents = x["latents"] if "latents" in x else self._encode(x)
-        latents *= inside[..., None]
-        if not self.has_end:
-            return latents
-        # Windows that reach a piece's end do so with their last chunk; moved on, the
-        # end may be anywhere.
-        is_last = 1.0 - inside[:, -1]
-        share = self.draw(x["seed"], SHIFT, [], tf.random.stateless_uniform)
-        shift = tf.cast(is_last * share * (self.num_chunks - 1), tf.int32)
-        places = tf.minimum(
-            tf.range(self.num_chunks) + shift[:, None], self.num_chunks - 1
-        )
-        sequences = tf.concat([latents, inside[..., None]], axis=-1)
-        return tf.gather(sequences, places, batch_dims=1)
-
-    def _encode(self, x: Tensors) -> tf.Tensor:
-        """The normalised latents of events."""
-        size = self.output_representation.max_events
-        events = tf.reshape(x["events"], [-1, size, x["events"].shape[-1]])
-        num_events = tf.reshape(x["num_events"], [-1])  # [batch * chunk]
-        latents = self.autoencoder.encode(events, num_events)
-        shape = [-1, self.num_chunks, latents.shape[-1]]
-        return self.representation.normalize(tf.reshape(latents, shape))
-
-    def _generated(self, seeds: tf.Tensor, purpose: int) -> tf.Tensor:
-        shape = [self.generator.num_noises, self.noise_size]
-        return self.sequences(self.draw(seeds, purpose, shape))
 
     # ---- Training.
 
@@ -250,15 +229,15 @@ class LatentWGAN(LatentGenerator):
     def critic_losses(self, x: Tensors, inside: tf.Tensor) -> tf.Tensor:
         """What the critic learns from, float32 `[batch]`."""
         real, generated = (
-            self._real(x, inside),
-            self._generated(x["seed"], CRITIC_NOISE),
+            self.real(x, inside),
+            self.generated(x["seed"], CRITIC_NOISE),
         )
         return self._critic_values(x["seed"], real, generated)["critic_loss"]
 
     def critic_step(self, x: Tensors, inside: tf.Tensor) -> None:
         """One step of the critic on a batch."""
-        real = tf.stop_gradient(self._real(x, inside))
-        generated = tf.stop_gradient(self._generated(x["seed"], CRITIC_NOISE))
+        real = tf.stop_gradient(self.real(x, inside))
+        generated = tf.stop_gradient(self.generated(x["seed"], CRITIC_NOISE))
         variables = self.critic.trainable_variables
         with tf.GradientTape() as tape:
             values = self._critic_values(x["seed"], real, generated)
@@ -290,31 +269,31 @@ class LatentWGAN(LatentGenerator):
         return self.critic(self._unit * sequences)
 
     def _generator_step(self, x: Tensors, inside: tf.Tensor) -> None:
-        real = tf.stop_gradient(self._real(x, inside))
+        real = tf.stop_gradient(self.real(x, inside))
         variables = self.generator.trainable_variables
         _, wanted = self._judge(real)
         with tf.GradientTape() as tape:
-            generated = self._generated(x["seed"], GENERATOR_NOISE)
-            loss, distance = self._generator_losses(wanted, generated)
+            generated = self.generated(x["seed"], GENERATOR_NOISE)
+            loss = self._generator_loss(wanted, generated)
             scaled = loss / num_replicas()
         gradients = tape.gradient(scaled, [variable.value for variable in variables])
         self.optimizer.apply(gradients, variables)
+        self.follow(self.optimizer.iterations.value - 1)
         self._means["generator_loss"].update_state(loss)
-        self._means["feature_distance"].update_state(distance)
         self._compare(real, generated, inside)
 
-    def _generator_losses(self, wanted, generated) -> tuple[tf.Tensor, tf.Tensor]:
-        """The whole loss, and the distance from the features of real sequences."""
+    def _generator_loss(self, wanted: tf.Tensor, generated: tf.Tensor) -> tf.Tensor:
+        """What the generator learns from; `wanted` are features of real sequences."""
         scores, features = self._judge(generated)
+        self._features.update_state(wanted, features)
         distance = feature_distance(wanted, features, self._matching)
-        loss = self._coefficients["matching"] * distance - tf.reduce_mean(scores)
-        return loss, distance
+        return self._coefficients["matching"] * distance - tf.reduce_mean(scores)
 
     def _autoencoder_step(self, x: Tensors, inside: tf.Tensor) -> None:
         variables = self.autoencoder.trainable_variables
         with tf.GradientTape() as tape:
             reconstruction = self._reconstruction(x, inside)
-            scores, _ = self._judge(self._real(x, inside))
+            scores, _ = self._judge(self.real(x, inside))
             loss = reconstruction + self._coefficients["joint"] * tf.reduce_mean(scores)
             loss /= num_replicas()
         gradients = tape.gradient(loss, [variable.value for variable in variables])
@@ -323,22 +302,23 @@ class LatentWGAN(LatentGenerator):
 
     def _reconstruction(self, x: Tensors, inside: tf.Tensor) -> tf.Tensor:
         """The autoencoder's own loss."""
-        chunks = {name: x[name] for name in self.output_representation.feature_specs}
+        names = [*self.output_representation.feature_specs, "seed"]
+        chunks = {name: x[name] for name in names}
         losses = self.autoencoder(chunks, training=True)
         return self.autoencoder.compute_loss(chunks, None, losses, inside)
 
     def test_step(self, data) -> Mapping[str, tf.Tensor]:
         """Compares windows with as many generated ones, whole windows alone."""
         x, _, inside = keras.utils.unpack_x_y_sample_weight(data)
-        real = self._real(x, inside)
-        generated = self._generated(x["seed"], CRITIC_NOISE)
+        real = self.real(x, inside)
+        generated = self.generated(x["seed"], CRITIC_NOISE, self.average)
         is_whole = tf.ones_like(inside[:, 0])
         if not self.has_end:
             is_whole = tf.reduce_min(inside, axis=1)
         for name, value in self._critic_values(x["seed"], real, generated).items():
             self._means[name].update_state(value, is_whole)
-        loss, distance = self._generator_losses(self._judge(real)[1], generated)
-        totals = {"generator_loss": loss, "feature_distance": distance}
+        loss = self._generator_loss(self._judge(real)[1], generated)
+        totals = {"generator_loss": loss}
         if self.joint:
             totals["reconstruction_loss"] = self._reconstruction(x, inside)
         # Devices that have no more windows get an empty batch, of which means are none.

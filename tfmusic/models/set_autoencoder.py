@@ -12,10 +12,10 @@ import keras
 import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
-from tfmusic.models.assignment import optimal_assignment
+from tfmusic.models.assignment import assign_events
 from tfmusic.models.base import Endpoint, MusicModel, Tensors, step_is_target
 from tfmusic.models.event_encoding import DURATIONS, EventEncoding
-from tfmusic.models.set_layers import Perceptron, SlotKeys
+from tfmusic.models.set_layers import Perceptron, SlotKeys, noise_like
 from tfmusic.representations import EventChunks, Representation
 from tfmusic.representations.event_vectors import ENCODINGS
 from tfmusic.representations.events import NUM_COLUMNS
@@ -56,6 +56,7 @@ class SetAutoencoder(MusicModel):
         matching: str = "order",
         continuous_coefficient: float = 10.0,
         size_coefficient: float = 1.0,
+        latent_noise: float = 0.0,
     ):
         """Makes the layers.
 
@@ -85,6 +86,9 @@ class SetAutoencoder(MusicModel):
             continuous_coefficient: Weighs the squared error of start, duration and
                 intensity against what says which key or pedal it is.
             size_coefficient: Weighs the size's loss against that of all events.
+            latent_noise: Standard deviation of the noise that training adds to latent
+                vectors, as a share of each number's own. What is then decoded from a
+                vector bears small errors, such as those of a generator.
 
         Raises:
             UserError: The representation is another, or a setting is impossible.
@@ -106,7 +110,7 @@ class SetAutoencoder(MusicModel):
         self.latent_size, self.max_size = latent_size, representation.max_events
         self.continuous_coefficient = continuous_coefficient
         self.size_coefficient = size_coefficient
-        self.learn_order = learn_order
+        self.learn_order, self.latent_noise = learn_order, latent_noise
         self.encoding = EventEncoding(representation, encoding, durations)
 
         plain = functools.partial(Perceptron, activation=activation, residual=residual)
@@ -128,11 +132,12 @@ class SetAutoencoder(MusicModel):
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """The chunks of a window, and which of them are in the piece."""
-        del seed
         chunks = {
             name: features[name][1:] for name in self.representation.feature_specs
         }
         weight = step_is_target(features["step"][1:], features["num_steps"])
+        if self.latent_noise:
+            chunks["seed"] = seed
         return chunks, {}, weight
 
     def build_model(self) -> None:
@@ -239,22 +244,26 @@ class SetAutoencoder(MusicModel):
 
         Args:
             inputs: `events` `[batch, chunk, event, 4]` and `num_events`
-                `[batch, chunk]`, int32.
-            training: Changes nothing.
+                `[batch, chunk]`, int32; with noise `seed` `[batch, 2]`.
+            training: Whether noise is added to latent vectors.
 
         Returns:
             float32 `[batch, chunk]`: `which`, the loss of what says which keys and
             pedals the events are, `continuous` of start, duration and intensity, both
             summed over events; `size`; and `hits`, how many keys and pedals are right.
         """
-        del training
         shape = tf.shape(inputs["num_events"])
         num_events = tf.reshape(inputs["num_events"], [-1])  # [batch * chunk]
         events = tf.reshape(inputs["events"], [-1, self.max_size, NUM_COLUMNS])
         slots, vectors, scores = self._in_order(events, num_events)
         latents = self._encode(slots, vectors, scores, num_events)
+        if training and self.latent_noise:
+            latents += self.latent_noise * noise_like(latents, inputs["seed"], shape[1])
         outputs = self._decode(latents, num_events, slots)
-        vectors = self._matched(slots, vectors, outputs, num_events)
+        if self.matching == "assignment":
+            vectors = assign_events(
+                slots, vectors, outputs, num_events, self.max_size, self._costs
+            )
         which, continuous = self.encoding.losses(vectors, outputs)
         said, true = self.encoding.ids(outputs), self.encoding.ids(vectors)
         losses = {
@@ -276,29 +285,8 @@ class SetAutoencoder(MusicModel):
             return tf.nn.sparse_softmax_cross_entropy_with_logits(num_events, sizes)
         return tf.square(sizes[:, 0] - tf.cast(num_events, tf.float32))
 
-    def _matched(self, slots, vectors, outputs, num_events) -> tf.Tensor:
-        """The events in the order in which slots are to give them."""
-        if self.matching == "order":
-            return vectors
-        shape = [tf.shape(num_events)[0], self.max_size, self.encoding.size]
-        true = tf.scatter_nd(slots, vectors, shape)[:, None]  # [sets, 1, event, size]
-        said = tf.scatter_nd(slots, tf.stop_gradient(outputs), shape)[:, :, None]
-        true, said = (tf.broadcast_to(v, self._pairs(num_events)) for v in (true, said))
-        costs = self._weighed(*self.encoding.losses(true, said))
-        used = tf.range(self.max_size) < num_events[:, None]
-        # Slots that are not used take the places that are left.
-        both, either = (
-            used[:, :, None] & used[:, None],
-            used[:, :, None] | used[:, None],
-        )
-        costs = tf.where(both, tf.minimum(costs, 1e3), tf.where(either, 1e5, 0.0))
-        events = tf.gather_nd(optimal_assignment(costs), slots)
-        dense = tf.scatter_nd(slots, vectors, shape)
-        return tf.gather_nd(dense, tf.stack([slots[:, 0], events], axis=-1))
-
-    def _pairs(self, num_events: tf.Tensor) -> list:
-        size = self.max_size
-        return [tf.shape(num_events)[0], size, size, self.encoding.size]
+    def _costs(self, vectors: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
+        return self._weighed(*self.encoding.losses(vectors, outputs))
 
     def _weighed(self, which: tf.Tensor, continuous: tf.Tensor) -> tf.Tensor:
         return which + self.continuous_coefficient * continuous

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tfmusic.models.wasserstein import mean_over_replicas
+
 
 class Perceptron(keras.layers.Layer):
     """Hidden layers, and a linear one."""
@@ -97,3 +99,25 @@ class SlotKeys(keras.layers.Layer):
             square = tf.reduce_mean(tf.square(vectors), axis=-1, keepdims=True)
             vectors *= tf.math.rsqrt(square + 1e-6)
         return vectors
+
+
+def noise_like(
+    latents: tf.Tensor, seeds: tf.Tensor, num_chunks: tf.Tensor
+) -> tf.Tensor:
+    """Noise that is spread as latent vectors are, each number by itself.
+
+    Args:
+        latents: float32 `[batch * chunk, latent]`.
+        seeds: int32 `[batch, 2]`, of each example.
+        num_chunks: Of an example.
+    """
+    size = latents.shape[-1]
+    noise = tf.map_fn(
+        lambda seed: tf.random.stateless_normal([num_chunks, size], seed),
+        seeds,
+        fn_output_signature=tf.TensorSpec([None, size], tf.float32),
+    )
+    means = mean_over_replicas(tf.reduce_mean(latents, axis=0))
+    squares = mean_over_replicas(tf.reduce_mean(tf.square(latents), axis=0))
+    deviations = tf.sqrt(tf.maximum(squares - tf.square(means), 1e-12))
+    return deviations * tf.reshape(noise, tf.shape(latents))

@@ -74,32 +74,41 @@ def mean_over_replicas(value: tf.Tensor) -> tf.Tensor:
 
 @keras.saving.register_keras_serializable("tfmusic")
 class Slowed(keras.optimizers.schedules.LearningRateSchedule):
-    """A schedule for an optimizer that takes several steps where others take one."""
+    """A schedule for an optimizer that takes several steps where others take one.
+
+    Its rates are `rate` times those of the others.
+    """
 
     def __init__(
-        self, schedule: keras.optimizers.schedules.LearningRateSchedule, factor: int
+        self,
+        schedule: keras.optimizers.schedules.LearningRateSchedule,
+        factor: int,
+        rate: float,
     ):
-        self.schedule, self.factor = schedule, factor
+        self.schedule, self.factor, self.rate = schedule, factor, rate
 
     def __call__(self, step):
         """The learning rate of a step, counted from 0."""
         step = keras.ops.cast(step, "float32")
-        return self.schedule(keras.ops.floor(step / self.factor))
+        return self.rate * self.schedule(keras.ops.floor(step / self.factor))
 
     def get_config(self):
         """The constructor's arguments."""
         schedule = keras.saving.serialize_keras_object(self.schedule)
-        return {"schedule": schedule, "factor": self.factor}
+        return {"schedule": schedule, "factor": self.factor, "rate": self.rate}
 
     @classmethod
     def from_config(cls, config):
         """What `get_config` described."""
         schedule = keras.saving.deserialize_keras_object(config["schedule"])
-        return cls(schedule, config["factor"])
+        return cls(schedule, config["factor"], config["rate"])
 
 
 def copy_optimizer(
-    optimizer: keras.optimizers.Optimizer, name: str, num_steps: int = 1
+    optimizer: keras.optimizers.Optimizer,
+    name: str,
+    num_steps: int = 1,
+    rate: float = 1.0,
 ) -> keras.optimizers.Optimizer:
     """Another optimizer of the same settings.
 
@@ -108,11 +117,14 @@ def copy_optimizer(
         name: The copy's.
         num_steps: Steps that it takes where the other takes one; schedules go by the
             other's.
+        rate: What the other's learning rates are multiplied by.
     """
     config = {**optimizer.get_config(), "name": name}
-    rate = config["learning_rate"]
-    if isinstance(rate, Mapping):
+    learning_rate = config["learning_rate"]
+    if isinstance(learning_rate, Mapping):
         config["learning_rate"] = Slowed(
-            keras.saving.deserialize_keras_object(rate), num_steps
+            keras.saving.deserialize_keras_object(learning_rate), num_steps, rate
         )
+    else:
+        config["learning_rate"] = rate * learning_rate
     return type(optimizer).from_config(config)

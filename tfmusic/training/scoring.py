@@ -155,9 +155,9 @@ def score_samples(
 
     Beside generated samples stand those of the same network untrained, real chunks in
     an order of chance, and, as the most that can be reached, other held-out samples.
-    All have gone through the autoencoder; see `tfmusic.evaluation.samples`, and
-    `frechet` for the distance that training calls `loss`. Arguments as of
-    `score_likelihood`.
+    All have gone through the autoencoder; see `tfmusic.evaluation.samples`. `frechet`
+    is the distance that training calls `loss`, `frechet_of_means` that of the samples'
+    mean chunks. Arguments as of `score_likelihood`.
     """
     held_out = [[], []]
     for i, piece in enumerate(pieces):
@@ -186,10 +186,10 @@ def score_samples(
     known = decode(model.with_end(reference))
     found = {name: decode(sequences) for name, sequences in groups.items()}
     sys.stdout.write(format_comparison(found, known) + "\n")
-    distances = {
-        f"{name}.frechet": model.distance(model.with_end(reference), sequences)
-        for name, sequences in groups.items()
-    }
+    distances, real = {}, model.with_end(reference)
+    for name, made in groups.items():
+        distances[f"{name}.frechet"] = model.distance(real, made)
+        distances[f"{name}.frechet_of_means"] = model.distance_of_means(real, made)
     return {
         "num_steps": described["num_steps"],
         "num_pieces": described["num_pieces"],
