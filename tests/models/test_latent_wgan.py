@@ -9,6 +9,7 @@ from tests.experiments import family_experiment, load_config
 from tests.latents import make_latents, make_piece, write_latents_dataset
 from tfmusic.data.augmentation import Augmentation
 from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.data.datasets import make_train_dataset
 from tfmusic.errors import UserError
 from tfmusic.metrics import FrechetDistance, MeanDistance
 from tfmusic.models import make_model
@@ -531,6 +532,23 @@ def test_only_datasets_with_events_can_be_varied(tmp_path):
     kind, _ = make_latents(with_events=True)
     changes = Augmentation(transpose_semitones=2, stretch=0.1, velocity_shift=3)
     assert len(changes.variations(kind)) == 3
+
+
+def test_windows_that_are_stretched_have_the_length_of_sequences(tmp_path):
+    data_dir = write_latents_dataset(tmp_path, with_events=True)
+    model = small_model(with_events=True)
+    windows = make_train_dataset(
+        data_dir,
+        example_fn=model.example_fn,
+        augmentation=Augmentation(transpose_semitones=2, stretch=0.2),
+        batch_size=4,
+        window_steps=8,
+        window_stride=8,
+        seed=0,
+    )
+    x, _, inside = next(iter(windows))
+    assert x["num_events"].shape == inside.shape == (4, 8)
+    assert model.real(x, inside).shape == (4, 8, 6)
 
 
 # ---- Mistakes.

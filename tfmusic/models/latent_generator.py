@@ -120,7 +120,8 @@ class LatentGenerator(MusicModel):
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """A window, the seed of its noise, and which chunks are in the piece."""
-        num_steps = features["latents"].shape[0] - 1
+        # Latents are left as they were where events are stretched.
+        num_steps = features["step"].shape[0] - 1
         if num_steps != self.num_chunks:
             raise UserError(
                 f"data.window_steps is {num_steps}, model.num_chunks "
