@@ -43,24 +43,24 @@ where the source goes from chunk to chunk; it learns from the training split alo
 that there are pieces to validate on.
 
 Measured on MAESTRO v3 (November 2026), 75 latents of the autoencoder's variant `robust`
-after its 10,000 steps: 4,000 of the default's 20,000 steps, sixteen minutes of one core
-(70 of a machine that others used), which is little; the source speaks of eight hours an
+after its 10,000 steps: 6,000 of the default's 20,000 steps, 25 minutes of one core (90
+of a machine that others used), which is little; the source speaks of eight hours an
 epoch. Norm of the critic's gradient between real and generated on the test split: 1.14;
 with penalty coefficient 0.1, an earlier critic's, after 250 steps: 12.8. Against 256
 held-out samples of the test split, by tfmusic.evaluate:
 
                                             generated untrained shuffled held-out
-    Frechet distance                              7.4     174.5      3.6      1.5
-    Frechet distance of samples' mean chunks     1.71     59.27     3.20     0.62
+    Frechet distance                              6.6     174.5      3.6      1.5
+    Frechet distance of samples' mean chunks     1.79     59.27     3.20     0.62
     notes a second                                9.5      11.7     10.4     10.4
-    overlap of what samples are like, mean       0.55      0.38     0.31     0.86
-        notes a second                           0.76      0.44     0.34     0.87
-        pitches at once                          0.76      0.57     0.69     0.89
-        mean velocity                            0.81      0.27     0.35     0.82
+    overlap of what samples are like, mean       0.57      0.38     0.31     0.86
+        notes a second                           0.80      0.44     0.34     0.87
+        pitches at once                          0.78      0.57     0.69     0.89
+        mean velocity                            0.84      0.27     0.35     0.82
         time between strokes                     0.62      0.25     0.38     0.86
         share of notes in a scale                0.29      0.36     0.14     0.88
-        share of time with sustain pedal         0.23      0.24     0.29     0.81
-    overlap of histograms, mean                  0.86      0.78     0.93     0.97
+        share of time with sustain pedal         0.25      0.24     0.29     0.81
+    overlap of histograms, mean                  0.87      0.78     0.93     0.97
 
 Shuffled are real chunks in an order of chance: what is pooled over chunks they have by
 definition. In their whole, generated samples are nearer to real ones than these and
