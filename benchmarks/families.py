@@ -54,10 +54,11 @@ NUM_STEPS = 512
 BATCH_SIZES = (1, 16)
 
 
-def run_module(*arguments: str) -> str:
-    """Runs one of the project's own commands; returns what it printed."""
-    command = [sys.executable, "-m", *arguments]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+def run_module(*arguments: str) -> None:
+    """Runs one of the project's own commands; where it fails it has said why."""
+    result = subprocess.run([sys.executable, "-m", *arguments], check=False)
+    if result.returncode:
+        sys.exit(result.returncode)
 
 
 def config_path(family: str) -> str:

@@ -19,6 +19,7 @@ from absl import logging
 
 from pipelines import account
 from pipelines.files import partial_name, read_json, written_beside
+from pipelines.planning import holds_dataset
 from pipelines.report import format_info
 from pipelines.running import run_step
 from tfmusic.data import storage, weights
@@ -292,13 +293,8 @@ def _is_written(directory: str, kind: Latents, info: DatasetInfo) -> bool:
     Raises:
         UserError: It holds something else.
     """
-    if not tf.io.gfile.exists(directory) or not tf.io.gfile.listdir(directory):
+    if not holds_dataset(directory):
         return False
-    if not tf.io.gfile.exists(os.path.join(directory, FILE_NAME)):
-        raise UserError(
-            f"{directory}: expected a new or an empty directory, found one with other "
-            "files; choose another --output_dir"
-        )
     found = DatasetInfo.load(directory)
     old = found.representation
     wanted = {

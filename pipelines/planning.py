@@ -102,13 +102,8 @@ def plan(configs: Sequence[str | ConfigDict]) -> list[Experiment]:
     return experiments
 
 
-def is_written(
-    directory: str,
-    experiment: Experiment,
-    source: str,
-    settings: Settings,
-) -> bool:
-    """Whether a directory holds the dataset already.
+def holds_dataset(directory: str) -> bool:
+    """Whether a directory holds a dataset, of whatever kind; False for an empty one.
 
     Raises:
         UserError: It holds something else.
@@ -120,7 +115,21 @@ def is_written(
             f"{directory}: expected a new or an empty directory, found one with other "
             "files; choose another --output_dir"
         )
-    if settings.overwrite:
+    return True
+
+
+def is_written(
+    directory: str,
+    experiment: Experiment,
+    source: str,
+    settings: Settings,
+) -> bool:
+    """Whether a directory holds the dataset already.
+
+    Raises:
+        UserError: It holds something else.
+    """
+    if not holds_dataset(directory) or settings.overwrite:
         return False
     info = DatasetInfo.load(directory)
     changes = [
