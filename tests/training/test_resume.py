@@ -1,8 +1,8 @@
 """Runs that are stopped or killed go on to the weights of an undisturbed one."""
 
 import csv
+import glob
 import os
-import pathlib
 import re
 import signal
 import threading
@@ -31,9 +31,9 @@ def metrics_rows(workdir):
 
 
 def newest_step(workdir):
-    steps = re.findall(
-        r"ckpt-(\d+)\.index", str(list(pathlib.Path(workdir).rglob("*")))
-    )
+    # Not pathlib, which raises when a directory is renamed while it looks.
+    files = glob.glob(f"{workdir}/**/*.index", recursive=True)
+    steps = re.findall(r"ckpt-(\d+)\.index", " ".join(files))
     return max(map(int, steps), default=0)
 
 
