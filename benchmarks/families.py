@@ -91,7 +91,7 @@ def generation_speed(player: Player, batch_size: int) -> float:
         player.representation,
         num_outputs=batch_size,
         num_steps=NUM_STEPS // 2,
-        controls={"allow_end": 0.0} if "allow_end" in player.controls else {},
+        controls={"min_steps": NUM_STEPS} if "min_steps" in player.controls else {},
     )
     player.call(request.endpoint, request.inputs)  # traces and allocates
     start = time.perf_counter()

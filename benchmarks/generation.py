@@ -121,7 +121,7 @@ def make_family_network(family: str) -> AutoregressiveModel:
 def control_values(model: AutoregressiveModel) -> dict[str, float]:
     """The defaults, but pieces do not end early."""
     values = {control.name: control.default for control in model.CONTROLS}
-    return values | dict.fromkeys(values.keys() & {"allow_end"}, 0.0)
+    return values | dict.fromkeys(values.keys() & {"min_steps"}, 1e6)
 
 
 def make_step_baseline(model: AutoregressiveModel) -> Callable[[int], np.ndarray]:

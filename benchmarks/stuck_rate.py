@@ -97,8 +97,8 @@ def stuck_share(
     player: Player, num_outputs: int, num_steps: int, controls: dict[str, float]
 ) -> tuple[float, float]:
     """The share of outputs that stand still, and of steps that guards changed."""
-    if "allow_end" in player.controls:
-        controls = {**controls, "allow_end": 0.0}
+    if "min_steps" in player.controls:
+        controls = {**controls, "min_steps": num_steps}
     request = request_music(
         player.card,
         player.representation,

@@ -79,18 +79,45 @@ def ending():
 
 def test_pieces_end_where_they_should(ending):
     made = contracts.call_endpoint(
-        ending, "generate", num_outputs=2, num_steps=9, seed=0, temperature=0.0
+        ending,
+        "generate",
+        num_outputs=2,
+        num_steps=9,
+        seed=0,
+        temperature=0.0,
+        min_steps=0.0,
     )
     np.testing.assert_array_equal(made["num_steps"], [4, 4])
     np.testing.assert_array_equal(made["tokens"][0], [5, 6, 7, 8, 0, 0, 0, 0, 0])
 
 
-def test_pieces_need_not_end(ending):
-    made = contracts.call_endpoint(
-        ending, "generate", num_outputs=2, num_steps=9, seed=0, allow_end=0.0
+@pytest.fixture(scope="module")
+def hasty():
+    """A model that would end every piece at once, and never rests."""
+    keras.utils.set_random_seed(0)
+    model = make_model(
+        chords(), {"name": "token_lstm", "embedding_size": 8, "units": (8,)}
     )
-    np.testing.assert_array_equal(made["num_steps"], [9, 9])
-    assert np.all(made["tokens"] > END)
+    model.build_model()
+    bias = np.where(model.representation.silent_tokens(), -30.0, 0.0)
+    bias[END] = 30.0
+    model.output_layer.bias.assign(bias)
+    return model
+
+
+@pytest.mark.parametrize("least", [1, 5, 9])
+def test_no_piece_ends_before_its_least_length(hasty, least):
+    settings = dict(num_steps=9, min_steps=float(least))
+    made = contracts.call_endpoint(hasty, "generate", num_outputs=2, seed=0, **settings)
+    np.testing.assert_array_equal(made["num_steps"], [least, least])
+    assert np.all(made["tokens"][:, :least] > END)
+    prompt = {"tokens": np.array([[5, 6, 7], [8, 7, 6]], np.int32)}
+    made = contracts.call_endpoint(hasty, "continue", prompt, seed=0, **settings)
+    np.testing.assert_array_equal(made["num_steps"], [least, least])  # new ones
+    beams = contracts.call_endpoint(
+        hasty, "search", beam_width=2, length_power=0.0, **settings
+    )
+    assert beams["num_steps"][0, 0] == least
 
 
 def test_the_end_is_scored_by_itself(ending):

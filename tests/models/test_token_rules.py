@@ -67,7 +67,7 @@ def untrained(request):
     bias[END] = 6.0
     model.output_layer.bias.assign(bias)
     rows = {}
-    for name, allow_end in (("endless", 0.0), ("ended", 1.0)):
+    for name, min_steps in (("endless", 120.0), ("ended", 0.0)):
         made = contracts.call_endpoint(
             model,
             "generate",
@@ -75,7 +75,7 @@ def untrained(request):
             num_steps=120,
             seed=1,
             temperature=2.0,
-            allow_end=allow_end,
+            min_steps=min_steps,
         )
         rows[name] = [
             tokens[:length]
@@ -230,7 +230,7 @@ def test_no_passage_comes_twice_where_that_is_asked_for():
     # Greedy and untrained, the same few tokens come again and again.
     model = make_case("tokens").model
     settings = dict(num_outputs=2, num_steps=60, seed=0, temperature=0.0)
-    settings.update(max_repeats=0.0, allow_end=0.0, max_silence=0.0)
+    settings.update(max_repeats=0.0, min_steps=1e6, max_silence=0.0)
     free = contracts.call_endpoint(model, "generate", **settings)["tokens"][0]
     assert len(set(passages(free, 3))) < 30
     made = contracts.call_endpoint(model, "generate", no_repeat_ngram=3.0, **settings)
@@ -242,14 +242,14 @@ def test_a_passage_of_the_prompt_does_not_come_again():
     model = make_case("tokens").model
     settings = dict(num_steps=30, seed=0, temperature=0.0, no_repeat_ngram=2.0)
     prompt = {"tokens": np.array([[4, 5, 6, 4, 7, 5]], np.int32)}
-    made = contracts.call_endpoint(model, "continue", prompt, allow_end=0.0, **settings)
+    made = contracts.call_endpoint(model, "continue", prompt, min_steps=1e6, **settings)
     whole = np.concatenate([prompt["tokens"], made["tokens"]], axis=1)[0]
     assert len(set(passages(whole, 2))) == 35
 
 
 def test_a_penalty_makes_more_tokens_come():
     model = make_case("tokens").model
-    settings = dict(num_outputs=1, num_steps=60, seed=0, temperature=0.0, allow_end=0.0)
+    settings = dict(num_outputs=1, num_steps=60, seed=0, temperature=0.0, min_steps=1e6)
     few = contracts.call_endpoint(model, "generate", **settings)
     many = contracts.call_endpoint(
         model, "generate", repetition_penalty=3.0, **settings

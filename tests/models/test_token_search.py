@@ -7,7 +7,7 @@ from tests.models.conftest import chords
 from tfmusic.models import make_model
 from tfmusic.representations.vocabulary import END
 
-WITHOUT_RULES = {"max_repeats": 0.0, "max_silence": 0.0}
+WITHOUT_RULES = {"max_repeats": 0.0, "max_silence": 0.0, "min_steps": 0.0}
 NUM_PRIMERS = 50
 NUM_STEPS = 12
 
@@ -107,11 +107,12 @@ def test_wider_searches_from_nothing_find_no_less(trained):
 
 
 def test_searches_keep_to_the_rules(trained, primers):
-    free = continued(trained, primers, 3, allow_end=0.0, **WITHOUT_RULES)
+    endless = {**WITHOUT_RULES, "min_steps": 1e6}
+    free = continued(trained, primers, 3, **endless)
     assert np.all(free["num_steps"] == NUM_STEPS)
     assert np.all(free["tokens"] > END)
     ruled = continued(
-        trained, primers, 3, allow_end=0.0, no_repeat_ngram=2.0, max_repeats=1.0
+        trained, primers, 3, min_steps=1e6, no_repeat_ngram=2.0, max_repeats=1.0
     )
     for primer, beams in zip(primers["tokens"], ruled["tokens"], strict=True):
         for beam in beams:
@@ -130,7 +131,7 @@ def test_longer_beams_rank_higher_by_their_mean(trained):
             beam_width=6,
             num_steps=20,
             **{c.name: c.default for c in trained.SEARCH_CONTROLS}
-            | {"length_power": power},
+            | {"length_power": power, "min_steps": 0.0},
         )
         return made["num_steps"].mean()
 

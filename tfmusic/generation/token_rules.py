@@ -16,10 +16,13 @@ class RulesState(NamedTuple):
     Attributes:
         history: See `tfmusic.generation.repetition`.
         grammar: See `tfmusic.generation.grammar`; empty without one.
+        num_drawn: int32 `[batch]`, how many tokens have been drawn. It begins at -1,
+            since the start token or a prompt's last one comes before the first.
     """
 
     history: tf.Tensor
     grammar: GrammarState | tuple[()]
+    num_drawn: tf.Tensor
 
 
 class TokenRules:
@@ -31,30 +34,33 @@ class TokenRules:
 
     def initial_state(self, batch_size: tf.Tensor) -> RulesState:
         """Before the first token."""
-        history = repetition.empty_history(batch_size)
-        if self._grammar is None:
-            return RulesState(history, ())
-        return RulesState(history, self._grammar.initial_state(batch_size))
+        grammar = ()
+        if self._grammar is not None:
+            grammar = self._grammar.initial_state(batch_size)
+        return RulesState(
+            repetition.empty_history(batch_size), grammar, tf.fill([batch_size], -1)
+        )
 
     def after(self, state: RulesState, token: tf.Tensor) -> RulesState:
         """The state after one more token of each piece, int32 `[batch]`."""
         grammar = state.grammar
         if self._grammar is not None:
             grammar = self._grammar.after(grammar, token)
-        return RulesState(repetition.remember(state.history, token), grammar)
+        history = repetition.remember(state.history, token)
+        return RulesState(history, grammar, state.num_drawn + 1)
 
     def after_all(self, tokens: tf.Tensor) -> RulesState:
-        """The state after tokens `[batch, time]`, the start token first."""
+        """The state after given tokens `[batch, time]`, the start token first."""
         state = self.initial_state(tf.shape(tokens)[0])
-        history = repetition.history_of(tokens)
+        state = state._replace(history=repetition.history_of(tokens))
         if self._grammar is None:
-            return RulesState(history, ())
+            return state
         _, grammar = tf.while_loop(
             lambda time, _: time < tf.shape(tokens)[1],
             lambda time, s: (time + 1, self._grammar.after(s, tokens[:, time])),
             (0, state.grammar),
         )
-        return RulesState(history, grammar)
+        return state._replace(grammar=grammar)
 
     def apply(
         self, logits: tf.Tensor, state: RulesState, controls: dict[str, tf.Tensor]

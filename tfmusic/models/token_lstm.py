@@ -58,7 +58,9 @@ NO_REPEAT_NGRAM = Control(
     HISTORY,
     f"No passage of so many tokens twice within {HISTORY}; 0: as it comes.",
 )
-ALLOW_END = Control("allow_end", 1.0, 0.0, 1.0, "1: pieces may end early; 0: never.")
+MIN_STEPS = Control(
+    "min_steps", 32.0, 0.0, 1e6, "No piece ends before so many tokens; 0: as it comes."
+)
 
 
 class TokenLSTM(AutoregressiveModel):
@@ -136,7 +138,7 @@ class TokenLSTM(AutoregressiveModel):
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
             *([MAX_SILENCE] if self._silent.any() else []),
-            *([ALLOW_END] if learn_end else []),
+            *([MIN_STEPS] if learn_end else []),
         )
         self.CONTROLS = (*SAMPLING, *AGAINST_REPETITION, *common)
         self.SEARCH_CONTROLS = (LENGTH_POWER, *common)
@@ -292,8 +294,12 @@ class TokenLSTM(AutoregressiveModel):
         logits = self._rules.apply(logits, state[1], controls)
         if not self.learn_end:
             return logits
-        end = tf.one_hot(END, self.vocabulary_size, samplers.IMPOSSIBLE, 0.0)
-        return logits + end * (1.0 - controls["allow_end"])
+        num_drawn = tf.cast(state[1].num_drawn, tf.float32)
+        too_early = tf.where(
+            num_drawn < controls[MIN_STEPS.name], samplers.IMPOSSIBLE, 0.0
+        )
+        end = tf.one_hot(END, self.vocabulary_size)
+        return logits + too_early[:, tf.newaxis] * end
 
     def is_finished(self, frame: tf.Tensor) -> tf.Tensor | None:
         """Whether the token is an end or comes after it."""
