@@ -30,7 +30,7 @@ FAMILIES ?=
 listen: .venv/complete
 	@test -n "$(SOURCE)" || { echo "error: expected SOURCE=, a folder of music or \
 	another source of pipelines.build_tfrecords" >&2; exit 2; }
-	$(RUN) -m benchmarks.families --source=$(SOURCE) --output_dir=listen \
+	$(RUN) -m benchmarks.families --source="$(SOURCE)" --output_dir=listen \
 		--minutes=$(MINUTES) $(FAMILIES:%=--family=%)
 
 test: .venv/complete

@@ -36,7 +36,6 @@ from tfmusic.models.token_lstm import TokenLSTM
 from tfmusic.representations import make_representation
 
 _QUICK = flags.DEFINE_bool("quick", False, "Fewer steps and repetitions.")
-_FAMILY = flags.DEFINE_string("family", None, "Measure this one alone.")
 
 VOCABULARY_SIZE = 350
 WINDOW_TOKENS = 100
@@ -50,6 +49,9 @@ FAMILIES = (
     "next_frame_lstm",
     "frame_seq2seq",
     "biaxial_lstm",
+)
+_FAMILY = flags.DEFINE_enum(
+    "family", None, ["skuldur", *FAMILIES], "Measure this one alone."
 )
 
 

@@ -34,7 +34,6 @@ from tfmusic.training.precision import choose_computation, dtype_policy
 from tfmusic.training.settings import TrainSettings
 
 _QUICK = flags.DEFINE_bool("quick", False, "Shorter windows, fewer repetitions.")
-_FAMILY = flags.DEFINE_list("family", None, "Measure these alone.")
 _TORCH = flags.DEFINE_string(
     "torch_python", sys.executable, "A Python that has PyTorch, to measure it too."
 )
@@ -59,6 +58,9 @@ WAYS = {
 TORCH_WAYS = {"PyTorch, float32": "float32", "PyTorch, bfloat16": "bfloat16"}
 # Families without LSTM layers.
 OTHERS = ("set_autoencoder", "latent_wgan")
+_FAMILY = flags.DEFINE_multi_enum(
+    "family", None, [*FAMILIES, *OTHERS], "Measure this one alone; may be repeated."
+)
 VOCABULARY_SIZE = 350
 
 
@@ -215,7 +217,7 @@ def plain_ratio(name: str, quick: bool) -> float:
             "published sizes", config, 100 if quick else 500, 0
         )
         return measured["padded"]
-    return plain_wgan.measure_wgan(*((3, 0) if quick else (20, 0)))["compiled"]
+    return plain_wgan.measure_wgan(4, 0, num_turns=3 if quick else 15)["compiled"]
 
 
 def main(argv: list[str]) -> None:

@@ -20,7 +20,7 @@ from absl import flags
 
 from tfmusic import command_line
 from tfmusic.errors import UserError
-from tfmusic.notes.reading import read_file
+from tfmusic.notes.reading import read_input
 from tfmusic.notes.writing import write_midi
 from tfmusic.representations import make_representation
 from tfmusic.serving.requests import Request, read_music, request_music
@@ -64,9 +64,15 @@ def ask_rest(address: str, model: str, request: Request, timeout: float) -> Arra
 
 def ask_grpc(address: str, model: str, request: Request, timeout: float) -> Arrays:
     """Calls `PredictionService.Predict`."""
-    import grpc
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+    try:
+        import grpc
+        import tensorflow as tf
+        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+    except ImportError as error:
+        raise UserError(
+            f"--grpc needs tensorflow-serving-api ({error}); "
+            'pip install ".[serving]", or use --rest'
+        ) from error
 
     message = predict_pb2.PredictRequest()
     message.model_spec.name = model
@@ -89,8 +95,9 @@ def ask_grpc(address: str, model: str, request: Request, timeout: float) -> Arra
 
 def read_card(model_dir: str) -> dict:
     """The card of the newest version, which is the one that a server serves."""
-    cards = pathlib.Path(model_dir).glob("[0-9]*/assets.extra/tfmusic.json")
-    newest = max(cards, key=lambda path: int(path.parts[-3]), default=None)
+    cards = pathlib.Path(model_dir).glob("*/assets.extra/tfmusic.json")
+    versions = {int(c.parts[-3]): c for c in cards if c.parts[-3].isdecimal()}
+    newest = versions[max(versions)] if versions else None
     if newest is None:
         raise UserError(f"{model_dir}: expected an export, found no model card in it")
     return json.loads(newest.read_text(encoding="utf-8"))
@@ -102,17 +109,13 @@ def main() -> None:
         raise UserError("expected one of --rest=HOST:PORT and --grpc=HOST:PORT")
     card = read_card(_MODEL_DIR.value)
     representation = make_representation(card["representation"])
-    try:
-        primer = read_file(_PRIMER.value) if _PRIMER.value else None
-    except OSError as error:
-        raise UserError(f"primer {_PRIMER.value}: {error}") from error
     request = request_music(
         card,
         representation,
         num_outputs=_NUM_OUTPUTS.value,
         num_steps=_NUM_STEPS.value,
         seed=_SEED.value,
-        primer=primer,
+        primer=read_input(_PRIMER.value, "primer") if _PRIMER.value else None,
         controls=command_line.extra_flags(),
     )
     ask = ask_rest if _REST.value else ask_grpc

@@ -51,28 +51,33 @@ _COMPARE_WITH = flags.DEFINE_string(
 
 def main() -> None:
     """Generates as the flags say."""
-    from tfmusic.serving.gallery import read_pieces, write_gallery
+    from tfmusic.serving.gallery import check_folder, read_pieces, write_gallery
     from tfmusic.serving.player import Player
 
     player = Player(_MODEL_DIR.value)
-    pieces, how, remarks = _make(player)
     data_dir = _COMPARE_WITH.value
+    references = read_pieces(data_dir, "test") if data_dir else []
+    check_folder(_OUTPUT_DIR.value)
+    pieces, how, remarks = _make(player)
     account = write_gallery(
         _OUTPUT_DIR.value,
         pieces,
         f"{player.card['name']} ({player.card['checkpoint']}), {how}",
         remarks=remarks,
-        references=read_pieces(data_dir, "test") if data_dir else [],
+        references=references,
         training=read_pieces(data_dir, "train") if data_dir else [],
         pictures=_PICTURES.value,
         audio=_AUDIO.value,
         scores=_SCORES.value,
+        in_seconds=not player.representation.steps_per_quarter,
     )
     sys.stdout.write(account + "\n")
 
 
 def _make(player) -> tuple[list, str, list[str]]:
     """The pieces, how they were made, and what is to be said of each."""
+    from tfmusic.notes.reading import read_input
+
     settings = dict(num_steps=_NUM_STEPS.value, controls=command_line.extra_flags())
     if _INTERPOLATE_SEEDS.present:
         reason = "it leads from one new piece to another"
@@ -80,8 +85,11 @@ def _make(player) -> tuple[list, str, list[str]]:
         seeds = _seeds(_INTERPOLATE_SEEDS.value)
         pieces = player.interpolate(_NUM_OUTPUTS.value, seeds=seeds, **settings)
         return pieces, f"from seed {seeds[0]} to {seeds[1]}", []
-    settings |= dict(primer=_read_primer(), include_primer=_INCLUDE_PRIMER.value)
-    if _BEAM_WIDTH.present:
+    settings |= dict(
+        primer=read_input(_PRIMER.value, "primer") if _PRIMER.value else None,
+        include_primer=_INCLUDE_PRIMER.value,
+    )
+    if _BEAM_WIDTH.value:
         reason = "it leaves nothing to chance and writes all beams"
         _refuse(_BEAM_WIDTH, reason, _NUM_OUTPUTS, _SEED)
         ranked = player.search(_BEAM_WIDTH.value, **settings)
@@ -115,18 +123,6 @@ def _seeds(texts: list[str]) -> tuple[int, int]:
             f"{','.join(texts)!r}"
         ) from None
     return first, last
-
-
-def _read_primer():
-    from tfmusic.notes.reading import ReadError, read_file
-
-    try:
-        return read_file(_PRIMER.value) if _PRIMER.value else None
-    except (OSError, ReadError) as error:
-        raise UserError(
-            f"primer {_PRIMER.value}: expected a readable MIDI, MusicXML or ABC file, "
-            f"but {error}"
-        ) from error
 
 
 if __name__ == "__main__":

@@ -21,20 +21,13 @@ _OUTPUT = flags.DEFINE_string("output", None, "MIDI file to write.", required=Tr
 
 def main() -> None:
     """Reconstructs as the flags say."""
-    from tfmusic.errors import UserError
     from tfmusic.evaluation.reconstruction import ReconstructionTotal
-    from tfmusic.notes.reading import ReadError, read_file
+    from tfmusic.notes.reading import read_file, read_input
     from tfmusic.notes.writing import write_midi
     from tfmusic.serving.player import Player
 
     player = Player(_MODEL_DIR.value)
-    try:
-        piece = read_file(_INPUT.value)
-    except (OSError, ReadError) as error:
-        raise UserError(
-            f"--input={_INPUT.value}: expected a readable MIDI, MusicXML or ABC file, "
-            f"but {error}"
-        ) from error
+    piece = read_input(_INPUT.value, "input")
     write_midi(player.reconstruct(piece), _OUTPUT.value)
     total = ReconstructionTotal()
     total.update(player.representation.canonicalize(piece), read_file(_OUTPUT.value))

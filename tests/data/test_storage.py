@@ -1,6 +1,8 @@
 import sys
+import types
 
 import pytest
+import tensorflow as tf
 
 from tfmusic.data import storage
 from tfmusic.errors import UserError
@@ -14,9 +16,21 @@ def test_local_paths_need_nothing(monkeypatch):
 
 def test_bucket_without_tensorflow_io_is_a_users_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow_io", None)
-    with pytest.raises(UserError, match="s3:// need tensorflow-io.*pip install") as e:
+    with pytest.raises(
+        UserError, match="s3:// need tensorflow-io.*requirements.lock"
+    ) as e:
         storage.prepare("s3://bucket/data")
     assert "\n" not in str(e.value)
+
+
+def test_tensorflow_io_that_does_not_load_is_a_users_error(monkeypatch):
+    # With a TensorFlow that it was not built for it comes, but brings no file systems.
+    monkeypatch.setitem(sys.modules, "tensorflow_io", types.ModuleType("empty"))
+    known = tf.io.gfile.get_registered_schemes()
+    if "viewfs" in known:
+        pytest.skip("a test before this one has loaded tensorflow-io")
+    with pytest.raises(UserError, match="does not load with TensorFlow .*-c require"):
+        storage.prepare("viewfs://cluster/data")
 
 
 def test_directory_moves_with_its_files(tmp_path):

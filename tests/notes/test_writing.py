@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.notes.sequences import differences, make_sequence, read_by_note_seq, tuples
+from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.reading import read_bytes, read_file
@@ -268,3 +269,13 @@ def test_the_pedal_is_heard_and_an_empty_sequence_is_silent():
     wet = synthesize(sequence, 8000)
     assert np.abs(dry[8000:16000]).max() < 1e-6 < 0.01 < np.abs(wet[8000:16000]).max()
     assert not synthesize(make_sequence(), 8000).any()
+
+
+@pytest.mark.parametrize("write", [write_midi, write_musicxml, write_wav])
+def test_music_is_not_written_into_a_folder_named_as_a_bucket(
+    write, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="s3://bucket/x: expected a path on this"):
+        write(make_sequence(), "s3://bucket/x")
+    assert not list(tmp_path.iterdir())

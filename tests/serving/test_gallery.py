@@ -39,5 +39,11 @@ def test_directory_without_a_dataset_is_refused(tmp_path):
 
 
 def test_bucket_is_no_place_for_music():
-    with pytest.raises(UserError, match="expected a directory on this machine"):
+    with pytest.raises(UserError, match="expected a path on this machine"):
         write_gallery("s3://bucket/music", [], "a test")
+
+
+def test_a_file_is_no_place_for_music(tmp_path):
+    (tmp_path / "music").write_text("notes")
+    with pytest.raises(UserError, match="expected a directory for music, found a file"):
+        write_gallery(str(tmp_path / "music"), [], "a test")

@@ -22,7 +22,7 @@ from tfmusic.data.windows import (
     num_train_windows,
     train_starts,
 )
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, choose
 
 # Graph code on a batch of windows: (features, number of the batch) -> features.
 VaryFn = Callable[[Tensors, tf.Tensor], Tensors]
@@ -315,7 +315,8 @@ def read_piece(data_dir: str, split: str, number: int) -> dict[str, Any]:
     Raises:
         UserError: There is no such dataset, split or piece.
     """
-    num_pieces = int(DatasetInfo.load(data_dir).splits[split]["num_pieces"])
+    splits = DatasetInfo.load(data_dir).splits
+    num_pieces = int(splits[choose("split", split, splits)]["num_pieces"])
     if not 0 <= number < num_pieces:
         raise UserError(
             f"piece {number}: the {split} split of {data_dir} has {num_pieces} pieces, "

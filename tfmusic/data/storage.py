@@ -23,7 +23,7 @@ def prepare(path: str) -> None:
         path: Any path or pattern; those without a scheme need nothing.
 
     Raises:
-        UserError: Its scheme needs tensorflow-io, which cannot be imported.
+        UserError: Its scheme needs tensorflow-io, which cannot be used.
     """
     scheme, separator, _ = path.partition("://")
     if not separator or scheme not in _TENSORFLOW_IO_SCHEMES:
@@ -31,11 +31,17 @@ def prepare(path: str) -> None:
     try:
         import tensorflow_io  # noqa: F401  It registers its file systems.
     except (ImportError, NotImplementedError) as error:
-        raise UserError(
-            f"{path}: paths with {scheme}:// need tensorflow-io, which cannot be "
-            f"imported here ({error}); pip install tensorflow-io, in the version that "
-            f"goes with TensorFlow {tf.__version__}, or use a local path"
-        ) from error
+        reason = str(error)
+    else:
+        # With a TensorFlow that it was not built for it registers none, and warns.
+        if scheme in tf.io.gfile.get_registered_schemes():
+            return
+        reason = f"it does not load with TensorFlow {tf.__version__}"
+    raise UserError(
+        f"{path}: paths with {scheme}:// need tensorflow-io, which cannot be used here "
+        f"({reason}); install tfmusic with -c requirements.lock, whose tensorflow-io "
+        "and TensorFlow go together, or use a local path"
+    )
 
 
 def move_directory(source: str, target: str, last: str) -> None:

@@ -3,10 +3,19 @@
 import os
 import pathlib
 
+from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.midi import Limits, ReadError, midi_to_sequence
 
-__all__ = ["SUFFIXES", "Limits", "ReadError", "read_bytes", "read_file", "read_tunes"]
+__all__ = [
+    "SUFFIXES",
+    "Limits",
+    "ReadError",
+    "read_bytes",
+    "read_file",
+    "read_input",
+    "read_tunes",
+]
 
 _FORMATS = {
     "midi": (".mid", ".midi", ".kar", ".rmi"),
@@ -93,6 +102,21 @@ def read_file(
     except OSError as error:
         raise ReadError("missing", f"{path}: {error.strerror}") from error
     return read_bytes(data, str(path), limits)
+
+
+def read_input(path: str, flag: str) -> NoteSequence:
+    """Reads the file that a command line's flag names.
+
+    Raises:
+        UserError: The file cannot be read.
+    """
+    try:
+        return read_file(path)
+    except ReadError as error:
+        raise UserError(
+            f"--{flag}={path}: expected a readable MIDI, MusicXML or ABC file, but "
+            f"{error}"
+        ) from error
 
 
 def _format_of(data: bytes, name: str, limits: Limits) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 import mido
 import numpy as np
 
+from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import DEFAULT_TICKS_PER_QUARTER, TempoMap, round_steps
 
@@ -95,10 +96,25 @@ def write_wav(
     _write_beside(path, lambda beside: beside.write_bytes(data))
 
 
+def check_local(path: str | os.PathLike) -> str:
+    """The path of a file or directory that music is written to.
+
+    Raises:
+        UserError: It is in a bucket.
+    """
+    path = os.fspath(path)
+    if "://" in path:
+        raise UserError(
+            f"{path}: expected a path on this machine; music is written here, and "
+            "copied to a bucket with the tools of its provider"
+        )
+    return path
+
+
 def _write_beside(
     path: str | os.PathLike, write: Callable[[pathlib.Path], object]
 ) -> None:
-    path = pathlib.Path(path)
+    path = pathlib.Path(check_local(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     # The ending stays last: some writers choose the format by it.
     beside = path.with_name(f".{os.getpid()}.{path.name}")

@@ -9,7 +9,12 @@ from tfmusic.errors import UserError
 from tfmusic.evaluation.pictures import draw_piano_rolls
 from tfmusic.evaluation.report import compare
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.writing import write_midi, write_musicxml, write_wav
+from tfmusic.notes.writing import (
+    check_local,
+    write_midi,
+    write_musicxml,
+    write_wav,
+)
 
 
 def write_gallery(
@@ -22,6 +27,7 @@ def write_gallery(
     pictures: bool = True,
     audio: bool = False,
     scores: bool = False,
+    in_seconds: bool = False,
 ) -> str:
     """Writes `piece_1.mid`, `piece_2.mid`, ... and what helps to judge them.
 
@@ -36,18 +42,16 @@ def write_gallery(
         pictures: Whether to draw a piano roll of each piece.
         audio: Whether to render a WAV preview of each piece.
         scores: Whether to write a MusicXML score of each piece.
+        in_seconds: Whether pictures show seconds, for music without a beat, rather
+            than bars.
 
     Returns:
         The account that `contents.txt` holds: a line for each file, then the table.
 
     Raises:
-        UserError: `output_dir` is in a bucket.
+        UserError: See `check_folder`.
     """
-    if "://" in output_dir:
-        raise UserError(
-            f"{output_dir}: expected a directory on this machine; music is written "
-            "here, and copied to a bucket with the tools of its provider"
-        )
+    check_folder(output_dir)
     os.makedirs(output_dir, exist_ok=True)
     lines = [description, ""]
 
@@ -79,7 +83,8 @@ def write_gallery(
                 reference = references[i % len(references)]
                 panels.append((f"held out: {reference.filename}", reference))
                 meaning += f", below it {reference.filename} from the held-out split"
-            draw_piano_rolls(path(f"piece_{number}.png", meaning), panels)
+            picture = path(f"piece_{number}.png", meaning)
+            draw_piano_rolls(picture, panels, in_seconds=in_seconds)
     if references:
         comparison = compare(pieces, references, training)
         comparison.write(output_dir)
@@ -87,9 +92,21 @@ def write_gallery(
         path("statistics.json", "the same, with every piece by itself")
         lines += ["", comparison.table()]
     account = "\n".join(lines)
-    with open(os.path.join(output_dir, "contents.txt"), "w", encoding="utf-8") as file:
+    contents = os.path.join(output_dir, "contents.txt")
+    with open(contents + ".partial", "w", encoding="utf-8") as file:
         file.write(account + "\n")
+    os.replace(contents + ".partial", contents)
     return account
+
+
+def check_folder(output_dir: str) -> None:
+    """Tells, before any music is made, where none can be written.
+
+    Raises:
+        UserError: It is in a bucket, or a file.
+    """
+    if os.path.isfile(check_local(output_dir)):
+        raise UserError(f"{output_dir}: expected a directory for music, found a file")
 
 
 def read_pieces(data_dir: str, split: str) -> list[NoteSequence]:

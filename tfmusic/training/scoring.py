@@ -14,7 +14,7 @@ import tensorflow as tf
 from tfmusic.data import storage
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_eval_dataset, make_piece_dataset
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, choose
 from tfmusic.evaluation.likelihood import LikelihoodTotal
 from tfmusic.evaluation.reconstruction import ReconstructionTotal
 from tfmusic.evaluation.samples import (
@@ -54,6 +54,7 @@ def evaluate_run(
     """
     if json_path:
         storage.prepare(json_path)
+        tf.io.gfile.makedirs(os.path.dirname(json_path) or ".")
     config, model, checkpoint = restore_model(workdir)
     info = DatasetInfo.load(data_dir)
     info.check(config)
@@ -64,6 +65,7 @@ def evaluate_run(
             f"{data_dir}: its {changed} is not that of {workdir}; score on the dataset "
             "of the run, or train anew"
         )
+    choose("split", split, info.splits)
     if not info.splits[split]["num_pieces"]:
         raise UserError(f"{data_dir}: the split {split!r} has no pieces")
 
