@@ -250,10 +250,18 @@ class MeanDistance(keras.metrics.Metric):
         self.total = self.add_weight((size,), "zeros", name="total")
         self.count = self.add_weight((), "zeros", name="count")
 
-    def update_state(self, real, generated):
-        """Adds vectors to both sets, as many to each, float32 `[n, size]`."""
-        self.total.assign_add(tf.reduce_sum(generated - real, axis=0))
-        self.count.assign_add(tf.cast(tf.shape(real)[0], tf.float32))
+    def update_state(self, real, generated, sample_weight=None):
+        """Adds vectors to both sets, as many to each.
+
+        Args:
+            real: float32 `[n, size]`.
+            generated: Likewise.
+            sample_weight: float32 `[n]`; None: 1.
+        """
+        weights = _weights(sample_weight, real[:, 0])
+        differences = (generated - real) * weights[:, None]
+        self.total.assign_add(tf.reduce_sum(differences, axis=0))
+        self.count.assign_add(tf.reduce_sum(weights))
 
     def result(self):
         """The distance so far; 0 before any vector."""

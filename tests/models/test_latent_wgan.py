@@ -250,6 +250,21 @@ def test_real_pieces_end_anywhere_in_windows_that_reach_their_end(with_end):
     assert not np.any(real[0, end:])
 
 
+def test_validation_counts_whole_windows_alone(untrained):
+    model = untrained
+    x, _, inside = make_batch(model, 6)
+    cut = inside.numpy()
+    cut[[1, 4], 5:] = 0.0
+    whole = {name: tf.gather(value, [0, 2, 3, 5]) for name, value in x.items()}
+    results = []
+    for data in ((x, {}, tf.constant(cut)), (whole, {}, inside[:4])):
+        model.reset_metrics()
+        results.append({n: float(v) for n, v in model.test_step(data).items()})
+    model.reset_metrics()
+    assert results[0] == pytest.approx(results[1], rel=1e-3)
+    assert "generator_loss" not in results[0]
+
+
 def test_chunks_of_chance_are_told_from_pieces(untrained):
     # Each piece in a key of its own, so to speak.
     random = np.random.default_rng(0)

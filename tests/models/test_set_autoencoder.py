@@ -100,6 +100,42 @@ def test_order_of_events_means_nothing(trained):
     assert np.ptp(codes, axis=0).max() > 0.1
 
 
+@pytest.mark.parametrize("encoding", ["ponOHE", "OHE"])
+def test_moments_sum_up_what_sets_are_decoded_to(encoding):
+    model = make_autoencoder(encoding=encoding)
+    # Sure of every event, so that probabilities are 0 or 1.
+    kernel = model.events.linear.kernel
+    kernel.assign(1e4 * kernel)
+    latents = tf.random.stateless_normal([30, 24], [0, 0])
+    events, num_events = model.decode(latents)
+    moments = tf.reshape(model.moments(latents), [30, -1, 4]).numpy()
+    np.testing.assert_allclose(moments[:, 0, 0], num_events, atol=1e-4)
+    assert len(set(num_events.numpy())) > 2
+    used = np.arange(MAX_EVENTS) < num_events.numpy()[:, None]
+    for pedal in range(3):
+        is_it = used & (events[..., 0].numpy() == 88 + pedal)
+        part = 1 + (88 if encoding == "OHE" else 1) + pedal
+        np.testing.assert_allclose(moments[:, part, 0], is_it.sum(axis=1), atol=0.05)
+    if encoding == "ponOHE":
+        ids = events[..., 0].numpy()
+        keys = np.where(used & (ids < 88), ids % 12, 12)
+        notes = (keys[..., None] == np.arange(12)).sum(axis=1)
+        # What is said above the highest key comes back as that.
+        rows = ~np.any(ids == 87, axis=1)
+        np.testing.assert_allclose(moments[rows, -12:, 0], notes[rows], atol=0.05)
+
+
+def test_moments_have_gradients():
+    model = make_autoencoder()
+    latents = tf.random.stateless_normal([8, 24], [0, 1])
+    with tf.GradientTape() as tape:
+        tape.watch(latents)
+        moments = model.moments(latents)
+    gradients = tf.convert_to_tensor(tape.gradient(moments, latents)).numpy()
+    is_empty = moments[:, 0].numpy() == 0
+    np.testing.assert_array_equal(np.all(gradients == 0, axis=1), is_empty)
+
+
 def test_what_stands_beyond_the_number_of_events_means_nothing(trained):
     model, events, num_events = trained
     junk = events.copy()

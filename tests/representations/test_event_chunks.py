@@ -155,8 +155,20 @@ def test_generated_events_are_brought_into_range():
     assert (note.pitch, note.velocity) == (60, 1)
     assert round(note.start_time * 960) == 479
     assert round(note.end_time * 960) == 480
-    assert controls_of(decoded) == [(64, 0, 127), (64, 240, 9), (64, 249, 0)]
-    assert decoded.total_time == 0.5
+    assert decoded.total_time == 0.625
+
+
+def test_a_pedal_takes_up_again_what_lasts_beyond_later_events():
+    events = np.zeros((1, 30, 4), np.int64)
+    events[0, :6] = [
+        *[(DAMPER, 0, 600, 90), (DAMPER, 40, 20, 9), (DAMPER, 50, 100, 30)],
+        *[(DAMPER, 50, 5, 60), (DAMPER, 150, 450, 70), (90, 100, 10, 50)],
+    ]
+    decoded = make_chunks().decode({"events": events, "num_events": np.array([6])})
+    assert controls_of(decoded) == [
+        *[(64, 0, 90), (64, 40, 9), (64, 50, 30), (67, 100, 50), (67, 110, 0)],
+        *[(64, 150, 70), (64, 600, 0)],
+    ]
 
 
 @pytest.fixture(scope="module")

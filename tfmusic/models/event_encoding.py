@@ -132,6 +132,29 @@ class EventEncoding:
             axis=-1,
         )
 
+    def expected(self, outputs: tf.Tensor) -> tf.Tensor:
+        """Vectors of the events that a network means, with gradients.
+
+        Where `vectors` has a one-hot part this has probabilities; the octave and the
+        note of what is likely a pedal are small, as a pedal's own are zeros.
+
+        Args:
+            outputs: float32 `[..., size]`.
+
+        Returns:
+            float32 `[..., size]`.
+        """
+        said = self._split(outputs)
+        for name, part in said.items():
+            if name != "rest" and part.shape[-1] > 1:
+                said[name] = tf.nn.softmax(part)
+        pedal = said.get("pedal")
+        if pedal is not None:
+            is_key = pedal[..., :1] if pedal.shape[-1] > 1 else 1.0 - pedal
+            for name in ("octave", "note"):
+                said[name] *= is_key
+        return tf.concat(list(said.values()), axis=-1)
+
     def _deviations(self, durations: tf.Tensor) -> tf.Tensor:
         """Of logarithms of durations, in standard deviations; float64."""
         if self.durations == "logarithm":

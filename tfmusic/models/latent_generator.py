@@ -147,11 +147,12 @@ class LatentGenerator(MusicModel):
         latents *= inside[..., None]
         if not self.has_end:
             return latents
-        # Windows that reach a piece's end do so with their last chunk; moved on, the
-        # end may be anywhere.
+        # Windows that reach a piece's end do so with their last chunk in training;
+        # moved on, the end may be anywhere but before the first chunk.
         is_last = 1.0 - inside[:, -1]
         share = self.draw(x["seed"], SHIFT, [], tf.random.stateless_uniform)
-        shift = tf.cast(is_last * share * (self.num_chunks - 1), tf.int32)
+        length = tf.reduce_sum(inside, axis=1)
+        shift = tf.cast(is_last * share * length, tf.int32)
         places = tf.minimum(
             tf.range(self.num_chunks) + shift[:, None], self.num_chunks - 1
         )

@@ -248,9 +248,10 @@ class Critic(keras.layers.Layer):
                 real and generated sequences can be compared by.
             normalize: See `Normalize`.
             pool_all: Whether the sums over time of all other layers' outputs are
-                features too, and the score comes from a layer over all features: what
-                sequences are like in their whole, and how much they differ in it, need
-                not find its way through all convolutions then.
+                features too, and the score comes from a layer over all features and
+                the sums of the inputs: what sequences are like in their whole, and how
+                much they differ in it, need not find its way through all convolutions
+                then.
             **kwargs: The base layer's.
         """
         super().__init__(**kwargs)
@@ -288,7 +289,8 @@ class Critic(keras.layers.Layer):
         if self.whole is None:
             return self.score(features)[:, 0], features
         features = tf.concat([*pooled, features], axis=-1)
-        return self.score(_leaky(self.whole(features)))[:, 0], features
+        whole = self.whole(tf.concat([_pool(sequences), features], axis=-1))
+        return self.score(_leaky(whole))[:, 0], features
 
 
 def _pool(values: tf.Tensor) -> tf.Tensor:

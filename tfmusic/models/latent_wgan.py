@@ -65,6 +65,7 @@ class LatentWGAN(LatentGenerator):
         pool_all: bool = True,
         average_decay: float = 0.999,
         unit_chunks: bool = True,
+        moments_coefficient: float = 0.3,
         critic_steps: int = 3,
         critic_rate: float = 2.0,
         penalty_coefficient: float = 10.0,
@@ -100,6 +101,10 @@ class LatentWGAN(LatentGenerator):
                 of 1. Without, the distances that it estimates grow with the number of
                 latents, and its gradient exceeds 1 by distance / (2 *
                 `penalty_coefficient`), where gain and penalty balance.
+            moments_coefficient: Scales what the critic sees beside the vectors: the
+                sums over the events that the autoencoder makes of each, see
+                `SetAutoencoder.moments`. Which notes a key has in common is hard to
+                see in vectors. 0: vectors alone.
             critic_steps: Steps of the critic for each of the generator.
             critic_rate: Its learning rate, as a multiple of the generator's.
             penalty_coefficient: Weighs the penalty on the critic's gradient.
@@ -155,6 +160,7 @@ class LatentWGAN(LatentGenerator):
             "joint": joint_coefficient,
         }
         self._unit = representation.latent_size**-0.5 if unit_chunks else 1.0
+        self._moments = moments_coefficient
         self._matching = choose("model.matching", matching, MATCHINGS)
         self.critic = Critic(
             chunk_units, critic_channels, feature_size, normalize_critic, pool_all
@@ -182,7 +188,7 @@ class LatentWGAN(LatentGenerator):
     def build_model(self) -> None:
         """Makes all weights."""
         noise = tf.zeros([1, self.generator.num_noises, self.noise_size])
-        self.critic(self.finish(self.generator(noise)))
+        self._judge(self.finish(self.generator(noise)))
         self.average(noise)
         self.built = True
 
@@ -229,15 +235,16 @@ class LatentWGAN(LatentGenerator):
     def critic_losses(self, x: Tensors, inside: tf.Tensor) -> tf.Tensor:
         """What the critic learns from, float32 `[batch]`."""
         real, generated = (
-            self.real(x, inside),
-            self.generated(x["seed"], CRITIC_NOISE),
+            self.seen(self.real(x, inside)),
+            self.seen(self.generated(x["seed"], CRITIC_NOISE)),
         )
         return self._critic_values(x["seed"], real, generated)["critic_loss"]
 
     def critic_step(self, x: Tensors, inside: tf.Tensor) -> None:
         """One step of the critic on a batch."""
-        real = tf.stop_gradient(self.real(x, inside))
-        generated = tf.stop_gradient(self.generated(x["seed"], CRITIC_NOISE))
+        real = tf.stop_gradient(self.seen(self.real(x, inside)))
+        generated = self.seen(self.generated(x["seed"], CRITIC_NOISE))
+        generated = tf.stop_gradient(generated)
         variables = self.critic.trainable_variables
         with tf.GradientTape() as tape:
             values = self._critic_values(x["seed"], real, generated)
@@ -248,8 +255,7 @@ class LatentWGAN(LatentGenerator):
             self._means[name].update_state(value)
 
     def _critic_values(self, seeds, real, generated) -> Tensors:
-        """The critic's loss and its parts, float32 `[batch]`."""
-        real, generated = self._unit * real, self._unit * generated
+        """The critic's loss and its parts, float32 `[batch]`, of what is seen."""
         both, _ = self.critic(tf.concat([real, generated], axis=0))
         scores, others = tf.split(both, 2)
         mix = self.draw(seeds, MIX, [], tf.random.stateless_uniform)
@@ -266,7 +272,20 @@ class LatentWGAN(LatentGenerator):
 
     def _judge(self, sequences: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Scores and features; see `Critic`."""
-        return self.critic(self._unit * sequences)
+        return self.critic(self.seen(sequences))
+
+    def seen(self, sequences: tf.Tensor) -> tf.Tensor:
+        """What the critic sees of sequences, float32 `[batch, chunk, channel]`."""
+        values = self._unit * sequences
+        if not self._moments:
+            return values
+        size = self.representation.latent_size
+        latents = self.representation.denormalize(sequences[..., :size])
+        moments = self.autoencoder.moments(tf.reshape(latents, [-1, size]))
+        moments = tf.reshape(moments, [-1, self.num_chunks, moments.shape[-1]])
+        if self.has_end:
+            moments *= sequences[..., size:]
+        return tf.concat([values, self._moments * moments], axis=-1)
 
     def _generator_step(self, x: Tensors, inside: tf.Tensor) -> None:
         real = tf.stop_gradient(self.real(x, inside))
@@ -308,33 +327,36 @@ class LatentWGAN(LatentGenerator):
         return self.autoencoder.compute_loss(chunks, None, losses, inside)
 
     def test_step(self, data) -> Mapping[str, tf.Tensor]:
-        """Compares windows with as many generated ones, whole windows alone."""
+        """Compares windows with as many generated ones, whole windows alone.
+
+        There is no generator's loss: the critic's scores have no zero to go by.
+        """
         x, _, inside = keras.utils.unpack_x_y_sample_weight(data)
         real = self.real(x, inside)
         generated = self.generated(x["seed"], CRITIC_NOISE, self.average)
         is_whole = tf.ones_like(inside[:, 0])
         if not self.has_end:
             is_whole = tf.reduce_min(inside, axis=1)
-        for name, value in self._critic_values(x["seed"], real, generated).items():
+        seen = self.seen(real), self.seen(generated)
+        for name, value in self._critic_values(x["seed"], *seen).items():
             self._means[name].update_state(value, is_whole)
-        loss = self._generator_loss(self._judge(real)[1], generated)
-        totals = {"generator_loss": loss}
+        features = [self.critic(sequences)[1] for sequences in seen]
+        self._features.update_state(*features, is_whole)
         if self.joint:
-            totals["reconstruction_loss"] = self._reconstruction(x, inside)
-        # Devices that have no more windows get an empty batch, of which means are none.
-        number = tf.cast(tf.shape(inside)[0], tf.float32)
-        for name, value in totals.items():
-            self._means[name].update_state(tf.where(number > 0, value, 0.0), number)
-        self._compare(real, generated, inside)
-        return self.get_metrics_result()
+            mean = self._means["reconstruction_loss"]
+            mean.update_state(
+                self._reconstruction(x, inside),
+                tf.cast(tf.shape(inside)[0], tf.float32),
+            )
+        self._compare(real, generated, inside * is_whole[:, None])
+        results = self.get_metrics_result()
+        del results["generator_loss"]
+        return results
 
     def _compare(self, real, generated, inside) -> None:
         """Adds to the distance between both, and counts the events of both."""
-        there = self.alive(real) if self.has_end else inside
-        for name, sequences, used in (
-            ("real", real, there),
-            ("generated", generated, self.alive(generated)),
-        ):
+        for name, sequences in (("real", real), ("generated", generated)):
+            used = self.alive(sequences) if self.has_end else inside
             self._distance.add(name, *self.pairs(sequences, used))
             size = self.representation.latent_size
             latents = self.representation.denormalize(sequences[..., :size])

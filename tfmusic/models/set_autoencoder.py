@@ -17,7 +17,7 @@ from tfmusic.models.base import Endpoint, MusicModel, Tensors, step_is_target
 from tfmusic.models.event_encoding import DURATIONS, EventEncoding
 from tfmusic.models.set_layers import Perceptron, SlotKeys, noise_like
 from tfmusic.representations import EventChunks, Representation
-from tfmusic.representations.event_vectors import ENCODINGS
+from tfmusic.representations.event_vectors import ENCODINGS, NUM_CONTINUOUS
 from tfmusic.representations.events import NUM_COLUMNS
 
 
@@ -183,6 +183,35 @@ class SetAutoencoder(MusicModel):
         events = self.encoding.events(self._decode(latents, num_events, slots))
         shape = [tf.shape(latents)[0], self.max_size, NUM_COLUMNS]
         return tf.scatter_nd(slots, events, shape), num_events
+
+    @property
+    def num_moments(self) -> int:
+        """How many `moments` gives for a set."""
+        num_which = self.encoding.size - NUM_CONTINUOUS
+        return (1 + num_which) * (1 + NUM_CONTINUOUS)
+
+    def moments(self, latents: tf.Tensor) -> tf.Tensor:
+        """What sets are like, summed over their decoded events, with gradients.
+
+        Of each key's or pedal's part of the encoding: how many events there are, and
+        the sums of their starts, durations and intensities; the same of all events.
+
+        Args:
+            latents: float32 `[batch, latent_size]`.
+
+        Returns:
+            float32 `[batch, num_moments]`.
+        """
+        num_events = self.decode_sizes(latents)
+        slots = self._used(num_events)
+        outputs = self._decode(latents, num_events, slots)
+        events = self.encoding.expected(outputs)
+        one = tf.ones_like(events[:, :1])
+        which = tf.concat([one, events[:, :-NUM_CONTINUOUS]], axis=-1)
+        continuous = tf.concat([one, events[:, -NUM_CONTINUOUS:]], axis=-1)
+        products = which[:, :, None] * continuous[:, None, :]  # [event, which, 1 + 3]
+        products = tf.reshape(products, [-1, self.num_moments])
+        return tf.math.unsorted_segment_sum(products, slots[:, 0], tf.shape(latents)[0])
 
     def decode_sizes(self, latents: tf.Tensor) -> tf.Tensor:
         """How many events there are in vectors `[batch, latent_size]`, int32."""

@@ -80,8 +80,10 @@ def pedal_events(
 def to_sequence(events: np.ndarray, grid: Grid) -> NoteSequence:
     """Plays events.
 
-    A note ends where its key is struck again, and an event of a pedal where the next
-    one of that pedal begins. Of events that begin together the longest counts.
+    A note ends where its key is struck again. A pedal is where the newest of its events
+    that last has it, of those that began together the longest: one that lasts beyond
+    those after it takes up again. Events of recorded music do not overlap, those that a
+    network makes do, as most of them are short steps on a pedal's way down or up.
 
     Args:
         events: int64 [num_events, 4] in any order, of known ids, with durations and
@@ -99,31 +101,37 @@ def to_sequence(events: np.ndarray, grid: Grid) -> NoteSequence:
     ).one_at_a_time()
     sequence = notes.to_sequence(grid, INSTRUMENTS)
 
-    pedals = events[~is_note]
-    pedals = pedals[np.lexsort((-pedals[:, DURATION], pedals[:, START], pedals[:, ID]))]
-    same = np.diff(pedals[:, ID]) == 0
-    again = same & (np.diff(pedals[:, START]) == 0)
-    pedals = pedals[np.concatenate([[True], ~again])[: len(pedals)]]
-    ids, starts, durations, intensities = pedals.T
-    nexts = np.full(len(ids), np.iinfo(np.int64).max)
-    same = ids[1:] == ids[:-1]
-    nexts[:-1][same] = starts[1:][same]
-    ends = np.minimum(starts + durations, nexts)
-    lifted = ends < nexts
-    steps = np.concatenate([starts, ends[lifted]])
-    numbers = np.array(PEDALS)[np.concatenate([ids, ids[lifted]]) - NUM_KEYS]
-    values = np.concatenate([intensities, np.zeros(lifted.sum(), np.int64)])
-    order = np.lexsort((numbers, steps))
+    changes = np.concatenate(
+        [
+            _changes(events[events[:, ID] == pedal], number)
+            for pedal, number in enumerate(PEDALS, NUM_KEYS)
+        ]
+    )
+    steps, numbers, values = changes[np.lexsort(changes[:, 1::-1].T)].T
     wire.extend(
         sequence,
         "control_changes",
-        time=grid.to_seconds(steps[order]),
-        control_number=numbers[order],
-        control_value=values[order],
+        time=grid.to_seconds(steps),
+        control_number=numbers,
+        control_value=values,
     )
-    last = float(grid.to_seconds(ends.max(initial=0)))
+    last = float(grid.to_seconds(steps.max(initial=0)))
     sequence.total_time = max(sequence.total_time, last)
     return sequence
+
+
+def _changes(events: np.ndarray, number: int) -> np.ndarray:
+    """Step, control number and value wherever a pedal moves; `events` are its own."""
+    events = events[np.lexsort((events[:, DURATION], events[:, START]))]
+    starts, ends = events[:, START], events[:, START] + events[:, DURATION]
+    steps = np.unique(np.concatenate([starts, ends]))
+    newest = np.full(len(steps), -1)  # event that lasts from each step on
+    spans = np.searchsorted(steps, [starts, ends]).T
+    for event, (begin, end) in enumerate(spans.tolist()):
+        newest[begin:end] = event
+    moves = np.flatnonzero(np.diff(newest, prepend=-1))
+    values = np.append(events[:, INTENSITY], 0)[newest[moves]]
+    return np.stack([steps[moves], np.full(len(moves), number), values], axis=-1)
 
 
 def _runs(steps: np.ndarray, values: np.ndarray, num_bins: int, end: int) -> np.ndarray:
