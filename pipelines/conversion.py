@@ -40,15 +40,18 @@ class Converter:
         return [make_representation(recipe.representation) for recipe in self.recipes]
 
     def __call__(self, task: Task) -> list[Converted | Drop]:
-        """The pieces of a file, and those that are not wanted.
+        """The pieces of a file, and those that cannot be read or are not wanted.
 
         Raises:
-            DropError: It cannot be read.
+            DropError: None can be read.
         """
         sequences = task.parse(task.data, task.name, self.limits)
         converted = []
         for number, sequence in enumerate(sequences, 1):
             name = f"{task.name}#{number}" if len(sequences) > 1 else task.name
+            if isinstance(sequence, DropError):
+                converted.append(Drop.of(sequence, name, "read"))
+                continue
             sequence.id = name
             sequence.filename = task.name
             metadata = {**describe(sequence), **task.metadata}
@@ -57,9 +60,7 @@ class Converter:
                 with wire.columns_kept(sequence):
                     converted.append(self._convert(sequence, name, metadata))
             except DropError as error:
-                converted.append(
-                    Drop(name, "filter", error.reason, error.detail, error.measured)
-                )
+                converted.append(Drop.of(error, name, "filter"))
         return converted
 
     def _convert(
@@ -79,11 +80,8 @@ class Converter:
                     )
             except DropError as error:
                 if not recipe.counts:  # encoding meets it again, and reports it
-                    drop = Drop(
-                        name, "encode", error.reason, error.detail, error.measured
-                    )
                     piece.drops.append(
-                        dataclasses.replace(drop, experiment=recipe.number)
+                        Drop.of(error, name, "encode", experiment=recipe.number)
                     )
         return piece
 

@@ -114,9 +114,7 @@ class Convert(beam.DoFn):
             task = Task(data, item.name, item.parse, item.metadata)
             return self._sandbox(task)
         except DropError as error:
-            drop = Drop(
-                item.name, stage, error.reason, error.detail, error.measured, item.split
-            )
+            drop = Drop.of(error, item.name, stage, split=item.split)
             index["drops"].append(dataclasses.asdict(drop))
             return []
         finally:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from pipelines.filters import Filters
+from tfmusic.errors import DropError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.reading import Limits
 
@@ -89,7 +90,7 @@ class Task:
 
     data: bytes
     name: str
-    parse: Callable[[bytes, str, Limits], Sequence[NoteSequence]]
+    parse: Callable[[bytes, str, Limits], Sequence[NoteSequence | DropError]]
     metadata: Mapping[str, Any]
 
 
@@ -133,6 +134,11 @@ class Drop:
     measured: float | None = None
     split: str = ""
     experiment: int = -1
+
+    @classmethod
+    def of(cls, error: DropError, name: str, stage: str, **fields: Any) -> "Drop":
+        """What an error says of a piece."""
+        return cls(name, stage, error.reason, error.detail, error.measured, **fields)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,8 +17,13 @@ from tfmusic.notes.midi import check_limit
 from tfmusic.notes.reading import Limits, read_bytes, read_tunes
 
 
-def parse_pieces(data: bytes, name: str, limits: Limits) -> Sequence[NoteSequence]:
+def parse_pieces(
+    data: bytes, name: str, limits: Limits
+) -> Sequence[NoteSequence | DropError]:
     """The pieces of a MIDI, MusicXML or ABC file: a tunebook may hold several.
+
+    Returns:
+        Of each piece the music, or why it cannot be read.
 
     Raises:
         DropError: It cannot be read.

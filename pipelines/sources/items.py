@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pipelines.parsing import parse_pieces
+from tfmusic.errors import DropError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.reading import Limits
 
@@ -22,17 +23,21 @@ class SourceItem:
         metadata: What the source says of the piece: title, composer, year ...
         split: The split that the source puts it in; empty if it has no say.
         parse: (contents, name, limits) to pieces, most often one; a function of
-            `pipelines.parsing`, as it runs in a process that may be stopped. Raises
-            DropError.
+            `pipelines.parsing`, as it runs in a process that may be stopped. Gives a
+            DropError for a piece that cannot be read; raises one if none can be.
     """
 
     name: str
     load: Callable[[int], bytes]
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     split: str = ""
-    parse: Callable[[bytes, str, Limits], Sequence[NoteSequence]] = parse_pieces
+    parse: Callable[[bytes, str, Limits], Sequence[NoteSequence | DropError]] = (
+        parse_pieces
+    )
 
-    def read(self, limits: Limits = DEFAULT_LIMITS) -> Sequence[NoteSequence]:
+    def read(
+        self, limits: Limits = DEFAULT_LIMITS
+    ) -> Sequence[NoteSequence | DropError]:
         """Loads and parses it in this process, trusting it.
 
         Raises:

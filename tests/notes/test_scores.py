@@ -35,6 +35,32 @@ PART = """<score-partwise><part-list>
 <duration>2</duration><type>quarter</type></note></measure></part>
 </score-partwise>"""
 TUNES = "X:1\nT:One\nK:C\nCDEF|\n\nX:2\nT:Two\nK:C\n[CEG]|\n\nX:3\nT:Three\nK:D\nDF|\n"
+# A header for all tunes; one that has no notes, one twice, one in two voices.
+BOOK = """%abc-2.1
+L:1/4
+
+X:1
+K:C
+CDEF|
+
+About the next one.
+
+X:2
+K:C
+|
+
+X:2
+M:3/4
+Q:1/4=60
+K:D
+{g}(3DFA z|[DA]3|1 d2-d :|2 "A"D3|]
+X:4
+K:C
+V:1
+C|
+V:2
+E|
+"""
 
 
 def refusal(data: bytes, name: str, **limits) -> str:
@@ -146,14 +172,49 @@ def test_abc_gives_the_first_tune_and_the_others_on_demand():
     first = read_bytes(data, "tunes.abc")
     assert [n.pitch for n in first.notes] == [60, 62, 64, 65]
     tunes = read_tunes(data, "tunes.abc")
-    assert [tune.reference_number for tune in tunes] == [1, 3]
-    assert [n.pitch for n in tunes[1].notes] == [62, 66]
+    assert [tune.reference_number for tune in tunes] == [1, 2, 3]
+    assert [n.pitch for n in tunes[2].notes] == [62, 66]
     assert tuples(read_bytes(data, "no_ending")) == tuples(first)
 
 
+def test_every_tune_of_a_book_is_read_or_refused_by_itself():
+    plain, silent, ornate, voices = read_tunes(BOOK.encode(), "book.abc")
+    assert [(n.pitch, n.start_time, n.end_time) for n in plain.notes] == [
+        (pitch, i / 2, (i + 1) / 2) for i, pitch in enumerate((60, 62, 64, 65))
+    ]
+    assert (silent.reason, voices.reason) == ("no_notes", "bad_abc")
+    assert "MultiVoiceError" in voices.detail
+    assert ornate.reference_number == 2
+    assert [(t.time, t.qpm) for t in ornate.tempos] == [(0, 60)]
+    assert [(s.numerator, s.denominator) for s in ornate.time_signatures] == [(3, 4)]
+    assert [(k.key, k.mode) for k in ornate.key_signatures] == [(2, 0)]
+    found = [(n.pitch, n.start_time, n.end_time) for n in ornate.notes]
+    assert found == [
+        (62, 0.0, pytest.approx(2 / 3)),
+        (66, pytest.approx(2 / 3), pytest.approx(4 / 3)),
+        (69, pytest.approx(4 / 3), pytest.approx(2)),
+        (62, 3.0, 6.0),
+        (69, 3.0, 6.0),
+        (74, 6.0, 9.0),
+        (62, 9.0, 12.0),
+    ]
+
+
+def test_both_readers_of_abc_give_the_same_notes():
+    tune = "X:1\nM:6/8\nL:1/8\nQ:1/4=90\nK:Gm\nB>c^d =e2F|(GAA) _b'3/2c/ D,|\n"
+    with_rest = tune + "z6|\n"
+    assert tuples(read_bytes(with_rest.encode(), "a.abc")) == tuples(
+        read_bytes(tune.encode(), "a.abc")
+    )
+
+
 def test_abc_that_cannot_be_read_is_refused():
-    assert refusal(b"X:1\nK:C\n[CEG]|\n", "a.abc") == "bad_abc"
+    assert refusal(b"X:1\nK:C\nV:1\nC|\nV:2\nE|\n", "a.abc") == "bad_abc"
     assert refusal(b"hello", "a.abc") == "bad_abc"
+    assert refusal(b"X:1\nK:C\n|\n", "a.abc") == "no_notes"
+    assert refusal(b"X:1\nK:C\nhello world\n", "a.abc") == "bad_abc"
+    with pytest.raises(ReadError, match="expected 3 notes, music21 can read 4"):
+        read_bytes(b"X:1\nK:C\nzCD\xc3\x84E\n", "a.abc")
     with pytest.raises(ReadError, match="not_abc.*musicxml"):
         read_tunes(PART.encode(), "a.xml")
 

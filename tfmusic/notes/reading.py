@@ -62,15 +62,19 @@ def read_bytes(
 
         sequence = musicxml_to_sequence(data, limits)
     else:
-        sequence = read_tunes(data, name, limits)[0]
+        tunes = read_tunes(data, name, limits)
+        sequence = next(tune for tune in tunes if isinstance(tune, NoteSequence))
     sequence.filename = name
     return sequence
 
 
 def read_tunes(
     data: bytes, name: str, limits: Limits = _DEFAULT_LIMITS
-) -> list[NoteSequence]:
-    """Reads every tune of an ABC tunebook that can be read.
+) -> list[NoteSequence | ReadError]:
+    """Reads every tune of an ABC tunebook.
+
+    Returns:
+        In the book's order, of each tune the music, or why it cannot be read.
 
     Raises:
         ReadError: It is no ABC, or none of its tunes can be read.
@@ -78,12 +82,13 @@ def read_tunes(
     kind = _format_of(data, name, limits)
     if kind != "abc":
         raise ReadError("not_abc", f"expected an ABC tunebook, found {kind}: {name}")
-    from tfmusic.notes.scores import abc_to_sequences
+    from tfmusic.notes.tunebooks import abc_to_sequences
 
-    sequences = abc_to_sequences(data, limits)
-    for sequence in sequences:
-        sequence.filename = name
-    return sequences
+    tunes = abc_to_sequences(data, limits)
+    for tune in tunes:
+        if isinstance(tune, NoteSequence):
+            tune.filename = name
+    return tunes
 
 
 def read_file(

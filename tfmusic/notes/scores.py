@@ -1,6 +1,6 @@
-"""Scores, MusicXML and ABC, into NoteSequences: through note-seq's readers.
+"""MusicXML scores into NoteSequences, through note-seq's reader.
 
-What those leave wrong is mended: every part follows the tempo marks, tied notes are
+What that leaves wrong is mended: every part follows the tempo marks, tied notes are
 one note, every part is an instrument of its own with its name, programs count from 0
 as in MIDI, and grace notes, which come without a length, are left out.
 """
@@ -15,13 +15,12 @@ from tfmusic.notes import NoteSequence, import_note_seq
 from tfmusic.notes.grid import DEFAULT_QPM, TempoMap
 from tfmusic.notes.midi import Limits, ReadError, check_limit
 
-abc_parser = import_note_seq("abc_parser")
 musicxml_parser = import_note_seq("musicxml_parser")
 musicxml_reader = import_note_seq("musicxml_reader")
 
-# The readers do not check what they look up or convert: a missing element, a word
-# for a number or a damaged archive shows as any of these.
-_SCORE_FAULTS = (
+# note-seq's readers do not check what they look up or convert: a missing element, a
+# word for a number or a damaged archive shows as any of these.
+SCORE_FAULTS = (
     ArithmeticError,
     AttributeError,
     LookupError,
@@ -52,38 +51,15 @@ def musicxml_to_sequence(data: bytes, limits: Limits) -> NoteSequence:
         document, sequence = _read(data)
         if len(document.parts) > 1 and any(t.time > 0 for t in sequence.tempos):
             document, sequence = _read_by_quarters(data, document, sequence)
-    except _SCORE_FAULTS as error:
-        raise ReadError("bad_musicxml", _one_line(error)) from error
+    except SCORE_FAULTS as error:
+        raise ReadError("bad_musicxml", one_line(error)) from error
     _join_ties(sequence, document)
     for part in sequence.part_infos:
         sequence.instrument_infos.add(instrument=part.part, name=part.name)
     for note in sequence.notes:
         note.instrument = note.part
         note.program = max(note.program - 1, 0)
-    return _checked(sequence, limits)
-
-
-def abc_to_sequences(data: bytes, limits: Limits) -> list[NoteSequence]:
-    """Reads the tunes of an ABC tunebook, in order of their reference numbers.
-
-    Tunes that note-seq's reader cannot read (several voices, chords, tuplets) are
-    left out.
-
-    Raises:
-        ReadError: `bad_abc`: no tune can be read; `too_many_notes`, `no_notes`.
-    """
-    try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    try:
-        tunes, faults = abc_parser.parse_abc_tunebook(text)
-    except (*_SCORE_FAULTS, abc_parser.ABCParseError) as error:
-        raise ReadError("bad_abc", _one_line(error)) from error
-    if not tunes:
-        detail = _one_line(faults[0]) if faults else "there is no tune in it"
-        raise ReadError("bad_abc", detail)
-    return [_checked(tunes[number], limits) for number in sorted(tunes)]
+    return checked(sequence, limits)
 
 
 def _read(data: bytes) -> tuple[musicxml_parser.MusicXMLDocument, NoteSequence]:
@@ -138,8 +114,8 @@ def _unpack(data: bytes, limits: Limits) -> bytes:
                 container = archive.read("META-INF/container.xml")
                 place = ElementTree.fromstring(container).find(".//rootfile")
                 return archive.read(place.get("full-path"))
-    except (*_ARCHIVE_FAULTS, *_SCORE_FAULTS) as error:
-        raise ReadError("bad_musicxml", _one_line(error)) from error
+    except (*_ARCHIVE_FAULTS, *SCORE_FAULTS) as error:
+        raise ReadError("bad_musicxml", one_line(error)) from error
     raise ReadError("too_large", f"unpacks to {unpacked} bytes")
 
 
@@ -177,7 +153,12 @@ def _join_ties(
     sequence.notes.extend(notes)
 
 
-def _checked(sequence: NoteSequence, limits: Limits) -> NoteSequence:
+def checked(sequence: NoteSequence, limits: Limits) -> NoteSequence:
+    """Gives back what was read of a score, unless it is no music.
+
+    Raises:
+        ReadError: `no_notes`, `too_many_notes`, `bad_pitch`.
+    """
     if not sequence.notes:
         raise ReadError("no_notes", "the score has none")
     check_limit("notes", len(sequence.notes), limits)
@@ -187,6 +168,7 @@ def _checked(sequence: NoteSequence, limits: Limits) -> NoteSequence:
     return sequence
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """What a reader complained of."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

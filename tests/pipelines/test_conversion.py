@@ -1,0 +1,23 @@
+from pipelines.conversion import Converter
+from pipelines.elements import Drop, Recipe, Task
+from pipelines.filters import Filters
+from pipelines.parsing import parse_pieces
+from tfmusic.notes.reading import Limits
+
+RECIPE = Recipe(
+    number=0,
+    representation={"name": "binary_roll"},
+    preparation={"key": "original", "min_steps": 1},
+    counts=False,
+)
+
+
+def test_tune_that_cannot_be_read_is_dropped_alone():
+    tunes = ["CDEF|", "V:1\nCDEF|\nV:2\nC4|", "[CE]GzE|"]
+    book = "\n".join(f"X:1\nL:1/4\nK:C\n{tune}\n" for tune in tunes)
+    convert = Converter((RECIPE,), Limits(), Filters())
+    found = convert(Task(book.encode(), "book.abc", parse_pieces, {}))
+    assert [piece.name for piece in found] == ["book.abc#1", "book.abc#2", "book.abc#3"]
+    assert [piece.encoded[0].num_notes for piece in (found[0], found[2])] == [4, 4]
+    assert isinstance(found[1], Drop)
+    assert (found[1].stage, found[1].reason) == ("read", "bad_abc")
