@@ -313,3 +313,11 @@ def test_consecutive_windows_neither_overlap_nor_vary(data_dir):
     varied = Augmentation(transpose_semitones=2)
     with pytest.raises(UserError, match="carry_state.* data.transpose_semitones"):
         train(data_dir, consecutive=True, augmentation=varied)
+
+
+def test_a_users_error_of_an_example_fn_comes_through_as_it_is(data_dir):
+    def refuse(features, seed):
+        raise UserError("data.window_steps: expected another")
+
+    with pytest.raises(UserError, match="^data.window_steps: expected another$"):
+        make_eval_dataset(data_dir, "test", example_fn=refuse, batch_size=1)

@@ -262,6 +262,8 @@ def _examples(
         rows: Which rows of each batch are wanted.
     """
 
+    # Autograph would wrap a user's error, and `example_fn` is graph code without it.
+    @tf.autograph.experimental.do_not_convert
     def make_batch(number: tf.Tensor, windows: tf.Tensor) -> Any:
         seeds = tf.random.stateless_uniform(
             tf.shape(windows), tf.random.fold_in(seed, number), None, None, tf.int32
