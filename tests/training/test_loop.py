@@ -7,8 +7,9 @@ import pytest
 
 from tests.experiments import assert_same_run, newest_values, tiny_config
 from tfmusic.errors import UserError
+from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.training.loop import train_and_evaluate
-from tfmusic.training.run import restore_model
+from tfmusic.training.run import load_run, restore_model, save_run
 
 
 def test_resumed_run_equals_an_undisturbed_one(tiny_data, whole_run, tmp_path):
@@ -71,6 +72,23 @@ def test_workdir_of_another_config_is_refused(tiny_data, whole_run):
 
 
 def test_dataset_of_another_representation_is_refused(tiny_data, tmp_path):
+def test_config_that_the_model_refuses_leaves_no_trace(tiny_data, tmp_path):
+    config = tiny_config()
+    config.optimizer.schedule = "constnat"
+    with pytest.raises(UserError, match="did you mean 'constant'"):
+        train_and_evaluate(config, tiny_data, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_workdir_without_a_checkpoint_takes_another_config(tiny_data, tmp_path):
+    config = tiny_config()
+    info = DatasetInfo.load(tiny_data)
+    save_run(str(tmp_path), config, info.make_representation())
+    config.model.dropout = 0.4
+    save_run(str(tmp_path), config, info.make_representation())
+    assert load_run(str(tmp_path))[0].model.dropout == 0.4
+
+
     config = tiny_config()
     config.representation.steps_per_quarter = 8
     with pytest.raises(UserError, match="steps_per_quarter is 4 in the dataset and 8"):

@@ -136,6 +136,11 @@ def restore_weights(model: keras.Model, workdir: str) -> str:
     Args:
         model: Built as the run's config says.
         workdir: The run's directory.
+def has_checkpoint(workdir: str) -> bool:
+    """Whether a run has come as far as to its first state."""
+    return bool(tf.io.gfile.glob(os.path.join(workdir, "latest", "ckpt-*.index")))
+
+
 
     Returns:
         The path of the checkpoint.

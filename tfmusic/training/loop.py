@@ -73,11 +73,12 @@ def _train(
     distribution = make_distribution(settings.distribute, settings.num_cpu_devices)
     info = DatasetInfo.load(data_dir)
     info.check(config)
+    # First, for a config that it refuses is to leave no trace.
+    run = Run(config, settings, distribution, info)
     if distribution.is_chief:
         with writing(workdir):
             save_run(workdir, config, info.make_representation())
             save_dataset_description(workdir, info)
-    run = Run(config, settings, distribution, info)
     validation = make_eval_dataset(
         data_dir,
         "validation",

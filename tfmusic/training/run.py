@@ -13,7 +13,7 @@ from tfmusic.data.dataset_info import SPLITS, DatasetInfo
 from tfmusic.errors import UserError
 from tfmusic.models import MusicModel, make_model
 from tfmusic.representations import Representation, make_representation
-from tfmusic.training.checkpoints import restore_weights
+from tfmusic.training.checkpoints import has_checkpoint, restore_weights
 
 # Sections that decide what the weights mean. The others (how long to train, how often
 # to save) may change from one call to the next.
@@ -25,13 +25,15 @@ def save_run(
 ) -> None:
     """Writes `config.json` and `representation.json` into a run's directory.
 
+    They may say otherwise than before as long as the run has no checkpoint.
+
     Raises:
         UserError: The directory holds a run with another config or vocabulary.
     """
     storage.prepare(workdir)
     path = os.path.join(workdir, "config.json")
     new = json.loads(config.to_json_best_effort())
-    if tf.io.gfile.exists(path):
+    if tf.io.gfile.exists(path) and has_checkpoint(workdir):
         old = _read(path)
         changes = [
             f"{name} was {old_value!r}, now {new_value!r}"
