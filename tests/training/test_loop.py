@@ -1,13 +1,14 @@
 import csv
 import os
 import pathlib
+import shutil
 
 import numpy as np
 import pytest
 
 from tests.experiments import assert_same_run, newest_values, tiny_config
-from tfmusic.errors import UserError
 from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.errors import UserError
 from tfmusic.training.loop import train_and_evaluate
 from tfmusic.training.run import load_run, restore_model, save_run
 
@@ -71,7 +72,6 @@ def test_workdir_of_another_config_is_refused(tiny_data, whole_run):
         train_and_evaluate(config, tiny_data, whole_run)
 
 
-def test_dataset_of_another_representation_is_refused(tiny_data, tmp_path):
 def test_config_that_the_model_refuses_leaves_no_trace(tiny_data, tmp_path):
     config = tiny_config()
     config.optimizer.schedule = "constnat"
@@ -89,18 +89,28 @@ def test_workdir_without_a_checkpoint_takes_another_config(tiny_data, tmp_path):
     assert load_run(str(tmp_path))[0].model.dropout == 0.4
 
 
+def test_dataset_of_another_representation_is_refused(tiny_data, tmp_path):
     config = tiny_config()
     config.representation.steps_per_quarter = 8
     with pytest.raises(UserError, match="steps_per_quarter is 4 in the dataset and 8"):
         train_and_evaluate(config, tiny_data, str(tmp_path / "run"))
 
 
+@pytest.mark.parametrize("files", ["ckpt-15.*", "ckpt-15.data*"], ids=["all", "data"])
 def test_damaged_newest_checkpoint_falls_back_on_the_one_before(
-    tiny_data, whole_run, tmp_path
+    files, tiny_data, whole_run, tmp_path
 ):
-    damaged = str(tmp_path / "damaged")
-    train_and_evaluate(tiny_config(num_epochs=2), tiny_data, damaged)
-    for path in pathlib.Path(damaged, "latest").glob("ckpt-10.*"):
+    damaged = shutil.copytree(whole_run, tmp_path / "damaged")
+    for path in (damaged / "latest").glob(files):
         path.write_bytes(path.read_bytes()[:40])
     train_and_evaluate(tiny_config(num_epochs=3), tiny_data, damaged)
     assert_same_run(whole_run, damaged)
+
+
+@pytest.mark.parametrize("files", ["*.index", "*.data*"])
+def test_damaged_weights_are_refused_in_one_line(files, whole_run, tmp_path):
+    damaged = shutil.copytree(whole_run, tmp_path / "damaged")
+    for path in (damaged / "best").glob(files):
+        path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UserError, match=r"best/ckpt-\d+: expected .*config.json"):
+        restore_model(str(damaged))

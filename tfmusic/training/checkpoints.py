@@ -11,7 +11,11 @@ from absl import logging
 
 from tfmusic.errors import UserError
 from tfmusic.models import MusicModel
-from tfmusic.training.writing import writing
+from tfmusic.training.writing import first_line, writing
+
+# What TensorFlow raises for a checkpoint of another network or a damaged one; an index
+# error where the file of the values is cut off.
+UNREADABLE = (AssertionError, IndexError, ValueError, tf.errors.OpError)
 
 
 class Progress(tf.Module):
@@ -91,11 +95,11 @@ class Checkpoints:
             try:
                 self._latest.checkpoint.restore(path).assert_existing_objects_matched()
                 return True
-            except (AssertionError, tf.errors.OpError, ValueError) as error:
+            except UNREADABLE as error:
                 logging.warning(
                     "checkpoint %s cannot be read (%s); trying the one before",
                     path,
-                    str(error).splitlines()[0],
+                    first_line(error),
                 )
         if paths:
             raise UserError(
@@ -132,15 +136,15 @@ class Checkpoints:
 
 def restore_weights(model: keras.Model, workdir: str) -> str:
     """Gives a model the best weights of a run, or the newest where none were best yet.
-
-    Args:
-        model: Built as the run's config says.
-        workdir: The run's directory.
 def has_checkpoint(workdir: str) -> bool:
     """Whether a run has come as far as to its first state."""
     return bool(tf.io.gfile.glob(os.path.join(workdir, "latest", "ckpt-*.index")))
 
 
+
+    Args:
+        model: Built as the run's config says.
+        workdir: The run's directory.
 
     Returns:
         The path of the checkpoint.
@@ -160,10 +164,11 @@ def has_checkpoint(workdir: str) -> bool:
     try:
         status = tf.train.Checkpoint(weights=_values(model.variables)).restore(path)
         status.assert_existing_objects_matched().expect_partial()
-    except (AssertionError, ValueError) as error:
+    except UNREADABLE as error:
         raise UserError(
-            f"{path}: the checkpoint does not fit the network of {workdir}/config.json "
-            f"({str(error).splitlines()[0]})"
+            f"{path}: expected a whole checkpoint of the network of "
+            f"{workdir}/config.json, but {first_line(error)}; train anew, or restore "
+            "the files from a copy"
         ) from error
     return path
 
