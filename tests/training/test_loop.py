@@ -103,7 +103,7 @@ def test_damaged_newest_checkpoint_falls_back_on_the_one_before(
     damaged = shutil.copytree(whole_run, tmp_path / "damaged")
     for path in (damaged / "latest").glob(files):
         path.write_bytes(path.read_bytes()[:40])
-    train_and_evaluate(tiny_config(num_epochs=3), tiny_data, damaged)
+    train_and_evaluate(tiny_config(), tiny_data, str(damaged))
     assert_same_run(whole_run, damaged)
 
 
@@ -114,3 +114,18 @@ def test_damaged_weights_are_refused_in_one_line(files, whole_run, tmp_path):
         path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(UserError, match=r"best/ckpt-\d+: expected .*config.json"):
         restore_model(str(damaged))
+
+
+@pytest.mark.parametrize("steps", [8, 3])
+def test_run_goes_on_with_another_number_of_steps_an_epoch(
+    steps, tiny_data, whole_run, tmp_path
+):
+    workdir = str(shutil.copytree(whole_run, tmp_path / "run"))
+    config = tiny_config(steps_per_epoch=steps, num_epochs=4)
+    train_and_evaluate(config, tiny_data, workdir)
+    with open(f"{workdir}/metrics.csv") as file:
+        speeds = [float(row["steps_per_second"]) for row in csv.DictReader(file)]
+    assert len(speeds) == 4
+    assert min(speeds) > 0
+    step = newest_values(workdir)["progress/step/.ATTRIBUTES/VARIABLE_VALUE"]
+    assert step == 3 * 5 + steps

@@ -75,6 +75,7 @@ class SaveProgress(keras.callbacks.Callback):
         """Judges the epoch by its validation loss, then saves."""
         progress = self._checkpoints.progress
         progress.epoch.assign(epoch + 1)
+        progress.epoch_begin.assign(progress.step)
         loss = float(logs["val_loss"])
         if loss < float(progress.best_loss):
             progress.best_loss.assign(loss)

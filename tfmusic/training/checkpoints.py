@@ -24,6 +24,7 @@ class Progress(tf.Module):
     Attributes:
         step: Training steps done.
         epoch: Epochs done, their validation included.
+        epoch_begin: The step at which the epoch after them began.
         best_loss: The lowest validation loss so far.
         best_step: The step that reached it.
         epochs_without_gain: Epochs since then.
@@ -33,6 +34,7 @@ class Progress(tf.Module):
         super().__init__()
         self.step = tf.Variable(0, dtype=tf.int64)
         self.epoch = tf.Variable(0, dtype=tf.int64)
+        self.epoch_begin = tf.Variable(0, dtype=tf.int64)
         self.best_loss = tf.Variable(math.inf, dtype=tf.float32)
         self.best_step = tf.Variable(0, dtype=tf.int64)
         self.epochs_without_gain = tf.Variable(0, dtype=tf.int64)
@@ -134,13 +136,13 @@ class Checkpoints:
                 raise
 
 
-def restore_weights(model: keras.Model, workdir: str) -> str:
-    """Gives a model the best weights of a run, or the newest where none were best yet.
 def has_checkpoint(workdir: str) -> bool:
     """Whether a run has come as far as to its first state."""
     return bool(tf.io.gfile.glob(os.path.join(workdir, "latest", "ckpt-*.index")))
 
 
+def restore_weights(model: keras.Model, workdir: str) -> str:
+    """Gives a model the best weights of a run, or the newest where none were best yet.
 
     Args:
         model: Built as the run's config says.

@@ -87,7 +87,8 @@ class Fitting:
         calls.on_train_begin()
         batches = self._distribution.train_batches(training)
         done = int(progress.epoch)
-        first = int(progress.step) - done * steps_per_epoch
+        # Within an epoch that began with more steps an epoch, all may be done.
+        first = min(int(progress.step - progress.epoch_begin), steps_per_epoch)
         for epoch in range(done, num_epochs):
             if not first:
                 self._reset_metrics()
