@@ -74,6 +74,11 @@ def test_name_without_a_known_ending_is_refused(tmp_path):
         tfmusic.write_music(PIECE, tmp_path / "piece.ogg")
 
 
+def test_titles_that_are_not_as_many_as_pieces_are_a_users_error():
+    with pytest.raises(tfmusic.UserError, match="each of the 2 pieces, got 1"):
+        tfmusic.plot_music(PIECE, PIECE, titles=["one"])
+
+
 def test_dataset_without_beam_is_a_users_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     for name in [name for name in sys.modules if name.startswith("pipelines.")]:

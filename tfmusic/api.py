@@ -173,13 +173,18 @@ def plot_music(
         A picture that `.save("piece.png")` writes.
 
     Raises:
-        UserError: There are no pieces.
+        UserError: There are no pieces, or not as many titles as pieces.
     """
     from PIL import Image
 
     from tfmusic.evaluation.pictures import piano_roll_image
 
     titles = list(titles) or [piece.filename for piece in pieces]
+    if len(titles) != len(pieces):
+        raise UserError(
+            f"titles: expected one for each of the {len(pieces)} pieces, got "
+            f"{len(titles)}; leave them out to see file names"
+        )
     panels = list(zip(titles, pieces, strict=True))
     return Image.fromarray(piano_roll_image(panels, in_seconds=in_seconds))
 
