@@ -167,6 +167,7 @@ def describe_dataset(
     indexes: Mapping[str, Entry],
     splits: Mapping[str, Any],
     drops: Sequence[Entry],
+    job_settings: Entry,
 ) -> DatasetInfo:
     """The description of an experiment's dataset.
 
@@ -188,6 +189,7 @@ def describe_dataset(
         num_files=sum(len(index["files"]) for index in indexes.values()),
         compression=job.compression,
         filters=job.filters.to_dict(),
+        job_settings=job_settings,
     )
     info.versions.update(software_versions())
     check_not_empty(info, drops)

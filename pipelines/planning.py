@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
@@ -80,6 +81,18 @@ class Settings:
             )
         return train, validation, test
 
+    def to_dict(self) -> dict[str, Any]:
+        """What has a say in pieces and shards beside filters and fractions, by flag."""
+        names = ("num_shards", "seed", "file_seconds", "file_megabytes")
+        limits = dataclasses.asdict(self.limits).items()
+        return {
+            **{name: getattr(self, name) for name in names},
+            **{name.replace("max_", "limit_"): limit for name, limit in limits},
+        }
+
+
+_DEFAULTS = Settings()
+
 
 def plan(configs: Sequence[str | ConfigDict]) -> list[Experiment]:
     """What each config asks for, and its directory within the job's output."""
@@ -140,15 +153,20 @@ def is_written(
                 **info.preparation,
                 "source": info.source,
                 "split fractions": list(info.split_fractions),
-                **_NO_FILTERS.to_dict(),
+                "compression": info.compression,
+                **_DEFAULTS.filters.to_dict(),
                 **info.filters,
+                **_DEFAULTS.to_dict(),
+                **info.job_settings,
             },
             {
                 **make_representation(experiment.representation).settings(),
                 **experiment.preparation,
                 "source": source,
                 "split fractions": list(settings.fractions),
+                "compression": settings.compression,
                 **settings.filters.to_dict(),
+                **settings.to_dict(),
             },
         )
     ]

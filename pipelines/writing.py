@@ -157,7 +157,13 @@ def build_datasets(
         drops = account.select_drops(encoded, number)
         infos.append(
             account.describe_dataset(
-                job, number, final[number], indexes, described, drops
+                job,
+                number,
+                final[number],
+                indexes,
+                described,
+                drops,
+                settings.to_dict(),
             )
         )
         account.write_drops(drops, directory)

@@ -14,6 +14,7 @@ from tests.pipelines.conftest import make_piece
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
 from tfmusic.data.datasets import make_piece_dataset, read_piece
 from tfmusic.errors import UserError
+from tfmusic.notes.reading import Limits
 from tfmusic.notes.transforms import transpose
 from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.representations import make_representation
@@ -150,8 +151,28 @@ def test_other_settings_or_source_are_refused(config, music, tmp_path):
             write(*settings, tmp_path)
     with pytest.raises(UserError, match="split fractions was"):
         write(config, music / "book0", tmp_path, test_fraction=0.3)
+    message = "limit_notes was 1000000, is now 9; num_shards was 0, is now 3; .*--over"
+    with pytest.raises(UserError, match=message):
+        limits = Limits(max_notes=9)
+        write(config, music / "book0", tmp_path, limits=limits, num_shards=3)
+    with pytest.raises(UserError, match="compression was '', is now 'gzip'"):
+        write(config, music / "book0", tmp_path, compression="gzip")
     info = write(config + ":fine", music / "book0", tmp_path, overwrite=True)
     assert info.representation["steps_per_quarter"] == 8
+
+
+def test_dataset_that_says_nothing_of_its_job_was_written_by_default(
+    config, both, tmp_path
+):
+    shutil.copytree(both / "roll", tmp_path / "data")
+    path = tmp_path / "data" / "dataset_info.json"
+    fields = json.loads(path.read_text())
+    assert fields.pop("job_settings")["num_shards"] == 2
+    path.write_text(json.dumps(fields))
+    info = DatasetInfo.load(str(tmp_path / "data"))
+    write(config, info.source, tmp_path / "data")
+    with pytest.raises(UserError, match="file_seconds was 30.0, is now 60"):
+        write(config, info.source, tmp_path / "data", file_seconds=60)
 
 
 def test_directory_with_other_files_is_left_alone(config, music, tmp_path):

@@ -49,6 +49,8 @@ class DatasetInfo:
         num_files: How many files the source had.
         compression: Of the records: `""` or `"gzip"`.
         filters: Which pieces of the source were wanted, by name of the setting.
+        job_settings: What else the job was told that has a say in pieces and shards, by
+            name of the flag; those that are not there were as they are by default.
         complete: Whether the job came to its end; the file is written last.
     """
 
@@ -66,6 +68,7 @@ class DatasetInfo:
     num_files: int = 0
     compression: str = ""
     filters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    job_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     complete: bool = True
 
     @property
