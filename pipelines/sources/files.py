@@ -45,7 +45,9 @@ class Collection(abc.ABC):
 
     def item(self, name: str, **fields) -> SourceItem:
         """A file as an item of a source."""
-        return SourceItem(name, functools.partial(self.load, name), **fields)
+        # Names are written into records and reports, and need not be UTF-8 themselves.
+        shown = name.encode(errors="backslashreplace").decode()
+        return SourceItem(shown, functools.partial(self.load, name), **fields)
 
     def music(self) -> Iterator[SourceItem]:
         """All files of music."""
@@ -75,9 +77,16 @@ class Folder(Collection):
 
     def names(self) -> list[str]:
         """All files of the folder and below."""
+        # TensorFlow's walk ends at the first name that is not UTF-8.
+        remote = "://" in self.path
+        walk = (
+            tf.io.gfile.walk(self.path)
+            if remote
+            else os.walk(self.path, followlinks=True)
+        )
         return sorted(
-            os.path.relpath(os.path.join(folder, name), self.path).replace(os.sep, "/")
-            for folder, _, names in tf.io.gfile.walk(self.path)
+            name_within(self.path, os.path.join(folder, name))
+            for folder, _, names in walk
             for name in names
         )
 
@@ -134,10 +143,19 @@ def list_glob(pattern: str) -> Iterator[SourceItem]:
     # Only Python's glob knows "**", only TensorFlow's knows buckets.
     remote = "://" in pattern
     paths = tf.io.gfile.glob(pattern) if remote else glob.glob(pattern, recursive=True)
-    folder = os.path.dirname(re.match(r"[^*?[]*", pattern)[0]) or "."
+    folder = fixed_folder(pattern)
     for path in sorted(filter(is_music, paths)):
-        name = os.path.relpath(path, folder).replace(os.sep, "/")
-        yield Folder(folder).item(name)
+        yield Folder(folder).item(name_within(folder, path))
+
+
+def fixed_folder(pattern: str) -> str:
+    """The folder that all files are in that a pattern may name."""
+    return os.path.dirname(re.match(r"[^*?[]*", pattern)[0]) or "."
+
+
+def name_within(folder: str, path: str) -> str:
+    """The name of a file relative to a folder, with slashes."""
+    return os.path.relpath(path, folder).replace(os.sep, "/")
 
 
 def list_file(path: str) -> Iterator[SourceItem]:
@@ -159,11 +177,13 @@ def load_file(path: str, max_bytes: int) -> bytes:
         DropError: `unreadable`: it is gone, or may not be read.
     """
     storage.prepare(path)
+    # Only Python opens files whose names are not UTF-8, only TensorFlow buckets.
+    opener = tf.io.gfile.GFile if "://" in path else open
     try:
-        with tf.io.gfile.GFile(path, "rb") as file:
+        with opener(path, "rb") as file:
             return file.read(max_bytes + 1)
-    except tf.errors.OpError as error:
-        raise DropError("unreadable", f"{path}: {error.message}") from error
+    except (OSError, tf.errors.OpError) as error:
+        raise DropError("unreadable", str(error)) from error
 
 
 # Kept open: reading the list of 100,000 files takes a second.

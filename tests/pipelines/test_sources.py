@@ -1,3 +1,4 @@
+import os
 import zipfile
 
 import pytest
@@ -40,6 +41,21 @@ def test_folder_zip_and_glob_give_the_same_pieces(music, tmp_path):
     books = {name: piece for name, piece in folder.items() if name.startswith("book")}
     assert read(f"{music}/book*/*") == books
     assert list(folder) == sorted(folder)
+
+
+def test_file_whose_name_is_not_utf8_is_read_as_others_are(tmp_path):
+    (tmp_path / "music").mkdir()
+    for i, name in enumerate((b"a\xff.mid", b"b.mid")):
+        path = os.path.join(os.fsencode(tmp_path), b"music", name)
+        with open(path, "wb") as file:
+            file.write(to_midi_bytes(make_piece(i)))
+    os.symlink("gone", os.path.join(os.fsencode(tmp_path), b"music/c\xff.mid"))
+    for source in (tmp_path / "music", f"{tmp_path}/music/*.mid"):
+        found = read(source)
+        assert list(found) == ["a\\udcff.mid", "b.mid", "c\\udcff.mid"]
+        *pieces, reason = found.values()
+        assert [len(piece) for (piece,) in pieces] == [16, 16]
+        assert reason == "unreadable"
 
 
 def test_single_file_is_a_source(music):
