@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from pipelines.parsing import parse_note_sequence
+from pipelines.sources.files import fixed_folder, name_within
 from pipelines.sources.items import SourceItem
 from tfmusic.data import storage
 from tfmusic.errors import DropError, UserError
@@ -27,10 +28,11 @@ def list_note_sequences(path: str) -> Iterator[SourceItem]:
     paths = sorted(p for p in tf.io.gfile.glob(pattern) if not tf.io.gfile.isdir(p))
     if not paths:
         raise UserError(f"note_sequences:{path}: expected TFRecord files, found none")
+    folder = fixed_folder(pattern)
     for file in paths:
         for number, (offset, size) in enumerate(find_records(file)):
             yield SourceItem(
-                f"{os.path.basename(file)}/{number:06d}",
+                f"{name_within(folder, file)}/{number:06d}",
                 functools.partial(load_record, file, offset, size),
                 parse=parse_note_sequence,
             )
@@ -68,13 +70,18 @@ def load_record(path: str, offset: int, size: int, max_bytes: int) -> bytes:
     """The bytes of a record, or the first `max_bytes` + 1 of them.
 
     Raises:
-        DropError: `cut_off`: the file ends before the record does.
+        DropError: `cut_off`: the file ends before the record does; `unreadable`.
     """
     storage.prepare(path)
     wanted = min(size, max_bytes + 1)
-    with tf.io.gfile.GFile(path, "rb") as file:
-        file.seek(offset)
-        data = file.read(wanted)
+    try:
+        with tf.io.gfile.GFile(path, "rb") as file:
+            file.seek(offset)
+            data = file.read(wanted)
+    except tf.errors.OutOfRangeError:  # it ends before the record begins
+        data = b""
+    except tf.errors.OpError as error:
+        raise DropError("unreadable", error.message) from error
     if len(data) < wanted:
         raise DropError("cut_off", f"expected {size} bytes, found {len(data)}")
     return data

@@ -143,6 +143,28 @@ def test_records_of_note_sequences_are_pieces(tmp_path):
         assert [item.read() for item in items.values()] == [[p] for p in pieces]
 
 
+def test_records_of_files_of_one_name_have_names_of_their_own(tmp_path):
+    for i, folder in enumerate("ab"):
+        (tmp_path / folder).mkdir()
+        record = make_piece(i).SerializeToString()
+        write_records(tmp_path / folder / "x.tfrecord", [record])
+    items = items_of(f"note_sequences:{tmp_path}/*/x.tfrecord")
+    assert list(items) == ["a/x.tfrecord/000000", "b/x.tfrecord/000000"]
+    (file,) = items_of(f"note_sequences:{tmp_path}/a/x.tfrecord")
+    assert file == "x.tfrecord/000000"
+
+
+@pytest.mark.parametrize("num_bytes", [8, 10, 12])
+def test_record_whose_head_is_cut_off_is_dropped(tmp_path, num_bytes):
+    records = [make_piece(i).SerializeToString() for i in range(2)]
+    path = write_records(tmp_path / "notes.tfrecord", records)
+    path.write_bytes(path.read_bytes()[: 16 + len(records[0]) + num_bytes])
+    whole, cut = items_of(f"note_sequences:{path}").values()
+    assert len(whole.read()[0].notes) == 16
+    with pytest.raises(DropError, match="cut_off: expected .* bytes, found 0"):
+        cut.read()
+
+
 def test_damaged_records_are_dropped_one_by_one(tmp_path):
     low, endless = make_piece(0), make_piece(0)
     low.notes[3].pitch = 300
