@@ -121,10 +121,13 @@ def evaluate_model(workdir: str, data_dir: str, split: str = "test") -> dict[str
     """Scores a run's best weights on a split, as `tfmusic.evaluate` does.
 
     Returns:
-        `log_likelihood_per_step` in nats, the loss, and the metrics of training.
+        `num_steps`, `num_pieces`, the loss and the metrics of training; besides, what
+        whole pieces are scored by: `log_likelihood_per_step` in nats for models that
+        go step by step, how well pieces come back from a `set_autoencoder`, how near
+        samples of a `latent_wgan` come to held-out music.
 
     Raises:
-        UserError: There is no such run or dataset.
+        UserError: There is no such run or dataset, or the result cannot be written.
     """
     from tfmusic.training.scoring import evaluate_run
 
@@ -138,7 +141,8 @@ def export_model(workdir: str, export_dir: str) -> str:
         The directory of the new version.
 
     Raises:
-        UserError: `workdir` holds no run with a checkpoint.
+        UserError: `workdir` holds no run with a checkpoint, or `export_dir` cannot be
+            written.
     """
     from tfmusic.serving.saved_model import export_run
 

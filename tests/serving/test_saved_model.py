@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.serving.exports import export_untrained, families
+from tfmusic.errors import UserError
 from tfmusic.serving.player import CARD
 from tfmusic.serving.saved_model import export_run
 from tfmusic.training.run import load_scores, save_scores
@@ -156,6 +157,25 @@ def test_card_tells_the_data_and_the_scores_of_the_weights(tiny_run, tmp_path):
     card = read_card(pathlib.Path(export_run(mine, export_dir)))
     assert card["scores"] == {"test": result}
     assert export_run(mine, export_dir).endswith("/2"), "nothing new since then"
+
+
+def test_an_export_that_cannot_be_written_ends_in_one_line(tiny_run, tmp_path):
+    (tmp_path / "file").write_text("in the way of a directory")
+    with pytest.raises(UserError, match="file/export/1 cannot be written"):
+        export_run(tiny_run[1], str(tmp_path / "file" / "export"))
+
+
+def test_scores_that_cannot_be_kept_are_shown_all_the_same(tiny_run, tmp_path, capsys):
+    data_dir, workdir = tiny_run
+    mine = shutil.copytree(workdir, tmp_path / "run")
+    path = tmp_path / "scores.json"
+    with pytest.raises(UserError, match="config.json/scores.json cannot be written"):
+        evaluate_run(str(mine), data_dir, "test", f"{mine}/config.json/scores.json")
+    (mine / "scores_test.json.partial").mkdir()  # in the way of a file
+    with pytest.raises(UserError, match="run: the result cannot be written"):
+        evaluate_run(str(mine), data_dir, "test", str(path))
+    likelihood = json.loads(path.read_text())["log_likelihood_per_step"]
+    assert f"{likelihood:.4f}" in capsys.readouterr().out
 
 
 def test_scores_of_other_weights_are_left_out(tmp_path):

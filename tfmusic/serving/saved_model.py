@@ -15,6 +15,7 @@ from tfmusic.serving.model_card import describe_endpoints, make_card
 from tfmusic.serving.player import CARD, versions
 from tfmusic.serving.warmup import write_warmup_requests
 from tfmusic.training.run import restore_model
+from tfmusic.training.writing import writing
 
 DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 VOCABULARY = "vocabulary.txt"
@@ -33,7 +34,8 @@ def export_run(workdir: str, export_dir: str) -> str:
         The version's directory.
 
     Raises:
-        UserError: `workdir` holds no run with a checkpoint.
+        UserError: `workdir` holds no run with a checkpoint, or `export_dir` cannot be
+            written.
     """
     storage.prepare(export_dir)
     config, model, checkpoint = restore_model(workdir)
@@ -65,6 +67,9 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
         model: Built and restored.
         card: What is to be known about the model; the endpoints are added to it.
         path: The directory to make.
+
+    Raises:
+        UserError: It cannot be written.
     """
     endpoints = dict(model.endpoints())
     functions = {
@@ -79,7 +84,16 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
         endpoints[DEFAULT], functions[DEFAULT] = endpoints[first], functions[first]
     docs = {name: endpoint.doc for name, endpoint in endpoints.items()}
     card = {**card, "endpoints": describe_endpoints(model, functions, docs)}
+    with writing(path):
+        _write(model, functions, card, path)
 
+
+def _write(
+    model: MusicModel,
+    functions: Mapping[str, tf.types.experimental.ConcreteFunction],
+    card: Mapping[str, Any],
+    path: str,
+) -> None:
     # The variables alone: Keras would add a forward pass of its own for the model.
     module = tf.Module()
     module.weights = [variable.value for variable in model.variables]

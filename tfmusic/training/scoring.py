@@ -24,6 +24,7 @@ from tfmusic.evaluation.samples import (
 )
 from tfmusic.models import MusicModel
 from tfmusic.training.run import restore_model, save_scores, what_differs
+from tfmusic.training.writing import writing
 
 # Whole pieces are long; a few at once fill two cores and leave memory alone.
 PIECES_PER_BATCH = 4
@@ -33,7 +34,7 @@ NUM_SAMPLES = 256
 
 def evaluate_run(
     workdir: str, data_dir: str, split: str, json_path: str | None = None
-) -> dict[str, float]:
+) -> dict[str, Any]:
     """Scores a run's best weights, prints the result and keeps it with the run.
 
     Whole pieces are scored in the way of the model's family, one of `SCORES`. The loss
@@ -49,12 +50,13 @@ def evaluate_run(
         At least `num_steps`, `num_pieces` and `split`, and what the scoring gives.
 
     Raises:
-        UserError: There is no such run or dataset, they do not fit each other, or the
-            split is empty.
+        UserError: There is no such run or dataset, they do not fit each other, the
+            split is empty, or the result cannot be written.
     """
     if json_path:
         storage.prepare(json_path)
-        tf.io.gfile.makedirs(os.path.dirname(json_path) or ".")
+        with writing(json_path):
+            tf.io.gfile.makedirs(os.path.dirname(json_path) or ".")
     config, model, checkpoint = restore_model(workdir)
     info = DatasetInfo.load(data_dir)
     info.check(config)
@@ -87,14 +89,17 @@ def evaluate_run(
         **scores,
         **{name: float(value) for name, value in metrics.items()},
     }
-    save_scores(workdir, result)
     for name, value in result.items():
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
         sys.stdout.write(f"{name:28s} {text}\n")
     if json_path:
-        with tf.io.gfile.GFile(json_path + ".partial", "w") as file:
-            json.dump(result, file, indent=1)
-        tf.io.gfile.rename(json_path + ".partial", json_path, overwrite=True)
+        with writing(json_path):
+            with tf.io.gfile.GFile(json_path + ".partial", "w") as file:
+                json.dump(result, file, indent=1)
+            tf.io.gfile.rename(json_path + ".partial", json_path, overwrite=True)
+    # Last: a run that may only be read is scored all the same.
+    with writing(f"{workdir}: the result"):
+        save_scores(workdir, result)
     return result
 
 

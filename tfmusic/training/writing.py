@@ -1,4 +1,4 @@
-"""How a run ends that cannot write what it has to."""
+"""How a command ends that cannot write what it has to."""
 
 import contextlib
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ def writing(what: str) -> Iterator[None]:
         yield
     except (OSError, tf.errors.OpError) as error:
         raise UserError(
-            f"{what} cannot be written ({first_line(error)}); what was saved before is "
-            "whole: make room, or give permission, and the same command goes on from it"
+            f"{what} cannot be written ({first_line(error)}); make room, or give "
+            "permission, and start the same command again: what was saved is whole"
         ) from error
 
 
