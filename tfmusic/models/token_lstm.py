@@ -109,7 +109,8 @@ class TokenLSTM(AutoregressiveModel):
                 layers but the last; slow, for the published settings only.
             input_encoding: "embedding": a learned vector for each token; "pitches":
                 besides, one for each pitch that it sounds (see `PitchEmbedding`);
-                "index": the token's id over the number of tokens, a single number.
+                "index": the token's id over the number of tokens, a single number, in
+                float32 only.
             head: "linear", or "skuldur": batch normalisation, dropout 0.3, 256
                 rectified units, batch normalisation, dropout 0.3.
             tied_output: Whether the embedding's table also gives the logits; the last
@@ -147,6 +148,12 @@ class TokenLSTM(AutoregressiveModel):
                 "model.tied_output: expected another input_encoding than 'index' and "
                 f"the last of model.units equal to embedding_size ({embedding_size}), "
                 f"got {input_encoding!r} and {units[-1]}"
+            )
+        if input_encoding == "index" and self.compute_dtype != "float32":
+            raise UserError(
+                "config.train.mixed_precision: expected 'none' with "
+                f"model.input_encoding 'index', since {self.compute_dtype} gives "
+                "neighbouring tokens one and the same number"
             )
         self.embedding = None
         if input_encoding == "embedding":
