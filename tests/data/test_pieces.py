@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tests.data.builders import ROLL, roll_piece, write_dataset
+from tfmusic.data.datasets import make_piece_dataset, read_piece
 from tfmusic.data.pieces import check_memory, load_pieces, step_bytes
 from tfmusic.errors import UserError
 
@@ -32,5 +33,12 @@ def test_a_damaged_shard_is_named(num_bytes, tmp_path):
     shard = tmp_path / "train-1"
     shard.write_bytes(shard.read_bytes()[:num_bytes])
     named = "train-1" if num_bytes else "the train split"
-    with pytest.raises(UserError, match=f"{named}: expected the records that"):
+    message = f"{named}: expected the records that"
+    with pytest.raises(UserError, match=message):
         load_pieces(str(tmp_path), "train")
+    with pytest.raises(UserError, match=message):
+        make_piece_dataset(str(tmp_path), "train")
+    with pytest.raises(UserError, match=message):
+        read_piece(str(tmp_path), "train", 2)
+    # What lies before it can still be had.
+    assert read_piece(str(tmp_path), "train", 0)["num_steps"] == 3

@@ -13,7 +13,13 @@ import tensorflow as tf
 from tfmusic.data.augmentation import Augmentation, augment, steps_to_vary
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.features import Tensors, parse_record
-from tfmusic.data.pieces import Pieces, load_pieces, read_records
+from tfmusic.data.pieces import (
+    Pieces,
+    check_records,
+    damage_of,
+    load_pieces,
+    read_records,
+)
 from tfmusic.data.rows import Rows
 from tfmusic.data.windows import (
     check_stride,
@@ -297,9 +303,14 @@ def make_piece_dataset(data_dir: str, split: str) -> tf.data.Dataset:
     """The whole pieces of a split in order, as `parse_record` gives them.
 
     Raises:
-        UserError: There is no such dataset or split.
+        UserError: There is no such dataset or split, or a file of it is damaged.
     """
     info = DatasetInfo.load(data_dir)
+    check_records(info, data_dir, split)
+    return _parse_records(info, data_dir, split)
+
+
+def _parse_records(info: DatasetInfo, data_dir: str, split: str) -> tf.data.Dataset:
     specs = info.make_representation().feature_specs
     return read_records(info, data_dir, split).map(
         lambda record: parse_record(record, specs)
@@ -315,17 +326,21 @@ def read_piece(data_dir: str, split: str, number: int) -> dict[str, Any]:
         number: Which piece of the split, from 0.
 
     Raises:
-        UserError: There is no such dataset, split or piece.
+        UserError: There is no such dataset, split or piece, or it is damaged.
     """
-    splits = DatasetInfo.load(data_dir).splits
-    num_pieces = int(splits[choose("split", split, splits)]["num_pieces"])
+    info = DatasetInfo.load(data_dir)
+    choose("split", split, info.splits)
+    num_pieces = int(info.splits[split]["num_pieces"])
     if not 0 <= number < num_pieces:
         raise UserError(
             f"piece {number}: the {split} split of {data_dir} has {num_pieces} pieces, "
             "numbered from 0"
         )
-    dataset = make_piece_dataset(data_dir, split).skip(number).take(1)
-    piece = next(dataset.as_numpy_iterator())
+    dataset = _parse_records(info, data_dir, split).skip(number).take(1)
+    try:
+        piece = next(dataset.as_numpy_iterator())
+    except (tf.errors.OpError, StopIteration) as error:
+        raise damage_of(info, data_dir, split) from error
     return {
         name: value.decode() if isinstance(value, bytes) else value
         for name, value in piece.items()

@@ -75,9 +75,9 @@ def load_pieces(data_dir: str, split: str) -> Pieces:
             lengths.append(record["num_steps"])
             offset = end
     except (tf.errors.OpError, ValueError) as error:  # too many steps, for one
-        raise _damaged(info, data_dir, split) from error
+        raise damage_of(info, data_dir, split) from error
     if offset != num_steps:
-        raise _damaged(info, data_dir, split)
+        raise damage_of(info, data_dir, split)
     lengths = np.array(lengths, np.int32)
     # In main memory wherever the model trains: windows are cut there.
     arrays = {
@@ -88,14 +88,31 @@ def load_pieces(data_dir: str, split: str) -> Pieces:
     return Pieces(representation, arrays, lengths, offsets)
 
 
-def _damaged(info: DatasetInfo, data_dir: str, split: str) -> UserError:
+def check_records(info: DatasetInfo, data_dir: str, split: str) -> None:
+    """Reads a split through: before long work, not in its midst, damage is to show.
+
+    Raises:
+        UserError: There is no such split, or a file of it is missing or damaged.
+    """
+    try:
+        num_records = _count(read_records(info, data_dir, split))
+    except tf.errors.OpError as error:
+        raise damage_of(info, data_dir, split) from error
+    if num_records != info.splits[split]["num_pieces"]:
+        raise damage_of(info, data_dir, split)
+
+
+def _count(records: tf.data.Dataset) -> int:
+    return int(records.reduce(np.int64(0), lambda number, _: number + 1))
+
+
+def damage_of(info: DatasetInfo, data_dir: str, split: str) -> UserError:
     """What is wrong with a split that does not hold what its description says."""
     where, found = f"{data_dir}: the {split} split", "other music than is described"
     for name in info.splits[split]["shards"]:
         path = os.path.join(data_dir, name)
         try:
-            for _ in tf.data.TFRecordDataset(path, info.compression.upper()):
-                pass
+            _count(tf.data.TFRecordDataset(path, info.compression.upper()))
         except tf.errors.OpError:
             where, found = path, "a record that is cut off or was changed"
             break
