@@ -25,6 +25,7 @@ from pipelines.running import run_step
 from tfmusic.data import storage, weights
 from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo, differences
 from tfmusic.data.features import make_record, parse_record
+from tfmusic.data.pieces import check_records
 from tfmusic.errors import UserError
 from tfmusic.representations import EventChunks, Latents, make_representation
 from tfmusic.serving.player import Player
@@ -95,6 +96,7 @@ class EncodeShard(beam.DoFn):
         if not tf.io.gfile.exists(path + ".json"):
             size = self._representation.latent_size
             sums = {"count": 0, "sum": np.zeros(size), "squares": np.zeros(size)}
+            sums["no_numbers"] = []
             self._job.write(path, self._records(shard, sums))
             with written_beside(path + ".json") as file:
                 json.dump({k: np.asarray(v).tolist() for k, v in sums.items()}, file)
@@ -108,10 +110,9 @@ class EncodeShard(beam.DoFn):
             inputs = {name: piece[name][np.newaxis] for name in chunks.feature_specs}
             latents = self._player.call(ENDPOINT, inputs)["latents"][0]
             if not np.all(np.isfinite(latents)):
-                raise UserError(
-                    f"{self._job.model_path}: the latents of {piece['id'].decode()} "
-                    "are no numbers; export an autoencoder that is trained"
-                )
+                # Beam would make many lines of an error here.
+                sums["no_numbers"].append(piece["id"].decode())
+                continue
             exact = latents.astype(np.float64)
             sums["count"] += len(exact)
             sums["sum"] += exact.sum(axis=0)
@@ -172,8 +173,9 @@ def write_latents(
         beam_options: Flags of Beam, by name.
 
     Raises:
-        UserError: One of the directories does not hold what it should, or dataset and
-            autoencoder do not fit each other.
+        UserError: One of the directories does not hold what it should, the dataset is
+            damaged, dataset and autoencoder do not fit each other, or latents are no
+            numbers.
     """
     output_dir = output_dir.rstrip("/")
     info = DatasetInfo.load(data_dir)
@@ -183,6 +185,8 @@ def write_latents(
     storage.prepare(output_dir)
     if not overwrite and _is_written(output_dir, kind, info):
         return
+    for split in info.splits:
+        check_records(info, data_dir, split)
     start = time.monotonic()
     partial_dir = output_dir + ".partial"
     job = LatentsJob(
@@ -206,7 +210,14 @@ def write_latents(
         )
 
     run("encode", EncodeShard, kind)
-    kind = fit(kind, [job.encoded_path(s) for s in info.splits["train"]["shards"]])
+    sums = {shard: read_json(job.encoded_path(shard) + ".json") for shard in shards}
+    if broken := [piece for found in sums.values() for piece in found["no_numbers"]]:
+        tf.io.gfile.rmtree(partial_dir)  # another call would come to the same end
+        raise UserError(
+            f"{player.path}: the latents of {broken[0]} are no numbers; export an "
+            "autoencoder that is trained"
+        )
+    kind = fit(kind, [sums[shard] for shard in info.splits["train"]["shards"]])
     run("write", NormalizeShard, kind)
     weights.save_weights(weights.read_export(player.path), job.output_dir)
     drops = account.read_drops(data_dir)
@@ -258,9 +269,8 @@ def latents_of(player: Player, info: DatasetInfo, data_dir: str) -> Latents:
     )
 
 
-def fit(kind: Latents, paths: Sequence[str]) -> Latents:
-    """Knows the means and deviations over encoded shards."""
-    sums = [read_json(path + ".json") for path in paths]
+def fit(kind: Latents, sums: Sequence[Mapping]) -> Latents:
+    """Knows the means and deviations over encoded shards, from the sums of each."""
     count = sum(entry["count"] for entry in sums)
     means = np.sum([entry["sum"] for entry in sums], axis=0) / count
     squares = np.sum([entry["squares"] for entry in sums], axis=0) / count

@@ -32,15 +32,17 @@ def export(path, seed=1, **settings):
     if seed != 1:
         random = np.random.default_rng(seed)
         model.set_weights([random.normal(0, 0.3, w.shape) for w in model.get_weights()])
-    network = {"name": "set_autoencoder", **_SETTINGS, **settings}
-    card = {
+    export_model(model, card_of(model, **settings), os.path.join(path, "1"))
+    return model
+
+
+def card_of(model, **settings):
+    return {
         "name": "set_autoencoder",
-        "config": {"model": network},
+        "config": {"model": {"name": "set_autoencoder", **_SETTINGS, **settings}},
         "representation": model.representation.to_config(),
         "controls": {},
     }
-    export_model(model, card, os.path.join(path, "1"))
-    return model
 
 
 _SETTINGS = {
@@ -188,6 +190,30 @@ def test_what_is_no_dataset_of_chunks_or_no_autoencoder_is_refused(made, tmp_pat
     (tmp_path / "full" / "x").write_text("")
     with pytest.raises(UserError, match="expected a new or an empty directory"):
         write_latents(data, exported, str(tmp_path / "full"))
+
+
+def test_damaged_dataset_is_refused_before_work(made, tmp_path):
+    _, exported, _, model = made
+    data = tmp_path / "data"
+    write_dataset(data, LENGTHS, model.representation, make_piece)
+    shard = data / "test-1"
+    shard.write_bytes(shard.read_bytes()[:-5])
+    with pytest.raises(UserError, match="test-1: expected the records that"):
+        write_latents(str(data), exported, str(tmp_path / "latents"))
+    assert os.listdir(tmp_path) == ["data"]
+
+
+def test_latents_that_are_no_numbers_are_refused_in_one_line(made, tmp_path):
+    data, *_ = made
+    model = make_autoencoder()
+    model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
+    export_model(model, card_of(model), str(tmp_path / "model" / "1"))
+    message = "/model/1: the latents of test-piece-0 are no numbers; .* is trained$"
+    with pytest.raises(UserError, match=message):
+        write_latents(
+            data, str(tmp_path / "model"), str(tmp_path / "latents"), num_workers=1
+        )
+    assert os.listdir(tmp_path) == ["model"]
 
 
 def test_a_killed_job_goes_on(made, tmp_path, monkeypatch):
