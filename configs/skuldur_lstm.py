@@ -127,12 +127,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             warmup_steps=0,
             clip_norm=0.0,
         )
-        config.train.update(
-            batch_size=128,
-            num_epochs=200,
-            early_stopping_epochs=0,
-            mixed_precision="none",  # in bfloat16 neighbouring indices are the same
-        )
+        config.train.update(batch_size=128, num_epochs=200, early_stopping_epochs=0)
     elif variant == "smoke":
         config.data.update(window_steps=64, window_stride=64)
         config.model.update(embedding_size=64, units=(96,))

@@ -28,6 +28,7 @@ class RecurrentStack(keras.layers.Layer):
         dropout: float = 0.0,
         recurrent_dropout: float = 0.0,
         same_dropout: bool = False,
+        exact_inputs: bool = False,
         **kwargs,
     ):
         """Makes the layers.
@@ -40,9 +41,11 @@ class RecurrentStack(keras.layers.Layer):
                 but the last. Anything but 0 rules cuDNN out and is far slower.
             same_dropout: Drop the same values at every step of a sequence (Gal and
                 Ghahramani, 2016).
+            exact_inputs: Compute the first layer in float32 under mixed precision too:
+                bfloat16 has eight bits, and numbers that differ by less are one.
             **kwargs: The base layer's.
         """
-        super().__init__(**kwargs)
+        super().__init__(autocast=False, **kwargs)  # its layers cast what they get
         make = CELLS[choose("cell", cell, CELLS)]
         self.units = tuple(units)
         self.layers = [
@@ -52,6 +55,7 @@ class RecurrentStack(keras.layers.Layer):
                 return_state=True,
                 recurrent_dropout=recurrent_dropout if i < len(units) - 1 else 0.0,
                 name=f"{cell}_{i}",
+                dtype="float32" if exact_inputs and i == 0 else None,
             )
             for i, size in enumerate(units)
         ]
@@ -102,7 +106,7 @@ class RecurrentStack(keras.layers.Layer):
     def initial_state(self, batch_size: tf.Tensor | int) -> State:
         """Zeros, one tensor `[batch, units]` for each layer's state (LSTM: two)."""
         return tuple(
-            tf.zeros([batch_size, size], self.compute_dtype)
+            tf.zeros([batch_size, size], layer.compute_dtype)
             for layer in self.layers
             for size in tf.nest.flatten(layer.cell.state_size)
         )

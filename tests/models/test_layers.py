@@ -89,3 +89,20 @@ def test_seed_decides_what_chords_are_embedded_as():
     for first, again, other in zip(vectors(0), vectors(0), vectors(1), strict=True):
         np.testing.assert_array_equal(first, again)
         assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_exact_inputs_tell_apart_what_bfloat16_cannot(cell, mixed_precision):
+    inputs = (np.arange(600, dtype=np.float32) / 600)[:, None, None]
+    names = tf.cast(tf.constant(inputs), tf.bfloat16).numpy().ravel().tolist()
+    assert len(set(names)) < 500
+    exact = RecurrentStack((4, 4), cell, exact_inputs=True)
+    outputs, state = exact.run(inputs)
+    assert outputs.dtype == tf.bfloat16
+    assert len(np.unique(state[0].numpy(), axis=0)) == 600
+    # Steps do as sequences do, from a state of the same types.
+    stepped, new = exact.step(inputs[:, 0], exact.initial_state(600))
+    assert [part.dtype for part in new] == [part.dtype for part in state]
+    np.testing.assert_allclose(
+        tf.cast(stepped, tf.float32), tf.cast(outputs[:, 0], tf.float32), atol=0.01
+    )

@@ -163,11 +163,6 @@ def test_tying_needs_equal_sizes():
         make_model(chords(), {**config, "tied_output": True})
 
 
-def test_indices_are_refused_where_they_would_run_together(mixed_precision):
-    with pytest.raises(UserError, match="mixed_precision: expected 'none'.*index"):
-        make_model(chords(), {"name": "token_lstm", "input_encoding": "index"})
-
-
 @pytest.mark.parametrize(
     ("setting", "value", "message"),
     [

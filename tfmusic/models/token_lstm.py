@@ -109,8 +109,8 @@ class TokenLSTM(AutoregressiveModel):
                 layers but the last; slow, for the published settings only.
             input_encoding: "embedding": a learned vector for each token; "pitches":
                 besides, one for each pitch that it sounds (see `PitchEmbedding`);
-                "index": the token's id over the number of tokens, a single number, in
-                float32 only.
+                "index": the token's id over the number of tokens, a single number,
+                which the first layer reads in float32 under mixed precision too.
             head: "linear", or "skuldur": batch normalisation, dropout 0.3, 256
                 rectified units, batch normalisation, dropout 0.3.
             tied_output: Whether the embedding's table also gives the logits; the last
@@ -149,19 +149,19 @@ class TokenLSTM(AutoregressiveModel):
                 f"the last of model.units equal to embedding_size ({embedding_size}), "
                 f"got {input_encoding!r} and {units[-1]}"
             )
-        if input_encoding == "index" and self.compute_dtype != "float32":
-            raise UserError(
-                "config.train.mixed_precision: expected 'none' with "
-                f"model.input_encoding 'index', since {self.compute_dtype} gives "
-                "neighbouring tokens one and the same number"
-            )
         self.embedding = None
         if input_encoding == "embedding":
             self.embedding = TokenEmbedding(self.vocabulary_size, embedding_size)
         elif input_encoding == "pitches":
             pitches = representation.token_pitches()
             self.embedding = PitchEmbedding(pitches, embedding_size)
-        self.recurrent = RecurrentStack(units, cell, dropout, recurrent_dropout)
+        self.recurrent = RecurrentStack(
+            units,
+            cell,
+            dropout,
+            recurrent_dropout,
+            exact_inputs=input_encoding == "index",
+        )
         self.head = [keras.layers.Dropout(dropout)]
         if head == "skuldur":
             self.head = [
@@ -350,7 +350,7 @@ class TokenLSTM(AutoregressiveModel):
     def _encode(self, tokens: tf.Tensor) -> tf.Tensor:
         """Tokens `[...]` as what the recurrent layers read, `[..., feature]`."""
         if self.embedding is None:
-            index = tf.cast(tokens, self.compute_dtype)
+            index = tf.cast(tokens, tf.float32)
             return index[..., tf.newaxis] / self.vocabulary_size
         return self.embedding(tokens)
 
