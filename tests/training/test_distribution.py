@@ -10,6 +10,8 @@ import tensorflow as tf
 
 from tests.experiments import CONFIGS, family_experiment, start_training
 from tfmusic.errors import UserError
+from tfmusic.models import make_model
+from tfmusic.representations import make_representation
 from tfmusic.training.distribution import make_distribution
 from tfmusic.training.loop import train_and_evaluate
 
@@ -77,6 +79,22 @@ def test_two_devices_train_to_the_curves_of_one(tmp_path):
     config.train.distribute = "mirrored"
     train_and_evaluate(config, data_dir, str(tmp_path / "devices"))
     assert_same_curves(tmp_path / "devices", tmp_path / "one")
+
+
+def test_each_device_tosses_its_own_coins_in_scheduled_sampling():
+    strategy = make_distribution("mirrored").strategy
+    representation = make_representation({"name": "start_sustain"})
+    config = {"name": "next_frame_lstm", "units": (4,), "teacher_forcing": 0.5}
+    config |= {"teacher_forcing_end": 0.5, "dropout": 0.0, "head_dropout": 0.0}
+    with strategy.scope():
+        model = make_model(representation, config)
+        model.build_model()
+        model.compile_for_training("sgd")
+    music = tf.random.stateless_uniform([4, 6, 88, 2], [1, 2]) < 0.1
+    outputs = strategy.run(lambda: model(music, training=True))
+    first, second = (output.numpy() for output in outputs.values)
+    assert first.shape == second.shape
+    assert not np.array_equal(first, second)
 
 
 @pytest.mark.slow

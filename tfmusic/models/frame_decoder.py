@@ -81,13 +81,19 @@ class FrameDecoder(keras.layers.Layer):
         """
         fed = frames
         if training and self.sampling.is_on:
-            fed = self.sampling.mix(
-                frames, state, self._draw, model.optimizer.iterations, self.seeds.next()
-            )
+            step, seed = model.optimizer.iterations, self._next_seed()
+            fed = self.sampling.mix(frames, state, self._draw, step, seed)
         inputs = self.frames.flatten(fed, self.compute_dtype)
         hidden, _ = self.recurrent.run(inputs, state, training)
         # Whether a key can be held on depends on the music, not on what was fed.
         return self._log_odds(hidden, frames, training)
+
+    def _next_seed(self) -> tf.Tensor:
+        """Another one for each step and each replica, int64 `[2]`."""
+        # All replicas have the same generator.
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        seed = tf.cast(self.seeds.next(), tf.int64)
+        return seed + tf.cast([replica, 0], tf.int64)
 
     def read(self, frames: tf.Tensor) -> Recurrent:
         """The state after frames `[batch, time, ...]`, from the beginning."""

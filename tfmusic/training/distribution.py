@@ -2,8 +2,9 @@
 
 Every device has a copy of the model (a replica) and takes an equal share of the rows of
 each batch; gradients are summed over all. So the number of devices changes speed, not
-results, but for two things that each replica does by itself: dropout, whose masks then
-repeat from share to share, and statistics of a batch normalisation.
+results, but for what each replica does by itself: dropout, whose masks then repeat from
+share to share, the coins and draws of scheduled sampling, and statistics of a batch
+normalisation.
 """
 
 import dataclasses
