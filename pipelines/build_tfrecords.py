@@ -41,7 +41,10 @@ _TEST = flags.DEFINE_float(
     "test_fraction", 0.1, "Share of the pieces that are kept for testing."
 )
 _NUM_SHARDS = flags.DEFINE_integer(
-    "num_shards", 0, "Files of each split; 0 makes one for every 256 pieces."
+    "num_shards",
+    0,
+    "Files of each split; 0 makes one for every 256 pieces.",
+    lower_bound=0,
 )
 _SEED = flags.DEFINE_integer(
     "seed", 0, "Decides the order of the pieces, and which file they are in."
@@ -94,6 +97,7 @@ _NUM_WORKERS = flags.DEFINE_integer(
     0,
     "Worker processes on this machine; 0 takes one for every core. Other runners than "
     "Beam's local one have flags of their own.",
+    lower_bound=0,
 )
 
 

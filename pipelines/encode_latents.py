@@ -38,7 +38,10 @@ _OVERWRITE = flags.DEFINE_bool(
     "overwrite", False, "Replace a dataset that is there already."
 )
 _NUM_WORKERS = flags.DEFINE_integer(
-    "num_workers", 0, "Workers on this machine; 0 takes one for every core."
+    "num_workers",
+    0,
+    "Workers on this machine; 0 takes one for every core.",
+    lower_bound=0,
 )
 
 

@@ -19,7 +19,7 @@ from absl import logging
 
 from pipelines import account
 from pipelines.files import partial_name, read_json, written_beside
-from pipelines.planning import holds_dataset
+from pipelines.planning import check_output_dir, holds_dataset
 from pipelines.report import format_info
 from pipelines.running import run_step
 from tfmusic.data import storage, weights
@@ -183,6 +183,7 @@ def write_latents(
     kind = latents_of(player, info, data_dir)
     kind = dataclasses.replace(kind, with_events=with_events)
     storage.prepare(output_dir)
+    check_output_dir(output_dir)
     if not overwrite and _is_written(output_dir, kind, info):
         return
     for split in info.splits:

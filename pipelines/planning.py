@@ -115,6 +115,19 @@ def plan(configs: Sequence[str | ConfigDict]) -> list[Experiment]:
     return experiments
 
 
+def check_output_dir(path: str) -> None:
+    """Refuses a file where a directory is to be.
+
+    Raises:
+        UserError: It is one.
+    """
+    if tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path):
+        raise UserError(
+            f"--output_dir={path}: expected a new or an empty directory, found a file; "
+            "choose another"
+        )
+
+
 def holds_dataset(directory: str) -> bool:
     """Whether a directory holds a dataset, of whatever kind; False for an empty one.
 

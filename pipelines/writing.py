@@ -17,7 +17,14 @@ from pipelines.conversion import Converter
 from pipelines.dataset_job import Batch, Convert, WriteShard
 from pipelines.elements import Experiment, Job, Recipe, counts_path, index_path
 from pipelines.files import read_json
-from pipelines.planning import Settings, is_written, list_items, plan, take_over
+from pipelines.planning import (
+    Settings,
+    check_output_dir,
+    is_written,
+    list_items,
+    plan,
+    take_over,
+)
 from pipelines.report import format_info
 from pipelines.running import run_step
 from pipelines.sources import SourceItem
@@ -54,6 +61,7 @@ def write_datasets(
     choose("--compression", settings.compression or "none", ["none", "gzip"])
     storage.prepare(output_dir)
     output_dir = output_dir.rstrip("/")
+    check_output_dir(output_dir)
     experiments = [
         experiment
         for experiment in plan(configs)

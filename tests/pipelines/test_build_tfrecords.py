@@ -182,6 +182,14 @@ def test_directory_with_other_files_is_left_alone(config, music, tmp_path):
     assert os.listdir(tmp_path) == ["thesis.txt"]
 
 
+def test_file_in_place_of_the_directory_is_left_alone(config, music, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for configs in (config, [config, config + ":tokens"]):
+        with pytest.raises(UserError, match="thesis.txt: .* directory, found a file"):
+            write(configs, music, tmp_path / "thesis.txt", overwrite=True)
+    assert os.listdir(tmp_path) == ["thesis.txt"]
+
+
 def test_copies_and_transpositions_are_in_one_split(config, tmp_path):
     (tmp_path / "music").mkdir()
     for i in range(12):
@@ -296,16 +304,26 @@ def command(module, *arguments):
     )
 
 
-def test_command_line_tells_users_of_their_mistakes(config, tmp_path):
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--num_shard=2", "unknown flag --num_shard; did you mean --num_shards?"),
+        (
+            "--num_shards=-1",
+            "flag --num_shards=-1: -1 is not a non-negative integer",
+        ),
+    ],
+)
+def test_command_line_tells_users_of_their_mistakes(config, tmp_path, flag, message):
     run = command(
         "pipelines.build_tfrecords",
         f"--config={config}",
         f"--source={tmp_path}",
         f"--output_dir={tmp_path / 'data'}",
-        "--num_shard=2",
+        flag,
     )
     assert run.returncode == 2
-    assert run.stderr == "error: unknown flag --num_shard; did you mean --num_shards?\n"
+    assert run.stderr == f"error: {message}\n"
 
 
 @pytest.mark.slow
