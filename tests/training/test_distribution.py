@@ -99,6 +99,18 @@ def test_each_device_tosses_its_own_coins_in_scheduled_sampling():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CONFIGS)
+def test_devices_without_a_batch_are_left_out_of_validation(name, tmp_path):
+    data_dir = str(tmp_path / "data")
+    config = family_experiment(name, data_dir, steps_per_epoch=1)
+    config.train.update(eval_batch_size=200, num_epochs=1)  # all of it in one batch
+    train_and_evaluate(config, data_dir, str(tmp_path / "one"))
+    config.train.distribute = "mirrored"
+    train_and_evaluate(config, data_dir, str(tmp_path / "devices"))
+    assert_same_curves(tmp_path / "devices", tmp_path / "one")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
 def test_devices_and_workers_of_every_family_train_to_the_curves_of_one(name, tmp_path):
     data_dir = tmp_path / "data"
     config = family_experiment(name, data_dir)

@@ -43,7 +43,10 @@ class Fitting:
         self.model = model
         self._distribution = distribution
         self._train = self._over_replicas(model.train_step)
-        self._test = self._over_replicas(model.test_step)
+        test_step = model.test_step
+        if distribution.num_replicas > 1:
+            test_step = _if_any_rows(test_step)
+        self._test = self._over_replicas(test_step)
         self._train.get_concrete_function(distribution.zeros(spec, batch_size))
 
     def run(
@@ -159,6 +162,22 @@ class Fitting:
             reduce_retracing=True,
             jit_compile=self.model.jit_compile or None,
         )
+
+
+def _if_any_rows(step: Callable) -> Callable:
+    """A step that leaves out batches without rows, of which nothing is a mean.
+
+    Replicas must not wait for one another within it.
+    """
+
+    def run(batch):
+        def run_rows():
+            step(batch)
+
+        has_rows = tf.shape(tf.nest.flatten(batch)[0])[0] > 0
+        tf.cond(has_rows, run_rows, lambda: None)
+
+    return run
 
 
 def _floats(results: dict[str, Any]) -> dict[str, float]:
