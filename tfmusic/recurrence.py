@@ -1,6 +1,7 @@
 """An LSTM layer whose training is made of few and large matrix products."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import keras
 import tensorflow as tf
@@ -72,6 +73,32 @@ class LSTM(keras.layers.LSTM):
         )
         last = outputs[-1]
         return last, tf.transpose(outputs, [1, 0, 2]), [last, cell]
+
+
+def recurrent_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The LSTM and GRU layers of a model, however deep they lie."""
+    return [
+        layer
+        for layer in model._flatten_layers(include_self=False)
+        if isinstance(layer, keras.layers.LSTM | keras.layers.GRU)
+    ]
+
+
+@contextlib.contextmanager
+def without_cudnn(model: keras.Model) -> Iterator[None]:
+    """Traces a model's recurrent layers as loops, which run on every device.
+
+    Where there is a GPU Keras traces cuDNN's kernels, and no other machine has those.
+    """
+    layers = recurrent_layers(model)
+    settings = [layer.use_cudnn for layer in layers]
+    try:
+        for layer in layers:
+            layer.use_cudnn = False
+        yield
+    finally:
+        for layer, setting in zip(layers, settings, strict=True):
+            layer.use_cudnn = setting
 
 
 def lstm(

@@ -1,6 +1,7 @@
 """Exports of small untrained models, one of each family."""
 
 import dataclasses
+import functools
 
 import pytest
 
@@ -11,7 +12,11 @@ from tfmusic.models import MODELS, MusicModel
 from tfmusic.serving.saved_model import export_model
 
 # Families that do not make music frame by frame have cases of their own.
-OTHERS = {"set_autoencoder": make_autoencoder, "latent_wgan": make_latent_wgan}
+OTHERS = {
+    "set_autoencoder": make_autoencoder,
+    "latent_wgan": make_latent_wgan,
+    "latent_wgan:recurrent": functools.partial(make_latent_wgan, generator="recurrent"),
+}
 # Families whose exports the fast tests look at; the others' are slow.
 FAST = ("token_lstm",)
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tests.serving.exports import export_untrained, families
 from tfmusic.errors import UserError
+from tfmusic.recurrence import recurrent_layers
 from tfmusic.serving.player import CARD
 from tfmusic.serving.saved_model import export_run
 from tfmusic.training.run import load_scores, save_scores
@@ -34,6 +35,13 @@ for record in tf.data.TFRecordDataset(requests).as_numpy_iterator():
     print(name)
 assert "tfmusic" not in sys.modules
 """
+
+# What a GPU would run in cuDNN; the fast tests look at one.
+RECURRENT = ["next_frame"] + [
+    pytest.param(case, marks=pytest.mark.slow)
+    for case in ("tokens", "tokens_tied_gru", "two_hands", "biaxial", "seq2seq")
+    + ("latent_wgan:recurrent",)
+]
 
 
 @pytest.fixture(scope="module", params=families())
@@ -118,6 +126,26 @@ def test_warmup_requests_play_where_this_package_is_not_installed(export, tmp_pa
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == list(read_card(path)["endpoints"])
+
+
+@pytest.mark.parametrize("case", RECURRENT)
+def test_export_from_a_machine_with_a_gpu_plays_without_one(
+    case, tmp_path, monkeypatch
+):
+    real = tf.config.list_logical_devices
+
+    def list_devices(kind=None):
+        gpu = tf.config.LogicalDevice("/device:GPU:0", "GPU")
+        return real(kind) + ([gpu] if kind in (None, "GPU") else [])
+
+    monkeypatch.setattr(tf.config, "list_logical_devices", list_devices)
+    model = export_untrained(case, tmp_path / "1")
+    graph = meta_graph(tmp_path / "1").graph_def
+    functions = graph.library.function
+    nodes = [*graph.node, *(node for f in functions for node in f.node_def)]
+    assert nodes
+    assert not [node.name for node in nodes if "cudnn" in node.op.lower()]
+    assert {layer.use_cudnn for layer in recurrent_layers(model)} == {"auto"}
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from absl import logging
 
 from tfmusic.data import storage
 from tfmusic.models import Endpoint, MusicModel
+from tfmusic.recurrence import without_cudnn
 from tfmusic.serving.model_card import describe_endpoints, make_card
 from tfmusic.serving.player import CARD, versions
 from tfmusic.serving.warmup import write_warmup_requests
@@ -72,10 +73,11 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
         UserError: It cannot be written.
     """
     endpoints = dict(model.endpoints())
-    functions = {
-        name: endpoint.function.get_concrete_function()
-        for name, endpoint in endpoints.items()
-    }
+    with without_cudnn(model):
+        functions = {
+            name: endpoint.function.get_concrete_function()
+            for name, endpoint in endpoints.items()
+        }
     if "generate" in endpoints:
         endpoints[DEFAULT] = piece_by_piece(model, functions["generate"])
         functions[DEFAULT] = endpoints[DEFAULT].function.get_concrete_function()

@@ -17,6 +17,7 @@ import keras
 import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
+from tfmusic.recurrence import recurrent_layers
 
 KINDS = ("auto", "mirrored", "multi_worker", "none")
 
@@ -190,11 +191,10 @@ def _zeros(spec: Any, num_rows: int) -> Any:
 def describe_recurrent_layers(model: keras.Model) -> list[str]:
     """For each recurrent layer, whether a GPU runs it in cuDNN, and why not if not."""
     lines = []
-    for layer in model._flatten_layers(include_self=False):
-        if isinstance(layer, keras.layers.LSTM | keras.layers.GRU):
-            obstacles = _cudnn_obstacles(layer)
-            verdict = f"no cuDNN ({', '.join(obstacles)})" if obstacles else "cuDNN"
-            lines.append(f"{layer.path}: {verdict}")
+    for layer in recurrent_layers(model):
+        obstacles = _cudnn_obstacles(layer)
+        verdict = f"no cuDNN ({', '.join(obstacles)})" if obstacles else "cuDNN"
+        lines.append(f"{layer.path}: {verdict}")
     return lines
 
 
