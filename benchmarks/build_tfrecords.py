@@ -1,9 +1,11 @@
 """How fast music becomes TFRecords: the job against note-seq's own path.
 
-    python -m benchmarks.build_tfrecords [--quick] [--data=ZIP]
+    python -m benchmarks.build_tfrecords [--quick] [--data=PATH ...]
 
-Both turn the same MIDI files of MAESTRO into events of performances (10 ms, 32 bins of
-velocities, 128 pitches, pedal applied) in TFRecords; the number of pieces must agree.
+Both turn the same MIDI files into events of performances (10 ms, 32 bins of velocities,
+128 pitches, pedal applied) in TFRecords; the number of pieces must agree. The files are
+those of the folders and zips that are named, such as maestro-v3.0.0-midi.zip; without
+any, the Bach chorales of music21, rendered as MIDI, sixteen to a file.
 They take turns, as others may use the machine too: a third of the files through
 note-seq, then all of them through the job, whose median counts, three times over.
 note-seq reads, applies the pedal, quantizes, encodes and writes in one process, file
@@ -23,10 +25,10 @@ import sys
 import tempfile
 import time
 import warnings
-import zipfile
 
 import tensorflow as tf
 
+from benchmarks.midi_files import add_data_flag, lay_out
 from pipelines.writing import write_datasets
 from tfmusic.data.dataset_info import DatasetInfo
 
@@ -36,9 +38,6 @@ with warnings.catch_warnings():
     from note_seq.performance_encoder_decoder import PerformanceOneHotEncoding
     from note_seq.performance_lib import Performance
 
-_DEFAULT_DATA = (
-    pathlib.Path(__file__).resolve().parents[2] / "shared/data/maestro-v3.0.0-midi.zip"
-)
 _CONFIG = "configs/performance_lstm.py:reference"
 _NUM_TURNS = 3
 _STEPS_PER_SECOND = 100
@@ -50,29 +49,13 @@ def main() -> None:
     """Prints the table and, last, the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="10 files instead of 100")
-    parser.add_argument(
-        "--data",
-        type=pathlib.Path,
-        default=_DEFAULT_DATA,
-        help="zip archive of MIDI files, such as maestro-v3.0.0-midi.zip",
-    )
+    add_data_flag(parser)
     arguments = parser.parse_args()
-    if not arguments.data.is_file():
-        parser.error(f"--data: no such file: {arguments.data}")
+    num_files = 10 if arguments.quick else 100
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        paths = _unpack(arguments.data, folder, 10 if arguments.quick else 100)
+        paths = [str(p) for p in lay_out(arguments.data, num_files, folder / "music")]
         _compare(paths, folder)
-
-
-def _unpack(archive: pathlib.Path, folder: pathlib.Path, number: int) -> list[str]:
-    """Every so-many-th MIDI file of an archive."""
-    with zipfile.ZipFile(archive) as file:
-        names = sorted(
-            n for n in file.namelist() if n.lower().endswith((".midi", ".mid"))
-        )
-        chosen = [names[i * len(names) // number] for i in range(number)]
-        return [file.extract(name, folder / "music") for name in chosen]
 
 
 def _compare(paths: list[str], folder: pathlib.Path) -> None:
