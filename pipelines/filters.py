@@ -133,9 +133,14 @@ class Filters:
         return _with_notes(sequence, kept)
 
     def _check_metre(self, sequence: NoteSequence) -> None:
+        # As `tfmusic.notes.grid.bars` has it: 4/4 at first, the last one at a time.
+        at = {0.0: "4/4"}
+        for s in sorted(sequence.time_signatures, key=lambda s: s.time):
+            at[max(s.time, 0.0)] = f"{s.numerator}/{s.denominator}"
+        begin = min((note.start_time for note in sequence.notes), default=0.0)
         end = max((note.end_time for note in sequence.notes), default=0.0)
-        at = {s.time: s for s in sequence.time_signatures if not s.time or s.time < end}
-        found = {f"{s.numerator}/{s.denominator}" for s in at.values()} or {"4/4"}
+        first = max(time for time in at if time <= begin)
+        found = {at[first], *(at[time] for time in at if first < time < end)}
         if not found <= set(self.metres):
             raise DropError(
                 "other_metre",

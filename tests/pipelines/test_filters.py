@@ -109,6 +109,15 @@ def test_only_metres_that_sound_count(band):
     assert Filters(metres=("3/4", "2/4")).apply(band, {}) is band
 
 
+def test_music_before_the_first_metre_is_in_four_quarters(band):
+    band.time_signatures.add(time=1, numerator=3, denominator=4)
+    assert "found 3/4, 4/4" in refusal(band, metres=("3/4",)).detail
+    assert Filters(metres=("4/4", "3/4")).apply(band, {}) is band
+    for note in band.notes:  # now it is silent there
+        note.start_time, note.end_time = note.start_time + 1, note.end_time + 1
+    assert Filters(metres=("3/4",)).apply(band, {}) is band
+
+
 def test_only_drums_are_dropped(band):
     del band.notes[:3]
     assert refusal(band, drums="drop").reason == "only_drums"
