@@ -207,6 +207,26 @@ def test_a_tick_that_would_exhaust_memory_is_refused_at_once(num_waits):
     assert time.perf_counter() - begin < 1
 
 
+def test_tempos_metres_and_keys_are_of_the_first_track_that_has_any():
+    notes = ((0, m.on(60)), (960, m.off(60)))
+    sequence = read_bytes(
+        m.midi_file(
+            m.track((0, m.name("empty")), (0, m.key_signature(2, 0))),
+            m.track((0, m.tempo(1_000_000)), (480, m.tempo(500_000)), *notes),
+            m.track(
+                (0, m.tempo(250_000)),
+                (0, m.key_signature(-1, 0)),
+                (480, m.time_signature(3, 2)),
+            ),
+        ),
+        "x.mid",
+    )
+    assert [(t.time, t.qpm) for t in sequence.tempos] == [(0, 60), (1, 120)]
+    assert [(s.time, s.numerator) for s in sequence.time_signatures] == [(1, 3)]
+    assert [k.key for k in sequence.key_signatures] == [2]
+    assert tuples(sequence) == [(60, 80, 1, 2)]
+
+
 def test_signatures_and_tempos_that_make_no_sense_are_passed_over():
     conductor = m.track(
         (0, m.time_signature(0, 2)),

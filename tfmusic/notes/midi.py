@@ -8,6 +8,8 @@ or garbles music:
 
 *   A signature or tempo that makes no sense (3/0, 17 sharps, a quarter of no length)
     is passed over; note-seq refuses the whole file.
+*   Tempos are those of the first track that has any, and so are metres and keys;
+    note-seq passes over all but the first track's.
 *   A note sounds with the program of its beginning, not of its end, and a pedal
     pressed between two programs of one channel belongs to one of them, not to both.
 *   Bytes above 127 where data belongs are refused, as in note-seq; a file with no
@@ -76,9 +78,10 @@ def midi_to_sequence(data: bytes, limits: Limits) -> NoteSequence:
     sequence = NoteSequence(ticks_per_quarter=ticks_per_quarter)
     sequence.source_info.parser = NoteSequence.SourceInfo.PRETTY_MIDI
     sequence.source_info.encoding_type = NoteSequence.SourceInfo.MIDI
-    clock = _Clock.of(scores[0], ticks_per_quarter)
+    clock = _Clock.of(_first_with("tempos", scores), ticks_per_quarter)
     wire.extend(sequence, "tempos", time=clock.seconds, qpm=clock.qpm)
-    _add_signatures(sequence, scores[0], clock)
+    _add_time_signatures(sequence, _first_with("time_signatures", scores), clock)
+    _add_key_signatures(sequence, _first_with("key_signatures", scores), clock)
     _add_parts(sequence, parts, notes, clock)
     sequence.total_time = float(clock.to_seconds(notes["end"].max()))
     check_limit("seconds", sequence.total_time, limits)
@@ -123,6 +126,11 @@ def _parse_track(header: bytes, chunk: bytes) -> symusic.Score:
         return symusic.Score.from_midi(header + chunk)
     except (RuntimeError, ValueError) as error:
         raise ReadError("bad_events", f"{error}") from error
+
+
+def _first_with(events: str, scores: list[symusic.Score]) -> symusic.Score:
+    """The first track that has any of them; the first one where none has."""
+    return next((score for score in scores if len(getattr(score, events))), scores[0])
 
 
 def _pair_notes(
@@ -222,7 +230,9 @@ class _Clock:
         return self.seconds[i] + (ticks - self.ticks[i]) * self.seconds_per_tick[i]
 
 
-def _add_signatures(sequence: NoteSequence, score: symusic.Score, clock: _Clock):
+def _add_time_signatures(
+    sequence: NoteSequence, score: symusic.Score, clock: _Clock
+) -> None:
     for signature in score.time_signatures:
         if signature.numerator > 0 and signature.denominator > 0:
             sequence.time_signatures.add(
@@ -230,6 +240,11 @@ def _add_signatures(sequence: NoteSequence, score: symusic.Score, clock: _Clock)
                 numerator=signature.numerator,
                 denominator=signature.denominator,
             )
+
+
+def _add_key_signatures(
+    sequence: NoteSequence, score: symusic.Score, clock: _Clock
+) -> None:
     for signature in score.key_signatures:
         if -7 <= signature.key <= 7 and signature.tonality in (0, 1):
             tonic = 7 * signature.key + (9 if signature.tonality else 0)
