@@ -98,3 +98,28 @@ def test_workers_leave_when_one_dies_and_go_on_when_called_again(
         assert worker.returncode == 0, errors
         assert "going on from step" in errors
     assert_same_curves(workdir, tmp_path / "one")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("told", "number"),
+    [(1, signal.SIGINT), (0, signal.SIGTERM)],
+    ids=["second", "chief"],
+)
+def test_workers_save_and_leave_together_when_one_is_told_to(
+    told, number, tiny_data, tmp_path
+):
+    config = tiny_config(steps_per_epoch=2000, num_epochs=1, save_every_steps=10)
+    config.train.distribute = "multi_worker"
+    workdir = tmp_path / "workers"
+    workers = start_workers(config, tiny_data, workdir)
+    while newest_step(workdir / "latest") < 20:
+        assert all(worker.poll() is None for worker in workers)
+        time.sleep(0.01)
+    workers[told].send_signal(number)
+    for worker in workers:
+        _, errors = worker.communicate(timeout=300)
+        assert worker.returncode == 128 + number, errors
+        assert "Traceback" not in errors
+        saved = f"saved at step {newest_step(workdir / 'latest')} and stopped by "
+        assert saved + number.name in errors

@@ -50,13 +50,13 @@ class SaveProgress(keras.callbacks.Callback):
         """Counts one step, and saves if it is time to."""
         progress = self._checkpoints.progress
         progress.step.assign_add(1)
-        is_told = self._is_told()
+        told = self._told()
         # The end of an epoch is saved once it is validated.
         is_due = self._save_every and int(progress.step) % self._save_every == 0
-        if is_told or (is_due and batch + 1 < self.params["steps"]):
+        if told or (is_due and batch + 1 < self.params["steps"]):
             self._checkpoints.save()
-        if is_told:
-            self._leave()
+        if told:
+            self._leave(told)
 
     def on_test_begin(self, logs=None):
         """Keeps the metrics of training, which validation overwrites."""
@@ -64,12 +64,12 @@ class SaveProgress(keras.callbacks.Callback):
 
     def on_test_batch_end(self, batch, logs=None):
         """Saves the state before the validation if the run has to leave."""
-        if self._is_told():
+        if told := self._told():
             variables = metric_values(self.model)
             for variable, value in zip(variables, self._metrics, strict=True):
                 variable.assign(value)
             self._checkpoints.save()
-            self._leave()
+            self._leave(told)
 
     def on_epoch_end(self, epoch, logs=None):
         """Judges the epoch by its validation loss, then saves."""
@@ -90,14 +90,15 @@ class SaveProgress(keras.callbacks.Callback):
             )
             self.model.stop_training = True
         self._checkpoints.save()
-        if self._is_told():
-            self._leave()
+        if told := self._told():
+            self._leave(told)
 
-    def _is_told(self) -> bool:
-        return self._distribution.any(bool(self._signals.received))
+    def _told(self) -> int:
+        """The signal that came to any of the workers; 0: none."""
+        return self._distribution.largest(self._signals.received)
 
-    def _leave(self) -> None:
-        stopped = Stopped(self._signals.received)
+    def _leave(self, told: int) -> None:
+        stopped = Stopped(told)
         logging.info(
             "saved at step %d and stopped by %s; the same command goes on from there",
             int(self._checkpoints.progress.step),

@@ -90,12 +90,16 @@ class Distribution:
         batch = _zeros(spec, num_rows // self.num_workers)
         return batch if self.num_replicas == 1 else self._split(batch)
 
-    def any(self, flag: bool) -> bool:
-        """Whether a flag is set on any worker; all have to ask at the same time."""
+    def largest(self, number: int) -> int:
+        """The largest of all workers' numbers; all have to ask at the same time.
+
+        Args:
+            number: This worker's, 0..127.
+        """
         if self.num_workers == 1:
-            return flag
-        flags = self._per_replica([tf.constant(int(flag))] * self.num_local_replicas)
-        return bool(self.strategy.reduce("SUM", flags, axis=None) > 0)
+            return number
+        votes = self._per_replica([tf.one_hot(number, 128)] * self.num_local_replicas)
+        return int(tf.where(self.strategy.reduce("SUM", votes, axis=None))[-1, 0])
 
     def describe(self) -> str:
         """One line: what runs where."""

@@ -59,18 +59,21 @@ def train_and_evaluate(
         UserError: The dataset does not fit the config, the workdir holds a run of
             another config, or it cannot be written.
     """
+    settings = TrainSettings.from_config(config.train)
+    distribution = make_distribution(settings.distribute, settings.num_cpu_devices)
+    # Only now: TensorFlow's strategy of several workers takes SIGTERM for itself.
     with StopSignals() as signals:
-        _train(config, data_dir, workdir, signals)
+        _train(config, settings, distribution, data_dir, workdir, signals)
 
 
 def _train(
     config: ml_collections.ConfigDict,
+    settings: TrainSettings,
+    distribution: Distribution,
     data_dir: str,
     workdir: str,
     signals: StopSignals,
 ) -> None:
-    settings = TrainSettings.from_config(config.train)
-    distribution = make_distribution(settings.distribute, settings.num_cpu_devices)
     info = DatasetInfo.load(data_dir)
     info.check(config)
     # First, for a config that it refuses is to leave no trace.
