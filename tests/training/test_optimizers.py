@@ -39,6 +39,11 @@ def test_cosine_schedule_ends_at_zero_with_the_run():
     np.testing.assert_allclose(found, [0.01, 0.005, 0.0, 0.0], atol=1e-8)
 
 
+def test_cosine_schedule_ends_with_the_run_after_a_warmup_too():
+    found = rates([9, 10, 35, 60], schedule="cosine", warmup_steps=10)
+    np.testing.assert_allclose(found, [0.01, 0.01, 0.005, 0.0], atol=1e-8)
+
+
 def test_exponential_schedule_falls_smoothly():
     found = rates([0, 15, 30], schedule="exponential", decay_rate=0.25, decay_epochs=3)
     np.testing.assert_allclose(found, [0.01, 0.005, 0.0025], rtol=1e-5)

@@ -110,9 +110,9 @@ def make_optimizer(
     Args:
         config: `name`, `learning_rate`, `schedule` (constant, step, exponential or
             cosine), `warmup_steps`, `decay_rate` and `decay_epochs` (how long one unit
-            of decay lasts; 0: the whole run), `clip_norm` (of the global norm) and
-            `clip_value` (0: none), `weight_decay` (decoupled; 0: none), and `options`,
-            passed to the Keras optimizer as they are.
+            of decay lasts; 0: from the warm-up to the run's end), `clip_norm` (of the
+            global norm) and `clip_value` (0: none), `weight_decay` (decoupled; 0:
+            none), and `options`, passed to the Keras optimizer as they are.
         steps_per_epoch: Training steps of one epoch.
         num_epochs: Epochs of the whole run.
         scale: Multiplies the learning rate.
@@ -121,13 +121,13 @@ def make_optimizer(
         UserError: An unknown optimizer, schedule or option.
     """
     name = choose("optimizer.name", config["name"], OPTIMIZERS)
-    decay_epochs = config["decay_epochs"] or num_epochs
+    decay_steps = round(config["decay_epochs"] * steps_per_epoch)
     schedule = Schedule(
         config["schedule"],
         config["learning_rate"] * scale,
         config["warmup_steps"],
         config["decay_rate"],
-        round(decay_epochs * steps_per_epoch),
+        decay_steps or num_epochs * steps_per_epoch - config["warmup_steps"],
     )
     options = dict(config["options"])
     known = inspect.signature(OPTIMIZERS[name]).parameters
