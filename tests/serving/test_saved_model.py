@@ -1,5 +1,6 @@
 """What the exports of all families have in common, read by TensorFlow alone."""
 
+import dataclasses
 import json
 import pathlib
 import shutil
@@ -11,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from tests.serving.exports import export_untrained, families
+from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.errors import UserError
 from tfmusic.recurrence import recurrent_layers
 from tfmusic.serving.player import CARD
@@ -204,6 +206,17 @@ def test_scores_that_cannot_be_kept_are_shown_all_the_same(tiny_run, tmp_path, c
         evaluate_run(str(mine), data_dir, "test", str(path))
     likelihood = json.loads(path.read_text())["log_likelihood_per_step"]
     assert f"{likelihood:.4f}" in capsys.readouterr().out
+
+
+def test_scores_of_other_music_are_not_kept_with_the_run(tiny_run, tmp_path):
+    data_dir, workdir = tiny_run
+    mine = str(shutil.copytree(workdir, tmp_path / "run"))
+    other = str(shutil.copytree(data_dir, tmp_path / "data"))
+    info = dataclasses.replace(DatasetInfo.load(other), source="other")
+    info.save(other)
+    result = evaluate_run(mine, other, "test")
+    assert result["source"] == "other"
+    assert load_scores(mine, result["checkpoint"]) == {}
 
 
 def test_scores_of_other_weights_are_left_out(tmp_path):

@@ -1,4 +1,6 @@
 import csv
+import dataclasses
+import json
 import os
 import pathlib
 import shutil
@@ -87,6 +89,23 @@ def test_workdir_without_a_checkpoint_takes_another_config(tiny_data, tmp_path):
     config.model.dropout = 0.4
     save_run(str(tmp_path), config, info.make_representation())
     assert load_run(str(tmp_path))[0].model.dropout == 0.4
+
+
+def test_run_goes_on_with_its_own_music_alone(tiny_data, whole_run, tmp_path):
+    workdir = str(shutil.copytree(whole_run, tmp_path / "run"))
+    data_dir = str(shutil.copytree(tiny_data, tmp_path / "data"))
+    hashed = dict(source="maestro:/music", source_hash="a1" * 32)
+    info = dataclasses.replace(DatasetInfo.load(data_dir), **hashed)
+    pathlib.Path(workdir, "dataset.json").write_text(json.dumps(info.describe()))
+    dataclasses.replace(info, source="maestro:/moved").save(data_dir)
+    train_and_evaluate(tiny_config(), data_dir, workdir)
+    dataclasses.replace(info, source_hash="b2" * 32).save(data_dir)
+    with pytest.raises(UserError, match="maestro:/music .hash a1a1.* .hash b2b2.*"):
+        train_and_evaluate(tiny_config(), data_dir, workdir)
+    info.splits["train"]["num_pieces"] -= 1
+    info.save(data_dir)
+    with pytest.raises(UserError, match="4 pieces .* 3 pieces to train on"):
+        train_and_evaluate(tiny_config(), data_dir, workdir)
 
 
 def test_dataset_of_another_representation_is_refused(tiny_data, tmp_path):

@@ -86,10 +86,41 @@ def load_run(workdir: str) -> tuple[ml_collections.ConfigDict, Representation]:
 
 
 def save_dataset_description(workdir: str, info: DatasetInfo) -> None:
-    """Writes what a run learns from into its directory, as `dataset.json`."""
-    path = os.path.join(workdir, "dataset.json")
-    if not tf.io.gfile.exists(path):
-        _write(path, info.describe())
+    """Writes what a run learns from into its directory, as `dataset.json`.
+
+    Raises:
+        UserError: The run has learned from other music so far.
+    """
+    old, new = load_dataset_description(workdir), info.describe()
+    if old and has_checkpoint(workdir):
+        if not is_same_music(old, new):
+            raise UserError(
+                f"{workdir} holds a run that learns from other music: from "
+                f"{_name_music(old)}, not from {_name_music(new)}; use another "
+                "--workdir or the dataset that it began with"
+            )
+    elif old != new:
+        _write(os.path.join(workdir, "dataset.json"), new)
+
+
+def is_same_music(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether two descriptions of datasets are of the same music, in equal splits.
+
+    Where the source lies and what it is called says nothing if there are hashes.
+    """
+    if old["splits"].keys() != new["splits"].keys() or any(
+        split["num_pieces"] != new["splits"][name]["num_pieces"]
+        for name, split in old["splits"].items()
+    ):
+        return False
+    hashes = old.get("source_hash"), new.get("source_hash")
+    return hashes[0] == hashes[1] if all(hashes) else old["source"] == new["source"]
+
+
+def _name_music(description: Mapping[str, Any]) -> str:
+    number = description["splits"]["train"]["num_pieces"]
+    digits = (description.get("source_hash") or "unknown")[:16]
+    return f"{description['source']} (hash {digits}, {number} pieces to train on)"
 
 
 def load_dataset_description(workdir: str) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from tfmusic.data import storage
 from tfmusic.data.dataset_info import DatasetInfo
@@ -23,7 +24,13 @@ from tfmusic.evaluation.samples import (
     format_comparison,
 )
 from tfmusic.models import MusicModel
-from tfmusic.training.run import restore_model, save_scores, what_differs
+from tfmusic.training.run import (
+    is_same_music,
+    load_dataset_description,
+    restore_model,
+    save_scores,
+    what_differs,
+)
 from tfmusic.training.writing import writing
 
 # Whole pieces are long; a few at once fill two cores and leave memory alone.
@@ -37,6 +44,9 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """Scores a run's best weights, prints the result and keeps it with the run.
 
+    It is not kept if the run has not learned from this dataset, for what is kept stands
+    in exports beside the data of the run.
+
     Whole pieces are scored in the way of the model's family, one of `SCORES`. The loss
     and the other metrics are those of training, over windows that cover each step once.
 
@@ -47,7 +57,8 @@ def evaluate_run(
         json_path: Where the result is to be written too.
 
     Returns:
-        At least `num_steps`, `num_pieces` and `split`, and what the scoring gives.
+        At least `num_steps`, `num_pieces`, `split`, `source` and `source_hash` (of the
+        dataset), and what the scoring gives.
 
     Raises:
         UserError: There is no such run or dataset, they do not fit each other, the
@@ -86,6 +97,8 @@ def evaluate_run(
     result = {
         "split": split,
         "checkpoint": os.path.basename(checkpoint),
+        "source": info.source,
+        "source_hash": info.source_hash,
         **scores,
         **{name: float(value) for name, value in metrics.items()},
     }
@@ -97,6 +110,10 @@ def evaluate_run(
             with tf.io.gfile.GFile(json_path + ".partial", "w") as file:
                 json.dump(result, file, indent=1)
             tf.io.gfile.rename(json_path + ".partial", json_path, overwrite=True)
+    learned = load_dataset_description(workdir)
+    if learned and not is_same_music(learned, info.describe()):
+        logging.info("not kept with %s, which learned from other music", workdir)
+        return result
     # Last: a run that may only be read is scored all the same.
     with writing(f"{workdir}: the result"):
         save_scores(workdir, result)
