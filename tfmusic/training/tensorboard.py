@@ -97,14 +97,22 @@ class Profile(keras.callbacks.Callback):
         self._log_dir = log_dir
         self._num_steps = num_steps
         self._steps_done = 0
+        self._is_running = False
 
     def on_train_batch_end(self, batch, logs=None):
         """Starts and stops the profiler."""
         self._steps_done += 1
         if self._steps_done == _STEPS_BEFORE_PROFILE:
             tf.profiler.experimental.start(self._log_dir)
+            self._is_running = True
         elif self._steps_done == _STEPS_BEFORE_PROFILE + self._num_steps:
+            self.on_train_end()
+
+    def on_train_end(self, logs=None):
+        """Stops the profiler if the run had fewer steps than it was to look at."""
+        if self._is_running:
             tf.profiler.experimental.stop()
+            self._is_running = False
 
 
 def write_token_vectors(model: MusicModel, directory: str) -> None:
