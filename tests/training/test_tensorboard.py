@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 
-from tests.experiments import family_experiment
+from tests.experiments import family_experiment, tiny_config
 from tfmusic.notes.reading import read_file
 from tfmusic.training.loop import train_and_evaluate
 
@@ -92,3 +92,20 @@ def test_projector_has_a_readable_label_for_each_token(workdir):
     assert (
         'metadata_path: "tokens.tsv"' in (folder / "projector_config.pbtxt").read_text()
     )
+
+
+@pytest.mark.slow
+def test_run_that_stops_early_leaves_its_last_music_and_its_profile(
+    tiny_data, tmp_path
+):
+    config = tiny_config(
+        num_epochs=12, early_stopping_epochs=1, sample_every_epochs=50, profile_steps=99
+    )
+    config.optimizer.learning_rate = 0.3  # so high that the loss soon rises
+    train_and_evaluate(config, tiny_data, str(tmp_path))
+    with open(tmp_path / "metrics.csv") as file:
+        num_steps = 5 * len(list(csv.DictReader(file)))
+    assert 10 < num_steps < 60
+    assert (tmp_path / "samples" / f"step_{num_steps:08d}" / "piece_1.mid").exists()
+    profile = tmp_path / "tensorboard" / "training" / "plugins" / "profile"
+    assert list(profile.glob("*/*.xplane.pb"))

@@ -135,6 +135,7 @@ class Samples(keras.callbacks.Callback):
             for name in ("generated", "held-out")
         }
         self._seconds = 0.0
+        self._step_shown = 0
 
     def on_train_begin(self, logs=None):
         """Shows the held-out pieces, once."""
@@ -145,13 +146,20 @@ class Samples(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Shows what the model makes, unless that would take too long."""
+        is_due = (epoch + 1) % self._every_epochs == 0
+        has_time = self._seconds <= _MAX_TIME_SHARE * (time.monotonic() - self._start)
+        # The last one before its checkpoint, after which the run counts as complete.
+        if (is_due and has_time) or epoch + 1 == self.params["epochs"]:
+            self._write()
+
+    def on_train_end(self, logs=None):
+        """Shows what the model makes where the run stopped early."""
+        if self._step_shown != int(self._progress.step):
+            self._write()
+
+    def _write(self) -> None:
         before = time.monotonic()
-        is_last = epoch + 1 == self.params["epochs"] or self.model.stop_training
-        if (epoch + 1) % self._every_epochs and not is_last:
-            return
-        if self._seconds > _MAX_TIME_SHARE * (before - self._start) and not is_last:
-            return
-        step = int(self._progress.step)
+        step = self._step_shown = int(self._progress.step)
         pieces = self._sampler.make()
         held_out = self._sampler.held_out
         with self._writers["generated"].as_default(step=step):
