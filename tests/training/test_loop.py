@@ -135,7 +135,7 @@ def test_damaged_weights_are_refused_in_one_line(files, whole_run, tmp_path):
         restore_model(str(damaged))
 
 
-@pytest.mark.parametrize("steps", [8, 3])
+@pytest.mark.parametrize("steps", [3, pytest.param(8, marks=pytest.mark.slow)])
 def test_run_goes_on_with_another_number_of_steps_an_epoch(
     steps, tiny_data, whole_run, tmp_path
 ):
@@ -148,3 +148,16 @@ def test_run_goes_on_with_another_number_of_steps_an_epoch(
     assert min(speeds) > 0
     step = newest_values(workdir)["progress/step/.ATTRIBUTES/VARIABLE_VALUE"]
     assert step == 3 * 5 + steps
+
+
+@pytest.mark.slow
+def test_epoch_that_has_had_more_steps_than_it_now_gets_is_over(tiny_data, tmp_path):
+    workdir = str(tmp_path / "run")
+    config = tiny_config(num_epochs=1, save_every_steps=4)
+    train_and_evaluate(config, tiny_data, workdir)
+    for path in pathlib.Path(workdir, "latest").glob("ckpt-5.*"):
+        path.write_bytes(b"")
+    config.train.update(steps_per_epoch=3, num_epochs=2)
+    train_and_evaluate(config, tiny_data, workdir)
+    step = newest_values(workdir)["progress/step/.ATTRIBUTES/VARIABLE_VALUE"]
+    assert step == 4 + 3
