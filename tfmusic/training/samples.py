@@ -43,6 +43,7 @@ class Sampler:
     Attributes:
         held_out: The beginnings of held-out pieces; empty where the dataset's arrays
             are not those that the model makes.
+        in_seconds: Whether pictures show seconds, for music without a beat.
     """
 
     def __init__(self, model: MusicModel, data_dir: str, num_steps: int):
@@ -54,6 +55,7 @@ class Sampler:
             num_steps: Length of the pieces.
         """
         self._representation = model.output_representation
+        self.in_seconds = not self._representation.steps_per_quarter
         names = list(model.representation.feature_specs)
         self._prompts = [
             {name: piece[name][:num_steps] for name in names}
@@ -142,7 +144,7 @@ class Samples(keras.callbacks.Callback):
         self._start = time.monotonic()
         if not int(self._progress.step):
             with self._writers["held-out"].as_default(step=0):
-                _show(self._sampler.held_out, f"{self._directory}/held_out")
+                self._show(self._sampler.held_out, "held_out")
 
     def on_epoch_end(self, epoch, logs=None):
         """Shows what the model makes, unless that would take too long."""
@@ -163,7 +165,7 @@ class Samples(keras.callbacks.Callback):
         pieces = self._sampler.make()
         held_out = self._sampler.held_out
         with self._writers["generated"].as_default(step=step):
-            _show(pieces, f"{self._directory}/step_{step:08d}")
+            self._show(pieces, f"step_{step:08d}")
             _draw_curves(pieces)
             if pieces and held_out:
                 tf.summary.text("statistics", compare(pieces, held_out).table())
@@ -177,27 +179,31 @@ class Samples(keras.callbacks.Callback):
             logging.info("writing music took %.1f s", seconds)
         self._seconds += seconds
 
-
-def _show(pieces: Sequence[NoteSequence], directory: str) -> None:
-    """Writes music, pictures and sound of the first pieces."""
-    for number, piece in enumerate(pieces[:_NUM_SHOWN], start=1):
-        title = f"piece {number}: {len(piece.notes)} notes, {piece.total_time:.0f} s"
-        picture = piano_roll_image([(title, piece)], **_PICTURE)
-        tf.summary.image(f"piano_roll/{number}", picture[np.newaxis])
-        sound = synthesize(piece, _SAMPLE_RATE)
-        sound = sound[: int(_MAX_AUDIO_SECONDS * _SAMPLE_RATE)]
-        tf.summary.audio(
-            f"sound/{number}", sound[np.newaxis, :, np.newaxis], _SAMPLE_RATE
-        )
-        path = f"{directory}/piece_{number}"
-        with writing(path):
-            tf.io.gfile.makedirs(directory)
-            for name, content in (
-                (f"{path}.mid", to_midi_bytes(piece)),
-                (f"{path}.png", tf.io.encode_png(picture).numpy()),
-            ):
-                with tf.io.gfile.GFile(name, "wb") as file:
-                    file.write(content)
+    def _show(self, pieces: Sequence[NoteSequence], folder: str) -> None:
+        """Writes music, pictures and sound of the first pieces."""
+        directory = os.path.join(self._directory, folder)
+        for number, piece in enumerate(pieces[:_NUM_SHOWN], start=1):
+            title = (
+                f"piece {number}: {len(piece.notes)} notes, {piece.total_time:.0f} s"
+            )
+            picture = piano_roll_image(
+                [(title, piece)], in_seconds=self._sampler.in_seconds, **_PICTURE
+            )
+            tf.summary.image(f"piano_roll/{number}", picture[np.newaxis])
+            sound = synthesize(piece, _SAMPLE_RATE)
+            sound = sound[: int(_MAX_AUDIO_SECONDS * _SAMPLE_RATE)]
+            tf.summary.audio(
+                f"sound/{number}", sound[np.newaxis, :, np.newaxis], _SAMPLE_RATE
+            )
+            path = f"{directory}/piece_{number}"
+            with writing(path):
+                tf.io.gfile.makedirs(directory)
+                for name, content in (
+                    (f"{path}.mid", to_midi_bytes(piece)),
+                    (f"{path}.png", tf.io.encode_png(picture).numpy()),
+                ):
+                    with tf.io.gfile.GFile(name, "wb") as file:
+                        file.write(content)
 
 
 def _draw_curves(pieces: Sequence[NoteSequence]) -> None:
