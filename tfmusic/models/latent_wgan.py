@@ -320,16 +320,17 @@ class LatentWGAN(LatentGenerator):
         self._means["reconstruction_loss"].update_state(reconstruction)
 
     def _reconstruction(self, x: Tensors, inside: tf.Tensor) -> tf.Tensor:
-        """The autoencoder's own loss."""
+        """The autoencoder's own loss, the mean over this device's windows."""
         names = [*self.output_representation.feature_specs, "seed"]
         chunks = {name: x[name] for name in names}
         losses = self.autoencoder(chunks, training=True)
-        return self.autoencoder.compute_loss(chunks, None, losses, inside)
+        loss = self.autoencoder.compute_loss(chunks, None, losses, inside)
+        return loss * num_replicas()  # by which that one is divided
 
     def test_step(self, data) -> Mapping[str, tf.Tensor]:
         """Compares windows with as many generated ones, whole windows alone.
 
-        There is no generator's loss: the critic's scores have no zero to go by.
+        The generator's loss is then the critic's part of it alone.
         """
         x, _, inside = keras.utils.unpack_x_y_sample_weight(data)
         real = self.real(x, inside)
@@ -340,8 +341,9 @@ class LatentWGAN(LatentGenerator):
         seen = self.seen(real), self.seen(generated)
         for name, value in self._critic_values(x["seed"], *seen).items():
             self._means[name].update_state(value, is_whole)
-        features = [self.critic(sequences)[1] for sequences in seen]
-        self._features.update_state(*features, is_whole)
+        (_, wanted), (scores, features) = map(self.critic, seen)
+        self._features.update_state(wanted, features, is_whole)
+        self._means["generator_loss"].update_state(-scores, is_whole)
         if self.joint:
             mean = self._means["reconstruction_loss"]
             mean.update_state(
@@ -349,9 +351,7 @@ class LatentWGAN(LatentGenerator):
                 tf.cast(tf.shape(inside)[0], tf.float32),
             )
         self._compare(real, generated, inside * is_whole[:, None])
-        results = self.get_metrics_result()
-        del results["generator_loss"]
-        return results
+        return self.get_metrics_result()
 
     def _compare(self, real, generated, inside) -> None:
         """Adds to the distance between both, and counts the events of both."""
