@@ -79,6 +79,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             count_loss_coefficient=0.0,
             key_weights="none",
             max_key_weight=100.0,
+            key_chains=False,  # True: learning begins where each key goes on by itself
             loss_steps="all",
         )
     )

@@ -67,6 +67,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             count_loss_coefficient=0.5,
             key_weights="none",
             max_key_weight=100.0,
+            key_chains=True,  # learning begins where each key goes on by itself
             loss_steps="all",
         )
     )
@@ -118,6 +119,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             count_loss_coefficient=1.0,
             key_weights="positive",
             max_key_weight=1e4,
+            key_chains=False,
             loss_steps="last",
         )
         config.optimizer.update(

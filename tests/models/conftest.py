@@ -99,7 +99,13 @@ CASES = {
     ),
     "two_hands": (
         lambda: make_representation({"name": "two_hands_roll"}),
-        {"name": "roll_lstm", "units": (48,), "dropout": 0.0, "branch_units": 24},
+        {
+            "name": "roll_lstm",
+            "units": (48,),
+            "dropout": 0.0,
+            "branch_units": 24,
+            "key_chains": True,
+        },
         lambda: roll_pieces(2, 2),
     ),
     "one_hand_reference": (

@@ -352,6 +352,8 @@ def test_latents_of_another_autoencoder_are_refused(tmp_path):
     config = family_experiment("latent_wgan", tmp_path / "data")
     ours = DatasetInfo.load(str(tmp_path / "data")).make_representation()
     save_run(str(tmp_path / "run"), config, ours)
+    (tmp_path / "run" / "latest").mkdir()
+    (tmp_path / "run" / "latest" / "ckpt-1.index").touch()  # it has begun
     theirs, _ = make_latents(seed=2, latent_size=75, max_events=15)
     with pytest.raises(UserError, match="the dataset has another autoencoder"):
         save_run(str(tmp_path / "run"), config, theirs)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.errors import choose
+from tfmusic.errors import UserError, choose
 from tfmusic.layers import HandHead, RecurrentStack
 from tfmusic.losses import RollLoss
 from tfmusic.metrics import CountError
@@ -15,8 +15,10 @@ from tfmusic.models.base import Control, Tensors
 from tfmusic.models.roll_drawing import count_held, draw_frame, hold, roll_controls
 from tfmusic.models.roll_frames import RollFrames, compile_roll_model
 from tfmusic.representations import Representation
+from tfmusic.representations.start_sustain import StartSustain
 
 State = tuple[tuple[tf.Tensor, ...], tf.Tensor]
+_PRIOR_STEPS = 10.0
 
 
 class RollLSTM(AutoregressiveModel):
@@ -47,6 +49,7 @@ class RollLSTM(AutoregressiveModel):
         count_loss_coefficient: float = 1.0,
         key_weights: str = "none",
         max_key_weight: float = 100.0,
+        key_chains: bool = False,
         loss_steps: str = "all",
     ):
         """Makes the layers.
@@ -66,9 +69,17 @@ class RollLSTM(AutoregressiveModel):
             key_weights: "none"; "positive": each key's sounding weighs as much as its
                 silence; "both": that weight on both, one published system's mistake.
             max_key_weight: The greatest weight, which rare keys get.
+            key_chains: Whether the network adds to what each key does by itself, a
+                Markov chain counted in the training split, from which learning begins.
+                That keys go on sounding is otherwise what takes longest to learn.
             loss_steps: "all", or "last": a window teaches its last step alone.
         """
         super().__init__(representation)
+        if key_chains and isinstance(representation, StartSustain):
+            raise UserError(
+                "model.key_chains: expected a roll of sounding keys and onsets, got "
+                f"{representation.name}"
+            )
         self.loss_steps = choose("model.loss_steps", loss_steps, ("all", "last"))
         choose("model.key_weights", key_weights, ("none", "positive", "both"))
         self.key_weights = key_weights
@@ -91,6 +102,13 @@ class RollLSTM(AutoregressiveModel):
             trainable=False,
             name="key_weight",
         )
+        self.key_chains = None
+        if key_chains:
+            # Log odds after silence and after sounding.
+            shape = (2, *self.key_weight.shape, self.frames.num_channels)
+            self.key_chains = self.add_weight(
+                shape, "zeros", autocast=False, name="key_chains"
+            )
 
     def build_model(self) -> None:
         """Makes all weights."""
@@ -108,18 +126,27 @@ class RollLSTM(AutoregressiveModel):
         compile_roll_model(self, optimizer, loss, counts)
 
     def adapt(self, pieces: tf.data.Dataset) -> None:
-        """Counts how often each key sounds, for the weights."""
-        if self.key_weights == "none":
+        """Counts what each key does, for the weights and the chains."""
+        if self.key_weights == "none" and self.key_chains is None:
             return
-        sounding = np.zeros(self.key_weight.shape)
-        num_steps = 0
+        # Steps before which a key is silent or sounds, and of these those where it
+        # sounds and where it is struck: [hand, key, channel].
+        shape = (2, *self.key_weight.shape, self.frames.num_channels)
+        steps, events = np.zeros([*shape[:-1], 1]), np.zeros(shape)
         for piece in pieces.as_numpy_iterator():
-            roll = piece["roll"][..., 0].astype(bool)  # [time, (hand,) key]
-            sounding += roll.sum(axis=0).reshape(sounding.shape)
-            num_steps += len(roll)
+            frames = self.frames.from_roll(piece["roll"]).numpy()
+            sounded = np.roll(frames[..., :1], 1, axis=0)
+            sounded[0] = False
+            for i, before in enumerate((~sounded, sounded)):
+                steps[i] += before.sum(axis=0)
+                events[i] += (frames & before).sum(axis=0)
         # One more than was counted: a key that is never played stays finite.
-        weights = (num_steps - (sounding + 1.0)) / (sounding + 1.0)
-        self.key_weight.assign(np.clip(weights, 0.0, self.max_key_weight))
+        sounding = events[..., 0].sum(axis=0) + 1.0
+        if self.key_weights != "none":
+            weights = (steps[..., 0].sum(axis=0) - sounding) / sounding
+            self.key_weight.assign(np.clip(weights, 0.0, self.max_key_weight))
+        if self.key_chains is not None:
+            self.key_chains.assign(_log_odds(steps, events))
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """Columns, the columns after them, and which of these count."""
@@ -206,7 +233,27 @@ class RollLSTM(AutoregressiveModel):
         """
         outputs = tf.stack([hand(hidden) for hand in self.hands], axis=-2)
         logits, counts = self.frames.unpack(outputs)
+        if self.key_chains is not None:
+            silent, sounded = tf.unstack(tf.convert_to_tensor(self.key_chains))
+            logits += tf.where(before[..., :1], sounded, silent)
         return self.frames.log_odds(logits, before), counts
+
+
+def _log_odds(steps: np.ndarray, events: np.ndarray) -> np.ndarray:
+    """Of sounding after some steps, and of an onset where a key sounds.
+
+    Args:
+        steps: How many steps, `[..., 1]`.
+        events: In how many of them a key sounds, and is struck, `[..., channel]`.
+    """
+    # As if each key had done for some steps what keys do on the average.
+    chances = np.concatenate([steps, events[..., :1]], axis=-1)[..., : events.shape[-1]]
+    axes = tuple(range(1, events.ndim - 1))
+    mean = (events.sum(axes, keepdims=True) + 1.0) / (
+        chances.sum(axes, keepdims=True) + 2.0
+    )
+    events, chances = events + _PRIOR_STEPS * mean, chances + _PRIOR_STEPS
+    return np.log(events) - np.log(chances - events)
 
 
 def _draw_counts(key_weights: str) -> Control:
