@@ -118,7 +118,9 @@ def test_two_thousand_damaged_files_and_all_odd_ones(config, shared_data, tmp_pa
         )
         assert run.returncode == 0, run.stderr
         kept, drops = account(data)
-        assert kept | drops.keys() == names_below(music)
+        # Of a tunebook each tune is kept or dropped.
+        files = {re.sub(r"(\.abc)#\d+$", r"\1", name) for name in kept | drops.keys()}
+        assert files == names_below(music)
         assert not kept & drops.keys()
         assert kept >= {f"good/{i}.mid" for i in range(len(originals))}
         assert len([name for name in kept if name.startswith("damaged")]) > 50
