@@ -3,10 +3,13 @@
 import dataclasses
 import functools
 
+import keras
 import numpy as np
+import tensorflow as tf
 
 from tests.data.builders import write_dataset
 from tfmusic.data import weights
+from tfmusic.models import make_model
 from tfmusic.models.set_autoencoder import SetAutoencoder
 from tfmusic.representations import make_representation
 
@@ -94,3 +97,41 @@ def unnormalized(representation):
     return dataclasses.replace(
         representation, means=(0.0,) * size, deviations=(1.0,) * size
     )
+
+
+SMALL_WGAN = dict(
+    name="latent_wgan",
+    num_chunks=8,
+    noise_size=6,
+    generator_channels=(8, 6),
+    generator_units=(8, 8),
+    chunk_units=(8, 8),
+    num_heads=2,
+    critic_channels=(6, 8),
+    feature_size=8,
+    critic_steps=2,
+)
+
+
+def make_latent_wgan(seed=1, with_events=False, **settings):
+    """A small latent WGAN with the weights of its autoencoder."""
+    keras.utils.set_random_seed(seed)
+    representation, arrays = make_latents(with_events=with_events)
+    model = make_model(representation, {**SMALL_WGAN, **settings})
+    model.build_model()
+    for variable, array in zip(model.autoencoder.variables, arrays, strict=True):
+        variable.assign(array)
+    return model
+
+
+def make_batch(model, num_rows, seed=0):
+    """Windows as a dataset gives them: inputs, and which chunks are in the piece."""
+    kind, length = model.representation, model.num_chunks
+    names = ["events", "num_events"] if kind.with_events else ["latents"]
+    pieces = [make_piece(kind, length, seed + i) for i in range(num_rows)]
+    x = {name: tf.constant(np.stack([p[name] for p in pieces])) for name in names}
+    x = {n: tf.cast(v, tf.int32) if v.dtype.is_integer else v for n, v in x.items()}
+    x["seed"] = tf.constant([[seed, i] for i in range(num_rows)], tf.int32)
+    inside = np.ones([num_rows, length], np.float32)
+    inside[0, length // 2 :] = 0.0 if model.has_end else 1.0
+    return x, {}, tf.constant(inside)

@@ -5,68 +5,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.experiments import family_experiment, load_config
-from tests.latents import make_latents, make_piece, write_latents_dataset
-from tfmusic.data.augmentation import Augmentation
-from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.datasets import make_train_dataset
-from tfmusic.errors import UserError
-from tfmusic.models import make_model
-from tfmusic.models.wasserstein import (
-    copy_optimizer,
-)
-from tfmusic.representations import make_representation
-from tfmusic.training.checkpoints import Checkpoints
+from tests.experiments import load_config
+from tests.latents import make_batch, make_latent_wgan, make_latents
+from tfmusic.models.wasserstein import copy_optimizer
 from tfmusic.training.optimizers import make_optimizer
-from tfmusic.training.run import save_run
-
-SMALL = dict(
-    name="latent_wgan",
-    num_chunks=8,
-    noise_size=6,
-    generator_channels=(8, 6),
-    generator_units=(8, 8),
-    chunk_units=(8, 8),
-    num_heads=2,
-    critic_channels=(6, 8),
-    feature_size=8,
-    critic_steps=2,
-)
-
-
-def small_model(seed=1, with_events=False, **settings):
-    keras.utils.set_random_seed(seed)
-    representation, arrays = make_latents(with_events=with_events)
-    model = make_model(representation, {**SMALL, **settings})
-    model.build_model()
-    for variable, array in zip(model.autoencoder.variables, arrays, strict=True):
-        variable.assign(array)
-    return model
 
 
 @pytest.fixture(scope="module")
 def untrained():
     """A model for tests that leave its weights alone."""
-    return small_model()
+    return make_latent_wgan()
 
 
 @pytest.fixture(scope="module", params=["recurrent", "attention"])
 def with_end(request):
     """A model whose pieces end, for tests that leave its weights alone."""
-    return small_model(generator=request.param)
-
-
-def make_batch(model, num_rows, seed=0):
-    """Windows as a dataset gives them: inputs, and which chunks are in the piece."""
-    kind, length = model.representation, model.num_chunks
-    names = ["events", "num_events"] if kind.with_events else ["latents"]
-    pieces = [make_piece(kind, length, seed + i) for i in range(num_rows)]
-    x = {name: tf.constant(np.stack([p[name] for p in pieces])) for name in names}
-    x = {n: tf.cast(v, tf.int32) if v.dtype.is_integer else v for n, v in x.items()}
-    x["seed"] = tf.constant([[seed, i] for i in range(num_rows)], tf.int32)
-    inside = np.ones([num_rows, length], np.float32)
-    inside[0, length // 2 :] = 0.0 if model.has_end else 1.0
-    return x, {}, tf.constant(inside)
+    return make_latent_wgan(generator=request.param)
 
 
 def weights(layer):
@@ -79,7 +33,7 @@ def weights(layer):
 @pytest.fixture(scope="module")
 def trained():
     """A model after three steps, its weights before, and the metrics."""
-    model = small_model()
+    model = make_latent_wgan()
     before = weights(model.generator), weights(model.critic)
     model.compile_for_training(keras.optimizers.Adam(1e-3))
     step = tf.function(model.train_step, autograph=False)
@@ -119,12 +73,12 @@ def test_what_plays_is_an_average_of_what_learned(trained):
 
 
 def test_without_an_average_the_weights_themselves_play():
-    model = small_model(average_decay=0.0)
+    model = make_latent_wgan(average_decay=0.0)
     assert model.average is model.generator
 
 
 def test_each_step_of_the_critic_has_a_batch_of_its_own():
-    whole, parts = small_model(), small_model()
+    whole, parts = make_latent_wgan(), make_latent_wgan()
     x, _, inside = batch = make_batch(whole, 6)
     for model in (whole, parts):
         model.compile_for_training(keras.optimizers.SGD(1e-2))
@@ -161,7 +115,7 @@ def test_schedules_of_the_critic_go_by_the_steps_of_the_generator():
 def test_penalty_and_scores_are_float32_under_mixed_precision():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:
-        model = small_model()
+        model = make_latent_wgan()
         model.compile_for_training(keras.optimizers.Adam(1e-3))
         x, _, inside = make_batch(model, 2)
         real = model.real(x, inside)
@@ -180,7 +134,7 @@ def test_penalty_and_scores_are_float32_under_mixed_precision():
 @pytest.fixture(scope="module")
 def joint():
     """A model that learns with its autoencoder, and the weights of its networks."""
-    model = small_model(with_events=True, joint=True, critic_steps=1)
+    model = make_latent_wgan(with_events=True, joint=True, critic_steps=1)
     model.compile_for_training(keras.optimizers.Adam(5e-3))
     nets = (model.generator, model.critic, model.autoencoder)
     return model, [(net, weights(net)) for net in nets]
@@ -279,7 +233,7 @@ def test_chunks_of_chance_are_told_from_pieces(untrained):
 
 @pytest.fixture(scope="module")
 def endpoints():
-    model = small_model()
+    model = make_latent_wgan()
     # As if trained: untrained, all sequences are nearly the same.
     model.generator.last.kernel.assign(model.generator.last.kernel * 20.0)
     return {name: endpoint.function for name, endpoint in model.endpoints().items()}
@@ -316,124 +270,3 @@ def test_interpolation_leads_from_one_piece_to_the_other(endpoints):
     np.testing.assert_array_equal(way[0], generate(endpoints, seed=3)[0])
     np.testing.assert_array_equal(way[-1], generate(endpoints, seed=9)[0])
     assert all(np.any(a != b) for a, b in zip(way, way[1:], strict=False))
-
-
-# ---- Runs.
-
-
-def test_a_run_that_went_on_has_both_optimizers_of_an_undisturbed_one(tmp_path):
-    def start(seed):
-        model = small_model(seed)
-        section = load_config("latent_wgan").optimizer
-        model.compile_for_training(make_optimizer(section, 10, 1))
-        return model, Checkpoints(str(tmp_path), model)
-
-    def go_on(model, steps):
-        for i in steps:
-            model.train_step(make_batch(model, 2, seed=i))
-
-    whole, checkpoints = start(seed=1)
-    go_on(whole, range(1))
-    checkpoints.save()
-    go_on(whole, range(1, 3))
-    second, checkpoints = start(seed=2)
-    assert checkpoints.restore()
-    go_on(second, range(1, 3))
-    for ours, theirs in zip(second.optimizers, whole.optimizers, strict=True):
-        assert int(ours.iterations) == int(theirs.iterations)
-        for variable, wanted in zip(ours.variables, theirs.variables, strict=True):
-            np.testing.assert_array_equal(variable, wanted, err_msg=variable.path)
-    assert [int(o.iterations) for o in second.optimizers] == [3, 6]
-    for variable, wanted in zip(second.variables, whole.variables, strict=True):
-        np.testing.assert_array_equal(variable, wanted, err_msg=variable.path)
-
-
-def test_latents_of_another_autoencoder_are_refused(tmp_path):
-    config = family_experiment("latent_wgan", tmp_path / "data")
-    ours = DatasetInfo.load(str(tmp_path / "data")).make_representation()
-    save_run(str(tmp_path / "run"), config, ours)
-    (tmp_path / "run" / "latest").mkdir()
-    (tmp_path / "run" / "latest" / "ckpt-1.index").touch()  # it has begun
-    theirs, _ = make_latents(seed=2, latent_size=75, max_events=15)
-    with pytest.raises(UserError, match="the dataset has another autoencoder"):
-        save_run(str(tmp_path / "run"), config, theirs)
-    other = write_latents_dataset(
-        tmp_path / "other", seed=2, latent_size=75, max_events=15
-    )
-    model = make_model(ours, config.model)
-    with pytest.raises(UserError, match=f"expected .*{ours.autoencoder}"):
-        model.load_parts(other)
-
-
-def test_chunks_of_another_length_are_refused(tmp_path):
-    config = family_experiment("latent_wgan", tmp_path / "data")
-    config.representation.chunks.chunk_seconds = 0.5
-    with pytest.raises(UserError, match="chunks.chunk_seconds is 0.25 in the dataset"):
-        DatasetInfo.load(str(tmp_path / "data")).check(config)
-
-
-def test_only_datasets_with_events_can_be_varied(tmp_path):
-    plain, _ = make_latents()
-    with pytest.raises(UserError, match="cannot be varied without the events"):
-        Augmentation(transpose_semitones=2).variations(plain)
-    kind, _ = make_latents(with_events=True)
-    changes = Augmentation(transpose_semitones=2, stretch=0.1, velocity_shift=3)
-    assert len(changes.variations(kind)) == 3
-
-
-def test_windows_that_are_stretched_have_the_length_of_sequences(tmp_path):
-    data_dir = write_latents_dataset(tmp_path, with_events=True)
-    model = small_model(with_events=True)
-    windows = make_train_dataset(
-        data_dir,
-        example_fn=model.example_fn,
-        augmentation=Augmentation(transpose_semitones=2, stretch=0.2),
-        batch_size=4,
-        window_steps=8,
-        window_stride=8,
-        seed=0,
-    )
-    x, _, inside = next(iter(windows))
-    assert x["num_events"].shape == inside.shape == (4, 8)
-    assert model.real(x, inside).shape == (4, 8, 6)
-
-
-# ---- Mistakes.
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"num_chunks": 12}, "model.num_chunks: expected a power of two of at least 4"),
-        ({"num_chunks": 2}, "of at least 4, for 2 layers .* got 2"),
-        ({"generator": "recurent"}, "did you mean 'recurrent'"),
-        ({"critic_steps": 0}, "model.critic_steps: expected 1 or more, got 0"),
-        ({"chunk_units": (8, 6)}, "model.chunk_units: expected equal sizes, got 8, 6"),
-        ({"joint": True}, "encode_latents --with_events"),
-        ({"normalize": "batch"}, "model.normalize: unknown 'batch'; it can be insta"),
-        ({"matching": "pair"}, "model.matching: unknown 'pair' .*did you mean 'pairs'"),
-    ],
-)
-def test_settings_that_cannot_be_are_refused(settings, message):
-    with pytest.raises(UserError, match=message):
-        small_model(**settings)
-
-
-def test_another_representation_is_refused():
-    chunks = make_representation({"name": "event_chunks"})
-    with pytest.raises(UserError, match="expected a dataset of latents, got event_ch"):
-        make_model(chunks, SMALL)
-
-
-def test_windows_of_another_length_are_refused(untrained):
-    model = untrained
-    window = {"latents": tf.zeros([17, 6]), "step": tf.range(17), "num_steps": 40}
-    with pytest.raises(UserError, match="data.window_steps is 16, model.num_chunks 8"):
-        model.example_fn(window, tf.constant([0, 0]))
-
-
-def test_batches_that_cannot_be_divided_are_refused(untrained):
-    model = untrained
-    model.compile_for_training("sgd")
-    with pytest.raises(UserError, match="expected a multiple of 2 examples .* got 5"):
-        model.train_step(make_batch(model, 5))

@@ -11,7 +11,7 @@ from tfmusic.notes.grid import (
     bar_positions,
     bars,
     make_grid,
-    quantize_notes,
+    quantize_spans,
     round_steps,
 )
 
@@ -54,13 +54,15 @@ def test_tempo_map_undoes_itself():
 
 def test_the_beat_grid_does_not_depend_on_the_metre():
     # The reference systems counted steps per metre, and stopped at some metres.
-    expected = None
+    times, expected = ([0.5, 1.125], [1.0, 2.0]), None
     for numerator, denominator in [(4, 4), (3, 8), (6, 8), (5, 4), (2, 2), (7, 16)]:
-        sequence = make_sequence((60, 80, 0.5, 1.0), (62, 80, 1.125, 2.0))
+        sequence = make_sequence()
         sequence.time_signatures.add(
             time=0, numerator=numerator, denominator=denominator
         )
-        steps = [part.tolist() for part in quantize_notes(sequence, BeatGrid(4))]
+        steps = [
+            part.tolist() for part in quantize_spans(sequence, BeatGrid(4), *times)
+        ]
         expected = expected or steps
         assert steps == expected == [[4, 9], [8, 16]]
 
@@ -75,12 +77,15 @@ def test_decoded_times_come_back_to_their_steps(grid):
 
 
 def test_a_note_lasts_at_least_one_step_and_starts_at_none_before_the_first():
-    sequence = make_sequence((60, 80, 0.0, 0.01), (61, 80, 0.5, 0.5), (62, 80, -1, 1))
-    starts, ends = quantize_notes(sequence, FrameGrid(10))
+    times = [0.0, 0.5, -1.0], [0.01, 0.5, 1.0]
+    starts, ends = quantize_spans(make_sequence(), FrameGrid(10), *times)
     assert starts.tolist() == [0, 5, 0]
     assert ends.tolist() == [1, 6, 10]
     assert starts.dtype == ends.dtype == np.int64
-    assert [len(a) for a in quantize_notes(NoteSequence(), BeatGrid(4))] == [0, 0]
+    assert [len(a) for a in quantize_spans(NoteSequence(), BeatGrid(4), [], [])] == [
+        0,
+        0,
+    ]
 
 
 def test_bar_positions_begin_anew_at_every_time_signature():

@@ -5,8 +5,8 @@ import functools
 
 import pytest
 
+from tests.latents import make_latent_wgan
 from tests.models.conftest import CASES, make_case
-from tests.models.test_latent_wgan import small_model as make_latent_wgan
 from tests.models.test_set_autoencoder import make_autoencoder
 from tfmusic.models import MODELS, MusicModel
 from tfmusic.serving.saved_model import export_model

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from tests.contracts import make_sequence
 from tests.experiments import tiny_config
-from tests.models.test_latent_wgan import small_model as make_latent_wgan
+from tests.latents import make_latent_wgan
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
 from tfmusic.notes.reading import read_file

@@ -71,6 +71,13 @@ def test_run_ends_in_one_line_where_it_cannot_write_and_then_goes_on(
     assert_same_run(whole_run, tmp_path / "run")
 
 
+def wait_until_saved(workers, workdir):
+    """Waits until workers have come as far as to a state of step 20."""
+    while newest_step(workdir / "latest") < 20:
+        assert all(worker.poll() is None for worker in workers)
+        time.sleep(0.01)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", [1, 0], ids=["second", "chief"])
 def test_workers_leave_when_one_dies_and_go_on_when_called_again(
@@ -82,9 +89,7 @@ def test_workers_leave_when_one_dies_and_go_on_when_called_again(
     config.train.distribute = "multi_worker"
     workdir = tmp_path / "workers"
     workers = start_workers(config, tiny_data, workdir)
-    while newest_step(workdir / "latest") < 20:
-        assert all(worker.poll() is None for worker in workers)
-        time.sleep(0.01)
+    wait_until_saved(workers, workdir)
     workers[victim].send_signal(signal.SIGKILL)
     _, errors = workers[1 - victim].communicate(timeout=300)
     workers[victim].communicate()
@@ -113,9 +118,7 @@ def test_workers_save_and_leave_together_when_one_is_told_to(
     config.train.distribute = "multi_worker"
     workdir = tmp_path / "workers"
     workers = start_workers(config, tiny_data, workdir)
-    while newest_step(workdir / "latest") < 20:
-        assert all(worker.poll() is None for worker in workers)
-        time.sleep(0.01)
+    wait_until_saved(workers, workdir)
     workers[told].send_signal(number)
     for worker in workers:
         _, errors = worker.communicate(timeout=300)

@@ -9,7 +9,7 @@ import dataclasses
 import numpy as np
 
 from tfmusic.errors import UserError
-from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes import NoteSequence
 
 DEFAULT_QPM = 120.0
 DEFAULT_TICKS_PER_QUARTER = 220
@@ -158,17 +158,6 @@ def make_grid(
     if steps_per_second > 0:
         return FrameGrid(steps_per_second)
     return BeatGrid(steps_per_quarter, qpm)
-
-
-def quantize_notes(sequence: NoteSequence, grid: Grid) -> tuple[np.ndarray, np.ndarray]:
-    """The notes of a sequence on a grid.
-
-    Returns:
-        First and last (exclusive) step of each note, int64 [num_notes] each, in the
-        order of `sequence.notes`. None starts before 0 or is shorter than one step.
-    """
-    times = wire.columns(sequence, "notes", "start_time", "end_time")
-    return quantize_spans(sequence, grid, times["start_time"], times["end_time"])
 
 
 def quantize_spans(

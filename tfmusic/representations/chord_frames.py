@@ -145,10 +145,6 @@ class ChordFrames(TokenRepresentation):
         """The piece as it comes back from encoding: of known chords."""
         return self._to_sequence(self._known_frames(sequence)[1])
 
-    def num_substituted(self, sequence: NoteSequence) -> int:
-        """In how many frames another chord than the piece's own was taken."""
-        return self._known_frames(sequence)[2]["substituted_chords"]
-
     def _frames(self, sequence: NoteSequence) -> tuple[np.ndarray, collections.Counter]:
         """Sounding pitches, bool [num_steps, 128], before any substitution."""
         notes, losses = self.read_notes(sequence)
