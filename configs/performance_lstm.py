@@ -7,7 +7,8 @@ played performances with their dynamics, such as MAESTRO.
 
 Variants:
     (default)    The 88 keys of a piano, an embedding of 256, dropout, a learning rate
-                 that falls, the end of a piece learned, early stopping.
+                 that falls, the end of a piece learned, early stopping, batches of 16:
+                 three times as many steps an hour on two cores.
     reference    The published settings: all 128 pitches, no dropout, Adam at 0.001
                  throughout, batches of 64 sequences of up to 512 events.
     smoke        A minute on two cores.
@@ -95,7 +96,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     )
     config.train = ml_collections.ConfigDict(
         dict(
-            batch_size=64,
+            batch_size=16,
             eval_batch_size=64,
             num_epochs=40,
             steps_per_epoch=0,  # 0: one pass over the data
@@ -118,7 +119,9 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         config.optimizer.update(
             learning_rate=1e-3, schedule="constant", warmup_steps=0, clip_norm=3.0
         )
-        config.train.update(num_epochs=40, steps_per_epoch=500, early_stopping_epochs=0)
+        config.train.update(
+            batch_size=64, num_epochs=40, steps_per_epoch=500, early_stopping_epochs=0
+        )
     elif variant == "smoke":
         config.data.update(window_steps=64, window_stride=64)
         config.model.update(embedding_size=64, units=(96,))
