@@ -70,6 +70,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             dropout=0.2,
             head_units=256,
             head_dropout=0.2,
+            key_chains=True,  # learning begins where each key goes on by itself
             loss="nats",
             alpha=0.7,  # of the focal loss: ones weigh as much, zeros the rest
             gamma=2.0,
@@ -119,7 +120,11 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             min_steps=160, window_steps=160, window_stride=16, transpose_semitones=0
         )
         config.model.update(
-            units=(512, 512), head_dropout=0.5, loss="single", loss_steps="last"
+            units=(512, 512),
+            head_dropout=0.5,
+            key_chains=False,
+            loss="single",
+            loss_steps="last",
         )
         config.optimizer.update(
             learning_rate=1e-4, schedule="constant", warmup_steps=0, clip_norm=0.0

@@ -127,6 +127,7 @@ CASES = {
             "head_units": 48,
             "dropout": 0.0,
             "head_dropout": 0.0,
+            "key_chains": True,
         },
         sustain_pieces,
     ),

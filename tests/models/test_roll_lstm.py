@@ -4,7 +4,6 @@ import tensorflow as tf
 
 from tests.models import contracts
 from tests.models.conftest import make_case, roll_pieces
-from tfmusic.errors import UserError
 from tfmusic.models import make_model
 from tfmusic.models.roll_drawing import repeat_bonus
 from tfmusic.representations import make_representation
@@ -33,39 +32,6 @@ def test_weights_of_keys_never_played_are_finite():
     weights = model.key_weight.numpy()
     np.testing.assert_allclose(weights[0, 40], 199 / 101, rtol=1e-5)
     np.testing.assert_allclose(weights[1, 40:42], 50.0)  # 299 and 99, clipped
-
-
-def test_learning_begins_with_what_each_key_does_by_itself():
-    random = np.random.default_rng(0)
-    draws = random.random((4000, 2))
-    roll = np.zeros([4000, 2, 88, 2], bool)
-    chances = (0.1, 0.7)  # of sounding, after silence and after sounding
-    sounds = False
-    for t, (draw, restrike) in enumerate(draws):
-        sounded, sounds = sounds, draw < chances[int(sounds)]
-        roll[t, 1, 40] = sounds, sounds and (not sounded or restrike < 0.25)
-    model = two_hands(key_chains=True, count_units=0)
-    model.build_model()
-    model.adapt(tf.data.Dataset.from_tensors({"roll": roll}))
-    for hand in model.hands:
-        hand.keys[-1].kernel.assign(tf.zeros_like(hand.keys[-1].kernel))
-    log_odds = model(roll[np.newaxis]).numpy().reshape(4000, 2, 88, 2)[:, 1, 40]
-    sounded = roll[:, 1, 40, 0]
-    for value, chance in zip((~sounded, sounded), chances, strict=True):
-        expected = np.log(chance / (1 - chance))
-        np.testing.assert_allclose(log_odds[value, 0], expected, atol=0.15)
-    np.testing.assert_allclose(log_odds[sounded, 1], np.log(0.25 / 0.75), atol=0.2)
-    # A key that never sounds costs next to nothing, but it may sound.
-    silent = model(roll[np.newaxis, :2]).numpy().reshape(2, 2, 88, 2)[0, 0, :, 0]
-    assert np.all((silent < -8.0) & (silent > -20.0))
-
-
-def test_chains_need_a_roll_of_sounding_keys():
-    with pytest.raises(UserError, match="key_chains: expected .*got start_sustain"):
-        make_model(
-            make_representation({"name": "start_sustain"}),
-            {"name": "roll_lstm", "units": (8,), "key_chains": True},
-        )
 
 
 def test_weights_outlive_a_checkpoint(tmp_path):

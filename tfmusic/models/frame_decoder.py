@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfmusic.layers import RecurrentStack
+from tfmusic.models.key_chains import KeyChains
 from tfmusic.models.roll_drawing import draw_plainly
 from tfmusic.models.roll_frames import FrameHead, RollFrames
 from tfmusic.models.scheduled_sampling import ScheduledSampling
@@ -28,6 +29,7 @@ class FrameDecoder(keras.layers.Layer):
         dropout: float,
         head_units: int,
         head_dropout: float,
+        key_chains: bool,
         sampling: ScheduledSampling,
         **kwargs,
     ):
@@ -40,6 +42,7 @@ class FrameDecoder(keras.layers.Layer):
             dropout: Share of values dropped between recurrent layers.
             head_units: Size of the layer before the logits.
             head_dropout: Share of its values dropped.
+            key_chains: Whether `KeyChains` are added to the head's logits.
             sampling: How many of its own frames it is trained on.
             **kwargs: The base layer's.
         """
@@ -50,6 +53,7 @@ class FrameDecoder(keras.layers.Layer):
         self.head = FrameHead(
             frames.num_hands, frames.num_logits, head_units, head_dropout
         )
+        self.key_chains = KeyChains(frames) if key_chains else None
         # Its state is saved with the weights, so a resumed run tosses the coins that an
         # undisturbed one would.
         self.seeds = keras.random.SeedGenerator()
@@ -59,6 +63,11 @@ class FrameDecoder(keras.layers.Layer):
         del input_shape
         # Keras takes layers for built that were called, not run.
         self.head(self.recurrent(tf.zeros([1, 1, self.frames.num_inputs])))
+
+    def adapt(self, pieces: tf.data.Dataset) -> None:
+        """Counts what each key does, for the chains."""
+        if self.key_chains is not None:
+            self.key_chains.adapt(pieces)
 
     def initial_state(self, batch_size: tf.Tensor) -> Recurrent:
         """Zeros."""
@@ -111,6 +120,8 @@ class FrameDecoder(keras.layers.Layer):
     ) -> tf.Tensor:
         """`[..., hand, key, channel]` of hidden values and the frames before."""
         logits, _ = self.frames.unpack(self.head(hidden, training=training))
+        if self.key_chains is not None:
+            logits += self.key_chains(before)
         return self.frames.log_odds(logits, before)
 
     def _draw(self, frame, state, temperature, seed):

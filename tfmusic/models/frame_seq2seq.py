@@ -68,6 +68,7 @@ class FrameSeq2Seq(AutoregressiveModel):
         segment_steps: int = 128,
         head_units: int = 256,
         head_dropout: float = 0.5,
+        key_chains: bool = False,
         loss: str = "nats",
         alpha: float = 0.5,
         gamma: float = 2.0,
@@ -86,6 +87,8 @@ class FrameSeq2Seq(AutoregressiveModel):
             segment_steps: Frames that are encoded, and decoded, at a time.
             head_units: Size of the layer before the logits.
             head_dropout: Share of its values dropped.
+            key_chains: Whether the network adds to what each key does by itself, a
+                Markov chain counted in the training split, from which learning begins.
             loss: "nats", "binary", "focal" or "single", see `make_cell_loss`.
             alpha: The focal loss's weight of ones.
             gamma: Its power.
@@ -114,6 +117,7 @@ class FrameSeq2Seq(AutoregressiveModel):
             dropout,
             head_units,
             head_dropout,
+            key_chains,
             ScheduledSampling(
                 teacher_forcing,
                 teacher_forcing_end,
@@ -132,6 +136,10 @@ class FrameSeq2Seq(AutoregressiveModel):
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles with the loss, nats a step and the rates of sounding keys."""
         compile_roll_model(self, optimizer, self.cell_loss)
+
+    def adapt(self, pieces: tf.data.Dataset) -> None:
+        """Counts what each key does, for the chains."""
+        self.decoder.adapt(pieces)
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """Columns, the frames after them, and which of these count."""

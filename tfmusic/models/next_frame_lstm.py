@@ -37,6 +37,7 @@ class NextFrameLSTM(AutoregressiveModel):
         dropout: float = 0.2,
         head_units: int = 256,
         head_dropout: float = 0.5,
+        key_chains: bool = False,
         loss: str = "nats",
         alpha: float = 0.5,
         gamma: float = 2.0,
@@ -55,6 +56,8 @@ class NextFrameLSTM(AutoregressiveModel):
             dropout: Share of values dropped between recurrent layers.
             head_units: Size of the layer before the logits.
             head_dropout: Share of its values dropped.
+            key_chains: Whether the network adds to what each key does by itself, a
+                Markov chain counted in the training split, from which learning begins.
             loss: "nats", "binary", "focal" or "single", see `make_cell_loss`.
             alpha: The focal loss's weight of ones; that of zeros is 1 - alpha.
             gamma: Its power; above 0 what is nearly certain counts less.
@@ -76,6 +79,7 @@ class NextFrameLSTM(AutoregressiveModel):
             dropout,
             head_units,
             head_dropout,
+            key_chains,
             ScheduledSampling(
                 teacher_forcing,
                 teacher_forcing_end,
@@ -92,6 +96,10 @@ class NextFrameLSTM(AutoregressiveModel):
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles with the loss, nats a step and the rates of sounding keys."""
         compile_roll_model(self, optimizer, self.cell_loss)
+
+    def adapt(self, pieces: tf.data.Dataset) -> None:
+        """Counts what each key does, for the chains."""
+        self.decoder.adapt(pieces)
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """Columns, the frames after them, and which of these count."""

@@ -146,6 +146,14 @@ class RollFrames:
             logits = tf.stack([sounding, start - sustain], axis=-1)
         return force_onsets(logits, sounded)
 
+    def to_logits(self, log_odds: tf.Tensor) -> tf.Tensor:
+        """What a network has to give for these `log_odds` after a sounding key."""
+        if not self._tells_sustain:
+            return log_odds
+        sounding, onset = tf.unstack(log_odds, axis=-1)
+        start = sounding - tf.nn.softplus(-onset)
+        return tf.stack([start, sounding - tf.nn.softplus(onset)], axis=-1)
+
     def score(
         self,
         network: Callable[[tf.Tensor], tf.Tensor],

@@ -6,19 +6,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import choose
 from tfmusic.layers import HandHead, RecurrentStack
 from tfmusic.losses import RollLoss
 from tfmusic.metrics import CountError
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Control, Tensors
+from tfmusic.models.key_chains import KeyChains
 from tfmusic.models.roll_drawing import count_held, draw_frame, hold, roll_controls
 from tfmusic.models.roll_frames import RollFrames, compile_roll_model
 from tfmusic.representations import Representation
-from tfmusic.representations.start_sustain import StartSustain
 
 State = tuple[tuple[tf.Tensor, ...], tf.Tensor]
-_PRIOR_STEPS = 10.0
 
 
 class RollLSTM(AutoregressiveModel):
@@ -71,15 +70,9 @@ class RollLSTM(AutoregressiveModel):
             max_key_weight: The greatest weight, which rare keys get.
             key_chains: Whether the network adds to what each key does by itself, a
                 Markov chain counted in the training split, from which learning begins.
-                That keys go on sounding is otherwise what takes longest to learn.
             loss_steps: "all", or "last": a window teaches its last step alone.
         """
         super().__init__(representation)
-        if key_chains and isinstance(representation, StartSustain):
-            raise UserError(
-                "model.key_chains: expected a roll of sounding keys and onsets, got "
-                f"{representation.name}"
-            )
         self.loss_steps = choose("model.loss_steps", loss_steps, ("all", "last"))
         choose("model.key_weights", key_weights, ("none", "positive", "both"))
         self.key_weights = key_weights
@@ -102,13 +95,7 @@ class RollLSTM(AutoregressiveModel):
             trainable=False,
             name="key_weight",
         )
-        self.key_chains = None
-        if key_chains:
-            # Log odds after silence and after sounding.
-            shape = (2, *self.key_weight.shape, self.frames.num_channels)
-            self.key_chains = self.add_weight(
-                shape, "zeros", autocast=False, name="key_chains"
-            )
+        self.key_chains = KeyChains(self.frames) if key_chains else None
 
     def build_model(self) -> None:
         """Makes all weights."""
@@ -127,26 +114,17 @@ class RollLSTM(AutoregressiveModel):
 
     def adapt(self, pieces: tf.data.Dataset) -> None:
         """Counts what each key does, for the weights and the chains."""
-        if self.key_weights == "none" and self.key_chains is None:
-            return
-        # Steps before which a key is silent or sounds, and of these those where it
-        # sounds and where it is struck: [hand, key, channel].
-        shape = (2, *self.key_weight.shape, self.frames.num_channels)
-        steps, events = np.zeros([*shape[:-1], 1]), np.zeros(shape)
-        for piece in pieces.as_numpy_iterator():
-            frames = self.frames.from_roll(piece["roll"]).numpy()
-            sounded = np.roll(frames[..., :1], 1, axis=0)
-            sounded[0] = False
-            for i, before in enumerate((~sounded, sounded)):
-                steps[i] += before.sum(axis=0)
-                events[i] += (frames & before).sum(axis=0)
-        # One more than was counted: a key that is never played stays finite.
-        sounding = events[..., 0].sum(axis=0) + 1.0
-        if self.key_weights != "none":
-            weights = (steps[..., 0].sum(axis=0) - sounding) / sounding
-            self.key_weight.assign(np.clip(weights, 0.0, self.max_key_weight))
         if self.key_chains is not None:
-            self.key_chains.assign(_log_odds(steps, events))
+            self.key_chains.adapt(pieces)
+        if self.key_weights == "none":
+            return
+        steps, sounding = 0, 0
+        for piece in pieces.as_numpy_iterator():
+            sounds = self.frames.from_roll(piece["roll"]).numpy()[..., 0]
+            steps, sounding = steps + len(sounds), sounding + sounds.sum(axis=0)
+        # One more than was counted: a key that is never played stays finite.
+        weights = (steps - sounding - 1.0) / (sounding + 1.0)
+        self.key_weight.assign(np.clip(weights, 0.0, self.max_key_weight))
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """Columns, the columns after them, and which of these count."""
@@ -234,26 +212,8 @@ class RollLSTM(AutoregressiveModel):
         outputs = tf.stack([hand(hidden) for hand in self.hands], axis=-2)
         logits, counts = self.frames.unpack(outputs)
         if self.key_chains is not None:
-            silent, sounded = tf.unstack(tf.convert_to_tensor(self.key_chains))
-            logits += tf.where(before[..., :1], sounded, silent)
+            logits += self.key_chains(before)
         return self.frames.log_odds(logits, before), counts
-
-
-def _log_odds(steps: np.ndarray, events: np.ndarray) -> np.ndarray:
-    """Of sounding after some steps, and of an onset where a key sounds.
-
-    Args:
-        steps: How many steps, `[..., 1]`.
-        events: In how many of them a key sounds, and is struck, `[..., channel]`.
-    """
-    # As if each key had done for some steps what keys do on the average.
-    chances = np.concatenate([steps, events[..., :1]], axis=-1)[..., : events.shape[-1]]
-    axes = tuple(range(1, events.ndim - 1))
-    mean = (events.sum(axes, keepdims=True) + 1.0) / (
-        chances.sum(axes, keepdims=True) + 2.0
-    )
-    events, chances = events + _PRIOR_STEPS * mean, chances + _PRIOR_STEPS
-    return np.log(events) - np.log(chances - events)
 
 
 def _draw_counts(key_weights: str) -> Control:
