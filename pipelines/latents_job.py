@@ -26,6 +26,7 @@ from tfmusic.data import storage, weights
 from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo, differences
 from tfmusic.data.features import make_record, parse_record
 from tfmusic.data.pieces import check_records
+from tfmusic.data.writing import writing
 from tfmusic.errors import UserError
 from tfmusic.representations import EventChunks, Latents, make_representation
 from tfmusic.serving.player import Player
@@ -341,10 +342,11 @@ def _take_over(
             logging.info("continuing what %s holds", partial_dir)
             return
         tf.io.gfile.rmtree(partial_dir)
-    for directory in (job.work_dir, job.output_dir):
-        tf.io.gfile.makedirs(directory)
-    with written_beside(key_path) as file:
-        json.dump(key, file)
+    with writing(partial_dir):
+        for directory in (job.work_dir, job.output_dir):
+            tf.io.gfile.makedirs(directory)
+        with written_beside(key_path) as file:
+            json.dump(key, file)
 
 
 def _publish(written: str, partial_dir: str, output_dir: str) -> None:

@@ -24,6 +24,7 @@ from tfmusic.data.dataset_info import (
     differences,
     preparation_of,
 )
+from tfmusic.data.writing import writing
 from tfmusic.errors import UserError, choose
 from tfmusic.notes.reading import Limits
 from tfmusic.representations import make_representation
@@ -223,6 +224,7 @@ def take_over(
             logging.info("continuing what %s holds", partial_dir)
             return
         tf.io.gfile.rmtree(partial_dir)
-    tf.io.gfile.makedirs(job.work_dir)
-    with written_beside(key_path) as file:
-        json.dump(key, file)
+    with writing(partial_dir):
+        tf.io.gfile.makedirs(job.work_dir)
+        with written_beside(key_path) as file:
+            json.dump(key, file)

@@ -187,6 +187,8 @@ def test_file_in_place_of_the_directory_is_left_alone(config, music, tmp_path):
     for configs in (config, [config, config + ":tokens"]):
         with pytest.raises(UserError, match="thesis.txt: .* directory, found a file"):
             write(configs, music, tmp_path / "thesis.txt", overwrite=True)
+        with pytest.raises(UserError, match="thesis.txt/data.partial cannot be writt"):
+            write(configs, music, tmp_path / "thesis.txt" / "data")
     assert os.listdir(tmp_path) == ["thesis.txt"]
 
 

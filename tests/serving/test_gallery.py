@@ -47,3 +47,5 @@ def test_a_file_is_no_place_for_music(tmp_path):
     (tmp_path / "music").write_text("notes")
     with pytest.raises(UserError, match="expected a directory for music, found a file"):
         write_gallery(str(tmp_path / "music"), [], "a test")
+    with pytest.raises(UserError, match="music/new cannot be written"):
+        write_gallery(str(tmp_path / "music" / "new"), [], "a test")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_piece_dataset
+from tfmusic.data.writing import writing
 from tfmusic.errors import UserError
 from tfmusic.evaluation.pictures import draw_piano_rolls
 from tfmusic.evaluation.report import compare
@@ -52,7 +53,8 @@ def write_gallery(
         UserError: See `check_folder`.
     """
     check_folder(output_dir)
-    os.makedirs(output_dir, exist_ok=True)
+    with writing(output_dir):
+        os.makedirs(output_dir, exist_ok=True)
     lines = [description, ""]
 
     def path(name: str, meaning: str) -> str:

@@ -7,10 +7,10 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from tfmusic.data.writing import writing
 from tfmusic.training.checkpoints import Checkpoints, metric_values
 from tfmusic.training.distribution import Distribution
 from tfmusic.training.stopping import Stopped, StopSignals
-from tfmusic.training.writing import writing
 
 
 class SaveProgress(keras.callbacks.Callback):

@@ -9,9 +9,9 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from tfmusic.data.writing import first_line, writing
 from tfmusic.errors import UserError
 from tfmusic.models import MusicModel
-from tfmusic.training.writing import first_line, writing
 
 # What TensorFlow raises for a checkpoint of another network or a damaged one; an index
 # error where the file of the values is cut off.

@@ -19,6 +19,7 @@ from tfmusic.data.datasets import (
     num_eval_batches,
     num_train_batches,
 )
+from tfmusic.data.writing import first_line, writing
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
 from tfmusic.training.callbacks import MetricsFile, SaveProgress
@@ -36,7 +37,6 @@ from tfmusic.training.samples import Sampler, Samples
 from tfmusic.training.settings import TrainSettings
 from tfmusic.training.stopping import StopSignals
 from tfmusic.training.tensorboard import Curves, Profile
-from tfmusic.training.writing import first_line, writing
 
 
 def train_and_evaluate(

@@ -15,6 +15,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.data.datasets import make_piece_dataset
+from tfmusic.data.writing import writing
 from tfmusic.evaluation.music_statistics import LABELS, aggregate, statistics
 from tfmusic.evaluation.pictures import piano_roll_image
 from tfmusic.evaluation.report import compare
@@ -24,7 +25,6 @@ from tfmusic.notes.synthesis import synthesize
 from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.training.checkpoints import Progress
 from tfmusic.training.tensorboard import write_token_vectors
-from tfmusic.training.writing import writing
 
 NUM_PIECES = 8  # whose statistics are shown
 _NUM_SHOWN = 3

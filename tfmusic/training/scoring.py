@@ -15,6 +15,7 @@ from absl import logging
 from tfmusic.data import storage
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_eval_dataset, make_piece_dataset
+from tfmusic.data.writing import writing
 from tfmusic.errors import UserError, choose
 from tfmusic.evaluation.likelihood import LikelihoodTotal
 from tfmusic.evaluation.reconstruction import ReconstructionTotal
@@ -31,7 +32,6 @@ from tfmusic.training.run import (
     save_scores,
     what_differs,
 )
-from tfmusic.training.writing import writing
 
 # Whole pieces are long; a few at once fill two cores and leave memory alone.
 PIECES_PER_BATCH = 4
