@@ -6,9 +6,9 @@ Feeling", 2018), in its configuration `performance_with_dynamics`: three LSTM la
 played performances with their dynamics, such as MAESTRO.
 
 Variants:
-    (default)    The 88 keys of a piano, an embedding of 256, dropout, a learning rate
-                 that falls, the end of a piece learned, early stopping, batches of 16:
-                 three times as many steps an hour on two cores.
+    (default)    Smaller layers and batches that two cores can train, the 88 keys of a
+                 piano, dropout, a learning rate that falls, the end of a piece learned,
+                 early stopping.
     reference    The published settings: all 128 pitches, no dropout, Adam at 0.001
                  throughout, batches of 64 sequences of up to 512 events.
     smoke        A minute on two cores.
@@ -70,7 +70,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             embedding_size=256,
             input_encoding="embedding",
             cell="lstm",
-            units=(512, 512, 512),
+            units=(384, 384),
             dropout=0.2,
             recurrent_dropout=0.0,
             head="linear",
@@ -85,7 +85,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             name="adam",
             learning_rate=2e-3,
             schedule="cosine",
-            warmup_steps=200,
+            warmup_steps=100,
             decay_rate=1.0,
             decay_epochs=0,  # 0: over the whole run
             clip_norm=1.0,
@@ -115,7 +115,9 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
 
     if variant == "reference":
         config.representation.update(lowest_pitch=0, highest_pitch=127)
-        config.model.update(embedding_size=512, dropout=0.0, learn_end=False)
+        config.model.update(
+            embedding_size=512, units=(512, 512, 512), dropout=0.0, learn_end=False
+        )
         config.optimizer.update(
             learning_rate=1e-3, schedule="constant", warmup_steps=0, clip_norm=3.0
         )
