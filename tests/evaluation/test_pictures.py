@@ -25,9 +25,11 @@ def test_picture_is_written_whole_and_wide_enough(chorales, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["roll.png"]
 
 
-def test_array_has_the_width_asked_for(chorales):
+def test_array_has_the_size_asked_for(chorales):
     image = piano_roll_image([("one", chorales[0])], width=600)
     assert image.shape[1:] == (600, 3)
+    shape = {"width": 600, "inches": 6, "panel_inches": 2}
+    assert piano_roll_image([("one", chorales[0])], **shape).shape == (200, 600, 3)
     assert image.dtype == np.uint8
 
 
@@ -70,6 +72,18 @@ def test_panels_share_their_scales():
     assert upper.any(axis=0).sum() == pytest.approx(
         first_note.any(axis=0).sum(), abs=40
     )
+
+
+def test_pictures_that_show_the_same_pitches_have_a_note_in_one_place():
+    notes = [(60, 80, 0, 4)]
+    alone, among_others = (
+        near(
+            piano_roll_image([("", make_sequence(notes + more))], pitches=(40, 90)),
+            BLUE,
+        )
+        for more in ([], [(84, 80, 2, 4)])
+    )
+    assert among_others[alone].all()
 
 
 def test_every_short_note_of_an_overview_is_seen():

@@ -77,6 +77,8 @@ def piano_roll_image(
     in_seconds: bool = False,
     width: int = 1400,
     inches: float = WIDTH_INCHES,
+    panel_inches: float = 0.0,
+    pitches: Sequence[int] = (),
 ) -> np.ndarray:
     """The picture that `draw_piano_rolls` writes, as an array.
 
@@ -86,11 +88,15 @@ def piano_roll_image(
         in_seconds: As there.
         width: In pixels.
         inches: That they stand for: the fewer, the larger are letters and lines.
+        panel_inches: Height of each panel; 0: as its range of pitches needs.
+        pitches: What the range of pitches holds at least, for pictures to compare.
 
     Returns:
         RGB, uint8 `[height, width, 3]`.
     """
-    canvas = _draw(panels, max_quarters, in_seconds, width / inches, inches)
+    canvas = _draw(
+        panels, max_quarters, in_seconds, width / inches, inches, panel_inches, pitches
+    )
     canvas.draw()
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
@@ -101,18 +107,23 @@ def _draw(
     in_seconds: bool,
     dots_per_inch: float,
     inches: float = WIDTH_INCHES,
+    panel_inches: float = 0.0,
+    pitches: Sequence[int] = (),
 ) -> FigureCanvasAgg:
     if not panels:
         raise UserError("expected at least one piece to draw")
     pieces = [_Panel(*panel, max_quarters, in_seconds) for panel in panels]
-    pitches = np.concatenate([piece.notes.pitch[piece.shown] for piece in pieces])
+    pitches = np.concatenate(
+        [np.array(pitches, int), *(piece.notes.pitch[piece.shown] for piece in pieces)]
+    )
     low, high = (pitches.min(), pitches.max()) if len(pitches) else (60, 60)
     margin = max(2, -(-(_MIN_PITCHES - int(high - low)) // 2))
     end = max(piece.end for piece in pieces)
     height = _MARGIN_INCHES + _INCHES_PER_PITCH * (high - low + 2 * margin + 1)
+    height = panel_inches or min(height, _MAX_PANEL_INCHES)
 
     figure = Figure(
-        figsize=(inches, min(height, _MAX_PANEL_INCHES) * len(panels)),
+        figsize=(inches, height * len(panels)),
         dpi=dots_per_inch,
         layout="constrained",
     )

@@ -30,8 +30,9 @@ NUM_PIECES = 8  # whose statistics are shown
 _NUM_SHOWN = 3
 _MAX_AUDIO_SECONDS = 30.0
 _SAMPLE_RATE = 16_000
-# Cards in TensorBoard are 340 pixels wide; letters have to be legible there too.
-_PICTURE = {"width": 720, "inches": 6.0}
+# Cards in TensorBoard's tabs are 350 pixels wide or 215 high; letters have to be
+# legible in either.
+_PICTURE = {"width": 700, "inches": 5.0, "panel_inches": 2.5}
 _SEED = 0
 # Sampling may take this share of a run's time; an epoch that is too short goes without.
 _MAX_TIME_SHARE = 0.1
@@ -136,6 +137,9 @@ class Samples(keras.callbacks.Callback):
             name: tf.summary.create_file_writer(f"{self._log_dir}/{name}")
             for name in ("generated", "held-out")
         }
+        self._pitches = [
+            note.pitch for piece in sampler.held_out for note in piece.notes
+        ]
         self._seconds = 0.0
         self._step_shown = 0
 
@@ -187,7 +191,10 @@ class Samples(keras.callbacks.Callback):
                 f"piece {number}: {len(piece.notes)} notes, {piece.total_time:.0f} s"
             )
             picture = piano_roll_image(
-                [(title, piece)], in_seconds=self._sampler.in_seconds, **_PICTURE
+                [(title, piece)],
+                in_seconds=self._sampler.in_seconds,
+                pitches=self._pitches,
+                **_PICTURE,
             )
             tf.summary.image(f"piano_roll/{number}", picture[np.newaxis])
             sound = synthesize(piece, _SAMPLE_RATE)
