@@ -72,6 +72,14 @@ def test_what_plays_is_an_average_of_what_learned(trained):
     assert np.any(ours != model.generator(noise))
 
 
+def test_real_latents_become_the_events_that_their_autoencoder_gives(untrained):
+    latents = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    arrays = untrained.output_arrays({"latents": latents})
+    wanted = untrained.autoencoder.decode(untrained.representation.denormalize(latents))
+    np.testing.assert_array_equal(arrays["events"], wanted[0])
+    np.testing.assert_array_equal(arrays["num_events"], wanted[1])
+
+
 def test_without_an_average_the_weights_themselves_play():
     model = make_latent_wgan(average_decay=0.0)
     assert model.average is model.generator

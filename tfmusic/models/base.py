@@ -149,6 +149,12 @@ class MusicModel(keras.Model):
         """
         del pieces
 
+    def output_arrays(
+        self, piece: Mapping[str, np.ndarray]
+    ) -> Mapping[str, np.ndarray]:
+        """The arrays of a piece, `[step, ...]`, as `output_representation` has them."""
+        return piece
+
     def token_vectors(self) -> np.ndarray | None:
         """The learned vector of each token, float `[token, size]`; None: no such."""
         return None

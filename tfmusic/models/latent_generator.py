@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping, Sequence
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
@@ -113,6 +114,13 @@ class LatentGenerator(MusicModel):
     def learns_end(self) -> bool:
         """Whether windows reach beyond the end of pieces."""
         return self.has_end
+
+    def output_arrays(self, piece: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The events, or else what the autoencoder makes of the latents."""
+        if self.representation.with_events:
+            return piece
+        decoded = self.decode(self.with_end(piece["latents"][None]))
+        return {name: values[0].numpy() for name, values in decoded.items()}
 
     def load_parts(self, data_dir: str) -> None:
         """Takes the autoencoder from the dataset that it made."""

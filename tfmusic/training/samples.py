@@ -42,8 +42,7 @@ class Sampler:
     """A model's endpoint that makes music, and held-out music to compare with.
 
     Attributes:
-        held_out: The beginnings of held-out pieces; empty where the dataset's arrays
-            are not those that the model makes.
+        held_out: The beginnings of held-out pieces.
         in_seconds: Whether pictures show seconds, for music without a beat.
     """
 
@@ -64,9 +63,9 @@ class Sampler:
             .take(NUM_PIECES)
             .as_numpy_iterator()
         ]
-        self.held_out = []
-        if self._representation.feature_specs.keys() <= set(names):
-            self.held_out = [self._decode(piece) for piece in self._prompts]
+        self.held_out = [
+            self._decode(model.output_arrays(piece)) for piece in self._prompts
+        ]
         endpoints = model.endpoints()
         self._name = next(
             (n for n in ("generate", "reconstruct") if n in endpoints), ""
@@ -171,7 +170,7 @@ class Samples(keras.callbacks.Callback):
         with self._writers["generated"].as_default(step=step):
             self._show(pieces, f"step_{step:08d}")
             _draw_curves(pieces)
-            if pieces and held_out:
+            if pieces:
                 tf.summary.text("statistics", compare(pieces, held_out).table())
         with self._writers["held-out"].as_default(step=step):
             _draw_curves(held_out)
