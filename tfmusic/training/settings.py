@@ -31,7 +31,8 @@ class TrainSettings:
             trying distribution on a machine without a GPU.
         sample_every_epochs: Epochs between pieces generated to see and hear; 0: none.
         profile_steps: Steps that TensorBoard's profiler looks at, after the first ten
-            of a call; 0: none.
+            of a call; 0: none. What it saw the package tensorboard-plugin-profile
+            shows.
         mixed_precision: The type of matrix products: "bfloat16", "none" (float32), or
             "auto", the first where the processor has instructions for it.
         fast_lstm: Whether LSTM layers use our own loop on a CPU rather than Keras'.

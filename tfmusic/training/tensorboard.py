@@ -99,13 +99,27 @@ class Profile(keras.callbacks.Callback):
         self._steps_done = 0
         self._is_running = False
 
-    def on_train_batch_end(self, batch, logs=None):
-        """Starts and stops the profiler."""
-        self._steps_done += 1
+    def on_train_batch_begin(self, batch, logs=None):
+        """Starts the profiler, and marks the step: it measures marked ones alone.
+
+        Even of those it finds none where they hold while loops, as LSTMs without cuDNN
+        do, and then shows operations and the trace alone.
+        """
         if self._steps_done == _STEPS_BEFORE_PROFILE:
             tf.profiler.experimental.start(self._log_dir)
             self._is_running = True
-        elif self._steps_done == _STEPS_BEFORE_PROFILE + self._num_steps:
+        if self._is_running:
+            self._mark = tf.profiler.experimental.Trace(
+                "train", step_num=self._steps_done, _r=1
+            )
+            self._mark.__enter__()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Ends the step's mark, and stops the profiler."""
+        if self._is_running:
+            self._mark.__exit__(None, None, None)
+        self._steps_done += 1
+        if self._steps_done == _STEPS_BEFORE_PROFILE + self._num_steps:
             self.on_train_end()
 
     def on_train_end(self, logs=None):
