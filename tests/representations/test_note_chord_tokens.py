@@ -93,6 +93,8 @@ def test_token_pitches():
     ids = representation.vocabulary.ids_of(["C4.E4", "A0", "d4", "s4", "<end>"])
     found = [np.flatnonzero(pitches[i]).tolist() for i in ids]
     assert found == [[60, 64], [21], [], [], []]
+    labels = representation.token_labels()
+    assert [labels[i] for i in ids] == ["C4 E4", "A0", "d4", "s4", "<end>"]
 
 
 @pytest.mark.parametrize(

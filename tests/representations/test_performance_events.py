@@ -195,6 +195,12 @@ def test_only_keys_that_go_down_sound():
     assert np.argwhere(pitches).tolist() == [[3, 60], [4, 61]]
 
 
+def test_labels_name_keys():
+    representation = make_events(lowest_pitch=60, highest_pitch=61, max_shift_steps=1)
+    labels = representation.token_labels()
+    assert labels[3:8] == ["C4 on", "C#4 on", "C4 off", "C#4 off", "shift1"]
+
+
 @pytest.mark.slow
 def test_real_pieces_have_the_events_of_note_seq(piano_paths):
     from tfmusic.notes.reading import read_file

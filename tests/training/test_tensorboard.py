@@ -87,8 +87,9 @@ def test_projector_has_a_readable_label_for_each_token(workdir):
     header, *labels = (folder / "tokens.tsv").read_text().splitlines()
     assert len(labels) == len(vectors)
     assert header == "token\tnumber of notes\tlowest note"
-    assert labels[0] == "<pad>\t0\t-"
+    assert labels[0] == "<pad>\t0\tnone"
     assert any(label.startswith("C2 G2 C3 ") for label in labels)
+    assert all(label.split("\t")[2] == "C" for label in labels if label[:2] == "C2")
     assert (
         'metadata_path: "tokens.tsv"' in (folder / "projector_config.pbtxt").read_text()
     )

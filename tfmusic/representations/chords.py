@@ -10,9 +10,9 @@ import numpy as np
 from tfmusic.representations.note_table import NoteTable
 
 NUM_PITCHES = 128
-_STEP_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+STEP_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 # Sharps alone: with flats as music21 writes them, "E-1" would be two pitches.
-PITCH_NAMES = tuple(f"{_STEP_NAMES[p % 12]}{p // 12 - 1}" for p in range(NUM_PITCHES))
+PITCH_NAMES = tuple(f"{STEP_NAMES[p % 12]}{p // 12 - 1}" for p in range(NUM_PITCHES))
 _PITCH_OF_NAME = {name: pitch for pitch, name in enumerate(PITCH_NAMES)}
 # Where chords of pitch classes are played: in the octave above middle C.
 CLASS_OCTAVE = 60

@@ -11,6 +11,7 @@ import numpy as np
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.transforms import sustained_ends
 from tfmusic.representations.base import Features
+from tfmusic.representations.chords import PITCH_NAMES
 from tfmusic.representations.grammar import FOREVER, NOTHING, TokenGrammar
 from tfmusic.representations.note_table import NoteTable
 from tfmusic.representations.tokens import INSTRUMENTS, TokenRepresentation
@@ -97,6 +98,17 @@ class PerformanceEvents(TokenRepresentation):
         pitches = np.zeros((len(kinds), NUM_PITCHES), bool)
         pitches[rows, values[rows]] = True
         return pitches
+
+    def token_labels(self) -> list[str]:
+        """Each token for people to read, keys by name, as in "C4 on"."""
+        kinds, values = self._meaning
+        ways = {NOTE_ON: "on", NOTE_OFF: "off"}
+        return [
+            f"{PITCH_NAMES[value]} {ways[kind]}" if kind in ways else token
+            for token, kind, value in zip(
+                self.vocabulary.tokens, kinds, values, strict=True
+            )
+        ]
 
     def token_grammar(self) -> TokenGrammar:
         """Keys go up only if they are down, and down only if they are up.

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfmusic.errors import UserError
 from tfmusic.representations.base import FeatureSpec, Representation
+from tfmusic.representations.chords import PITCH_NAMES, pitches_of
 from tfmusic.representations.grammar import TokenGrammar
 from tfmusic.representations.variation import Variation, stack
 from tfmusic.representations.vocabulary import END, NUM_SPECIAL, Vocabulary
@@ -67,6 +68,19 @@ class TokenRepresentation(Representation):
         Raises:
             UserError: The vocabulary is not fitted.
         """
+
+    def token_labels(self) -> list[str]:
+        """Each token for people to read: its notes, as in "C4 E4", or itself.
+
+        Raises:
+            UserError: The vocabulary is not fitted.
+        """
+        return [
+            " ".join(PITCH_NAMES[pitch] for pitch in pitches_of(sounding)) or token
+            for token, sounding in zip(
+                self.vocabulary.tokens, self.token_pitches(), strict=True
+            )
+        ]
 
     def token_grammar(self) -> TokenGrammar | None:
         """Which tokens may follow which; None: any of music in any order.

@@ -9,10 +9,10 @@ import os
 
 import keras
 import ml_collections
-import numpy as np
 import tensorflow as tf
 
 from tfmusic.models import MusicModel
+from tfmusic.representations.chords import STEP_NAMES
 from tfmusic.training.checkpoints import Progress
 
 # Groups of curves, by what logs call them; the others are losses and metrics, which
@@ -139,14 +139,12 @@ def write_token_vectors(model: MusicModel, directory: str) -> None:
     vectors = model.token_vectors()
     if vectors is None:
         return
-    tokens = model.representation.vocabulary.tokens
-    pitches = model.representation.token_pitches()
+    kind = model.representation
     labels = ["token\tnumber of notes\tlowest note"]
-    for token, sounding in zip(tokens, pitches, strict=True):
-        notes = [_note_name(pitch) for pitch in np.flatnonzero(sounding)]
-        lowest = notes[0] if notes else "-"
-        label = f"{' '.join(notes)} ({token})" if notes else token
-        labels.append(f"{label}\t{len(notes)}\t{lowest}")
+    for label, sounding in zip(kind.token_labels(), kind.token_pitches(), strict=True):
+        # Without its octave, for the projector colours by 50 values at most.
+        bass = STEP_NAMES[sounding.argmax() % 12] if sounding.any() else "none"
+        labels.append(f"{label}\t{sounding.sum()}\t{bass}")
     rows = ["\t".join(f"{value:.5g}" for value in vector) for vector in vectors]
     files = {
         "tokens.tsv": labels[: _MAX_VECTORS + 1],
@@ -179,19 +177,13 @@ def _weights_table(model: keras.Model) -> str:
     Keras' own summary is cut off at the width of a terminal.
     """
     lines = ["| weight | shape | numbers |", "| --- | --- | ---: |"]
+    # First, for a card shows a dozen lines.
+    lines.append(f"| all | | {model.count_params():,} |")
     for weight in model.weights:
         shape = " x ".join(map(str, weight.shape))
         lines.append(f"| `{weight.path}` | {shape} | {math.prod(weight.shape):,} |")
-    return "\n".join([*lines, f"| all | | {model.count_params():,} |"])
+    return "\n".join(lines)
 
 
 def _verbatim(text: str) -> str:
     return "\n".join("    " + line for line in text.splitlines())
-
-
-def _note_name(pitch: int) -> str:
-    """Scientific pitch notation: 60 is C4."""
-    return f"{_NAMES[pitch % 12]}{pitch // 12 - 1}"
-
-
-_NAMES = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
