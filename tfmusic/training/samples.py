@@ -34,6 +34,8 @@ _SAMPLE_RATE = 16_000
 # legible in either.
 _PICTURE = {"width": 700, "inches": 5.0, "panel_inches": 2.5}
 _SEED = 0
+# Notes per second tell as much; without them the curves fill one page of TensorBoard.
+_NO_CURVES = ("num_notes", "seconds")
 # Sampling may take this share of a run's time; an epoch that is too short goes without.
 _MAX_TIME_SHARE = 0.1
 
@@ -214,7 +216,7 @@ class Samples(keras.callbacks.Callback):
 
 def _draw_curves(pieces: Sequence[NoteSequence]) -> None:
     values = aggregate([statistics(piece) for piece in pieces])
-    for label in LABELS.values():
-        if label in values:
+    for name, label in LABELS.items():
+        if label in values and name not in _NO_CURVES:
             tag = label.replace(", %", " (%)").replace(", ", " in ")
             tf.summary.scalar(f"music/{tag}", values[label].mean)
