@@ -179,6 +179,28 @@ def test_nothing_that_occurs_in_music_is_forbidden(untrained):
         assert are_allowed(tf.constant([*tokens, END]))
 
 
+def test_keys_that_are_down_for_too_long_go_up():
+    representation = make_representation(KINDS["performance"])
+    settings = {"name": "token_lstm", "embedding_size": 8, "units": (8,)}
+    model = make_model(representation, settings)
+    model.build_model()
+    names = representation.vocabulary.tokens
+    model.output_layer.bias.assign([-9.0 * name.startswith("off") for name in names])
+    longest = {}
+    for max_held in (0.0, 100.0):
+        made = contracts.call_endpoint(
+            model, "generate", num_outputs=8, num_steps=400, seed=1, max_held=max_held
+        )
+        notes = representation.decode({"tokens": made["tokens"][0]}).notes
+        longest[max_held] = max(note.end_time - note.start_time for note in notes)
+        assert np.all((made["guarded_steps"] > 0) == (max_held > 0))
+        for tokens in made["tokens"]:
+            check_uncorrected(representation, tokens)
+    assert longest[0.0] > 2.0
+    # A key goes up at the first shift's end beyond the limit.
+    assert longest[100.0] <= 1.0 + 0.12
+
+
 def history(*rows) -> tf.Tensor:
     return repetition.history_of(tf.constant(rows))
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.representations.grammar import TokenGrammar
+from tfmusic.representations.grammar import FOREVER, TokenGrammar
 from tfmusic.representations.vocabulary import START
 
 
@@ -43,6 +43,11 @@ class Grammar:
         lonely = ~grammar.follows.any(axis=1)[grammar.kinds]
         self._needs_no_next = lonely | (grammar.steps > 0)
 
+    @property
+    def tells_ends(self) -> bool:
+        """Whether what sounds lasts until a token ends it."""
+        return bool(self._tables.ends.any())
+
     def initial_state(self, batch_size: tf.Tensor) -> GrammarState:
         """Before the first token."""
         zeros = tf.zeros([batch_size], tf.int32)
@@ -71,6 +76,22 @@ class Grammar:
             tf.where(steps > 0, 0, order),
             tf.where(of(tables.sets_level, token), token, state.level),
         )
+
+    def overdue(self, state: GrammarState, max_held: tf.Tensor) -> tf.Tensor:
+        """Which tokens may come that end what has sounded for too long.
+
+        Args:
+            state: After the newest token.
+            max_held: In steps of time, float32 scalar; 0: no limit.
+
+        Returns:
+            Bool `[batch, token]`.
+        """
+        held = tf.cast(FOREVER - state.left, tf.float32)
+        too_long = (state.left > 0) & (held >= max_held) & (max_held >= 1.0)
+        ends = tf.constant(self._tables.ends.T.astype(np.float32))
+        ends_it = tf.matmul(tf.cast(too_long, tf.float32), ends) > 0.5
+        return tf.logical_and(ends_it, self.allowed(state))
 
     def allowed(self, state: GrammarState) -> tf.Tensor:
         """Which tokens may come, bool `[batch, token]`."""

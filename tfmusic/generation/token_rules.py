@@ -41,6 +41,16 @@ class TokenRules:
             repetition.empty_history(batch_size), grammar, tf.fill([batch_size], -1)
         )
 
+    @property
+    def tells_ends(self) -> bool:
+        """Whether what sounds lasts until a token ends it."""
+        return self._grammar is not None and self._grammar.tells_ends
+
+    def is_late(self, state: RulesState, controls: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Where `max_held` decides what comes next, bool `[batch]`."""
+        overdue = self._grammar.overdue(state.grammar, controls["max_held"])
+        return tf.reduce_any(overdue, axis=1)
+
     def after(self, state: RulesState, token: tf.Tensor) -> RulesState:
         """The state after one more token of each piece, int32 `[batch]`."""
         grammar = state.grammar
@@ -71,7 +81,8 @@ class TokenRules:
             logits: float32 `[batch, token]`.
             state: The state after the newest token.
             controls: float32 scalars: `repetition_penalty` with `repetition_window`,
-                and `no_repeat_ngram`.
+                `no_repeat_ngram`, and `max_held`, beyond which keys that are down go
+                up before all else.
         """
         if "repetition_penalty" in controls:
             logits = repetition.penalize(
@@ -85,5 +96,10 @@ class TokenRules:
         )
         if self._grammar is None:
             return logits
-        forbidden = tf.logical_not(self._grammar.allowed(state.grammar))
+        allowed = self._grammar.allowed(state.grammar)
+        if "max_held" in controls:
+            overdue = self._grammar.overdue(state.grammar, controls["max_held"])
+            is_late = tf.reduce_any(overdue, axis=1, keepdims=True)
+            allowed = tf.where(is_late, overdue, allowed)
+        forbidden = tf.logical_not(allowed)
         return logits + tf.cast(forbidden, tf.float32) * np.float32(samplers.IMPOSSIBLE)

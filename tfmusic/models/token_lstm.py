@@ -58,6 +58,13 @@ NO_REPEAT_NGRAM = Control(
     HISTORY,
     f"No passage of so many tokens twice within {HISTORY}; 0: as it comes.",
 )
+MAX_HELD = Control(
+    "max_held",
+    500.0,
+    0.0,
+    1e6,
+    "For how many steps of time a key may stay down before it goes up; 0: no limit.",
+)
 MIN_STEPS = Control(
     "min_steps", 32.0, 0.0, 1e6, "No piece ends before so many tokens; 0: as it comes."
 )
@@ -139,6 +146,7 @@ class TokenLSTM(AutoregressiveModel):
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
             *([MAX_SILENCE] if self._silent.any() else []),
+            *([MAX_HELD] if self._rules.tells_ends else []),
             *([MIN_STEPS] if learn_end else []),
         )
         self.CONTROLS = (*SAMPLING, *AGAINST_REPETITION, *common)
@@ -285,6 +293,8 @@ class TokenLSTM(AutoregressiveModel):
         is_stuck = tf.logical_and(must_change, tf.equal(drawn, frame))
         token = draw_another(drawn, logits, is_stuck, seed, **sampling)
         is_guarded = tf.not_equal(token, drawn)
+        if self._rules.tells_ends:
+            is_guarded |= self._rules.is_late(state[1], controls)
         if self.learn_end:
             token = tf.where(self.is_finished(frame), PAD, token)
         return token, state, is_guarded
