@@ -69,6 +69,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             name="token_lstm",
             embedding_size=256,
             input_encoding="embedding",
+            keys_down=True,  # the network reads which keys are down, too
             cell="lstm",
             units=(384, 384),
             dropout=0.2,
@@ -116,7 +117,11 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     if variant == "reference":
         config.representation.update(lowest_pitch=0, highest_pitch=127)
         config.model.update(
-            embedding_size=512, units=(512, 512, 512), dropout=0.0, learn_end=False
+            embedding_size=512,
+            units=(512, 512, 512),
+            keys_down=False,
+            dropout=0.0,
+            learn_end=False,
         )
         config.optimizer.update(
             learning_rate=1e-3, schedule="constant", warmup_steps=0, clip_norm=3.0

@@ -179,6 +179,21 @@ def test_nothing_that_occurs_in_music_is_forbidden(untrained):
         assert are_allowed(tf.constant([*tokens, END]))
 
 
+def test_keys_that_are_down_are_known_at_once_and_step_by_step(untrained):
+    representation, rows = untrained
+    tables = representation.token_grammar()
+    if tables is None or not tables.ends.any():
+        return
+    grammar = Grammar(tables)
+    tokens = tf.constant(rows["endless"][:8])
+    together = grammar.sounding_after_each(tokens).numpy()
+    state = grammar.initial_state(8)
+    for i in range(tokens.shape[1]):
+        state = grammar.after(state, tokens[:, i])
+        np.testing.assert_array_equal(grammar.sounding(state), together[:, i])
+    assert together.any()
+
+
 def test_keys_that_are_down_for_too_long_go_up():
     representation = make_representation(KINDS["performance"])
     settings = {"name": "token_lstm", "embedding_size": 8, "units": (8,)}

@@ -48,6 +48,34 @@ class Grammar:
         """Whether what sounds lasts until a token ends it."""
         return bool(self._tables.ends.any())
 
+    def sounding(self, state: GrammarState) -> tf.Tensor:
+        """Which pitches sound after the newest token, float32 `[batch, pitch]`."""
+        return tf.cast(state.left > 0, tf.float32)
+
+    def sounding_after_each(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Which pitches sound after each token, where tokens end what sounds.
+
+        Args:
+            tokens: int32 `[batch, time]`; nothing sounds before the first.
+
+        Returns:
+            float32 `[batch, time, pitch]`.
+        """
+        tables = self._tables
+        changes = tables.pitches.astype(np.int8) - tables.ends.astype(np.int8)
+        newest = tf.gather(tf.constant(changes), tokens)
+        num_steps = tf.shape(tokens)[1]
+
+        def look_back(distance, newest):
+            earlier = tf.pad(newest, [[0, 0], [distance, 0], [0, 0]])[:, :num_steps]
+            earlier = tf.where(tf.equal(newest, 0), earlier, newest)
+            return 2 * distance, tf.ensure_shape(earlier, newest.shape)
+
+        _, newest = tf.while_loop(
+            lambda distance, _: distance < num_steps, look_back, (1, newest)
+        )
+        return tf.cast(newest > 0, tf.float32)
+
     def initial_state(self, batch_size: tf.Tensor) -> GrammarState:
         """Before the first token."""
         zeros = tf.zeros([batch_size], tf.int32)

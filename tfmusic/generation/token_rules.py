@@ -46,6 +46,14 @@ class TokenRules:
         """Whether what sounds lasts until a token ends it."""
         return self._grammar is not None and self._grammar.tells_ends
 
+    def sounding(self, state: RulesState) -> tf.Tensor:
+        """See `Grammar.sounding`."""
+        return self._grammar.sounding(state.grammar)
+
+    def sounding_after_each(self, tokens: tf.Tensor) -> tf.Tensor:
+        """See `Grammar.sounding_after_each`."""
+        return self._grammar.sounding_after_each(tokens)
+
     def is_late(self, state: RulesState, controls: dict[str, tf.Tensor]) -> tf.Tensor:
         """Where `max_held` decides what comes next, bool `[batch]`."""
         overdue = self._grammar.overdue(state.grammar, controls["max_held"])

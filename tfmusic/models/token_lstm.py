@@ -98,6 +98,7 @@ class TokenLSTM(AutoregressiveModel):
         dropout: float = 0.3,
         recurrent_dropout: float = 0.0,
         input_encoding: str = "embedding",
+        keys_down: bool = False,
         head: str = "linear",
         tied_output: bool = False,
         loss_steps: str = "all",
@@ -118,6 +119,9 @@ class TokenLSTM(AutoregressiveModel):
                 besides, one for each pitch that it sounds (see `PitchEmbedding`);
                 "index": the token's id over the number of tokens, a single number,
                 which the first layer reads in float32 under mixed precision too.
+            keys_down: Whether the network also reads which keys are down after each
+                token, for events that do not tell how long a note will last. Without,
+                it has to remember them, and forgets some.
             head: "linear", or "skuldur": batch normalisation, dropout 0.3, 256
                 rectified units, batch normalisation, dropout 0.3.
             tied_output: Whether the embedding's table also gives the logits; the last
@@ -142,6 +146,12 @@ class TokenLSTM(AutoregressiveModel):
         self.vocabulary_size = len(representation.vocabulary)
         self._silent = representation.silent_tokens()
         self._rules = TokenRules(representation.token_grammar())
+        if keys_down and not self._rules.tells_ends:
+            raise UserError(
+                "model.keys_down: expected tokens that end what sounds, got "
+                f"{representation.name}"
+            )
+        self._reads_keys_down = keys_down
         common = (
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
@@ -254,7 +264,7 @@ class TokenLSTM(AutoregressiveModel):
         Returns:
             float32 `[batch, time, token]`.
         """
-        inputs = self._encode(tokens)
+        inputs = self._encode_all(tokens)
         if training and self.carried:
             hidden = self.carried.run(inputs, begins=tf.equal(tokens[:, 0], START))
         else:
@@ -274,7 +284,7 @@ class TokenLSTM(AutoregressiveModel):
         """Takes in the start token and all of the prompt but its last token."""
         tokens = self._from_start(prompt["tokens"])
         earlier = tokens[:, :-1]
-        _, state = self.recurrent.run(self._encode(earlier))
+        _, state = self.recurrent.run(self._encode_all(earlier))
         return tokens[:, -1], (state, self._rules.after_all(earlier))
 
     def next_frame(
@@ -302,9 +312,13 @@ class TokenLSTM(AutoregressiveModel):
     def next_logits(self, token: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """The network's logits of the token after one, and the state after that one."""
         recurrent, rules = state
-        hidden, recurrent = self.recurrent.step(self._encode(token), recurrent)
+        rules = self._rules.after(rules, token)
+        inputs = self._encode(token)
+        if self._reads_keys_down:
+            inputs = _join(inputs, self._rules.sounding(rules))
+        hidden, recurrent = self.recurrent.step(inputs, recurrent)
         logits = self._logits(hidden[:, tf.newaxis])[:, 0]
-        return logits, (recurrent, self._rules.after(rules, token))
+        return logits, (recurrent, rules)
 
     def steer(self, logits: tf.Tensor, state: State, controls: Tensors) -> tf.Tensor:
         """Logits under the rules and controls that do not depend on chance."""
@@ -357,8 +371,15 @@ class TokenLSTM(AutoregressiveModel):
         """The start token and then the tokens, `[batch, time + 1]`."""
         return tf.pad(tokens, [[0, 0], [1, 0]], constant_values=START)
 
+    def _encode_all(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Tokens `[batch, time]` of a sequence as what the recurrent layers read."""
+        inputs = self._encode(tokens)
+        if not self._reads_keys_down:
+            return inputs
+        return _join(inputs, self._rules.sounding_after_each(tokens))
+
     def _encode(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Tokens `[...]` as what the recurrent layers read, `[..., feature]`."""
+        """Tokens `[...]` by themselves, `[..., feature]`."""
         if self.embedding is None:
             index = tf.cast(tokens, tf.float32)
             return index[..., tf.newaxis] / self.vocabulary_size
@@ -369,3 +390,8 @@ class TokenLSTM(AutoregressiveModel):
         for layer in self.head:
             hidden = layer(hidden, training=training)
         return self.output_layer(hidden) + self._banned
+
+
+def _join(vectors: tf.Tensor, keys_down: tf.Tensor) -> tf.Tensor:
+    """Both as one vector, `[..., feature]`."""
+    return tf.concat([vectors, tf.cast(keys_down, vectors.dtype)], axis=-1)
