@@ -99,10 +99,8 @@ def _make(player) -> tuple[list, str, list[str]]:
     pieces = player.generate(_NUM_OUTPUTS.value, seed=_SEED.value, **settings)
     how = f"seed {_SEED.value}"
     if player.guarded_steps:
-        how += (
-            "; but for the guards it would not have changed in "
-            f"{player.guarded_steps} steps more (see max_repeats, max_silence)"
-        )
+        guards = [name for name in player.controls if name.startswith("max_")]
+        how += f"; {', '.join(guards)} changed {player.guarded_steps} steps"
     return pieces, how, []
 
 

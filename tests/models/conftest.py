@@ -24,6 +24,28 @@ def token_pieces() -> list[contracts.Piece]:
     return [{"tokens": (np.arange(n) % 12 + 4).astype(np.int32)} for n in SIZES]
 
 
+def events():
+    return make_representation(
+        {
+            "name": "performance_events",
+            "num_velocity_bins": 0,
+            "lowest_pitch": 60,
+            "highest_pitch": 71,
+            "max_shift_steps": 4,
+        }
+    )
+
+
+def event_pieces() -> list[contracts.Piece]:
+    """A scale each of whose keys goes up when the next one goes down."""
+    names = list(events().vocabulary.tokens)
+    scale = []
+    for i in range(12):
+        scale += [f"off{60 + (i - 1) % 12}", f"on{60 + i}", "shift4"]
+    tokens = [names.index(name) for name in scale]
+    return [{"tokens": np.resize(tokens[1:], n).astype(np.int32)} for n in SIZES]
+
+
 def roll_pieces(num_hands: int, num_channels: int) -> list[contracts.Piece]:
     """A scale in one hand; in the other chords held for two steps, and repeated."""
     pieces = []
@@ -83,6 +105,16 @@ CASES = {
             "tied_output": True,
         },
         token_pieces,
+    ),
+    "tokens_keys_down": (
+        events,
+        {
+            "name": "token_lstm",
+            "embedding_size": 16,
+            "units": (24,),
+            "keys_down": True,
+        },
+        event_pieces,
     ),
     "tokens_reference": (
         chords,

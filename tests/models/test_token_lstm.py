@@ -171,9 +171,10 @@ def test_tying_needs_equal_sizes():
         ("head", "skuldr", "model.head: .*did you mean 'skuldur'"),
         ("input_encoding", "indx", "did you mean 'index'"),
         ("loss_steps", "lst", "did you mean 'last'"),
+        ("keys_down", True, "expected tokens that end what sounds, got chord_frames"),
     ],
 )
-def test_misspelt_settings_are_named(setting, value, message):
+def test_settings_that_cannot_be_are_named(setting, value, message):
     with pytest.raises(UserError, match=message):
         make_model(chords(), {"name": "token_lstm", setting: value})
 

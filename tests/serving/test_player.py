@@ -60,7 +60,7 @@ def test_new_process_without_dataset_or_run_gives_the_same_files(
     contents = (tmp_path / "music" / "contents.txt").read_text()
     assert "piece_2.mid  generated piece 2" in contents
     assert player.guarded_steps > 0
-    assert f"would not have changed in {player.guarded_steps} steps more" in contents
+    assert f"max_repeats, max_silence changed {player.guarded_steps} steps" in contents
 
 
 def test_export_plays_as_the_model_in_memory_does(player, tiny_run):
