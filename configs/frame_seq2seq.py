@@ -35,8 +35,9 @@ high. An epoch has as many steps as ten pieces of theirs gave.
     python -m tfmusic.train --config=configs/frame_seq2seq.py --data_dir=data
         --workdir=run
 
-piano-midi.de (263 training pieces): `smoke` comes to -8.67 nats a frame on validation,
-where F1 of sounding keys is 0.61.
+piano-midi.de (263 training pieces, November 2026): 1,800 steps of the default, 20
+minutes of one core, give -5.06 nats a frame on the test split. `smoke` comes to -7.73
+on validation, where F1 of sounding keys is 0.63.
 """
 
 import ml_collections

@@ -20,9 +20,10 @@ up to three semitones and stretched by 2.5 or 5 %, unless they hold a rest of a 
 gradients are clipped at 3 by the norm of all together. How long to train is not
 published: 20,000 steps is the example of its documentation.
 
-Measured on piano-midi.de, two cores: `smoke` learns 200 steps in 17 s of a busy
-machine; its loss falls from 5.07 to 4.44 nats a token over its two epochs, validation
-ends at 4.39.
+Measured on piano-midi.de (November 2026): 1,800 steps of the default, 32 minutes of one
+core, give -2.06 nats an event on the test split, and -2.62 without `model.keys_down`,
+where keys stay down: 12.1 pitches sounded at once in four pieces of 512 events, against
+3.9 with it (3.5 in held-out music). `smoke` comes to -3.88 on validation.
 """
 
 import ml_collections
