@@ -2,11 +2,12 @@
 
     python -m benchmarks.distribution [--quick] [--family=NAME,...] [--variant=NAME]
 
-Each family trains on Bach's chorales as `python -m tfmusic.train` does: on one device;
-on the processor split into two logical devices (MirroredStrategy); and in two processes
-that talk over this machine's network (MultiWorkerMirroredStrategy). All have the same
-cores and the same global batch, so a ratio of 1 is what costs nothing; more speed needs
-more machines. Figures are of the epochs after the first, in which TensorFlow traces.
+Each family, or those named, trains on Bach's chorales as `python -m tfmusic.train`
+does: on one device; on the processor split into two logical devices (MirroredStrategy);
+and in two processes that talk over this machine's network
+(MultiWorkerMirroredStrategy). All have the same cores and the same global batch, so a
+ratio of 1 is what costs nothing; more speed needs more machines. Figures are of the
+epochs after the first, in which TensorFlow traces.
 """
 
 import contextlib
@@ -25,9 +26,19 @@ from absl import app, flags
 import tfmusic
 
 _QUICK = flags.DEFINE_bool("quick", False, "Fewer steps.")
-_FAMILY = flags.DEFINE_list(
-    "family", ["chord_lstm", "two_hands_lstm", "biaxial_lstm"], "Names of configs."
-)
+FAMILIES = [
+    "biaxial_lstm",
+    "chord_lstm",
+    "frame_seq2seq",
+    "next_frame_lstm",
+    "performance_lstm",
+    "roll_lstm",
+    "skuldur_lstm",
+    "two_hands_lstm",
+    "set_autoencoder",
+    "latent_wgan",
+]
+_FAMILY = flags.DEFINE_list("family", FAMILIES, "Names of configs.")
 _VARIANT = flags.DEFINE_string("variant", "smoke", "Their variant; empty: the default.")
 
 # How the processor is divided, the flags of `tfmusic.train`, and the processes.
@@ -67,9 +78,48 @@ def start(command: list[str], num_workers: int) -> list[subprocess.Popen]:
     return processes
 
 
+def config_of(name: str) -> str:
+    """The config of a family, in the variant that is asked for."""
+    return f"configs/{name}.py:{_VARIANT.value}".rstrip(":")
+
+
+def make_data(name: str, folder: str) -> str:
+    """A family's dataset; latents come from an autoencoder that has hardly learned."""
+    data_dir, run, model, latents = (
+        os.path.join(folder, part) for part in ("data", "run", "model", "latents")
+    )
+    is_latent = name == "latent_wgan"
+    config = config_of("set_autoencoder" if is_latent else name)
+    with contextlib.redirect_stdout(io.StringIO()):  # the job's table
+        tfmusic.build_dataset(tfmusic.load_config(config), "bach_chorales", data_dir)
+    if not is_latent:
+        return data_dir
+    for module, *arguments in (
+        (
+            "tfmusic.train",
+            f"--config={config}",
+            f"--data_dir={data_dir}",
+            f"--workdir={run}",
+            "--config.train.num_epochs=1",
+            "--config.train.steps_per_epoch=10",
+            "--config.train.sample_every_epochs=0",
+        ),
+        ("tfmusic.export", f"--workdir={run}", f"--export_dir={model}"),
+        (
+            "pipelines.encode_latents",
+            f"--data_dir={data_dir}",
+            f"--model_dir={model}",
+            f"--output_dir={latents}",
+        ),
+    ):
+        command = [sys.executable, "-m", module, *arguments]
+        subprocess.run(command, check=True, capture_output=True)
+    return latents
+
+
 def windows_per_second(name: str, data_dir: str, workdir: str, way: str) -> float:
     """Trains for three epochs in one way; the best of the last two."""
-    config = f"configs/{name}.py:{_VARIANT.value}".rstrip(":")
+    config = config_of(name)
     settings, num_workers = WAYS[way]
     settings = [
         *settings,
@@ -98,12 +148,7 @@ def main(argv: list[str]) -> None:
     print(f"{'windows a second':20}" + "".join(f"{way:>14}" for way in WAYS))
     for name in _FAMILY.value:
         with tempfile.TemporaryDirectory() as folder:
-            data_dir = os.path.join(folder, "data")
-            config = f"configs/{name}.py:{_VARIANT.value}".rstrip(":")
-            with contextlib.redirect_stdout(io.StringIO()):  # the job's table
-                tfmusic.build_dataset(
-                    tfmusic.load_config(config), "bach_chorales", data_dir
-                )
+            data_dir = make_data(name, folder)
             speeds = {
                 way: windows_per_second(
                     name, data_dir, os.path.join(folder, way.replace(" ", "_")), way
