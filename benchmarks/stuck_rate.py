@@ -38,7 +38,7 @@ CONFIGS = (
     "two_hands_lstm",
 )
 NUM_STUCK = 16
-GUARDS = ("max_repeats", "max_silence")
+GUARDS = ("max_repeats", "max_silence", "max_held")
 TEMPERATURES = (0.0, 0.5, 1.0)
 
 
