@@ -126,6 +126,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
                 chunk_seconds=0.25,
                 max_events=15,
                 pedal_bins=4,
+                split_pedals=True,  # True: a held pedal is an event of each chunk
             ),
         )
     )
@@ -204,6 +205,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
 
     if variant == "reference":
         config.representation.latent_size = 20
+        config.representation.chunks.split_pedals = False
         config.model.update(
             noise_size=50,
             generator_channels=(640, 320, 160, 80, 40),

@@ -1,5 +1,7 @@
 """Graph code does as `event_vectors` does, and each part has the loss that suits it."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -45,6 +47,25 @@ def test_what_is_said_is_read_as_by_the_representation(chunks, name):
         np.testing.assert_array_equal(events[:, [0, 1, 3]], expected[:, [0, 1, 3]])
         np.testing.assert_allclose(events[:, 2], expected[:, 2], atol=1)
     np.testing.assert_array_equal(encoding.events(tf.constant(exact)), every_event())
+
+
+def test_pedals_that_are_split_meet_between_chunks(chunks):
+    split = dataclasses.replace(chunks, split_pedals=True)
+    events = np.array(
+        [
+            [DAMPER, 7, 471, 90],  # all of a chunk of 480 steps, nearly
+            [DAMPER, 200, 900, 90],  # beyond its end
+            [DAMPER, 40, 400, 90],  # up for 40 steps before and after: as it is
+            [39, 7, 471, 90],  # a key's note stays
+        ],
+        np.int32,
+    )
+    encoding = EventEncoding(split, "ponOHE", "logarithm")
+    found = encoding.events(encoding.vectors(tf.constant(events))).numpy()
+    assert found[:, 1:3].tolist() == [[0, 480], [200, 280], [40, 400], [7, 471]]
+    whole = EventEncoding(chunks, "ponOHE", "logarithm")
+    found = whole.events(whole.vectors(tf.constant(events)))
+    np.testing.assert_array_equal(found, events)
 
 
 def test_logarithms_tell_long_durations_apart(chunks):

@@ -59,6 +59,11 @@ CONFIGS = {
         "chunk_seconds": 0.25,
         "max_events": 15,
     },
+    "event_chunks_split": {
+        "name": "event_chunks",
+        "chunk_seconds": 0.25,
+        "split_pedals": True,
+    },
     "event_chunks_tight": {
         "name": "event_chunks",
         "steps_per_second": 100,

@@ -106,6 +106,25 @@ def test_velocity_and_half_pedals_come_back():
     ]
 
 
+def test_held_pedals_can_be_events_of_each_chunk():
+    sequence = with_controls(
+        make_sequence([(60, 80, 0, 5)]),
+        *[(64, 0.25, 90), (64, 1.75, 0), (67, 0.5, 127), (67, 1, 0), (64, 2, 70)],
+    )
+    representation = make_chunks(split_pedals=True)
+    pedals = [row for row in rows_of(representation, sequence) if row[1] >= DAMPER]
+    assert pedals == [
+        (0, DAMPER, 240, 240, 90),
+        (1, DAMPER, 0, 480, 90),
+        (1, SOFT, 0, 480, 127),  # from border to border: one
+        (2, DAMPER, 0, 480, 90),
+        (3, DAMPER, 0, 240, 90),
+        (4, DAMPER, 0, 480, 70),
+    ]
+    whole = make_chunks().canonicalize(sequence)
+    assert controls_of(representation.canonicalize(sequence)) == controls_of(whole)
+
+
 def test_pedals_of_drums_do_not_count_nor_do_those_after_the_end():
     sequence = with_controls(make_sequence([(60, 80, 0, 1)]), (64, 5, 127))
     sequence.control_changes.add(

@@ -26,6 +26,7 @@ from tfmusic.representations.events import (
 DURATIONS = ("share", "logarithm")
 _DEVIATIONS = 3.0  # what the number 1 stands for in a logarithm
 _FARTHEST = 20.0
+_NEAR = 16  # parts of a chunk: what is nearer to a border lies on it, see `_join`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,15 +123,13 @@ class EventEncoding:
         starts, durations, intensities = tf.unstack(rest, axis=-1)
         deviations = self._deviations(durations)
         durations = scale.median * tf.exp(scale.shape * deviations)
-        return tf.stack(
-            [
-                self.ids(outputs),
-                _whole((starts + 1) / 2 * scale.chunk_steps, 0, scale.chunk_steps - 1),
-                _whole(durations, 1, LONGEST),
-                _whole(64 * intensities + 64, 1, LARGEST_INTENSITY),
-            ],
-            axis=-1,
-        )
+        ids = self.ids(outputs)
+        starts = _whole((starts + 1) / 2 * scale.chunk_steps, 0, scale.chunk_steps - 1)
+        durations = _whole(durations, 1, LONGEST)
+        if self.representation.split_pedals:
+            starts, durations = _join(ids, starts, durations, scale.chunk_steps)
+        intensities = _whole(64 * intensities + 64, 1, LARGEST_INTENSITY)
+        return tf.stack([ids, starts, durations, intensities], axis=-1)
 
     def expected(self, outputs: tf.Tensor) -> tf.Tensor:
         """Vectors of the events that a network means, with gradients.
@@ -197,6 +196,24 @@ class EventEncoding:
         events[:, ID] = np.arange(NUM_IDS)
         vectors = self.representation.to_vectors(events, self.name)
         return vectors[:, : -event_vectors.NUM_CONTINUOUS].astype(np.float32)
+
+
+def _join(
+    ids: tf.Tensor, starts: tf.Tensor, durations: tf.Tensor, chunk_steps: int
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Starts and durations, those of pedals such that they meet between chunks.
+
+    A network is off by a few steps; the pedal would go up for a moment at each border.
+    """
+    near = max(chunk_steps // _NEAR, 1)
+    ends = starts + durations
+    joined = tf.where(starts < near, 0, starts)
+    reached = tf.where(ends > chunk_steps - near, chunk_steps, ends)
+    is_pedal = ids >= NUM_KEYS
+    return (
+        tf.where(is_pedal, joined, starts),
+        tf.where(is_pedal, reached - joined, durations),
+    )
 
 
 def _whole(values: tf.Tensor, least: int, largest: int) -> tf.Tensor:

@@ -63,6 +63,9 @@ class EventChunks(Representation):
         chunk_seconds: Length of a chunk, a whole number of steps.
         max_events: That fit in a chunk, 1..255.
         pedal_bins: Bins of the values of pedals, 1..127; 127 keeps them all.
+        split_pedals: Whether a pedal that stays down is an event of each chunk in
+            which it does, and not only of the first. A chunk then tells by itself
+            whether the pedal is down, without which generators hardly learn it.
         duration_lognormal: What `fit` finds: standard deviation of the logarithm of
             durations, and their median in steps; empty before. Only `to_vectors` and
             `from_vectors` need it.
@@ -77,6 +80,7 @@ class EventChunks(Representation):
     chunk_seconds: float = 0.5
     max_events: int = 30
     pedal_bins: int = 4
+    split_pedals: bool = False
     duration_lognormal: tuple[float, ...] = ()
 
     def __post_init__(self):
@@ -244,6 +248,8 @@ class EventChunks(Representation):
         pedals = events.pedal_events(
             sequence, self.grid, self.pedal_bins, max(end, notes.num_steps), instrument
         )
+        if self.split_pedals:
+            pedals = events.split_at_chunks(pedals, self.chunk_steps)
         rows = np.concatenate([events.note_events(notes), pedals])
         self.check_length(rows[:, START].max().item())
         rows, losses["overflows"] = self._fitting(rows)

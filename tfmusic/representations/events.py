@@ -77,6 +77,19 @@ def pedal_events(
     return np.concatenate(events)
 
 
+def split_at_chunks(events: np.ndarray, chunk_steps: int) -> np.ndarray:
+    """The same events [num_pieces, 4], each as one in every chunk in which it lasts."""
+    starts, ends = events[:, START], events[:, START] + events[:, DURATION]
+    first = starts // chunk_steps
+    counts = (ends - 1) // chunk_steps - first + 1
+    pieces = np.repeat(events, counts, axis=0)
+    borders = (np.repeat(first, counts) + ranges(counts)) * chunk_steps
+    pieces[:, START] = np.maximum(pieces[:, START], borders)
+    ends = np.minimum(np.repeat(ends, counts), borders + chunk_steps)
+    pieces[:, DURATION] = ends - pieces[:, START]
+    return pieces
+
+
 def to_sequence(events: np.ndarray, grid: Grid) -> NoteSequence:
     """Plays events.
 
@@ -125,13 +138,15 @@ def _changes(events: np.ndarray, number: int) -> np.ndarray:
     events = events[np.lexsort((events[:, DURATION], events[:, START]))]
     starts, ends = events[:, START], events[:, START] + events[:, DURATION]
     steps = np.unique(np.concatenate([starts, ends]))
-    newest = np.full(len(steps), -1)  # event that lasts from each step on
+    values = np.zeros(len(steps), np.int64)  # from each step on
     spans = np.searchsorted(steps, [starts, ends]).T
-    for event, (begin, end) in enumerate(spans.tolist()):
-        newest[begin:end] = event
-    moves = np.flatnonzero(np.diff(newest, prepend=-1))
-    values = np.append(events[:, INTENSITY], 0)[newest[moves]]
-    return np.stack([steps[moves], np.full(len(moves), number), values], axis=-1)
+    # The newest event comes last.
+    for intensity, (begin, end) in zip(
+        events[:, INTENSITY], spans.tolist(), strict=True
+    ):
+        values[begin:end] = intensity
+    moves = np.flatnonzero(np.diff(values, prepend=0))
+    return np.stack([steps[moves], np.full(len(moves), number), values[moves]], axis=-1)
 
 
 def _runs(steps: np.ndarray, values: np.ndarray, num_bins: int, end: int) -> np.ndarray:
