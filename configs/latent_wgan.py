@@ -126,7 +126,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
                 chunk_seconds=0.25,
                 max_events=15,
                 pedal_bins=4,
-                split_pedals=True,  # True: a held pedal is an event of each chunk
+                split_pedals=True,
             ),
         )
     )

@@ -64,7 +64,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             chunk_seconds=0.25,
             max_events=15,
             pedal_bins=4,
-            split_pedals=False,  # True: a held pedal is an event of each chunk
+            split_pedals=True,  # a held pedal is an event of each chunk
         )
     )
     config.data = ml_collections.ConfigDict(
@@ -134,11 +134,11 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
     )
 
     if variant == "robust":
-        config.representation.split_pedals = True
         config.model.latent_noise = 0.4
     elif variant == "latents20":
         config.model.latent_size = 20
     elif variant == "reference":
+        config.representation.split_pedals = False
         config.model.update(
             latent_size=20,
             encoding="pon",
