@@ -189,7 +189,10 @@ class EventChunks(Representation):
         return Variation("events", stack(rows), of="rows")
 
     def stretches(self, factors: Sequence[float]) -> EventStretch:
-        """Times to the nearest step; events may get into other chunks."""
+        """Times to the nearest step; events may get into other chunks.
+
+        Pedals that were split at borders (`split_pedals`) may then reach across one.
+        """
         return EventStretch("events", "num_events", self.chunk_steps, tuple(factors))
 
     def velocity_shifts(self, shifts: Sequence[int]) -> Variation:
