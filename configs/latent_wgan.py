@@ -175,7 +175,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         dict(
             name="adam",
             learning_rate=3e-4,
-            schedule="constant",
+            schedule="cosine",
             warmup_steps=0,
             decay_rate=1.0,
             decay_epochs=0,  # 0: over the whole run
@@ -189,7 +189,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         dict(
             batch_size=3 * 12,  # critic_steps batches
             eval_batch_size=64,
-            num_epochs=20,
+            num_epochs=8,
             steps_per_epoch=1000,
             early_stopping_epochs=0,  # 0: never
             keep_checkpoints=2,
@@ -225,7 +225,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             critic_rate=1.0,
             matching="pairs",
         )
-        config.optimizer.update(learning_rate=1e-4, options=dict())
+        config.optimizer.update(learning_rate=1e-4, schedule="constant", options=dict())
         config.train.update(batch_size=5 * 10, num_epochs=50, steps_per_epoch=0)
     elif variant in ("attention", "recurrent"):
         config.model.generator = variant
