@@ -44,6 +44,11 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_does_not(player):
     assert len(set(first)) == 3
 
 
+def test_every_seed_that_fits_makes_music(player):
+    smallest = midi(player.generate(num_steps=24, seed=-(2**63)))
+    assert smallest != midi(player.generate(num_steps=24, seed=2**63 - 1))
+
+
 def test_new_process_without_dataset_or_run_gives_the_same_files(
     player, tiny_export, tmp_path
 ):
@@ -153,8 +158,9 @@ def test_search_writes_all_beams_ranked(token_export, tmp_path):
         ({"controls": {"length_power": 3}}, "length_power: expected 0 to 2, got 3"),
         ({"beam_width": 0}, "beam_width: expected at least 1, got 0"),
         ({"num_steps": 0}, "num_steps: expected at least 1, got 0"),
+        ({"beam_width": 2**40}, "beam_width: expected at most 2147483647, got 10995"),
     ],
-    ids=["control", "bounds", "width", "steps"],
+    ids=["control", "bounds", "width", "steps", "many"],
 )
 def test_mistake_in_a_search_is_answered_in_words(token_export, changes, message):
     with pytest.raises(UserError, match=message):
@@ -210,6 +216,12 @@ def test_an_interpolation_takes_two_seeds(gan_export):
     assert done.stderr.count("\n") == 1
 
 
+def test_seeds_that_no_integer_holds_are_answered_in_words(gan_export):
+    message = "seeds: expected at most 9223372036854775807, got 11805"
+    with pytest.raises(UserError, match=message):
+        Player(gan_export).interpolate(3, 8, seeds=(1, 2**70))
+
+
 def test_families_without_an_interpolation_say_so(player):
     with pytest.raises(UserError, match="interpolate: .* has no way from one piece"):
         player.interpolate(3, 8, seeds=(1, 2))
@@ -230,9 +242,17 @@ def test_families_without_a_search_say_so(player):
         ({"controls": {"temperature": "hot"}}, "expected a number, got 'hot'"),
         ({"num_steps": 0}, "num_steps: expected at least 1, got 0"),
         ({"num_outputs": -2}, "num_outputs: expected at least 1, got -2"),
+        ({"num_steps": 2**32 + 5}, "num_steps: expected at most 2147483647, got 42949"),
+        (
+            {"num_outputs": 2**40, "primer": PRIMER},
+            "num_outputs: expected at most 2147483647, got 10995",
+        ),
+        ({"seed": 2**70}, "seed: expected at most 9223372036854775807, got 11805"),
+        ({"seed": -(2**63) - 1}, "seed: expected at least -9223372036854775808, got"),
         ({"primer": make_sequence([])}, "cannot be encoded"),
     ],
-    ids=["name", "bounds", "number", "steps", "outputs", "primer"],
+    ids=["name", "bounds", "number", "steps", "outputs", "many_steps", "many_outputs"]
+    + ["seed", "negative_seed", "primer"],
 )
 def test_mistake_is_answered_in_words(player, changes, message):
     with pytest.raises(UserError, match=message):

@@ -84,7 +84,8 @@ class Player:
 
         Raises:
             UserError: A control that the model does not know or that is out of its
-                bounds, a number below 1, or a primer that cannot be encoded.
+                bounds, a number below 1 or too large, or a primer that cannot be
+                encoded.
         """
         request = request_music(
             self.card,

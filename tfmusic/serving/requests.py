@@ -14,6 +14,10 @@ from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.representations import EncodeError, Representation
 
+# What fits the integers of the graphs; anything else would wrap around.
+_SIZES = 1, np.iinfo(np.int32).max
+_SEEDS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+
 
 @dataclasses.dataclass(frozen=True)
 class Request:
@@ -52,9 +56,10 @@ def request_music(
 
     Raises:
         UserError: A control that the model does not know or that is out of its
-            bounds, a number below 1, or a primer that cannot be encoded.
+            bounds, a number below 1 or too large, or a primer that cannot be encoded.
     """
-    _check_positive(num_outputs=num_outputs, num_steps=num_steps)
+    _check_numbers(_SIZES, num_outputs=num_outputs, num_steps=num_steps)
+    _check_numbers(_SEEDS, seed=seed)
     values: dict[str, Any] = check_controls(card, controls or {})
     values |= {"num_steps": num_steps, "seed": seed}
     if primer is None:
@@ -81,7 +86,7 @@ def request_search(
             f"beam_width: {card['name']} has no beam search, which takes a model of "
             f"tokens; what steers it is {', '.join(card['controls'])}"
         )
-    _check_positive(beam_width=beam_width, num_steps=num_steps)
+    _check_numbers(_SIZES, beam_width=beam_width, num_steps=num_steps)
     values: dict[str, Any] = check_controls(card, controls or {}, "search_controls")
     values |= {"num_steps": num_steps, "beam_width": beam_width}
     if primer is None:
@@ -106,7 +111,9 @@ def request_interpolation(
             f"interpolate: {card['name']} has no way from one piece to another, which "
             "takes a model that makes whole pieces of noise, such as latent_wgan"
         )
-    _check_positive(num_outputs=num_outputs, num_steps=num_steps)
+    _check_numbers(_SIZES, num_outputs=num_outputs, num_steps=num_steps)
+    for seed in seeds:
+        _check_numbers(_SEEDS, seeds=seed)
     values: dict[str, Any] = check_controls(card, controls or {})
     values |= {"num_outputs": num_outputs, "num_steps": num_steps}
     values |= {"seed": seeds[0], "other_seed": seeds[1]}
@@ -179,10 +186,13 @@ def encode(
         ) from error
 
 
-def _check_positive(**numbers: int) -> None:
+def _check_numbers(bounds: tuple[int, int], **numbers: int) -> None:
+    lowest, highest = bounds
     for name, value in numbers.items():
-        if value < 1:
-            raise UserError(f"{name}: expected at least 1, got {value}")
+        if value < lowest:
+            raise UserError(f"{name}: expected at least {lowest}, got {value}")
+        if value > highest:
+            raise UserError(f"{name}: expected at most {highest}, got {value}")
 
 
 def check_controls(
