@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -19,7 +20,12 @@ from absl import logging
 
 from pipelines import account
 from pipelines.files import partial_name, read_json, written_beside
-from pipelines.planning import check_output_dir, holds_dataset
+from pipelines.planning import (
+    check_output_dir,
+    holds_dataset,
+    origin,
+    refuse_changes,
+)
 from pipelines.report import format_info
 from pipelines.running import run_step
 from tfmusic.data import storage, weights
@@ -308,26 +314,24 @@ def _is_written(directory: str, kind: Latents, info: DatasetInfo) -> bool:
     if not holds_dataset(directory):
         return False
     found = DatasetInfo.load(directory)
-    old = found.representation
-    wanted = {
-        "autoencoder": (old.get("autoencoder"), kind.autoencoder),
-        "with_events": (old.get("with_events"), kind.with_events),
-        "source hash": (found.source_hash[:16], info.source_hash[:16]),
-    }
-    changes = [
-        f"{name} was {was!r}, is now {now!r}"
-        for name, (was, now) in wanted.items()
-        if was != now
-    ]
-    if not changes:
-        logging.info(
-            "%s is complete already (autoencoder %s)", directory, kind.autoencoder
-        )
-        return True
-    raise UserError(
-        f"{directory} holds another dataset: {'; '.join(changes)}; replace it with "
-        "--overwrite, or choose another --output_dir"
+    refuse_changes(
+        directory,
+        _identity(found, found.representation),
+        _identity(info, kind.to_config()),
     )
+    logging.info("%s is complete already (autoencoder %s)", directory, kind.autoencoder)
+    return True
+
+
+def _identity(info: DatasetInfo, representation: Mapping) -> dict[str, Any]:
+    """What tells latents from others, beside the versions of the software, by name."""
+    return {
+        "autoencoder": representation.get("autoencoder"),
+        "with_events": representation.get("with_events"),
+        "source hash": info.source_hash[:16],
+        **origin(info),
+        **{f"{name} split": sizes for name, sizes in info.describe()["splits"].items()},
+    }
 
 
 def _take_over(

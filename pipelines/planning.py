@@ -159,38 +159,54 @@ def is_written(
     if not holds_dataset(directory) or settings.overwrite:
         return False
     info = DatasetInfo.load(directory)
-    changes = [
-        f"{name} was {old!r}, is now {new!r}"
-        for name, old, new in differences(
-            {
-                **info.make_representation().settings(),
-                **info.preparation,
-                "source": info.source,
-                "split fractions": list(info.split_fractions),
-                "compression": info.compression,
-                **_DEFAULTS.filters.to_dict(),
-                **info.filters,
-                **_DEFAULTS.to_dict(),
-                **info.job_settings,
-            },
-            {
-                **make_representation(experiment.representation).settings(),
-                **experiment.preparation,
-                "source": source,
-                "split fractions": list(settings.fractions),
-                "compression": settings.compression,
-                **settings.filters.to_dict(),
-                **settings.to_dict(),
-            },
-        )
-    ]
-    if changes:
-        raise UserError(
-            f"{directory} holds another dataset: {'; '.join(changes)}; replace it with "
-            "--overwrite, or choose another --output_dir"
-        )
+    refuse_changes(
+        directory,
+        {**info.make_representation().settings(), **origin(info)},
+        {
+            **make_representation(experiment.representation).settings(),
+            **experiment.preparation,
+            "source": source,
+            "split fractions": list(settings.fractions),
+            "compression": settings.compression,
+            **settings.filters.to_dict(),
+            **settings.to_dict(),
+        },
+    )
     logging.info("%s is complete already (fingerprint %s)", directory, info.fingerprint)
     return True
+
+
+def origin(info: DatasetInfo) -> dict[str, Any]:
+    """What the job was told that wrote the pieces of a dataset, by name."""
+    return {
+        **info.preparation,
+        "source": info.source,
+        "split fractions": list(info.split_fractions),
+        "compression": info.compression,
+        **_DEFAULTS.filters.to_dict(),
+        **info.filters,
+        **_DEFAULTS.to_dict(),
+        **info.job_settings,
+    }
+
+
+def refuse_changes(
+    directory: str, found: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> None:
+    """Makes sure that a dataset that is there is the one that is wanted.
+
+    Raises:
+        UserError: It is not; names what differs.
+    """
+    changes = "; ".join(
+        f"{name} was {old!r}, is now {new!r}"
+        for name, old, new in differences(found, wanted)
+    )
+    if changes:
+        raise UserError(
+            f"{directory} holds another dataset: {changes}; replace it with "
+            "--overwrite, or choose another --output_dir"
+        )
 
 
 def list_items(source: str) -> list[SourceItem]:

@@ -1,5 +1,6 @@
 """From event chunks and an exported autoencoder to a dataset of latents."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -150,6 +151,23 @@ def test_latents_of_another_autoencoder_are_refused(made, tmp_path):
         UserError, match="expected a dataset of latents, found no autoe"
     ):
         load_autoencoder(representation, theirs)
+
+
+def test_latents_of_chunks_that_were_written_otherwise_are_refused(made, tmp_path):
+    data, exported, latents, model = made
+    mine = shutil.copytree(data, tmp_path / "data")
+    info = DatasetInfo.load(data)
+    fewer = {**info.splits, "test": {**info.splits["test"], "num_pieces": 1}}
+    for name, field, value in (
+        ("min_steps", "preparation", {"key": "original", "min_steps": 2}),
+        ("min_seconds", "filters", {"min_seconds": 30.0}),
+        ("split fractions", "split_fractions", [0.6, 0.2, 0.2]),
+        ("seed", "job_settings", {"seed": 1}),
+        ("test split", "splits", fewer),
+    ):
+        dataclasses.replace(info, **{field: value}).save(str(mine))
+        with pytest.raises(UserError, match=f"another dataset: {name} was .* is now"):
+            write_latents(str(mine), exported, latents, num_workers=1)
 
 
 def test_chunks_of_another_length_are_refused(made, tmp_path):
