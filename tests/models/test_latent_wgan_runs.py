@@ -108,6 +108,10 @@ def test_windows_that_are_stretched_have_the_length_of_sequences(tmp_path):
         ({"generator": "recurent"}, "did you mean 'recurrent'"),
         ({"critic_steps": 0}, "model.critic_steps: expected 1 or more, got 0"),
         ({"chunk_units": (8, 6)}, "model.chunk_units: expected equal sizes, got 8, 6"),
+        (
+            {"generator": "attention", "generator_units": (8, 6)},
+            "model.generator_units: expected equal sizes for attention, got 8, 6",
+        ),
         ({"joint": True}, "encode_latents --with_events"),
         ({"normalize": "batch"}, "model.normalize: unknown 'batch'; it can be insta"),
         ({"matching": "pair"}, "model.matching: unknown 'pair' .*did you mean 'pairs'"),

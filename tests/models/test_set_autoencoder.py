@@ -290,6 +290,8 @@ def test_wrong_settings_are_told():
     }.items():
         with pytest.raises(UserError, match=message):
             make_autoencoder(**{setting: "x"})
+    with pytest.raises(UserError, match="model.activation: .*reluu"):
+        make_autoencoder(activation="reluu")
     with pytest.raises(UserError, match="model.latent_size: expected 1 or more, got 0"):
         make_autoencoder(latent_size=0)
     rolls = make_representation({"name": "binary_roll"})

@@ -67,6 +67,16 @@ def test_best_weights_are_those_of_the_lowest_validation_loss(tiny_data, tmp_pat
     assert os.path.basename(checkpoint) == f"ckpt-{5 * (best + 1)}"
 
 
+def test_loss_that_is_no_number_ends_the_run_and_is_not_saved(tiny_data, tmp_path):
+    config = tiny_config(save_every_steps=2)
+    config.optimizer.update(name="sgd", learning_rate=1e38, clip_norm=0.0)
+    with pytest.raises(
+        UserError, match="the loss is (nan|inf) at step .*learning_rate"
+    ):
+        train_and_evaluate(config, tiny_data, str(tmp_path / "run"))
+    assert not list(tmp_path.glob("run/*/ckpt-*"))
+
+
 def test_workdir_of_another_config_is_refused(tiny_data, whole_run):
     config = tiny_config()
     config.model.dropout = 0.4

@@ -69,6 +69,8 @@ def test_settings_reach_the_optimizer():
     assert isinstance(optimizer, keras.optimizers.RMSprop)
     assert optimizer.global_clipnorm == 2.0
     assert optimizer.momentum == 0.9
+    adamw = make_optimizer(SECTION | {"name": "adamw"}, steps_per_epoch=1, num_epochs=1)
+    assert not adamw.weight_decay, "0: none, and not what Keras takes by itself"
 
 
 @pytest.mark.parametrize(
@@ -77,6 +79,8 @@ def test_settings_reach_the_optimizer():
         ({"name": "adma"}, "did you mean 'adam'"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),
         ({"options": {"momentun": 0.9}, "name": "sgd"}, "did you mean 'momentum'"),
+        ({"options": {"learning_rate": 1.0}}, "unknown 'learning_rate'"),
+        ({"clip_norm": 1.0, "clip_value": 1.0}, "[Oo]nly one of"),
     ],
 )
 def test_misspelt_setting_is_named_with_the_closest_match(changes, message):

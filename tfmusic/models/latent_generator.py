@@ -77,6 +77,12 @@ class LatentGenerator(MusicModel):
         self.num_chunks, self.noise_size = num_chunks, noise_size
         self.has_end = generator != "convolutional"
         size = representation.latent_size
+        if generator == "attention" and len(set(generator_units)) > 1:
+            sizes = ", ".join(map(str, generator_units))
+            raise UserError(
+                "model.generator_units: expected equal sizes for attention, got "
+                f"{sizes}"
+            )
         if self.has_end:
             self.make_generator = functools.partial(
                 SequenceGenerator,

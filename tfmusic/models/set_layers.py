@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tfmusic.errors import UserError
 from tfmusic.models.wasserstein import mean_over_replicas
 
 
@@ -31,12 +32,18 @@ class Perceptron(keras.layers.Layer):
             residual: Whether a hidden layer adds to what it gets, if that has its size.
             dtype: Of the linear layer alone.
             **kwargs: The base layer's.
+
+        Raises:
+            UserError: An unknown activation.
         """
         super().__init__(**kwargs)
         self.residual = residual
         self.hidden = [keras.layers.Dense(size) for size in units]
         self.norms = [keras.layers.LayerNormalization() for _ in units if normalize]
-        self.activation = keras.activations.get(activation)
+        try:
+            self.activation = keras.activations.get(activation)
+        except ValueError as error:
+            raise UserError(f"model.activation: {error}") from error
         self.linear = keras.layers.Dense(output_size, dtype=dtype)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

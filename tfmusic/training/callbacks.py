@@ -2,12 +2,14 @@
 
 import csv
 import io
+import math
 
 import keras
 import tensorflow as tf
 from absl import logging
 
 from tfmusic.data.writing import writing
+from tfmusic.errors import UserError
 from tfmusic.training.checkpoints import Checkpoints, metric_values
 from tfmusic.training.distribution import Distribution
 from tfmusic.training.stopping import Stopped, StopSignals
@@ -54,6 +56,7 @@ class SaveProgress(keras.callbacks.Callback):
         # The end of an epoch is saved once it is validated.
         is_due = self._save_every and int(progress.step) % self._save_every == 0
         if told or (is_due and batch + 1 < self.params["steps"]):
+            self._check(self.model.get_metrics_result()["loss"])
             self._checkpoints.save()
         if told:
             self._leave(told)
@@ -73,6 +76,7 @@ class SaveProgress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Judges the epoch by its validation loss, then saves."""
+        self._check(logs["loss"] + logs["val_loss"])
         progress = self._checkpoints.progress
         progress.epoch.assign(epoch + 1)
         progress.epoch_begin.assign(progress.step)
@@ -92,6 +96,16 @@ class SaveProgress(keras.callbacks.Callback):
         self._checkpoints.save()
         if told := self._told():
             self._leave(told)
+
+    def _check(self, loss: float) -> None:
+        """Refuses to save weights that give no number: none follow but such."""
+        if not math.isfinite(loss):
+            raise UserError(
+                f"the loss is {float(loss)} at step "
+                f"{int(self._checkpoints.progress.step)}; try a lower "
+                "optimizer.learning_rate, or optimizer.clip_norm, in another workdir "
+                "(this one keeps what it had saved before)"
+            )
 
     def _told(self) -> int:
         """The signal that came to any of the workers; 0: none."""

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfmusic.errors import choose
+from tfmusic.errors import UserError, choose
 
 OPTIMIZERS = {
     "adadelta": keras.optimizers.Adadelta,
@@ -129,15 +129,21 @@ def make_optimizer(
         config["decay_rate"],
         decay_steps or num_epochs * steps_per_epoch - config["warmup_steps"],
     )
+    settings = {
+        "learning_rate": schedule,
+        "global_clipnorm": config["clip_norm"] or None,
+        "clipvalue": config["clip_value"] or None,
+        # What AdamW takes by itself is not 0, and none it refuses.
+        "weight_decay": config["weight_decay"] or (0.0 if name == "adamw" else None),
+    }
     options = dict(config["options"])
-    known = inspect.signature(OPTIMIZERS[name]).parameters
+    parameters = inspect.signature(OPTIMIZERS[name]).parameters.values()
+    known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
+    known -= set(settings)
     for option in options:
         choose(f"optimizer.options of {name}", option, known)
-    if config["clip_norm"]:
-        options["global_clipnorm"] = config["clip_norm"]
-    if config["clip_value"]:
-        options["clipvalue"] = config["clip_value"]
-    if config["weight_decay"]:
-        options["weight_decay"] = config["weight_decay"]
     family = type(OPTIMIZERS[name].__name__, (OverReplicas, OPTIMIZERS[name]), {})
-    return family(learning_rate=schedule, **options)
+    try:
+        return family(**settings, **options)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optimizer {name}: {error}") from error
