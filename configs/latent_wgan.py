@@ -225,7 +225,8 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             critic_rate=1.0,
             matching="pairs",
         )
-        config.optimizer.update(learning_rate=1e-4, schedule="constant", options=dict())
+        config.optimizer.update(learning_rate=1e-4, schedule="constant")
+        config.optimizer.options = ml_collections.ConfigDict()
         config.train.update(batch_size=5 * 10, num_epochs=50, steps_per_epoch=0)
     elif variant in ("attention", "recurrent"):
         config.model.generator = variant

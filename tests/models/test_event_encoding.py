@@ -54,7 +54,8 @@ def test_pedals_that_are_split_meet_between_chunks(chunks):
     events = np.array(
         [
             [DAMPER, 7, 471, 90],  # all of a chunk of 480 steps, nearly
-            [DAMPER, 200, 900, 90],  # beyond its end
+            [DAMPER, 200, 300, 90],  # a little beyond its end
+            [DAMPER, 200, 500, 90],  # stretched, and so far beyond it
             [DAMPER, 40, 400, 90],  # up for 40 steps before and after: as it is
             [39, 7, 471, 90],  # a key's note stays
         ],
@@ -62,7 +63,9 @@ def test_pedals_that_are_split_meet_between_chunks(chunks):
     )
     encoding = EventEncoding(split, "ponOHE", "logarithm")
     found = encoding.events(encoding.vectors(tf.constant(events))).numpy()
-    assert found[:, 1:3].tolist() == [[0, 480], [200, 280], [40, 400], [7, 471]]
+    assert found[:, 1:3].tolist() == [
+        *[[0, 480], [200, 280], [200, 500], [40, 400], [7, 471]]
+    ]
     whole = EventEncoding(chunks, "ponOHE", "logarithm")
     found = whole.events(whole.vectors(tf.constant(events)))
     np.testing.assert_array_equal(found, events)

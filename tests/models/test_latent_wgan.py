@@ -155,6 +155,21 @@ def test_joint_training_moves_all_three(joint):
         assert np.mean(weights(net) != before) > 0.7
 
 
+def test_validation_adds_no_noise_to_latents(joint):
+    """On several devices it could not: it takes what all of them hold."""
+    model, _ = joint
+    losses = []
+    model.autoencoder.latent_noise = 0.5
+    for seed in (0, 1):
+        x, y, inside = make_batch(model, 2)
+        x["seed"] += seed
+        model.reset_metrics()
+        model.test_step((x, y, inside))
+        losses.append(float(model.get_metrics_result()["reconstruction_loss"]))
+    model.autoencoder.latent_noise = 0.0
+    assert losses[0] == losses[1]
+
+
 @pytest.mark.slow
 def test_losses_of_joint_training_fall(joint):
     model, _ = joint

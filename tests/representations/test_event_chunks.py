@@ -123,6 +123,8 @@ def test_held_pedals_can_be_events_of_each_chunk():
     ]
     whole = make_chunks().canonicalize(sequence)
     assert controls_of(representation.canonicalize(sequence)) == controls_of(whole)
+    long = with_controls(make_sequence([(60, 80, 0, 300)]), (67, 0, 127))
+    assert len([row for row in rows_of(representation, long) if row[1] == SOFT]) == 300
 
 
 def test_pedals_of_drums_do_not_count_nor_do_those_after_the_end():

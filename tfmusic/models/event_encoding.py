@@ -208,7 +208,7 @@ def _join(
     near = max(chunk_steps // _NEAR, 1)
     ends = starts + durations
     joined = tf.where(starts < near, 0, starts)
-    reached = tf.where(ends > chunk_steps - near, chunk_steps, ends)
+    reached = tf.where(tf.abs(ends - chunk_steps) < near, chunk_steps, ends)
     is_pedal = ids >= NUM_KEYS
     return (
         tf.where(is_pedal, joined, starts),

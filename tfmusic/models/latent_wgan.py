@@ -311,7 +311,7 @@ class LatentWGAN(LatentGenerator):
     def _autoencoder_step(self, x: Tensors, inside: tf.Tensor) -> None:
         variables = self.autoencoder.trainable_variables
         with tf.GradientTape() as tape:
-            reconstruction = self._reconstruction(x, inside)
+            reconstruction = self._reconstruction(x, inside, training=True)
             scores, _ = self._judge(self.real(x, inside))
             loss = reconstruction + self._coefficients["joint"] * tf.reduce_mean(scores)
             loss /= num_replicas()
@@ -319,11 +319,13 @@ class LatentWGAN(LatentGenerator):
         self.autoencoder_optimizer.apply(gradients, variables)
         self._means["reconstruction_loss"].update_state(reconstruction)
 
-    def _reconstruction(self, x: Tensors, inside: tf.Tensor) -> tf.Tensor:
+    def _reconstruction(
+        self, x: Tensors, inside: tf.Tensor, training: bool
+    ) -> tf.Tensor:
         """The autoencoder's own loss, the mean over this device's windows."""
         names = [*self.output_representation.feature_specs, "seed"]
         chunks = {name: x[name] for name in names}
-        losses = self.autoencoder(chunks, training=True)
+        losses = self.autoencoder(chunks, training=training)
         loss = self.autoencoder.compute_loss(chunks, None, losses, inside)
         return loss * num_replicas()  # by which that one is divided
 
@@ -347,7 +349,7 @@ class LatentWGAN(LatentGenerator):
         if self.joint:
             mean = self._means["reconstruction_loss"]
             mean.update_state(
-                self._reconstruction(x, inside),
+                self._reconstruction(x, inside, training=False),
                 tf.cast(tf.shape(inside)[0], tf.float32),
             )
         self._compare(real, generated, inside * is_whole[:, None])

@@ -191,7 +191,8 @@ class EventChunks(Representation):
     def stretches(self, factors: Sequence[float]) -> EventStretch:
         """Times to the nearest step; events may get into other chunks.
 
-        Pedals that were split at borders (`split_pedals`) may then reach across one.
+        Pedals that were split at borders (`split_pedals`) then end elsewhere: within a
+        chunk, or in the next, of which they are no event.
         """
         return EventStretch("events", "num_events", self.chunk_steps, tuple(factors))
 
@@ -251,8 +252,8 @@ class EventChunks(Representation):
         pedals = events.pedal_events(
             sequence, self.grid, self.pedal_bins, max(end, notes.num_steps), instrument
         )
-        if self.split_pedals:
-            pedals = events.split_at_chunks(pedals, self.chunk_steps)
+        longest = self.chunk_steps if self.split_pedals else events.LONGEST
+        pedals = events.split(pedals, longest, at_chunks=self.split_pedals)
         rows = np.concatenate([events.note_events(notes), pedals])
         self.check_length(rows[:, START].max().item())
         rows, losses["overflows"] = self._fitting(rows)

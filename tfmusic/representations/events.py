@@ -56,8 +56,7 @@ def pedal_events(
         instrument: Read the pedals of this one alone.
 
     Returns:
-        int64 [num_events, 4], of each pedal in order of start. Those that last too
-        long are several.
+        int64 [num_events, 4], of each pedal in order of start, however long.
     """
     names = ("instrument", "time", "control_number", "control_value", "is_drum")
     controls = wire.columns(sequence, "control_changes", *names)
@@ -73,19 +72,26 @@ def pedal_events(
         rows = rows[np.argsort(steps[rows], kind="stable")]
         if len(rows):
             runs = _runs(steps[rows], values[rows], num_bins, end)
-            events.append(np.insert(_split(runs), ID, pedal, axis=1))
+            events.append(np.insert(runs, ID, pedal, axis=1))
     return np.concatenate(events)
 
 
-def split_at_chunks(events: np.ndarray, chunk_steps: int) -> np.ndarray:
-    """The same events [num_pieces, 4], each as one in every chunk in which it lasts."""
+def split(events: np.ndarray, steps: int, at_chunks: bool = False) -> np.ndarray:
+    """The same events [num_pieces, 4], those that last longer than `steps` as several.
+
+    Args:
+        events: int64 [num_events, 4].
+        steps: How long a piece may be.
+        at_chunks: Whether pieces end at multiples of `steps`, rather than so long after
+            their event's start: none then lasts from one chunk of time into the next.
+    """
     starts, ends = events[:, START], events[:, START] + events[:, DURATION]
-    first = starts // chunk_steps
-    counts = (ends - 1) // chunk_steps - first + 1
+    first = starts - starts % steps if at_chunks else starts
+    counts = -(-(ends - first) // steps)
     pieces = np.repeat(events, counts, axis=0)
-    borders = (np.repeat(first, counts) + ranges(counts)) * chunk_steps
+    borders = np.repeat(first, counts) + steps * ranges(counts)
     pieces[:, START] = np.maximum(pieces[:, START], borders)
-    ends = np.minimum(np.repeat(ends, counts), borders + chunk_steps)
+    ends = np.minimum(np.repeat(ends, counts), borders + steps)
     pieces[:, DURATION] = ends - pieces[:, START]
     return pieces
 
@@ -171,19 +177,3 @@ def _runs(steps: np.ndarray, values: np.ndarray, num_bins: int, end: int) -> np.
     means = (2 * sums + durations) // (2 * durations)  # to the nearest, halves up
     runs = np.stack([steps[begins], durations, means], axis=-1)
     return runs[bins[begins] > 0]
-
-
-def _split(runs: np.ndarray) -> np.ndarray:
-    """The same spans, [num_spans, 3], those above `LONGEST` as several."""
-    starts, durations, means = runs.T
-    counts = -(-durations // LONGEST)
-    offsets = LONGEST * ranges(counts)
-    left = np.repeat(durations, counts) - offsets
-    return np.stack(
-        [
-            np.repeat(starts, counts) + offsets,
-            np.minimum(left, LONGEST),
-            np.repeat(means, counts),
-        ],
-        axis=-1,
-    )
