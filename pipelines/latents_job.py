@@ -185,13 +185,15 @@ def write_latents(
             numbers.
     """
     output_dir = output_dir.rstrip("/")
+    _check_apart(data_dir, output_dir)
     info = DatasetInfo.load(data_dir)
     player = Player(model_dir)
     kind = latents_of(player, info, data_dir)
     kind = dataclasses.replace(kind, with_events=with_events)
     storage.prepare(output_dir)
     check_output_dir(output_dir)
-    if not overwrite and _is_written(output_dir, kind, info):
+    if holds_dataset(output_dir) and not overwrite:
+        _check_written(output_dir, kind, info)
         return
     for split in info.splits:
         check_records(info, data_dir, split)
@@ -305,14 +307,29 @@ def describe(info: DatasetInfo, kind: Latents, directory: str) -> DatasetInfo:
     )
 
 
-def _is_written(directory: str, kind: Latents, info: DatasetInfo) -> bool:
-    """Whether a directory holds the dataset already.
+def _check_apart(data_dir: str, output_dir: str) -> None:
+    """Refuses to write over the chunks, whose directory would be replaced.
 
     Raises:
-        UserError: It holds something else.
+        UserError: They are in `output_dir`.
     """
-    if not holds_dataset(directory):
-        return False
+    source, target = (
+        path.rstrip("/") if "://" in path else os.path.realpath(path)
+        for path in (data_dir, output_dir)
+    )
+    if f"{source}/".startswith(f"{target}/"):
+        raise UserError(
+            f"--output_dir={output_dir}: expected a directory without the event chunks "
+            f"of --data_dir={data_dir}, which are in it; choose another"
+        )
+
+
+def _check_written(directory: str, kind: Latents, info: DatasetInfo) -> None:
+    """Makes sure that the dataset in a directory is the one that is wanted.
+
+    Raises:
+        UserError: It is another.
+    """
     found = DatasetInfo.load(directory)
     refuse_changes(
         directory,
@@ -320,7 +337,6 @@ def _is_written(directory: str, kind: Latents, info: DatasetInfo) -> bool:
         _identity(info, kind.to_config()),
     )
     logging.info("%s is complete already (autoencoder %s)", directory, kind.autoencoder)
-    return True
 
 
 def _identity(info: DatasetInfo, representation: Mapping) -> dict[str, Any]:

@@ -206,8 +206,21 @@ def test_what_is_no_dataset_of_chunks_or_no_autoencoder_is_refused(made, tmp_pat
         write_latents(data, str(generator), output)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("")
-    with pytest.raises(UserError, match="expected a new or an empty directory"):
-        write_latents(data, exported, str(tmp_path / "full"))
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match="expected a new or an empty directory"):
+            write_latents(data, exported, str(tmp_path / "full"), overwrite=overwrite)
+    assert os.listdir(tmp_path / "full") == ["x"]
+
+
+def test_chunks_are_not_written_over(made, tmp_path):
+    data, exported, *_ = made
+    mine = shutil.copytree(data, tmp_path / "data")
+    (tmp_path / "link").symlink_to(mine)
+    before = sorted(os.listdir(mine))
+    for output in (f"{mine}/", tmp_path / "link", f"{mine}/../data", tmp_path):
+        with pytest.raises(UserError, match="without the event chunks of --data_dir="):
+            write_latents(str(mine), exported, str(output), overwrite=True)
+    assert sorted(os.listdir(mine)) == before
 
 
 def test_damaged_dataset_is_refused_before_work(made, tmp_path):
