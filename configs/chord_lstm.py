@@ -115,7 +115,11 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
         config.representation.max_vocabulary = 0
         config.data.window_stride = 100
         config.model.update(
-            embedding_size=512, units=(512, 512), dropout=0.0, learn_end=False
+            embedding_size=512,
+            input_encoding="embedding",
+            units=(512, 512),
+            dropout=0.0,
+            learn_end=False,
         )
         config.optimizer.update(
             schedule="step",

@@ -21,8 +21,8 @@ def steps_to_cut(stretch: EventStretch, size: int) -> int:
 def fitting_stretches(features: Tensors, stretch: EventStretch, size: int) -> tf.Tensor:
     """Which variants windows have; graph code.
 
-    One in which more events begin in a chunk than it holds, or in which a note lasts
-    longer than can be written, is none.
+    One in which more events begin in a chunk than it holds, in which a note lasts longer
+    than can be written, or in which the piece ends where it did not, is none.
 
     Args:
         features: Windows of `steps_to_cut` chunks.
@@ -33,12 +33,18 @@ def fitting_stretches(features: Tensors, stretch: EventStretch, size: int) -> tf
         Bool [batch, num_variants]; the first is always true.
     """
     max_events = features[stretch.events].shape[-2]
+    start = features["step"][:, 0]
+    length = tf.minimum(features["num_steps"] - start, tf.shape(features["step"])[1])
+    silent = tf.maximum(-start, 0)  # see `_move`
     columns = []
     for factor in stretch.factors:
         begins, ends, _, inside = _move(features, stretch, size, factor)
         counts = _counts(begins // stretch.chunk_steps, inside, size)
         fits = tf.reduce_all(counts <= max_events, axis=1)
-        columns.append(fits & tf.reduce_all(~inside | (ends - begins <= LONGEST), 1))
+        fits &= tf.reduce_all(~inside | (ends - begins <= LONGEST), axis=1)
+        music = tf.cast(length - silent, tf.float32) * factor
+        fits &= (length < size) | (tf.cast(silent, tf.float32) + music >= size)
+        columns.append(fits)
     columns[0] = tf.ones_like(columns[0])
     return tf.stack(columns, axis=1)
 
