@@ -97,6 +97,15 @@ def test_notes_that_would_last_too_long_are_not_played_slower():
     assert fits.numpy().tolist() == [[True, True, True, True, False]]
 
 
+def test_windows_that_end_with_the_piece_are_not_played_faster():
+    """Silence would be taken for music; those that reach beyond the end may."""
+    features = CHUNKS.encode(make_sequence([(60, 80, i, i + 1) for i in range(40)]))
+    stretches = CHUNKS.stretches(FACTORS)
+    for start, expected in ((30, False), (25, True), (35, True)):
+        fits = fitting_stretches(window(features, start, 12), stretches, 10)
+        assert fits.numpy().tolist() == [[True, expected, expected, True, True]]
+
+
 def test_training_windows_are_stretched_and_of_one_length(tmp_path):
     notes = [(60 + i % 12, 80, i / 2, i / 2 + 0.5) for i in range(200)]
     features = CHUNKS.encode(make_sequence(notes))
