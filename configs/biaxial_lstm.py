@@ -24,6 +24,9 @@ is not learned where a note newly sounds, as it is certain there. Position is sc
 -1..1. Windows start at any multiple of 16 steps from a phase that changes with each
 pass, and pieces are split by content.
 
+In place of Johnson's `gen_adaptive`, which keeps generated music from dying out, stands
+the control `density` (`tfmusic.models.biaxial_drawing.adapt_power` tells why).
+
 Departures of `johnson2017`: Adam with a falling rate and clipped gradients, where the
 paper has RMSprop of 0.001 with Nesterov's momentum, which takes far more steps;
 position is scaled. Pitch class is not among the paper's inputs. Its batches and windows

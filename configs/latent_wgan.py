@@ -25,7 +25,8 @@ Variants:
                  no bound on the outputs, layer normalisation in the generator and none
                  in the critic, penalty coefficient 10, the means of features matched;
                  a moving average of the generator's weights plays.
-    reference    The source's networks and settings: 20 latents, 1.16 and 4.37 million
+    reference    The source's networks and settings, for latents of the autoencoder's
+                 variant of this name: 20 of them, 1.16 and 4.37 million
                  weights, instance normalisation, penalty coefficient 0.1, features
                  matched example by example, Adam at 0.0001, batches of 10.
     attention    A generator in which each chunk looks at those before it; pieces of any

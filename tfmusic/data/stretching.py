@@ -21,8 +21,8 @@ def steps_to_cut(stretch: EventStretch, size: int) -> int:
 def fitting_stretches(features: Tensors, stretch: EventStretch, size: int) -> tf.Tensor:
     """Which variants windows have; graph code.
 
-    One in which more events begin in a chunk than it holds, in which a note lasts longer
-    than can be written, or in which the piece ends where it did not, is none.
+    One in which more events begin in a chunk than it holds, in which a note lasts
+    longer than can be written, or in which the piece ends where it did not, is none.
 
     Args:
         features: Windows of `steps_to_cut` chunks.
