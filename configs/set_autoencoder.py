@@ -133,7 +133,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             distribute="auto",  # or mirrored, multi_worker (see TF_CONFIG), none
             scale_with_devices=False,  # True: batch_size is that of each device
             num_cpu_devices=0,  # to try several without a GPU
-            sample_every_epochs=0,  # it makes no pieces from nothing
+            sample_every_epochs=1,  # held-out music, and how it comes back; 0: none
             profile_steps=0,  # for TensorBoard's profiler
         )
     )
