@@ -15,9 +15,9 @@ from tests.serving.exports import export_untrained, families
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.errors import UserError
 from tfmusic.recurrence import recurrent_layers
-from tfmusic.serving.player import CARD
+from tfmusic.serving.player import CARD, versions
 from tfmusic.serving.saved_model import export_run
-from tfmusic.training.run import load_scores, save_scores
+from tfmusic.training.run import load_scores, restore_model, save_scores
 from tfmusic.training.scoring import evaluate_run
 
 # Plays every warm-up request of an export, where this package cannot be imported.
@@ -187,6 +187,17 @@ def test_card_tells_the_data_and_the_scores_of_the_weights(tiny_run, tmp_path):
     card = read_card(pathlib.Path(export_run(mine, export_dir)))
     assert card["scores"] == {"test": result}
     assert export_run(mine, export_dir).endswith("/2"), "nothing new since then"
+    # Another training may leave a checkpoint of the same name.
+    _, model, checkpoint = restore_model(mine)
+    others = [variable.value for variable in model.variables]
+    saved = tf.train.Checkpoint(weights=others)
+    saved.restore(checkpoint)
+    others[0].assign_add(tf.ones_like(others[0]))
+    saved.write(checkpoint)
+    other = read_card(pathlib.Path(export_run(mine, export_dir)))
+    assert other["checkpoint"] == card["checkpoint"]
+    assert other["scores"] == {}
+    assert versions(export_dir) == [1, 2, 3]
 
 
 def test_an_export_that_cannot_be_written_ends_in_one_line(tiny_run, tmp_path):
@@ -216,10 +227,10 @@ def test_scores_of_other_music_are_not_kept_with_the_run(tiny_run, tmp_path):
     info.save(other)
     result = evaluate_run(mine, other, "test")
     assert result["source"] == "other"
-    assert load_scores(mine, result["checkpoint"]) == {}
+    assert load_scores(mine, result["weights"]) == {}
 
 
 def test_scores_of_other_weights_are_left_out(tmp_path):
-    save_scores(str(tmp_path), {"split": "test", "checkpoint": "ckpt-5", "loss": 1.0})
-    assert load_scores(str(tmp_path), "ckpt-10") == {}
-    assert load_scores(str(tmp_path), "ckpt-5")["test"]["loss"] == 1.0
+    save_scores(str(tmp_path), {"split": "test", "weights": "5a", "loss": 1.0})
+    assert load_scores(str(tmp_path), "10") == {}
+    assert load_scores(str(tmp_path), "5a")["test"]["loss"] == 1.0

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 import tfmusic
 from tfmusic.models import Control, MusicModel
-from tfmusic.training.run import load_dataset_description, load_scores
+from tfmusic.training.run import hash_weights, load_dataset_description, load_scores
 
 ConcreteFunctions = Mapping[str, tf.types.experimental.ConcreteFunction]
 
@@ -46,25 +46,26 @@ def make_card(
         workdir: The run's directory: says what it learned from and how it was scored.
 
     Returns:
-        `name`, `tfmusic` and `tensorflow` (versions), `checkpoint`, `config`,
-        `num_parameters`, `representation`, `controls`, `search_controls` (of the beam
-        search, if there is one), `data` (source, licence, splits; None where the run
-        does not know) and `scores` (the results of `tfmusic.evaluate` for these
-        weights, by split).
+        `name`, `tfmusic` and `tensorflow` (versions), `checkpoint`, `weights` (a hash
+        of them), `config`, `num_parameters`, `representation`, `controls`,
+        `search_controls` (of the beam search, if there is one), `data` (source,
+        licence, splits; None where the run does not know) and `scores` (the results of
+        `tfmusic.evaluate` for these weights, by split).
     """
-    name = os.path.basename(checkpoint)
+    weights = hash_weights(model)
     return {
         "name": config.name,
         "tfmusic": tfmusic.__version__,
         "tensorflow": tf.__version__,
-        "checkpoint": name,
+        "checkpoint": os.path.basename(checkpoint),
+        "weights": weights,
         "config": json.loads(config.to_json_best_effort()),
         "num_parameters": model.count_params(),
         "representation": model.output_representation.to_config(),
         "controls": describe_controls(model.CONTROLS),
         "search_controls": describe_controls(model.SEARCH_CONTROLS),
         "data": load_dataset_description(workdir),
-        "scores": load_scores(workdir, name),
+        "scores": load_scores(workdir, weights),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import ml_collections
 import tensorflow as tf
 
-from tfmusic.data import storage
+from tfmusic.data import storage, weights
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
 from tfmusic.errors import UserError
 from tfmusic.models import MusicModel, make_model
@@ -134,21 +134,29 @@ def save_scores(workdir: str, scores: Mapping[str, Any]) -> None:
 
     Args:
         workdir: The run's directory.
-        scores: Holds at least `split` and `checkpoint`.
+        scores: Holds at least `split` and `weights`.
     """
     _write(os.path.join(workdir, f"scores_{scores['split']}.json"), dict(scores))
 
 
-def load_scores(workdir: str, checkpoint: str) -> dict[str, dict[str, Any]]:
-    """The results that `save_scores` kept for a checkpoint, by split."""
+def load_scores(workdir: str, weights_hash: str) -> dict[str, dict[str, Any]]:
+    """The results that `save_scores` kept for weights of this hash, by split."""
     found = {}
     for split in SPLITS:
         path = os.path.join(workdir, f"scores_{split}.json")
         if tf.io.gfile.exists(path):
             scores = _read(path)
-            if scores.get("checkpoint") == checkpoint:
+            if scores.get("weights") == weights_hash:
                 found[split] = scores
     return found
+
+
+def hash_weights(model: MusicModel) -> str:
+    """Sixteen hex digits that stand for a model's weights.
+
+    Checkpoints of several trainings may have one name.
+    """
+    return weights.fingerprint(model.get_weights(), model.representation)
 
 
 def _read(path: str) -> Any:

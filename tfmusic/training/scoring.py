@@ -26,6 +26,7 @@ from tfmusic.evaluation.samples import (
 )
 from tfmusic.models import MusicModel
 from tfmusic.training.run import (
+    hash_weights,
     is_same_music,
     load_dataset_description,
     restore_model,
@@ -57,8 +58,8 @@ def evaluate_run(
         json_path: Where the result is to be written too.
 
     Returns:
-        At least `num_steps`, `num_pieces`, `split`, `source` and `source_hash` (of the
-        dataset), and what the scoring gives.
+        At least `num_steps`, `num_pieces`, `split`, `weights` (a hash of them),
+        `source` and `source_hash` (of the dataset), and what the scoring gives.
 
     Raises:
         UserError: There is no such run or dataset, they do not fit each other, the
@@ -97,6 +98,7 @@ def evaluate_run(
     result = {
         "split": split,
         "checkpoint": os.path.basename(checkpoint),
+        "weights": hash_weights(model),
         "source": info.source,
         "source_hash": info.source_hash,
         **scores,
