@@ -27,7 +27,7 @@ from tfmusic.data.dataset_info import (
 from tfmusic.data.writing import writing
 from tfmusic.errors import UserError, choose
 from tfmusic.notes.reading import Limits
-from tfmusic.representations import make_representation
+from tfmusic.representations import Latents, make_representation
 
 _NO_LIMITS_CHANGED = Limits()
 _NO_FILTERS = Filters()
@@ -96,7 +96,11 @@ _DEFAULTS = Settings()
 
 
 def plan(configs: Sequence[str | ConfigDict]) -> list[Experiment]:
-    """What each config asks for, and its directory within the job's output."""
+    """What each config asks for, and its directory within the job's output.
+
+    Raises:
+        UserError: A config cannot be, is there twice, or learns from latents.
+    """
     experiments = []
     loaded = [load_config(c) if isinstance(c, str) else c for c in configs]
     names = collections.Counter(config.name for config in loaded)
@@ -107,6 +111,12 @@ def plan(configs: Sequence[str | ConfigDict]) -> list[Experiment]:
         preparation = preparation_of(config)
         choose("config.data.key", preparation["key"], ["original", "C"])
         representation = make_representation(config.representation)
+        if isinstance(representation, Latents):
+            raise UserError(
+                f"--config: {config.name} learns from latents, which are not made from "
+                "music; write them from a dataset of event chunks with python -m "
+                "pipelines.encode_latents"
+            )
         experiments.append(
             Experiment(directory, representation.to_config(), preparation)
         )

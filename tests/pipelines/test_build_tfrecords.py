@@ -283,6 +283,12 @@ def test_versions_hash_and_sizes_are_described(both, config, music, tmp_path):
     assert other.source_hash != info.source_hash
 
 
+def test_latents_are_not_made_from_music(music, tmp_path):
+    with pytest.raises(UserError, match="latent_wgan .* -m pipelines.encode_latents$"):
+        write("configs/latent_wgan.py", music, tmp_path / "data")
+    assert os.listdir(tmp_path) == []
+
+
 def test_impossible_requests_are_users_errors(config, music, tmp_path):
     with pytest.raises(UserError, match="leave something to train on"):
         write(config, music, tmp_path, test_fraction=1)
