@@ -5,6 +5,7 @@ import pytest
 
 from pipelines.inspect_tfrecords import show_dataset, show_piece
 from pipelines.writing import write_datasets
+from tests.latents import write_latents_dataset
 from tfmusic.errors import UserError
 from tfmusic.notes.reading import read_file
 
@@ -38,6 +39,16 @@ def test_piece_is_written_as_midi_and_drawn(data_dir, tmp_path, capsys):
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "train piece 0: book" in capsys.readouterr().out
     assert len(read_file(path).notes) > 1
+
+
+def test_piece_of_latents_is_that_of_the_events_beside(tmp_path, capsys):
+    data_dir = write_latents_dataset(tmp_path / "events", with_events=True)
+    show_piece(data_dir, "train", 0, str(tmp_path / "piece.mid"), None)
+    assert "latents: float32 [40, 6]" in capsys.readouterr().out
+    assert len(read_file(tmp_path / "piece.mid").notes) > 1
+    data_dir = write_latents_dataset(tmp_path / "latents")
+    with pytest.raises(UserError, match="give the dataset of chunks instead"):
+        show_piece(data_dir, "train", 0, None, None)
 
 
 def test_piece_that_is_not_there_is_a_users_error(data_dir):

@@ -2,6 +2,9 @@ import json
 
 import pytest
 
+from tests.latents import write_latents_dataset
+from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.data.datasets import read_piece
 from tfmusic.errors import UserError
 from tfmusic.notes.reading import read_file
 from tfmusic.serving.gallery import read_pieces, write_gallery
@@ -36,6 +39,21 @@ def test_gallery_holds_what_it_says(tiny_export, tiny_run, tmp_path):
 def test_directory_without_a_dataset_is_refused(tmp_path):
     with pytest.raises(UserError, match="expected a dataset"):
         read_pieces(str(tmp_path), "test")
+
+
+def test_pieces_of_latents_are_those_of_the_events_beside(tmp_path):
+    data_dir = write_latents_dataset(tmp_path / "events", with_events=True)
+    chunks = DatasetInfo.load(data_dir).make_representation().chunks
+    pieces = read_pieces(data_dir, "validation")
+    for i, piece in enumerate(pieces):
+        assert piece.notes
+        record = read_piece(data_dir, "validation", i)
+        assert piece.filename == record["id"]
+        assert piece.notes == chunks.decode(record).notes
+    assert len(pieces) == 2
+    data_dir = write_latents_dataset(tmp_path / "latents")
+    with pytest.raises(UserError, match="give the dataset of chunks instead"):
+        read_pieces(data_dir, "test")
 
 
 def test_bucket_is_no_place_for_music():

@@ -129,15 +129,21 @@ class Latents(Representation):
         Raises:
             UserError: Always.
         """
-        raise self._needs_autoencoder("encoded")
+        raise self._needs_autoencoder()
 
     def decode(self, features: Features) -> NoteSequence:
-        """Cannot be done here.
+        """The music of the events, where they are there.
 
         Raises:
-            UserError: Always.
+            UserError: They are not.
         """
-        raise self._needs_autoencoder("decoded")
+        if self.with_events:
+            return self.chunks.decode(features)
+        raise UserError(
+            f"representation {self.name}: music comes back from the events of the "
+            "chunks, which are not there; give the dataset of chunks instead, or one "
+            "that python -m pipelines.encode_latents wrote --with_events"
+        )
 
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """Cannot be done here.
@@ -145,14 +151,13 @@ class Latents(Representation):
         Raises:
             UserError: Always.
         """
-        raise self._needs_autoencoder("encoded")
+        raise self._needs_autoencoder()
 
-    def _needs_autoencoder(self, done: str) -> UserError:
+    def _needs_autoencoder(self) -> UserError:
         return UserError(
-            f"representation {self.name}: music is {done} by the autoencoder "
+            f"representation {self.name}: music is encoded by the autoencoder "
             f"{self.autoencoder or 'that made the latents'} alone; datasets of latents "
-            "are written by python -m pipelines.encode_latents, and models that learn "
-            "from them give events"
+            "are written by python -m pipelines.encode_latents"
         )
 
     def settings(self) -> dict[str, Any]:
