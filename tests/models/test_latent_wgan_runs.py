@@ -14,13 +14,14 @@ from tests.latents import (
 )
 from tfmusic.data.augmentation import Augmentation
 from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.datasets import make_train_dataset
+from tfmusic.data.datasets import make_piece_dataset, make_train_dataset
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
 from tfmusic.representations import make_representation
 from tfmusic.training.checkpoints import Checkpoints
 from tfmusic.training.optimizers import make_optimizer
 from tfmusic.training.run import save_run
+from tfmusic.training.scoring import score_samples
 
 
 def test_a_run_that_went_on_has_both_optimizers_of_an_undisturbed_one(tmp_path):
@@ -98,6 +99,27 @@ def test_windows_that_are_stretched_have_the_length_of_sequences(tmp_path):
     x, _, inside = next(iter(windows))
     assert x["num_events"].shape == inside.shape == (4, 8)
     assert model.real(x, inside).shape == (4, 8, 6)
+
+
+@pytest.mark.slow
+def test_samples_are_compared_with_latents_of_the_autoencoder_as_it_is(tmp_path):
+    lengths = {"train": [20], "test": [40, 33, 5]}
+    data_dir = write_latents_dataset(tmp_path, lengths, with_events=True)
+    described = DatasetInfo.load(data_dir).splits["test"]
+    pieces = list(make_piece_dataset(data_dir, "test"))
+    model = make_latent_wgan(with_events=True, joint=True)
+    for variable in model.autoencoder.trainable_variables:
+        variable.assign(1.5 * variable)  # as if it had learned on
+    # Without events, latents are taken as they stand.
+    plain = make_latent_wgan()
+    for name in ("average", "autoencoder"):
+        getattr(plain, name).set_weights(getattr(model, name).get_weights())
+    for piece in pieces:
+        codes = model.autoencoder.encode(piece["events"], piece["num_events"])
+        piece["latents"] = model.representation.normalize(codes)
+    wanted = score_samples(plain, pieces, described)
+    found = score_samples(model, make_piece_dataset(data_dir, "test"), described)
+    assert found == pytest.approx(wanted, rel=1e-3)
 
 
 @pytest.mark.parametrize(

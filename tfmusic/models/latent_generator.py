@@ -157,8 +157,7 @@ class LatentGenerator(MusicModel):
             x: As `example_fn` gives them.
             inside: float32 `[batch, chunk]`, which chunks are in the piece.
         """
-        latents = x["latents"] if "latents" in x else self._encode(x)
-        latents *= inside[..., None]
+        latents = self.latents(x) * inside[..., None]
         if not self.has_end:
             return latents
         # Windows that reach a piece's end do so with their last chunk in training;
@@ -173,8 +172,17 @@ class LatentGenerator(MusicModel):
         sequences = tf.concat([latents, inside[..., None]], axis=-1)
         return tf.gather(sequences, places, batch_dims=1)
 
-    def _encode(self, x: Tensors) -> tf.Tensor:
-        """The normalised latents of events."""
+    def latents(self, x: Tensors) -> tf.Tensor:
+        """The normalised latents of windows, `[batch, chunk, latent]`.
+
+        Where there are events they are of these, which may be varied, and of the
+        autoencoder as it is, which may have learned on.
+
+        Args:
+            x: Arrays of the representation; of those with events these alone count.
+        """
+        if not self.representation.with_events:
+            return x["latents"]
         size = self.output_representation.max_events
         events = tf.reshape(x["events"], [-1, size, x["events"].shape[-1]])
         num_events = tf.reshape(x["num_events"], [-1])  # [batch * chunk]

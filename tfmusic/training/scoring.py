@@ -181,16 +181,17 @@ def score_samples(
 
     Beside generated samples stand those of the same network untrained, real chunks in
     an order of chance, and, as the most that can be reached, other held-out samples.
-    All have gone through the autoencoder; see `tfmusic.evaluation.samples`. `frechet`
-    is the distance that training calls `loss`, `frechet_of_means` that of the samples'
-    mean chunks. Arguments as of `score_likelihood`.
+    All have gone through the run's autoencoder; see `tfmusic.evaluation.samples`.
+    `frechet` is the distance that training calls `loss`, `frechet_of_means` that of the
+    samples' mean chunks. Arguments as of `score_likelihood`.
     """
     held_out = [[], []]
     for i, piece in enumerate(pieces):
-        latents = piece["latents"].numpy()
-        whole = len(latents) // model.num_chunks * model.num_chunks
-        shape = [-1, model.num_chunks, latents.shape[-1]]
-        held_out[i % 2].extend(np.reshape(latents[:whole], shape))
+        windows = {
+            name: _whole_windows(piece[name], model.num_chunks)
+            for name in model.representation.feature_specs
+        }
+        held_out[i % 2].extend(model.latents(windows).numpy())
     if not all(held_out):
         raise UserError(
             f"expected at least two pieces of {model.num_chunks} chunks to compare "
@@ -223,6 +224,12 @@ def score_samples(
         **compare_samples(found, known),
         **distances,
     }
+
+
+def _whole_windows(steps: tf.Tensor, size: int) -> tf.Tensor:
+    """Steps `[time, ...]` as windows `[window, size, ...]`; what is left over goes."""
+    number = len(steps) // size
+    return tf.reshape(steps[: number * size], [number, size, *steps.shape[1:]])
 
 
 def _describe_samples(model, decode, sequences) -> SampleStatistics:
