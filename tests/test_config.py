@@ -1,6 +1,6 @@
 import pytest
 
-from tfmusic.config import load_config
+from tfmusic.config import check_fields, load_config
 from tfmusic.errors import UserError
 
 TEXT = """
@@ -44,6 +44,23 @@ def test_what_is_wrong_is_said(tmp_path, text, variant, message):
     with pytest.raises(UserError, match=message) as caught:
         load_config(path + variant)
     assert path in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--config.train.num_epoch=3", "config.train: unknown 'num_epoch' .*'num_ep"),
+        ("--noconfig.train.fast", "config.train: unknown 'fast'; it can be num_epochs"),
+        ("--config.trian.num_epochs=3", "config: unknown 'trian' .did you mean 'trai"),
+        ("--config.train.num_epochs.x=3", "num_epochs: unknown 'x'; it can be nothing"),
+    ],
+)
+def test_unknown_field_of_a_command_line_is_named(flag, message, tmp_path):
+    text = TEXT.replace('"name": "x"', '"train": {"num_epochs": 2}')
+    flags = ["--workdir", "run", "--config", write(tmp_path, text) + ":small"]
+    check_fields(["program", *flags, "--config.train.num_epochs=3"])
+    with pytest.raises(UserError, match=message):
+        check_fields(["program", *flags, flag])
 
 
 def test_missing_file(tmp_path):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from absl import app, flags, logging
 
+from tfmusic.config import check_fields
 from tfmusic.errors import UserError
 
 
@@ -35,7 +36,7 @@ def run(main: Callable[[], None], takes_extra_flags: bool = False) -> None:
             TypeError,
             ValueError,
         ) as error:
-            fail(error)
+            fail(_clearer(error, argv))
 
     def guarded(argv: list[str]) -> None:
         _rest[:] = argv[1:]
@@ -90,6 +91,15 @@ def extra_flags() -> dict[str, str]:
             raise UserError(f"unexpected argument {argument!r}; flags are --NAME=VALUE")
         found[name.removeprefix("--")] = value
     return found
+
+
+def _clearer(error: Exception, argv: list[str]) -> Exception:
+    """Where a field of a config is misspelt, an error that says which and where."""
+    try:
+        check_fields(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as clearer:
+        return clearer
+    return error
 
 
 def _cannot_exit() -> bool:

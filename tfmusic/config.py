@@ -3,10 +3,13 @@
 import importlib.util
 import inspect
 import os
+import re
+from collections.abc import Sequence
 
 import ml_collections
+from absl import flags
 
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, choose
 
 
 def load_config(path_and_variant: str) -> ml_collections.ConfigDict:
@@ -56,3 +59,25 @@ def find_config(path_and_variant: str) -> tuple[str, str]:
             "FILE.py:VARIANT"
         )
     return path, variant
+
+
+def check_fields(argv: Sequence[str]) -> None:
+    """Says which field is unknown that a command line changes.
+
+    Args:
+        argv: The program and its arguments; some are `--config.section.field=VALUE`.
+
+    Raises:
+        UserError: There is no such field; names the closest one and lists them all.
+    """
+    others = flags.FlagValues()
+    others.set_gnu_getopt(True)
+    flags.DEFINE_string("config", None, "The experiment.", others)
+    arguments = others(argv, known_only=True)
+    changes = [re.match(r"--?(?:no)?config\.([\w.]+)", a) for a in arguments]
+    for fields in [change[1].split(".") for change in changes if change]:
+        path, section = "config", load_config(others.config)
+        for field in fields:
+            is_section = isinstance(section, ml_collections.ConfigDict)
+            choose(f"field of {path}", field, section if is_section else [])
+            path, section = f"{path}.{field}", section[field]

@@ -25,7 +25,10 @@ def run(*arguments):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([f"--config={CONFIG}", "--config.model.unit=3"], 'Did you mean "units"'),
+        (
+            [f"--config={CONFIG}", "--config.model.unit=3"],
+            "error: field of config.model: unknown 'unit' (did you mean 'units'?); it",
+        ),
         (
             [f"--config={CONFIG}:refrence"],
             "it has reference, bach_chorales, stateful, smoke",
