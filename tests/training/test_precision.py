@@ -6,10 +6,11 @@ import pytest
 import tensorflow as tf
 
 import tfmusic
-from tests.experiments import load_config
+from tests.experiments import family_experiment, load_config
 from tfmusic.errors import UserError
 from tfmusic.recurrence import LSTM
 from tfmusic.training import precision
+from tfmusic.training.loop import train_and_evaluate
 
 # Of the nats a step on held-out music after 300 steps, in bfloat16 and in float32:
 # two seeds differ by more.
@@ -44,6 +45,16 @@ def test_only_layers_made_inside_get_the_policy():
         layer = keras.layers.Dense(3)
     assert layer(tf.zeros([1, 2])).dtype == tf.bfloat16
     assert keras.layers.Dense(3)(tf.zeros([1, 2])).dtype == tf.float32
+
+
+@pytest.mark.slow
+def test_autoencoder_trains_in_bfloat16(tmp_path):
+    config = family_experiment("set_autoencoder", tmp_path / "data", num_epochs=1)
+    config.train.update(mixed_precision="bfloat16", steps_per_epoch=3)
+    train_and_evaluate(config, str(tmp_path / "data"), str(tmp_path / "run"))
+    with open(tmp_path / "run" / "metrics.csv") as file:
+        (epoch,) = csv.DictReader(file)
+    assert np.isfinite([float(epoch["loss"]), float(epoch["val_loss"])]).all()
 
 
 @pytest.mark.slow
