@@ -293,3 +293,25 @@ def test_interpolation_leads_from_one_piece_to_the_other(endpoints):
     np.testing.assert_array_equal(way[0], generate(endpoints, seed=3)[0])
     np.testing.assert_array_equal(way[-1], generate(endpoints, seed=9)[0])
     assert all(np.any(a != b) for a, b in zip(way, way[1:], strict=False))
+
+
+def test_noise_gives_the_pieces_of_the_seed_that_it_is_of(endpoints, untrained):
+    noise = untrained.noise(3, 8, tf.constant(3, tf.int64))
+    pieces = endpoints["generate_from"](noise)["events"]
+    np.testing.assert_array_equal(pieces, generate(endpoints, 3))
+    first, other = noise[:1], noise[2:]
+    way = endpoints["interpolate_between"](4, first, other)["events"]
+    assert len(way) == 4
+    np.testing.assert_array_equal(way[0], pieces[0])
+    np.testing.assert_array_equal(way[-1], pieces[2])
+    wider = endpoints["generate_from"](2.0 * noise)["events"]
+    np.testing.assert_array_equal(wider, generate(endpoints, 3, spread=2.0))
+
+
+def test_noise_gives_pieces_as_long_as_it_is_where_they_have_an_end(with_end):
+    endpoints = {n: e.fn for n, e in with_end.endpoints().items()}
+    noise = with_end.noise(2, 12, tf.constant(3, tf.int64))
+    pieces = endpoints["generate_from"](noise)["events"]
+    assert noise.shape[1] == 1 + 12
+    assert pieces.shape[:2] == (2, 12)
+    np.testing.assert_array_equal(pieces, generate(endpoints, 2, num_steps=12))

@@ -10,7 +10,6 @@ import tensorflow as tf
 from tfmusic.errors import UserError, choose
 from tfmusic.metrics import FrechetDistance
 from tfmusic.models.base import (
-    Control,
     Endpoint,
     MusicModel,
     Tensors,
@@ -18,16 +17,10 @@ from tfmusic.models.base import (
 )
 from tfmusic.models.latent_autoencoder import make_autoencoder, restore_autoencoder
 from tfmusic.models.latent_networks import ConvolutionalGenerator, SequenceGenerator
+from tfmusic.models.noise_endpoints import SPREAD, noise_endpoints
 from tfmusic.representations import Latents, Representation
 
 GENERATORS = ("convolutional", "recurrent", "attention")
-SPREAD = Control(
-    "spread",
-    1.0,
-    0.0,
-    10.0,
-    "Times the noise of training: below 1 music is nearer to the usual.",
-)
 # What the seed of an example, or of a piece, is for.
 CRITIC_NOISE, GENERATOR_NOISE, MIX, SHIFT = range(4)
 
@@ -285,12 +278,13 @@ class LatentGenerator(MusicModel):
 
     # ---- Exports.
 
-    def play(self, noise: tf.Tensor, num_steps: tf.Tensor) -> Tensors:
+    def play(self, noise: tf.Tensor, num_steps: tf.Tensor | None = None) -> Tensors:
         """Music of noise; graph code.
 
         Args:
             noise: float32 `[piece, vector, noise]`.
-            num_steps: int32, how many chunks a piece may have.
+            num_steps: int32, how many chunks a piece may have; None: all that the
+                generator makes.
 
         Returns:
             Arrays of `output_representation`, `[piece, chunk, ...]`, and `num_steps`
@@ -330,6 +324,14 @@ class LatentGenerator(MusicModel):
             "num_steps": tf.maximum(tf.reduce_sum(used, axis=1), 1),
         }
 
+    @property
+    def noise_shape(self) -> tuple[int | None, int]:
+        """How many vectors of noise a piece takes, and their size.
+
+        None where there is one, and one more for each chunk that it may have.
+        """
+        return None if self.has_end else self.generator.num_noises, self.noise_size
+
     def noise(
         self, num_outputs: tf.Tensor, num_steps: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
@@ -345,38 +347,9 @@ class LatentGenerator(MusicModel):
         """
         numbers = tf.range(tf.cast(num_outputs, tf.int64))
         seeds = tf.stack([tf.fill(tf.shape(numbers), seed), numbers], axis=-1)
-        length = 1 + num_steps if self.has_end else self.generator.num_noises
-        return self.draw(seeds, GENERATOR_NOISE, [length, self.noise_size])
+        length, size = self.noise_shape
+        return self.draw(seeds, GENERATOR_NOISE, [length or 1 + num_steps, size])
 
     def endpoints(self) -> Mapping[str, Endpoint]:
-        """`generate`, and `interpolate` between two pieces."""
-        number = tf.TensorSpec([], tf.int32, "num_outputs")
-        num_steps = tf.TensorSpec([], tf.int32, "num_steps")
-        seed = tf.TensorSpec([], tf.int64, "seed")
-        other_seed = tf.TensorSpec([], tf.int64, "other_seed")
-
-        def generate(number, num_steps, seed, spread):
-            noise = self.noise(number, num_steps, seed)
-            return self.play(spread * noise, num_steps)
-
-        def interpolate(number, num_steps, seed, other_seed, spread):
-            first = self.noise(1, num_steps, seed)
-            last = self.noise(1, num_steps, other_seed)
-            way = tf.linspace(0.0, 1.0, number)[:, None, None]
-            # As far spread as noise is, all the way.
-            noise = (1.0 - way) * first + way * last
-            noise /= tf.sqrt((1.0 - way) ** 2 + way**2)
-            return self.play(spread * noise, num_steps)
-
-        return {
-            "generate": Endpoint(
-                generate,
-                (number, num_steps, seed, SPREAD.spec),
-                "New pieces of at most num_steps chunks each.",
-            ),
-            "interpolate": Endpoint(
-                interpolate,
-                (number, num_steps, seed, other_seed, SPREAD.spec),
-                "Pieces on the way from the first one of a seed to that of another.",
-            ),
-        }
+        """New pieces and the way from one to another, of seeds or of noise itself."""
+        return noise_endpoints(self)

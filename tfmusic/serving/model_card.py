@@ -29,6 +29,8 @@ _VALUES = {
     "seed": "The same seed gives the same piece.",
     "log_likelihood": "Natural logarithm of each step's probability, 0 where padded.",
     "end_log_likelihood": "The same of each piece's ending where it does.",
+    "noise": "Standard normal numbers [piece, vector, number]; spread scales them.",
+    "other_noise": "Likewise, where the pieces lead to.",
     "latents": "The vector of each chunk, as the autoencoder has it, not normalised.",
     "guarded_steps": "In how many steps a guard changed what was drawn.",
 }
