@@ -7,7 +7,8 @@ PyTorch: for every number of steps that it reads, it trains for so many and writ
 seconds of float32 and of bfloat16 (autocast) in a line. Layers are those of `torch.nn`,
 a batch holds random music, denormal numbers are flushed to zero as TensorFlow does.
 Some have less to do than ours: there is no dropout of the recurrent state (skuldur), no
-vectors of pitches (chord), and the notes' features are made beforehand (biaxial).
+vectors of pitches (chord), the notes' features are made beforehand (biaxial), and start
+and sustain of a key know nothing of each other (seq2seq).
 """
 
 import json
@@ -167,11 +168,70 @@ class Biaxial(nn.Module):
         return functional.binary_cross_entropy_with_logits(logits, truth)
 
 
-NETWORKS = {"tokens": Tokens, "roll": Roll, "biaxial": Biaxial}
+class Seq2Seq(nn.Module):
+    """An encoder of a segment of a roll; a decoder of the next, fed its own frames."""
+
+    def __init__(self, settings):
+        super().__init__()
+        self.settings = settings
+        size, units = settings["num_cells"], settings["units"]
+        # Layers of one size, as `nn.LSTM` has them.
+        self.encoder = nn.LSTM(
+            size, units[0], len(units), batch_first=True, dropout=settings["dropout"]
+        )
+        self.cells = nn.ModuleList(
+            nn.LSTMCell(a, b) for a, b in zip([size, *units[:-1]], units, strict=True)
+        )
+        self.dropout = nn.Dropout(settings["dropout"])
+        self.head = nn.Sequential(
+            nn.Linear(units[-1], settings["head_units"]),
+            nn.ReLU(),
+            nn.Dropout(settings["head_dropout"]),
+            nn.Linear(settings["head_units"], size),
+        )
+
+    def make_batch(self):
+        """Frames and those after them, `[batch, segment, step, cell]`."""
+        settings = self.settings
+        shape = [settings["batch_size"], settings["window_steps"] + 1]
+        roll = (torch.rand([*shape, settings["num_cells"]]) < 0.04).float()
+        cut = [-1, settings["segment_steps"]]
+        return roll[:, :-1].unflatten(1, cut), roll[:, 1:].unflatten(1, cut)
+
+    def forward(self, inputs, targets):
+        """The loss; each step waits for what was decoded before."""
+        batch, segments, steps, _ = inputs.shape
+        _, state = self.encoder(targets[:, :-1].flatten(0, 1))
+        # The first segment begins with zeros.
+        state = [part.unflatten(1, [batch, segments - 1]) for part in state]
+        state = [functional.pad(part, [0, 0, 1, 0]).flatten(1, 2) for part in state]
+        states = list(zip(*state, strict=True))  # of each layer
+        frames, outputs = inputs.flatten(0, 1), []
+        is_true = torch.rand([batch * segments, steps, 1]) < self.settings["truth"]
+        for i in range(steps):
+            values = frames[:, i]
+            if i:
+                own = (outputs[-1] > 0).float()
+                values = torch.where(is_true[:, i], values, own)
+            for k, cell in enumerate(self.cells):
+                states[k] = cell(self.dropout(values) if k else values, states[k])
+                values = states[k][0]
+            outputs.append(self.head(values))
+        logits, truth = torch.stack(outputs, 1).float(), targets.flatten(0, 1)
+        losses = functional.binary_cross_entropy_with_logits(
+            logits, truth, reduction="none"
+        )
+        alpha = self.settings["alpha"]
+        weights = torch.where(truth > 0.5, alpha, 1 - alpha)
+        weights *= (1 - torch.exp(-losses.detach())) ** self.settings["gamma"]
+        return (weights * losses).sum(-1).mean()
+
+
+NETWORKS = {"tokens": Tokens, "roll": Roll, "biaxial": Biaxial, "seq2seq": Seq2Seq}
 
 
 def make_call(settings, precision):
-    """A function that trains a network of its own for so many steps."""
+    """A function that trains a network of its own for so many steps; its weights."""
     torch.manual_seed(0)
     model = NETWORKS[settings["network"]](settings)
     optimizer = getattr(torch.optim, settings["optimizer"])(model.parameters(), 1e-3)
@@ -185,16 +245,19 @@ def make_call(settings, precision):
             loss.backward()
             optimizer.step()
 
-    return call
+    # Its LSTM layers have two biases, which are only ever added.
+    named = model.named_parameters()
+    return call, sum(p.numel() for name, p in named if "bias_hh" not in name)
 
 
 def main(settings):
     """Answers each line of the input with one of the output."""
     torch.set_flush_denormal(True)
-    calls = [make_call(settings, precision) for precision in ("float32", "bfloat16")]
+    made = [make_call(settings, precision) for precision in ("float32", "bfloat16")]
+    calls, sizes = zip(*made, strict=True)
     for call in calls:
         call(1)
-    print(torch.__version__, torch.get_num_threads(), flush=True)
+    print(torch.__version__, torch.get_num_threads(), sizes[0], flush=True)
     for line in sys.stdin:
         seconds = []
         for call in calls:

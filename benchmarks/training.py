@@ -109,6 +109,10 @@ def torch_settings(model: MusicModel, config) -> dict | None:
         features = model.time_stack.layers[0].cell.kernel.shape[0]
         sizes = {"num_features": features, "num_pitches": shape[0]}
         return settings | sizes | {"network": "biaxial", "num_channels": shape[1]}
+    if name == "frame_seq2seq":
+        truth = config.model.teacher_forcing
+        sizes = {"num_cells": shape[0] * shape[1], "truth": truth}
+        return settings | sizes | {"network": "seq2seq"}
     if name not in ("roll_lstm", "next_frame_lstm"):
         return None
     sizes = {"num_hands": model.frames.num_hands, "num_keys": shape[-2] * shape[-1]}
@@ -129,7 +133,10 @@ class Torch:
             stdout=subprocess.PIPE,
             text=True,
         )
-        self.version, self.num_threads = self._process.stdout.readline().split()
+        version, num_threads, size = self._process.stdout.readline().split()
+        self.description = (
+            f"PyTorch {version}, {num_threads} threads, {int(size):,} parameters"
+        )
 
     def seconds(self, num_steps: int) -> list[float]:
         """What so many steps take, by each of `TORCH_WAYS`."""
@@ -205,7 +212,7 @@ def seconds_per_step(name: str, quick: bool, with_torch: bool) -> dict[str, floa
     )
     if torch:
         torch.close()
-        print(f"  (PyTorch {torch.version}, {torch.num_threads} threads)")
+        print(f"  ({torch.description})")
     return {way: min(values) / num_steps for way, values in times.items()}
 
 
