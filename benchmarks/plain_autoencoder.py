@@ -153,7 +153,11 @@ def make_autoencoder(config: ml_collections.ConfigDict) -> SetAutoencoder:
 
 
 def measure_autoencoder(
-    title: str, config: ml_collections.ConfigDict, num_steps: int, num_slow_steps: int
+    title: str,
+    config: ml_collections.ConfigDict,
+    num_steps: int,
+    num_slow_steps: int,
+    torch=None,
 ) -> dict[str, float]:
     """Prints steps a second of all, taking turns; by baseline, how much faster we are.
 
@@ -162,6 +166,7 @@ def measure_autoencoder(
         config: With encoding "pon".
         num_steps: Of each turn.
         num_slow_steps: Of each turn of the loops; 0: without them.
+        torch: A `benchmarks.training.Torch` to take turns with these; None: without it.
 
     Raises:
         AssertionError: They do not reckon the same.
@@ -197,9 +202,13 @@ def measure_autoencoder(
     losses = [fit(model, data, 1)[1] for model, data, _ in runs.values()]  # traces
     if not np.allclose(losses, losses[0], rtol=1e-4):
         raise AssertionError(f"the first losses differ: {losses}")
-    times = [[fit(*run)[0] for run in runs.values()] for _ in range(3)]
-    seconds = dict(zip(runs, np.median(times, axis=0), strict=True))
+    calls = {name: lambda run=run: fit(*run)[0] for name, run in runs.items()}
+    if torch:
+        calls["PyTorch"] = lambda: torch.seconds(num_steps)[0] / num_steps
+    times = [[call() for call in calls.values()] for _ in range(3)]
+    seconds = dict(zip(calls, np.median(times, axis=0), strict=True))
     print(f"{f'{title}, {windows * steps} chunks a step':40}{'steps/s':>10}")
     for name, value in seconds.items():
         print(f"  {name:38}{1 / value:10.2f}")
-    return {name: seconds[name] / seconds["tfmusic"] for name in runs}
+    print(f"  ({ours.count_params():,} parameters)")
+    return {name: value / seconds["tfmusic"] for name, value in seconds.items()}

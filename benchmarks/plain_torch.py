@@ -4,8 +4,9 @@
 
 `benchmarks.training` runs this file as a program of its own, by any Python that has
 PyTorch: for every number of steps that it reads, it trains for so many and writes the
-seconds of float32 and of bfloat16 (autocast) in a line. Layers are those of `torch.nn`,
-a batch holds random music, denormal numbers are flushed to zero as TensorFlow does.
+seconds of each of the settings' precisions, float32 or bfloat16 (autocast), in a line.
+Layers are those of `torch.nn`, a batch holds random music, denormal numbers are flushed
+to zero as TensorFlow does.
 Some have less to do than ours: there is no dropout of the recurrent state (skuldur), no
 vectors of pitches (chord), the notes' features are made beforehand (biaxial), and start
 and sustain of a key know nothing of each other (seq2seq).
@@ -16,6 +17,7 @@ import sys
 import time
 
 import torch
+from plain_torch_latents import WGAN, Autoencoder
 from torch import nn
 from torch.nn import functional
 
@@ -227,23 +229,37 @@ class Seq2Seq(nn.Module):
         return (weights * losses).sum(-1).mean()
 
 
-NETWORKS = {"tokens": Tokens, "roll": Roll, "biaxial": Biaxial, "seq2seq": Seq2Seq}
+NETWORKS = {
+    "tokens": Tokens,
+    "roll": Roll,
+    "biaxial": Biaxial,
+    "seq2seq": Seq2Seq,
+    "set_autoencoder": Autoencoder,
+    "latent_wgan": WGAN,
+}
 
 
 def make_call(settings, precision):
     """A function that trains a network of its own for so many steps; its weights."""
     torch.manual_seed(0)
     model = NETWORKS[settings["network"]](settings)
-    optimizer = getattr(torch.optim, settings["optimizer"])(model.parameters(), 1e-3)
     batch = model.make_batch()
+    if isinstance(model, WGAN):
+        step = model.train_step
+    else:
+        make = getattr(torch.optim, settings["optimizer"])
+        optimizer = make(model.parameters(), 1e-3)
 
-    def call(num_steps):
-        for _ in range(num_steps):
+        def step(*batch):
             optimizer.zero_grad()
             with torch.autocast("cpu", torch.bfloat16, precision == "bfloat16"):
                 loss = model(*batch)
             loss.backward()
             optimizer.step()
+
+    def call(num_steps):
+        for _ in range(num_steps):
+            step(*batch)
 
     # Its LSTM layers have two biases, which are only ever added.
     named = model.named_parameters()
@@ -253,7 +269,7 @@ def make_call(settings, precision):
 def main(settings):
     """Answers each line of the input with one of the output."""
     torch.set_flush_denormal(True)
-    made = [make_call(settings, precision) for precision in ("float32", "bfloat16")]
+    made = [make_call(settings, precision) for precision in settings["precisions"]]
     calls, sizes = zip(*made, strict=True)
     for call in calls:
         call(1)

@@ -176,7 +176,7 @@ def make_pair(config: ml_collections.ConfigDict):
 
 
 def measure_wgan(
-    num_steps: int, num_slow_steps: int, num_turns: int = 3
+    num_steps: int, num_slow_steps: int, num_turns: int = 3, torch=None
 ) -> dict[str, float]:
     """As `measure_autoencoder`: the WGAN of the published sizes, in turns."""
     config = load_config("configs/latent_wgan.py:reference")
@@ -207,9 +207,14 @@ def measure_wgan(
     for model, data, _ in runs.values():
         fit(model, data, 1)  # traces
     # The best of many short turns is that of a quiet moment.
-    times = [[fit(*run) for run in runs.values()] for _ in range(num_turns)]
-    seconds = dict(zip(runs, np.min(times, axis=0), strict=True))
+    calls = {name: lambda run=run: fit(*run) for name, run in runs.items()}
+    if torch:
+        calls["PyTorch"] = lambda: torch.seconds(num_steps)[0] / num_steps
+    times = [[call() for call in calls.values()] for _ in range(num_turns)]
+    seconds = dict(zip(calls, np.min(times, axis=0), strict=True))
     print(f"{'WGAN, 5 critic steps and 1 of the generator':40}{'steps/s':>10}")
     for name, value in seconds.items():
         print(f"  {name:38}{1 / value:10.2f}")
-    return {name: seconds[name] / seconds["tfmusic"] for name in runs}
+    parts = compiled.generator, compiled.critic, compiled.score
+    print(f"  ({sum(part.count_params() for part in parts):,} parameters)")
+    return {name: value / seconds["tfmusic"] for name, value in seconds.items()}
