@@ -80,8 +80,8 @@ def family_experiment(name, data_dir, dropout=False, **train):
     config.train.update({"steps_per_epoch": 5, "sample_every_epochs": 0, **train})
     if config.representation.name == "latents":
         size, chunks = config.representation.latent_size, config.representation.chunks
-        settings = dict(latent_size=size, max_events=chunks.max_events)
-        write_latents_dataset(data_dir, **settings)
+        chunks = {name: chunks[name] for name in ("max_events", "split_pedals")}
+        write_latents_dataset(data_dir, latent_size=size, **chunks)
         return config
     pieces = [made_up_piece(i) for i in range(4)]
     representation = make_representation(config.representation).fit(pieces)
