@@ -53,21 +53,21 @@ def free_ports(number):
     return ports
 
 
-def start_workers(config, data_dir, workdir, number=2):
-    workers = [f"localhost:{port}" for port in free_ports(number)]
+def start_workers(config, data_dir, workdir, kinds=("worker", "worker")):
+    """Starts a process for each task of a cluster, by their kinds."""
+    cluster = {kind: [] for kind in kinds}
+    tasks = []
+    for kind, port in zip(kinds, free_ports(len(kinds)), strict=True):
+        tasks.append({"type": kind, "index": len(cluster[kind])})
+        cluster[kind].append(f"localhost:{port}")
     return [
         start_training(
             config,
             data_dir,
             workdir,
-            TF_CONFIG=json.dumps(
-                {
-                    "cluster": {"worker": workers},
-                    "task": {"type": "worker", "index": i},
-                }
-            ),
+            TF_CONFIG=json.dumps({"cluster": cluster, "task": task}),
         )
-        for i in range(number)
+        for task in tasks
     ]
 
 
@@ -123,6 +123,22 @@ def test_devices_and_workers_of_every_family_train_to_the_curves_of_one(name, tm
     )
     finish(*start_workers(config, data_dir, tmp_path / "workers"))
     assert_same_curves(tmp_path / "workers", tmp_path / "one")
+
+
+@pytest.mark.slow
+def test_chief_and_worker_train_to_the_curves_of_one(tmp_path):
+    data_dir = tmp_path / "data"
+    config = family_experiment("two_hands_lstm", data_dir)
+    finish(start_training(config, data_dir, tmp_path / "one"))
+    config.train.distribute = "multi_worker"
+    chief, worker = start_workers(
+        config, data_dir, tmp_path / "cluster", kinds=("chief", "worker")
+    )
+    _, errors = chief.communicate(timeout=570)
+    assert "this is worker 0, which writes the checkpoints" in errors
+    _, errors = worker.communicate(timeout=570)
+    assert "on each of 2 workers; this is worker 1\n" in errors
+    assert_same_curves(tmp_path / "cluster", tmp_path / "one")
 
 
 @pytest.mark.parametrize(

@@ -171,13 +171,20 @@ def make_distribution(kind: str, num_cpu_devices: int = 0) -> Distribution:
 
 
 def _task() -> tuple[int, int]:
-    """This worker's number and how many there are, by TF_CONFIG."""
+    """This worker's number and how many there are, by TF_CONFIG.
+
+    A task that is called chief is a worker too, and the first, as TensorFlow has it.
+    """
     try:
         config = json.loads(os.environ["TF_CONFIG"])
-        workers, task = config["cluster"]["worker"], config["task"]
-        if task["type"] == "worker" and 0 <= task["index"] < len(workers):
-            return task["index"], len(workers)
-    except (KeyError, TypeError, ValueError):
+        cluster, task = config["cluster"], config["task"]
+        tasks = [
+            (kind, index)
+            for kind in ("chief", "worker")
+            for index in range(len(cluster.get(kind, [])))
+        ]
+        return tasks.index((task["type"], task["index"])), len(tasks)
+    except (AttributeError, KeyError, TypeError, ValueError):
         pass
     raise UserError(
         "config.train.distribute is multi_worker: expected the environment variable "
