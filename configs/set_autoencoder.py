@@ -36,7 +36,7 @@ pieces by steps of training, and of the whole test split at the end:
     75 latents   0.823   0.932   0.964   0.979          0.979        4.3
     20 latents   0.464   0.568   0.669   0.740          0.757        23.2
 All steps took 240 s of one core with 75 latents and 215 s with 20, validation included,
-and take a quarter more with split pedals. Durations as published ("share") left a mean
+and take a third more with split pedals. Durations as published ("share") left a mean
 error of 0.115 s, the sustain pedal one of 10.6 and the soft pedal one of 14.7, in spite
 of 16,000 steps; by the logarithm these are 0.021 s, 4.3 and 3.9, and with split pedals
 0.027 s, 2.0 and 0.4.
