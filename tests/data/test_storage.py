@@ -31,6 +31,13 @@ def test_tensorflow_io_that_does_not_load_is_a_users_error(monkeypatch):
         storage.prepare("new://bucket/data")
 
 
+def test_directories_are_made_but_for_a_bucket_which_is_there(tmp_path):
+    storage.make_directory(str(tmp_path / "deep" / "data"))
+    assert (tmp_path / "deep" / "data").is_dir()
+    for bucket in ("s3://bucket", "s3://bucket/"):
+        storage.make_directory(bucket)
+
+
 def test_directory_moves_with_its_files(tmp_path):
     (tmp_path / "new").mkdir()
     for name in ("info.json", "train"):

@@ -44,6 +44,17 @@ def prepare(path: str) -> None:
     )
 
 
+def make_directory(path: str) -> None:
+    """Makes a directory and those above it, as far as they are not there.
+
+    Args:
+        path: Any; that of a bucket alone is there already, and cannot be made.
+    """
+    _, separator, rest = path.partition("://")
+    if not separator or "/" in rest.rstrip("/"):
+        tf.io.gfile.makedirs(path)
+
+
 def move_directory(source: str, target: str, last: str) -> None:
     """Moves a directory with all that is in it, in a bucket file by file.
 

@@ -53,7 +53,7 @@ def save_run(
             )
         if old == new:
             return
-    tf.io.gfile.makedirs(workdir)
+    storage.make_directory(workdir)
     # The config comes last: where it is, the run is described in full.
     _write(os.path.join(workdir, "representation.json"), representation.to_config())
     _write(path, new)

@@ -68,7 +68,7 @@ def evaluate_run(
     if json_path:
         storage.prepare(json_path)
         with writing(json_path):
-            tf.io.gfile.makedirs(os.path.dirname(json_path) or ".")
+            storage.make_directory(os.path.dirname(json_path) or ".")
     config, model, checkpoint = restore_model(workdir)
     info = DatasetInfo.load(data_dir)
     info.check(config)
