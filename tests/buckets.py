@@ -56,13 +56,20 @@ def open_bucket():
         server.wait()
 
 
-def run(environment, module, *arguments):
-    """Runs a module of the project as a program."""
-    return subprocess.run(
+def start(environment, module, *arguments):
+    """Starts a module of the project as a program, whose output comes by pipes."""
+    return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        check=False,
         env=environment,
         cwd=ROOT,
     )
+
+
+def run(environment, module, *arguments):
+    """Runs a module of the project as a program, to its end."""
+    process = start(environment, module, *arguments)
+    output, errors = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, output, errors)

@@ -110,14 +110,19 @@ def made_up_piece(number):
     return make_sequence(tune, chords)
 
 
-def start_training(config, data_dir, workdir, **environment):
-    """Runs the command line in a process of its own; its errors come by a pipe."""
-    os.makedirs(workdir, exist_ok=True)
-    config_file = f"{workdir}.config.py"
-    pathlib.Path(config_file).write_text(
+def write_config(config, path):
+    """Writes a config as a file that command lines take; gives its path."""
+    pathlib.Path(path).write_text(
         "import json, ml_collections\n\n\ndef get_config():\n"
         f"    return ml_collections.ConfigDict(json.loads({config.to_json()!r}))\n"
     )
+    return str(path)
+
+
+def start_training(config, data_dir, workdir, **environment):
+    """Runs the command line in a process of its own; its errors come by a pipe."""
+    os.makedirs(workdir, exist_ok=True)
+    config_file = write_config(config, f"{workdir}.config.py")
     flags = {"config": config_file, "data_dir": data_dir, "workdir": workdir}
     return subprocess.Popen(
         [sys.executable, "-m", "tfmusic.train"]

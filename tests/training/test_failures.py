@@ -8,7 +8,12 @@ import time
 
 import pytest
 
-from tests.experiments import assert_same_run, start_training, tiny_config
+from tests.experiments import (
+    assert_same_run,
+    start_training,
+    tiny_config,
+    write_config,
+)
 from tests.training.test_distribution import assert_same_curves, finish, start_workers
 from tests.training.test_resume import newest_step
 
@@ -31,13 +36,9 @@ def can_mount():
 def test_run_ends_in_one_line_where_it_cannot_write_and_then_goes_on(
     trouble, tiny_data, whole_run, tmp_path
 ):
-    disk, config = tmp_path / "disk", tmp_path / "config.py"
+    disk = tmp_path / "disk"
     disk.mkdir()
-    config.write_text(
-        "import json, ml_collections\n\n\ndef get_config():\n"
-        f"    config = json.loads({tiny_config().to_json()!r})\n"
-        "    return ml_collections.ConfigDict(config)\n"
-    )
+    config = write_config(tiny_config(), tmp_path / "config.py")
     train = f"{TRAIN} --config={config} --data_dir={tiny_data} --workdir={disk}/run"
     spoil = {
         # What is there stays, with a few kilobytes besides.
