@@ -12,7 +12,8 @@ from tests.experiments import assert_same_run, newest_values, tiny_config
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.errors import UserError
 from tfmusic.training.loop import train_and_evaluate
-from tfmusic.training.run import load_run, restore_model, save_run
+from tfmusic.training.optimizers import Schedule
+from tfmusic.training.run import load_run, restore_model, save_run, save_schedule
 
 
 def test_resumed_run_equals_an_undisturbed_one(tiny_data, whole_run, tmp_path):
@@ -42,6 +43,44 @@ def test_another_seed_gives_another_run(tiny_data, whole_run, tmp_path):
     ours, theirs = newest_values(tmp_path), newest_values(whole_run)
     weights = [name for name in ours if name.startswith("weights/")]
     assert any(not np.array_equal(ours[name], theirs[name]) for name in weights)
+
+
+def test_another_schedule_is_told_with_both_rates(tmp_path, caplog):
+    def begin(kind, num_steps, step):
+        caplog.clear()
+        with caplog.at_level("INFO", logger="absl"):
+            save_schedule(str(tmp_path), Schedule(kind, 0.01, 0, 1.0, num_steps), step)
+        return caplog.text
+
+    assert not begin("cosine", 15, step=0)
+    assert not begin("cosine", 10, step=0), "it has not begun"
+    assert not begin("cosine", 10, step=5)
+    assert (
+        "the learning rate's schedule was cosine over 10 steps from 0.01, is now "
+        "cosine over 20 steps from 0.01: at step 10 it gives 0.005, not 0\n"
+    ) in begin("cosine", 20, step=10)
+    assert not begin("cosine", 20, step=15)
+    begin("constant", 10, step=0)
+    assert not begin("constant", 20, step=10), "it has no length"
+
+
+@pytest.mark.slow
+def test_longer_run_says_how_the_learning_rate_changes(tiny_data, tmp_path, caplog):
+    workdir = str(tmp_path / "run")
+    config = tiny_config(num_epochs=2)
+    config.optimizer.update(schedule="cosine", learning_rate=0.01, decay_epochs=0)
+    for num_epochs, steps, news in (
+        (2, 5, ""),
+        (4, 5, "cosine over 10 steps from 0.01, is now cosine over 20 steps from 0.01"),
+        (5, 4, ""),  # as many steps in all
+    ):
+        caplog.clear()
+        config.train.update(num_epochs=num_epochs, steps_per_epoch=steps)
+        with caplog.at_level("INFO", logger="absl"):
+            train_and_evaluate(config, tiny_data, workdir)
+        assert "trained to step" in caplog.text
+        assert ("schedule was" in caplog.text) == bool(news)
+        assert news in caplog.text
 
 
 def test_complete_run_is_left_alone(tiny_data, whole_run):

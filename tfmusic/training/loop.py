@@ -32,7 +32,7 @@ from tfmusic.training.distribution import (
 from tfmusic.training.fitting import Fitting
 from tfmusic.training.optimizers import make_optimizer
 from tfmusic.training.precision import choose_computation, dtype_policy
-from tfmusic.training.run import save_dataset_description, save_run
+from tfmusic.training.run import save_dataset_description, save_run, save_schedule
 from tfmusic.training.samples import Sampler, Samples
 from tfmusic.training.settings import TrainSettings
 from tfmusic.training.stopping import StopSignals
@@ -47,8 +47,9 @@ def train_and_evaluate(
     Called again with the same arguments it goes on from the newest checkpoint, or says
     that the run is complete. SIGTERM and Ctrl-C save and end the program with 128 + the
     signal's number. The workdir then holds `config.json`, `representation.json`,
-    `dataset.json`, `metrics.csv`, `tensorboard/`, `samples/` (music made on the way),
-    and the checkpoints `latest/` and `best/` (lowest validation loss).
+    `dataset.json`, `schedule.json`, `metrics.csv`, `tensorboard/`, `samples/` (music
+    made on the way), and the checkpoints `latest/` and `best/` (lowest validation
+    loss).
 
     Args:
         config: An experiment, as a file in `configs/` gives it.
@@ -105,6 +106,9 @@ def _train(
     else:
         run.model.load_parts(data_dir)
         run.model.adapt(make_piece_dataset(data_dir, "train"))
+    if distribution.is_chief:
+        with writing(workdir):
+            save_schedule(workdir, run.schedule, step)
     training = make_train_dataset(
         data_dir,
         example_fn=run.model.example_fn,
@@ -195,6 +199,7 @@ class Run:
         model: Built and compiled.
         batch_size: Windows in a step of all devices.
         steps_per_epoch: Training steps of an epoch.
+        schedule: The learning rate's.
         seconds_per_batch: Music in a step, in seconds.
         training: Arguments of `make_train_dataset` that say which windows.
         validation: Those of `make_eval_dataset`.
@@ -231,6 +236,7 @@ class Run:
             optimizer = make_optimizer(
                 config.optimizer, self.steps_per_epoch, settings.num_epochs, scale
             )
+            self.schedule = optimizer.schedule
             self.model.compile_for_training(optimizer)
             for unbuilt in self.model.optimizers:
                 if not unbuilt.built:

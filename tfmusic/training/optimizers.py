@@ -66,6 +66,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):
         names = inspect.signature(type(self)).parameters
         return {name: getattr(self, name) for name in names}
 
+    def __str__(self) -> str:
+        length = "" if self.kind == "constant" else f" over {self.decay_steps} steps"
+        return f"{self.kind}{length} from {self.learning_rate:.3g}"
+
 
 class OverReplicas:
     """Sums gradients over all replicas first, measures them, then does as its base.
@@ -76,11 +80,13 @@ class OverReplicas:
     from their sum, so that clipping would depend on how a batch is divided.
 
     Attributes:
+        schedule: The learning rate's.
         gradient_norm: Mean over steps of the norm of all gradients together, unclipped.
     """
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
+    def __init__(self, learning_rate, **kwargs):
+        super().__init__(learning_rate, **kwargs)
+        self.schedule = learning_rate
         self.gradient_norm = keras.metrics.Mean("gradient_norm")
 
     def apply(self, grads, trainable_variables=None):

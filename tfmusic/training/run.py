@@ -7,6 +7,7 @@ from typing import Any
 
 import ml_collections
 import tensorflow as tf
+from absl import logging
 
 from tfmusic.data import storage, weights
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
@@ -14,6 +15,7 @@ from tfmusic.errors import UserError
 from tfmusic.models import MusicModel, make_model
 from tfmusic.representations import Representation, make_representation
 from tfmusic.training.checkpoints import has_checkpoint, restore_weights
+from tfmusic.training.optimizers import Schedule
 
 # Sections that decide what the weights mean. The others (how long to train, how often
 # to save) may change from one call to the next.
@@ -127,6 +129,33 @@ def load_dataset_description(workdir: str) -> dict[str, Any] | None:
     """What `save_dataset_description` wrote; None for a run without it."""
     path = os.path.join(workdir, "dataset.json")
     return _read(path) if tf.io.gfile.exists(path) else None
+
+
+def save_schedule(workdir: str, schedule: Schedule, step: int) -> None:
+    """Keeps the schedule that a run goes by, as `schedule.json`.
+
+    Says so if it was another before: most last as long as the run, so more epochs, or
+    another number of steps in each, change the learning rate from one step to the next.
+
+    Args:
+        workdir: The run's directory.
+        schedule: The learning rate's.
+        step: Training steps done.
+    """
+    path = os.path.join(workdir, "schedule.json")
+    if step and tf.io.gfile.exists(path):
+        old = Schedule.from_config(_read(path))
+        if str(old) != str(schedule):
+            logging.warning(
+                "the learning rate's schedule was %s, is now %s: at step %d it gives "
+                "%.3g, not %.3g",
+                old,
+                schedule,
+                step,
+                schedule(step),
+                old(step),
+            )
+    _write(path, schedule.get_config())
 
 
 def save_scores(workdir: str, scores: Mapping[str, Any]) -> None:
