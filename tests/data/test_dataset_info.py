@@ -76,10 +76,19 @@ def test_other_kind_of_representation_is_refused(tmp_path):
     info = write_dataset(tmp_path, {"train": [3]})
     other = experiment()
     other.representation = {"name": "two_hands_roll"}
-    with pytest.raises(
-        UserError, match="name is 'binary_roll' in the dataset and 'two"
-    ):
+    with pytest.raises(UserError) as caught:
         info.check(other)
+    message = str(caught.value)
+    assert "name is 'binary_roll' in the dataset and 'two_hands_roll' in" in message
+    assert "data.key" not in message
+
+
+def test_dataset_that_lacks_a_setting_says_so(tmp_path):
+    # As one of a version that did not prepare pieces so.
+    info = write_dataset(tmp_path, {"train": [3]})
+    old = dataclasses.replace(info, preparation={"key": "original"})
+    with pytest.raises(UserError, match="data.min_steps is not there in .* and 1 in"):
+        old.check(experiment())
 
 
 def test_description_for_a_models_card_names_source_and_licence(tmp_path):

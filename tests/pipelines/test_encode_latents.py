@@ -163,7 +163,7 @@ def test_latents_of_chunks_that_were_written_otherwise_are_refused(made, tmp_pat
         ("min_seconds", "filters", {"min_seconds": 30.0}),
         ("split fractions", "split_fractions", [0.6, 0.2, 0.2]),
         ("seed", "job_settings", {"seed": 1}),
-        ("test split", "splits", fewer),
+        ("test split.num_pieces", "splits", fewer),
     ):
         dataclasses.replace(info, **{field: value}).save(str(mine))
         with pytest.raises(UserError, match=f"another dataset: {name} was .* is now"):

@@ -11,6 +11,7 @@ import pytest
 from tests.experiments import assert_same_run, newest_values, tiny_config
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.errors import UserError
+from tfmusic.representations import make_representation
 from tfmusic.training.loop import train_and_evaluate
 from tfmusic.training.optimizers import Schedule
 from tfmusic.training.run import load_run, restore_model, save_run, save_schedule
@@ -121,6 +122,19 @@ def test_workdir_of_another_config_is_refused(tiny_data, whole_run):
     config.model.dropout = 0.4
     with pytest.raises(UserError, match="model.dropout was 0.2, now 0.4"):
         train_and_evaluate(config, tiny_data, whole_run)
+
+
+def test_field_that_the_config_of_a_run_does_not_have_is_named(tmp_path):
+    # As a run of an older version.
+    config = tiny_config()
+    representation = make_representation(config.representation)
+    with config.unlocked():
+        del config.model.dropout
+    save_run(str(tmp_path), config, representation)
+    (tmp_path / "latest").mkdir()
+    (tmp_path / "latest" / "ckpt-1.index").touch()  # it has begun
+    with pytest.raises(UserError, match="config: model.dropout was not there, now 0.2"):
+        save_run(str(tmp_path), tiny_config(), representation)
 
 
 def test_config_that_the_model_refuses_leaves_no_trace(tiny_data, tmp_path):

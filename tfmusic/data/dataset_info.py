@@ -212,10 +212,25 @@ def _prefixed(preparation: Mapping[str, Any]) -> dict[str, Any]:
     return {f"data.{name}": value for name, value in preparation.items()}
 
 
+class _Absent:
+    """Stands in messages for a setting that one side does not know."""
+
+    def __repr__(self) -> str:
+        return "not there"
+
+
 def differences(
-    found: Mapping[str, Any], wanted: Mapping[str, Any]
+    found: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-    """The settings that differ: name, what was found and what was wanted."""
+    """The settings that differ: dotted name, what was found and what was wanted.
+
+    Settings that are not there count as None, and say in messages that they are not:
+    what an older version wrote lacks those that were added since.
+    """
     for name in sorted(found.keys() | wanted.keys()):
-        if _plain(found.get(name)) != _plain(wanted.get(name)):
-            yield name, found.get(name), wanted.get(name)
+        old, new = found.get(name), wanted.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from differences(old, new, f"{prefix}{name}.")
+        elif _plain(old) != _plain(new):
+            absent = _Absent()
+            yield prefix + name, found.get(name, absent), wanted.get(name, absent)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.data import storage, weights
-from tfmusic.data.dataset_info import SPLITS, DatasetInfo
+from tfmusic.data.dataset_info import SPLITS, DatasetInfo, differences
 from tfmusic.errors import UserError
 from tfmusic.models import MusicModel, make_model
 from tfmusic.representations import Representation, make_representation
@@ -39,10 +39,8 @@ def save_run(
         old = _read(path)
         changes = [
             f"{name} was {old_value!r}, now {new_value!r}"
-            for section in FIXED_SECTIONS
-            for name, old_value, new_value in _differences(
-                section, old.get(section), new.get(section)
-            )
+            for name, old_value, new_value in differences(old, new)
+            if name.partition(".")[0] in FIXED_SECTIONS
         ]
         old_representation = load_run(workdir)[1]
         if not changes and old_representation != representation:
@@ -197,15 +195,6 @@ def _write(path: str, value: Any) -> None:
     with tf.io.gfile.GFile(path + ".partial", "w") as file:
         json.dump(value, file, indent=1, sort_keys=True)
     tf.io.gfile.rename(path + ".partial", path, overwrite=True)
-
-
-def _differences(name: str, old: Any, new: Any) -> Iterator[tuple[str, Any, Any]]:
-    """Dotted names and both values wherever two nested configs differ."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in sorted(old.keys() | new.keys()):
-            yield from _differences(f"{name}.{key}", old.get(key), new.get(key))
-    elif old != new:
-        yield name, old, new
 
 
 def restore_model(workdir: str) -> tuple[ml_collections.ConfigDict, MusicModel, str]:
