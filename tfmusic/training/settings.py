@@ -18,7 +18,8 @@ class TrainSettings:
         batch_size: Windows in a training step, on all devices together.
         eval_batch_size: Windows in a validation step, on each device.
         num_epochs: Epochs of the whole run.
-        steps_per_epoch: Training steps of an epoch; 0: one pass over the data.
+        steps_per_epoch: Training steps of an epoch, after which come validation, curves
+            and music; 0: one pass over the data.
         early_stopping_epochs: Epochs without a lower validation loss before the run
             stops; 0: never.
         keep_checkpoints: How many of the newest states stay on disk.
