@@ -1,14 +1,14 @@
 """Layers that the model families share."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import choose
-from tfmusic.recurrence import LSTM
+from tfmusic.recurrence import LSTM, Step, make_step
 
 CELLS = {"lstm": LSTM, "gru": keras.layers.GRU}
 State = tuple[tf.Tensor, ...]
@@ -97,9 +97,20 @@ class RecurrentStack(keras.layers.Layer):
         Returns:
             `[batch, units[-1]]` and the new state.
         """
+        return self._step([layer.cell for layer in self.layers], inputs, state)
+
+    def make_step(self) -> Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]:
+        """`step` for a loop in training: weights are cast once, before it begins."""
+        cells = [make_step(layer) for layer in self.layers]
+        return functools.partial(self._step, cells)
+
+    def _step(
+        self, cells: Sequence[Step], inputs: tf.Tensor, state: State
+    ) -> tuple[tf.Tensor, State]:
+        """One step of all layers, by their cells."""
         outputs, new_state = inputs, []
-        for layer, old in zip(self.layers, self._split(state), strict=True):
-            outputs, new = layer.cell(outputs, old, training=False)
+        for cell, old in zip(cells, self._split(state), strict=True):
+            outputs, new = cell(outputs, old)
             new_state.extend(new if isinstance(new, (list, tuple)) else [new])
         return outputs, tuple(new_state)
 

@@ -76,8 +76,10 @@ class RollLoss(keras.losses.Loss):
             weights = tf.convert_to_tensor(self._key_weights)
             if not self._weigh_both:
                 weights = tf.where(tf.cast(y_true[..., 0], tf.bool), weights, 1.0)
-            sounding = (weights * nats[..., 0])[..., tf.newaxis]
-            nats = tf.concat([sounding, nats[..., 1:]], axis=-1)
+            weights = weights[..., tf.newaxis]
+            if y_true.shape[-1] > 1:
+                weights = tf.concat([weights, tf.ones_like(weights)], axis=-1)
+            nats *= weights
         num_keys = y_true.shape[-2]
         loss = self._key_coefficient * tf.reduce_sum(nats, [-3, -2, -1]) / num_keys
         if counts is None:
@@ -208,9 +210,13 @@ def unpack_hands(
         `[..., hand]` or None.
     """
     size = math.prod(frame_shape)
+    logits, counts = y_pred, None
+    if y_pred.shape[-1] > size:
+        # The gradient of slices would take far longer.
+        logits, counts = tf.split(y_pred, [size, 1], axis=-1)
+        counts = tf.squeeze(counts, -1)
     shape = tf.concat([tf.shape(y_pred)[:-1], frame_shape], axis=0)
-    logits = tf.reshape(y_pred[..., :size], shape)
-    return logits, y_pred[..., size] if y_pred.shape[-1] > size else None
+    return tf.reshape(logits, shape), counts
 
 
 def to_cells(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,14 +1,18 @@
 """An LSTM layer whose training is made of few and large matrix products."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import keras
 import tensorflow as tf
 
 State = tuple[tf.Tensor, ...]
+# `(inputs, state) -> (output, state)`, as Keras' cells.
+Step = Callable[[tf.Tensor, Sequence[tf.Tensor]], tuple[tf.Tensor, Sequence[tf.Tensor]]]
 # Widths that are no multiple of this are slow as the last axis of a bfloat16 product.
 _EVEN = 128
+# Layers with fewer units take longer for several products than for one.
+_SMALL = 64
 
 
 class LSTM(keras.layers.LSTM):
@@ -54,17 +58,9 @@ class LSTM(keras.layers.LSTM):
         masks = ()
         if training and self.recurrent_dropout:
             masks = self.cell.get_recurrent_dropout_mask(initial_state[0])
-        weights = [
-            tf.convert_to_tensor(weight)
-            for weight in (
-                self.cell.kernel,
-                self.cell.recurrent_kernel,
-                self.cell.bias,
-            )
-        ]
         outputs, cell = lstm(
             tf.transpose(sequences, [1, 0, 2]),
-            *weights,
+            *_weights(self),
             initial_state[0],
             tf.cast(initial_state[1], tf.float32),
             masks,
@@ -99,6 +95,35 @@ def without_cudnn(model: keras.Model) -> Iterator[None]:
     finally:
         for layer, setting in zip(layers, settings, strict=True):
             layer.use_cudnn = setting
+
+
+def make_step(layer: keras.layers.Layer) -> Step:
+    """A layer's step for a loop in training: weights are cast before it begins.
+
+    Keras' cells cast them at every step, which takes longer than the step.
+    """
+    if not (isinstance(layer, LSTM) and layer.is_fast):
+        return layer.cell
+    kernel, recurrent_kernel, bias = (
+        tf.cast(weight, layer.compute_dtype) for weight in _weights(layer)
+    )
+
+    def step(inputs, state):
+        output, cell = state
+        sums = tf.matmul(inputs, kernel) + tf.matmul(output, recurrent_kernel) + bias
+        sums = tf.split(tf.cast(sums, tf.float32), 4, axis=1)
+        new_output, new_cell, _ = apply_gates(sums, tf.cast(cell, tf.float32))
+        new_output = tf.cast(new_output, output.dtype)
+        return new_output, [new_output, tf.cast(new_cell, cell.dtype)]
+
+    return step
+
+
+def _weights(layer: LSTM) -> list[tf.Tensor]:
+    """Those of the inputs, of the outputs before, and the bias."""
+    cell = layer.cell
+    weights = (cell.kernel, cell.recurrent_kernel, cell.bias)
+    return [tf.convert_to_tensor(weight) for weight in weights]
 
 
 def lstm(
@@ -138,16 +163,14 @@ def lstm(
     if not own_gradient:
         recurrence = _Recurrence(recurrent_kernel, masks)
         outputs, last, _ = _forward(
-            _project(inputs, kernel, bias), recurrence, output, cell, keep=False
+            inputs, kernel, bias, recurrence, output, cell, keep=False
         )
         return outputs, last
 
     @tf.custom_gradient
     def run(inputs, kernel, recurrent_kernel, bias, output, cell):
         recurrence = _Recurrence(recurrent_kernel, masks)
-        outputs, last, saved = _forward(
-            _project(inputs, kernel, bias), recurrence, output, cell
-        )
+        outputs, last, saved = _forward(inputs, kernel, bias, recurrence, output, cell)
 
         def gradient(outputs_gradient, cell_gradient):
             errors, output_gradient, cell_gradient = _backward(
@@ -170,18 +193,20 @@ def lstm(
     return run(inputs, kernel, recurrent_kernel, bias, output, cell)
 
 
-def apply_gates(sums: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, State]:
+def apply_gates(
+    sums: Sequence[tf.Tensor], cell: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, State]:
     """One step of a cell, from what its gates have summed up.
 
     Args:
-        sums: `[batch, 4 * units]`, in the order of `lstm`.
+        sums: Of the input, forget, cell and output gates, `[batch, units]` each.
         cell: The state before, `[batch, units]`.
 
     Returns:
-        The output, the new state, and the values of the input, forget, cell and output
-        gates and of the state as the last one sees it.
+        The output, the new state, and the values of the gates, in their order, and of
+        the state as the last one sees it.
     """
-    into, stay, new, out = tf.split(sums, 4, axis=1)
+    into, stay, new, out = sums
     into, stay, out = tf.sigmoid(into), tf.sigmoid(stay), tf.sigmoid(out)
     new = tf.tanh(new)
     cell = stay * cell + into * new
@@ -190,45 +215,74 @@ def apply_gates(sums: tf.Tensor, cell: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor,
 
 
 class _Recurrence:
-    """The product of the outputs with their weights, masked for each gate."""
+    """The product of the outputs with their weights, masked for each gate.
+
+    It is one product for all gates or one for each, which the cores share better unless
+    layers are small. `join` and `split` go from the gates to the products and back.
+    """
 
     def __init__(self, kernel: tf.Tensor, masks: tuple[tf.Tensor, ...]):
-        self._kernel, self._masks = kernel, masks
-        self._parts = tf.split(kernel, 4, axis=1) if masks else []
+        is_small = kernel.shape[0] < _SMALL and not masks
+        self.num_products = 1 if is_small else 4
+        self._masks = masks
+        self._parts = self.cut(kernel)
+        # For the way back, turned over once: a product of few rows of float32 with
+        # weights that lie the other way takes up to four times as long.
+        self._turned = [tf.transpose(part) for part in self._parts]
 
-    def __call__(self, output: tf.Tensor) -> tf.Tensor:
-        """`[batch, 4 * units]`."""
-        if not self._masks:
-            return tf.matmul(output, self._kernel)
-        gates = zip(self._masks, self._parts, strict=True)
-        return tf.concat([tf.matmul(output * m, part) for m, part in gates], axis=1)
+    def cut(self, weights: tf.Tensor) -> list[tf.Tensor]:
+        """Weights `[..., 4 * units]` for each of the products."""
+        return tf.split(weights, self.num_products, axis=-1)
 
-    def output_gradient(self, error: tf.Tensor) -> tf.Tensor:
-        """Gradient of the output, given that of the product."""
-        if not self._masks:
-            return tf.matmul(error, self._kernel, transpose_b=True)
-        gates = zip(tf.split(error, 4, axis=1), self._parts, self._masks, strict=True)
-        return tf.add_n(
-            [tf.matmul(e, part, transpose_b=True) * m for e, part, m in gates]
-        )
+    def split(self, products: list[tf.Tensor]) -> list[tf.Tensor]:
+        """`[batch, units]` for each gate."""
+        return tf.split(*products, 4, axis=1) if len(products) == 1 else products
+
+    def join(self, gates: list[tf.Tensor]) -> list[tf.Tensor]:
+        """The other way."""
+        return [tf.concat(gates, axis=1)] if self.num_products == 1 else gates
+
+    def __call__(self, output: tf.Tensor) -> list[tf.Tensor]:
+        """The products."""
+        outputs = self._masked(output)
+        return [tf.matmul(*pair) for pair in zip(outputs, self._parts, strict=True)]
+
+    def output_gradient(self, errors: list[tf.Tensor]) -> tf.Tensor:
+        """Gradient of the output, given those of the products."""
+        pairs = zip(errors, self._turned, strict=True)
+        gradients = [tf.matmul(error, part) for error, part in pairs]
+        if self._masks:
+            pairs = zip(gradients, self._masks, strict=True)
+            gradients = [gradient * mask for gradient, mask in pairs]
+        return tf.add_n(gradients)
 
     def gradient(self, outputs: tf.Tensor, errors: tf.Tensor) -> tf.Tensor:
-        """Gradient of the weights, from all steps."""
+        """Gradient of the weights, from all steps; errors `[..., 4 * units]`."""
         if not self._masks:
             return _weights_gradient(outputs, errors)
-        gates = zip(self._masks, tf.split(errors, 4, axis=2), strict=True)
-        return tf.concat([_weights_gradient(outputs * m, e) for m, e in gates], axis=1)
+        pairs = zip(self._masked(outputs), self.cut(errors), strict=True)
+        return tf.concat([_weights_gradient(*pair) for pair in pairs], axis=1)
+
+    def _masked(self, output: tf.Tensor) -> list[tf.Tensor]:
+        """What enters each product."""
+        if self._masks:
+            return [output * mask for mask in self._masks]
+        return [output] * self.num_products
 
 
 def _forward(
-    projected: tf.Tensor,
+    inputs: tf.Tensor,
+    kernel: tf.Tensor,
+    bias: tf.Tensor,
     recurrence: _Recurrence,
     output: tf.Tensor,
     cell: tf.Tensor,
     keep: bool = True,
 ) -> tuple[tf.Tensor, tf.Tensor, list[tf.TensorArray]]:
     """All outputs, the last cell state, and if asked what the way back needs."""
-    num_steps = tf.shape(projected)[0]
+    num_steps = tf.shape(inputs)[0]
+    weights = zip(recurrence.cut(kernel), recurrence.cut(bias), strict=True)
+    projected = [_project(inputs, *pair) for pair in weights]
 
     def array(dtype, length=num_steps):
         return tf.TensorArray(
@@ -242,8 +296,9 @@ def _forward(
         saved = [cells, *(array(tf.float32) for _ in range(5))]
 
     def body(step, output, cell, outputs, saved):
-        sums = tf.cast(projected[step] + recurrence(output), tf.float32)
-        new_output, cell, gates = apply_gates(sums, cell)
+        pairs = zip(projected, recurrence(output), strict=True)
+        sums = [tf.cast(part[step] + own, tf.float32) for part, own in pairs]
+        new_output, cell, gates = apply_gates(recurrence.split(sums), cell)
         output = tf.cast(new_output, output.dtype)
         if saved:
             cells, *others = saved
@@ -270,8 +325,11 @@ def _backward(
     num_steps = tf.shape(outputs_gradient)[0]
     dtype = outputs_gradient.dtype
     cells, *gates = saved
-    units = cell_gradient.shape[1]
-    errors = tf.TensorArray(dtype, num_steps, element_shape=[None, 4 * units])
+    width = 4 * cell_gradient.shape[1] // recurrence.num_products
+    errors = [
+        tf.TensorArray(dtype, num_steps, element_shape=[None, width])
+        for _ in range(recurrence.num_products)
+    ]
 
     # `gradient * y * (1 - y)` and `gradient * (1 - y * y)` in one pass each.
     sigmoid_gradient, tanh_gradient = tf.raw_ops.SigmoidGrad, tf.raw_ops.TanhGrad
@@ -281,20 +339,16 @@ def _backward(
         before = cells.read(step)
         output_gradient += tf.cast(outputs_gradient[step], tf.float32)
         cell_gradient += tanh_gradient(y=shown, dy=output_gradient * out)
-        parts = (
+        parts = [
             sigmoid_gradient(y=into, dy=cell_gradient * new),
             sigmoid_gradient(y=stay, dy=cell_gradient * before),
             tanh_gradient(y=new, dy=cell_gradient * into),
             sigmoid_gradient(y=out, dy=output_gradient * shown),
-        )
-        error = tf.cast(tf.concat(parts, axis=1), dtype)
-        output_gradient = tf.cast(recurrence.output_gradient(error), tf.float32)
-        return (
-            step - 1,
-            output_gradient,
-            cell_gradient * stay,
-            errors.write(step, error),
-        )
+        ]
+        parts = [tf.cast(part, dtype) for part in recurrence.join(parts)]
+        output_gradient = tf.cast(recurrence.output_gradient(parts), tf.float32)
+        errors = [a.write(step, part) for a, part in zip(errors, parts, strict=True)]
+        return step - 1, output_gradient, cell_gradient * stay, errors
 
     *_, output_gradient, cell_gradient, errors = tf.while_loop(
         lambda step, *_: step >= 0,
@@ -302,7 +356,8 @@ def _backward(
         (num_steps - 1, tf.zeros_like(cell_gradient), cell_gradient, errors),
         maximum_iterations=num_steps,
     )
-    return errors.stack(), output_gradient, cell_gradient
+    errors = tf.concat([part.stack() for part in errors], axis=2)
+    return errors, output_gradient, cell_gradient
 
 
 def _project(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfmusic.recurrence import LSTM
+from tfmusic.recurrence import LSTM, make_step
 
 # Sums of float32 products in another order; gradients add up over all steps.
 CLOSE = dict(rtol=2e-5, atol=2e-6)
@@ -62,10 +62,16 @@ def test_weights_are_those_of_keras():
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("time", [1, 2, 9, 40])
-def test_results_and_gradients_are_those_of_keras(time):
-    inputs, state = make_inputs(time=time)
-    ours, stock = (outputs_and_gradients(layer, inputs, state) for layer in make_pair())
+# Small layers compute one product a step, others one for each gate.
+@pytest.mark.parametrize(
+    "units, time", [(12, 1), (12, 2), (12, 9), (12, 40), (72, 1), (72, 20)]
+)
+def test_results_and_gradients_are_those_of_keras(units, time):
+    inputs, state = make_inputs(time=time, units=units)
+    ours, stock = (
+        outputs_and_gradients(layer, inputs, state, training=True)
+        for layer in make_pair(units)
+    )
     tf.nest.map_structure(
         lambda a, b: np.testing.assert_allclose(a, b, **CLOSE), ours, stock
     )
@@ -150,7 +156,7 @@ def test_two_replicas_learn_as_one():
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("units", [12, 32])
+@pytest.mark.parametrize("units", [12, 32, 72])
 def test_mixed_precision_computes_nearly_the_same(units):
     inputs, state = make_inputs(batch=16, time=30, units=units)
     exact, _ = make_pair(units)
@@ -164,6 +170,29 @@ def test_mixed_precision_computes_nearly_the_same(units):
     for a, b in zip(gradients, expected_gradients, strict=True):
         error = np.linalg.norm(tf.cast(a, tf.float32) - b) / np.linalg.norm(b)
         assert error < 0.03
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16"])
+def test_steps_one_by_one_are_those_of_keras(dtype):
+    inputs, state = make_inputs()
+    layer, stock = make_pair(dtype=dtype)
+    ours, theirs = make_step(layer), stock.cell
+    assert make_step(stock) is theirs
+    state = [tf.cast(part, layer.compute_dtype) for part in state]
+    states = [state, state]
+    for t in range(inputs.shape[1]):
+        now = tf.cast(inputs[:, t], layer.compute_dtype)
+        pairs = [
+            step(now, old) for step, old in zip((ours, theirs), states, strict=True)
+        ]
+        (a, _), (b, _) = pairs
+        assert a.dtype == b.dtype
+        close = CLOSE if dtype == "float32" else dict(atol=0.02)
+        np.testing.assert_allclose(
+            tf.cast(a, tf.float32), tf.cast(b, tf.float32), **close
+        )
+        states = [new for _, new in pairs]
+        assert [part.dtype for part in states[0]] == [part.dtype for part in state]
 
 
 def test_it_can_be_switched_off(monkeypatch):

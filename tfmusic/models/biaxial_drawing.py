@@ -96,7 +96,7 @@ def draw_notes(
             output, cell = state[2 * layer : 2 * layer + 2]
             sums = tf.matmul(tf.concat([outputs, output], axis=1), kernel)
             sums += biases if layer == 0 else bias
-            outputs, cell, _ = apply_gates(sums, cell)
+            outputs, cell, _ = apply_gates(tf.split(sums, 4, axis=1), cell)
             new_state += [outputs, cell]
         logits = output_layer(outputs)
         chosen = tf.cast(_choose(logits, thresholds), tf.float32)

@@ -9,7 +9,7 @@ from tfmusic.layers import RecurrentStack
 from tfmusic.models.key_chains import KeyChains
 from tfmusic.models.roll_drawing import draw_plainly
 from tfmusic.models.roll_frames import FrameHead, RollFrames
-from tfmusic.models.scheduled_sampling import ScheduledSampling
+from tfmusic.models.scheduled_sampling import Draw, ScheduledSampling
 
 Recurrent = tuple[tf.Tensor, ...]
 
@@ -91,7 +91,7 @@ class FrameDecoder(keras.layers.Layer):
         fed = frames
         if training and self.sampling.is_on:
             step, seed = model.optimizer.iterations, self._next_seed()
-            fed = self.sampling.mix(frames, state, self._draw, step, seed)
+            fed = self.sampling.mix(frames, state, self._make_draw(), step, seed)
         inputs = self.frames.flatten(fed, self.compute_dtype)
         hidden, _ = self.recurrent.run(inputs, state, training)
         # Whether a key can be held on depends on the music, not on what was fed.
@@ -111,8 +111,11 @@ class FrameDecoder(keras.layers.Layer):
 
     def step(self, frame: tf.Tensor, state: Recurrent) -> tuple[tf.Tensor, Recurrent]:
         """Takes in one frame: the log odds of the next one, and the new state."""
+        return self._step(self.recurrent.step, frame, state)
+
+    def _step(self, recurrent_step, frame, state):
         inputs = self.frames.flatten(frame, self.compute_dtype)
-        hidden, state = self.recurrent.step(inputs, state)
+        hidden, state = recurrent_step(inputs, state)
         return self._log_odds(hidden, frame), state
 
     def _log_odds(
@@ -124,7 +127,12 @@ class FrameDecoder(keras.layers.Layer):
             logits += self.key_chains(before)
         return self.frames.log_odds(logits, before)
 
-    def _draw(self, frame, state, temperature, seed):
-        """Draws a frame to be fed in training: corrections and guards are off."""
-        log_odds, state = self.step(frame, state)
-        return draw_plainly(log_odds, temperature, seed), state
+    def _make_draw(self) -> Draw:
+        """Draws frames to be fed in training: corrections and guards are off."""
+        recurrent_step = self.recurrent.make_step()
+
+        def draw(frame, state, temperature, seed):
+            log_odds, state = self._step(recurrent_step, frame, state)
+            return draw_plainly(log_odds, temperature, seed), state
+
+        return draw
