@@ -1,13 +1,13 @@
 """The first request to an export against later ones, with and without its warm-up.
 
-    python -m benchmarks.serving [--quick] [--model_dir=DIR]
+    python -m benchmarks.serving [--quick] [--family=NAME ...] [--model_dir=DIR ...]
 
 Each case is a new process that loads an export as a model server does and calls
 `serving_default` for one piece. Cold, the first call is what a client would wait for
 after a plain start; warm, the export's own warm-up requests have been played before, as
-TensorFlow Serving plays them. Without --model_dir the export is a chord LSTM in its
-default size with weights fresh from their initialisers (their values do not change the
-time).
+TensorFlow Serving plays them. The export is that of a family in its default size with
+weights fresh from their initialisers (their values do not change the time), or any
+other by --model_dir.
 """
 
 import os
@@ -19,7 +19,10 @@ import numpy as np
 from absl import app, flags
 
 _QUICK = flags.DEFINE_bool("quick", False, "Fewer processes.")
-_MODEL_DIR = flags.DEFINE_string("model_dir", None, "An export; see tfmusic.export.")
+_FAMILIES = flags.DEFINE_multi_string("family", ["chord_lstm"], "A file of configs/.")
+_MODEL_DIRS = flags.DEFINE_multi_string(
+    "model_dir", [], "An export, see tfmusic.export, instead of those."
+)
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 64, "The length of the piece.")
 
 NUM_LATER = 10
@@ -42,26 +45,32 @@ if warmup:
         model.signatures[request.model_spec.signature_name](**inputs)
 seconds.append(time.perf_counter() - start)
 for i in range(1 + num_later):
+    call = model.signatures["serving_default"]
+    inputs = {"seed": tf.constant([i], tf.int64), "num_steps": tf.constant([num_steps])}
+    for name, spec in call.structured_input_signature[1].items():
+        # Music, where that is what it takes: one piece of as many silent steps.
+        shape = [1, *(n or num_steps for n in spec.shape[1:])]
+        inputs.setdefault(name, tf.zeros(shape, spec.dtype))
+    inputs = {name: inputs[name] for name in call.structured_input_signature[1]}
     start = time.perf_counter()
-    seed, steps = tf.constant([i], tf.int64), tf.constant([num_steps])
-    model.signatures["serving_default"](seed=seed, num_steps=steps)["num_steps"].numpy()
+    next(iter(call(**inputs).values())).numpy()
     seconds.append(time.perf_counter() - start)
 print(*seconds)
 """
 
 
-def export_untrained(export_dir: str) -> None:
-    """Exports the chord LSTM of `configs/chord_lstm.py`, untrained."""
+def export_untrained(family: str, export_dir: str) -> None:
+    """Exports what a file in `configs/` describes, untrained."""
     import dataclasses
 
+    from benchmarks.training import fit_vocabulary
     from tfmusic.config import load_config
     from tfmusic.models import make_model
     from tfmusic.representations import make_representation
     from tfmusic.serving.saved_model import export_model
 
-    config = load_config("configs/chord_lstm.py")
-    chords = {str(60 + i): 1 for i in range(24)}
-    representation = make_representation(config.representation).fit_counts(chords)
+    config = load_config(f"configs/{family}.py")
+    representation = fit_vocabulary(make_representation(config.representation))
     model = make_model(representation, config.model)
     model.build_model()
     card = {
@@ -86,32 +95,45 @@ def measure(path: str, warmup: bool, num_steps: int) -> list[float]:
     return [float(seconds) for seconds in done.stdout.split()]
 
 
+def measure_turns(name: str, path: str) -> dict[str, float]:
+    """Prints the medians of an export; the first call's ratio to later ones."""
+    # Cold and warm take turns, so that a busy machine is busy for both.
+    times = {"cold": [], "warm": []}
+    for _ in range(1 if _QUICK.value else 5):
+        for way, values in times.items():
+            values.append(measure(path, way == "warm", _NUM_STEPS.value))
+    ratios = {}
+    for way, values in times.items():
+        load, warmup, first, *later = 1e3 * np.median(values, axis=0)
+        ratios[way] = first / np.median(later)
+        print(
+            f"{name:18}{way:6}{load:10.0f}{warmup:10.0f}{first:10.1f}"
+            f"{np.median(later):10.1f}{ratios[way]:8.1f}",
+            flush=True,
+        )
+    return ratios
+
+
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
     from tfmusic.serving.player import newest_version
 
-    with tempfile.TemporaryDirectory() as folder:
-        if _MODEL_DIR.value is None:
-            export_untrained(folder)
-        path = newest_version(_MODEL_DIR.value or folder)
-        # Cold and warm take turns, so that a busy machine is busy for both.
-        times = {"cold": [], "warm": []}
-        for _ in range(1 if _QUICK.value else 5):
-            for name, values in times.items():
-                values.append(measure(path, name == "warm", _NUM_STEPS.value))
     print(f"serving_default, one piece of {_NUM_STEPS.value} steps; milliseconds")
-    print(f"{'':8}{'load':>10}{'warm-up':>10}{'first':>10}{'later':>10}{'ratio':>8}")
-    ratios = {}
-    for name, values in times.items():
-        load, warmup, first, *later = 1e3 * np.median(values, axis=0)
-        ratios[name] = first / np.median(later)
-        print(
-            f"{name:8}{load:10.0f}{warmup:10.0f}{first:10.1f}{np.median(later):10.1f}"
-            f"{ratios[name]:8.1f}"
-        )
-    for name, ratio in ratios.items():
-        print(f"serving.{name}_first_to_later_ratio = {ratio:.1f}")
+    print(f"{'':24}{'load':>10}{'warm-up':>10}{'first':>10}{'later':>10}{'ratio':>8}")
+    measured = {}
+    with tempfile.TemporaryDirectory() as folder:
+        exports = {
+            os.path.basename(path.rstrip("/")): path for path in _MODEL_DIRS.value
+        }
+        for family in () if exports else _FAMILIES.value:
+            exports[family] = os.path.join(folder, family)
+            export_untrained(family, exports[family])
+        for name, path in exports.items():
+            measured[name] = measure_turns(name, newest_version(path))
+    for name, ratios in measured.items():
+        for way, ratio in ratios.items():
+            print(f"serving.{name}_{way}_first_to_later_ratio = {ratio:.1f}")
 
 
 if __name__ == "__main__":

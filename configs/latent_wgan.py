@@ -202,6 +202,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             save_every_steps=500,  # 0: at the end of each epoch only
             distribute="auto",  # or mirrored, multi_worker, none
             scale_with_devices=False,
+            shard_files=False,  # True: each worker reads only its share of them
             num_cpu_devices=0,
             sample_every_epochs=1,  # 0: never
             mixed_precision="none",  # a penalty on gradients is no place to save digits

@@ -108,6 +108,7 @@ def get_config(variant: str = "") -> ml_collections.ConfigDict:
             save_every_steps=500,  # within an epoch; 0: never
             distribute="auto",  # or mirrored, multi_worker (see TF_CONFIG), none
             scale_with_devices=False,  # True: batch_size is that of each device
+            shard_files=False,  # True: each worker reads only its share of them
             num_cpu_devices=0,  # to try several without a GPU
             sample_every_epochs=1,  # pieces to hear in TensorBoard; 0: none
             profile_steps=0,  # for TensorBoard's profiler

@@ -189,6 +189,43 @@ def test_training_stream_is_the_same_wherever_it_begins(data_dir, skip):
             np.testing.assert_array_equal(a, b)
 
 
+def test_workers_that_share_files_out_read_each_piece_on_one_of_them(data_dir):
+    settings = dict(
+        example_fn=everything,
+        batch_size=8,
+        window_steps=6,
+        window_stride=3,
+        seed=1,
+        num_workers=2,
+        shard_files=True,
+    )
+    read = []
+    for worker in range(2):
+        stream = make_train_dataset(data_dir, worker=worker, **settings).take(40)
+        batches = list(stream.as_numpy_iterator())
+        assert all(len(rolls) == 4 for rolls, _, _ in batches)
+        pieces = {check_window(*window, LENGTHS["train"]) for window in windows(stream)}
+        read.append(pieces - {None})
+        later = make_train_dataset(data_dir, worker=worker, skip_batches=17, **settings)
+        for ours, theirs in zip(batches[17:], later.as_numpy_iterator(), strict=False):
+            tf.nest.map_structure(np.testing.assert_array_equal, ours, theirs)
+    assert read == [{0, 1, 2}, {3, 4, 5}]  # as the files hold them
+
+
+def test_more_workers_than_files_is_a_users_error(data_dir):
+    with pytest.raises(UserError, match=r"has 2 file.*each of 3 workers.*num_shards=3"):
+        make_train_dataset(
+            data_dir,
+            example_fn=everything,
+            batch_size=6,
+            window_steps=4,
+            seed=0,
+            worker=2,
+            num_workers=3,
+            shard_files=True,
+        )
+
+
 def test_training_stream_depends_on_the_seed(data_dir):
     (one,), (other,) = batches(train(data_dir), 1), batches(train(data_dir, seed=8), 1)
     assert any((a != b).any() for a, b in zip(one, other, strict=True))

@@ -141,6 +141,22 @@ def test_chief_and_worker_train_to_the_curves_of_one(tmp_path):
     assert_same_curves(tmp_path / "cluster", tmp_path / "one")
 
 
+@pytest.mark.slow
+def test_workers_with_files_of_their_own_learn_and_go_on(tmp_path):
+    data_dir = tmp_path / "data"
+    config = family_experiment("two_hands_lstm", data_dir, num_epochs=4)
+    config.train.update(distribute="multi_worker", shard_files=True)
+    config.optimizer.schedule = "constant"  # others last as long as the run
+    finish(*start_workers(config, data_dir, tmp_path / "whole"))
+    for num_epochs in (2, 4):
+        config.train.num_epochs = num_epochs
+        finish(*start_workers(config, data_dir, tmp_path / "halves"))
+    values, names = curves(tmp_path / "whole")
+    losses = values[:, names.index("loss")]
+    assert losses[-1] < 0.9 * losses[0]
+    assert_same_curves(tmp_path / "halves", tmp_path / "whole")
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [("mirored", "did you mean 'mirrored'"), ("multi_worker", "TF_CONFIG")],

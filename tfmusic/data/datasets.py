@@ -54,6 +54,7 @@ def make_train_dataset(
     skip_batches: int = 0,
     worker: int = 0,
     num_workers: int = 1,
+    shard_files: bool = False,
 ) -> tf.data.Dataset:
     """Endless batches of shuffled windows of the training pieces.
 
@@ -80,6 +81,9 @@ def make_train_dataset(
         skip_batches: Where to begin.
         worker: Whose rows to give; the first worker has the first rows of each batch.
         num_workers: Among how many the rows of a batch are divided.
+        shard_files: Whether each worker reads a share of the files alone and fills its
+            rows from these, in passes of its own; else all read all files, and batches
+            are those of one worker.
 
     Raises:
         UserError: There is no such dataset, it has no training pieces or more than
@@ -91,7 +95,14 @@ def make_train_dataset(
             "workers; expected a multiple of their number"
         )
     stride = check_stride(window_steps, window_stride, window_align_steps)
-    pieces = load_pieces(data_dir, "train")
+    stream = 0
+    if shard_files:
+        pieces = load_pieces(data_dir, "train", worker, num_workers)
+        # From here on like a worker that is alone, but for its random numbers.
+        stream, batch_size = worker, batch_size // num_workers
+        worker, num_workers = 0, 1
+    else:
+        pieces = load_pieces(data_dir, "train")
     counts = num_train_windows(
         pieces.lengths, window_steps, stride, include_end, window_align_steps
     )
@@ -101,7 +112,7 @@ def make_train_dataset(
         counts.cumsum() - counts, counts
     )
     with tf.device("cpu"):  # independent streams
-        seeds = tf.unstack(tf.random.split([seed, 0], 4))
+        seeds = tf.unstack(tf.random.split([seed, stream], 4))
     phase_seed, order_seed, example_seed, variant_seed = seeds
     variations = (augmentation or Augmentation()).variations(pieces.representation)
 

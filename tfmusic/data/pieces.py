@@ -40,8 +40,17 @@ class Pieces:
     offsets: np.ndarray
 
 
-def load_pieces(data_dir: str, split: str) -> Pieces:
+def load_pieces(
+    data_dir: str, split: str, worker: int = 0, num_workers: int = 1
+) -> Pieces:
     """Reads a split into memory.
+
+    Args:
+        data_dir: A dataset that `pipelines.build_tfrecords` wrote.
+        split: `"train"`, `"validation"` or `"test"`.
+        worker: Whose files to read: every one of its number, counted from 0, and then
+            each `num_workers`-th.
+        num_workers: Among how many the files are dealt out.
 
     Raises:
         UserError: There is no such dataset, or the split has no pieces, or more than
@@ -57,6 +66,19 @@ def load_pieces(data_dir: str, split: str) -> Pieces:
             f"{data_dir}: the {split} split has no pieces; write a dataset of more "
             f"music, or with a larger --{split}_fraction"
         )
+    num_files = len(info.splits[split]["shards"])
+    if num_files < num_workers:
+        raise UserError(
+            f"{data_dir}: the {split} split has {num_files} file(s), expected at least "
+            f"one for each of {num_workers} workers; write the dataset again with "
+            f"--num_shards={num_workers}, or leave config.train.shard_files out"
+        )
+    files = slice(worker, None, num_workers)
+    records = read_records(info, data_dir, split, files).map(
+        lambda record: parse_stored(record, specs), tf.data.AUTOTUNE
+    )
+    if num_workers > 1:
+        num_steps = _count_steps(records, info, data_dir, split)
     check_memory(f"{data_dir}: the {split} split", num_steps * step_bytes(specs))
     buffers = {
         name: _aligned_buffer((num_steps, stored_size(spec)), stored_type(spec))
@@ -64,9 +86,6 @@ def load_pieces(data_dir: str, split: str) -> Pieces:
     }
     lengths = []
     offset = 0
-    records = read_records(info, data_dir, split).map(
-        lambda record: parse_stored(record, specs), tf.data.AUTOTUNE
-    )
     try:
         for record in records.as_numpy_iterator():
             end = offset + record["num_steps"]
@@ -86,6 +105,17 @@ def load_pieces(data_dir: str, split: str) -> Pieces:
     }
     offsets = np.cumsum(lengths, dtype=np.int64) - lengths
     return Pieces(representation, arrays, lengths, offsets)
+
+
+def _count_steps(
+    records: tf.data.Dataset, info: DatasetInfo, data_dir: str, split: str
+) -> int:
+    """The steps of all records; the description does not know those of a file."""
+    lengths = records.map(lambda record: tf.cast(record["num_steps"], tf.int64))
+    try:
+        return int(lengths.reduce(np.int64(0), lambda total, n: total + n))
+    except tf.errors.OpError as error:
+        raise damage_of(info, data_dir, split) from error
 
 
 def check_records(info: DatasetInfo, data_dir: str, split: str) -> None:
@@ -154,14 +184,17 @@ def _aligned_buffer(shape: tuple[int, ...], dtype: str) -> np.ndarray:
     return buffer[start : start + num_bytes].view(dtype).reshape(shape)
 
 
-def read_records(info: DatasetInfo, data_dir: str, split: str) -> tf.data.Dataset:
-    """The serialised records of a split, in order.
+def read_records(
+    info: DatasetInfo, data_dir: str, split: str, files: slice = slice(None)
+) -> tf.data.Dataset:
+    """The serialised records of a split, or of some of its files, in order.
 
     Raises:
         UserError: There is no such split, or a file of it is missing.
     """
     choose("split", split, info.splits)
     paths = [os.path.join(data_dir, name) for name in info.splits[split]["shards"]]
+    paths = paths[files]
     if missing := [path for path in paths if not tf.io.gfile.exists(path)]:
         raise UserError(
             f"{missing[0]} is missing; write the dataset again with "

@@ -115,6 +115,7 @@ def _train(
         augmentation=Augmentation.from_config(config.data),
         seed=config.seed,
         skip_batches=step,
+        shard_files=settings.shard_files,
         **run.training,
         **run.share,
     )

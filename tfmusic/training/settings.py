@@ -28,6 +28,9 @@ class TrainSettings:
         scale_with_devices: Whether `batch_size` is that of each device instead and the
             learning rate is multiplied by their number (Goyal et al., 2017). Without
             it results do not depend on the number of devices.
+        shard_files: Whether each of several workers reads, and holds in memory, only
+            its share of the training files. Its windows then come from these alone, so
+            batches are not those of one worker.
         num_cpu_devices: Into how many devices the processor is split; 0: one. For
             trying distribution on a machine without a GPU.
         sample_every_epochs: Epochs between pieces generated to see and hear; 0: none.
@@ -48,6 +51,7 @@ class TrainSettings:
     save_every_steps: int = 500
     distribute: str = "auto"
     scale_with_devices: bool = False
+    shard_files: bool = False
     num_cpu_devices: int = 0
     sample_every_epochs: int = 1
     profile_steps: int = 0
