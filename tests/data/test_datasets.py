@@ -212,18 +212,21 @@ def test_workers_that_share_files_out_read_each_piece_on_one_of_them(data_dir):
     assert read == [{0, 1, 2}, {3, 4, 5}]  # as the files hold them
 
 
-def test_more_workers_than_files_is_a_users_error(data_dir):
-    with pytest.raises(UserError, match=r"has 2 file.*each of 3 workers.*num_shards=3"):
-        make_train_dataset(
-            data_dir,
-            example_fn=everything,
-            batch_size=6,
-            window_steps=4,
-            seed=0,
-            worker=2,
-            num_workers=3,
-            shard_files=True,
-        )
+@pytest.mark.parametrize(
+    "lengths, num_workers, message",
+    [
+        ([5, 9], 3, r"has 2 file.*each of 3 workers.*num_shards=3"),
+        ([5], 2, r"files of worker 0 hold no pieces.*num_shards=2"),
+    ],
+)
+def test_a_worker_without_music_is_a_users_error(
+    lengths, num_workers, message, tmp_path
+):
+    write_dataset(tmp_path, {"train": lengths})  # two files
+    settings = dict(example_fn=everything, batch_size=6, window_steps=4, seed=0)
+    settings |= dict(num_workers=num_workers, shard_files=True)
+    with pytest.raises(UserError, match=message):
+        make_train_dataset(str(tmp_path), **settings)
 
 
 def test_training_stream_depends_on_the_seed(data_dir):

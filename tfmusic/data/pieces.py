@@ -79,6 +79,12 @@ def load_pieces(
     )
     if num_workers > 1:
         num_steps = _count_steps(records, info, data_dir, split)
+        if not num_steps:
+            raise UserError(
+                f"{data_dir}: the {split} files of worker {worker} hold no pieces; "
+                f"write the dataset again with --num_shards={num_workers}, or leave "
+                "config.train.shard_files out"
+            )
     check_memory(f"{data_dir}: the {split} split", num_steps * step_bytes(specs))
     buffers = {
         name: _aligned_buffer((num_steps, stored_size(spec)), stored_type(spec))
