@@ -179,8 +179,11 @@ def lstm(
             )
             earlier = tf.concat([output[tf.newaxis], outputs[:-1]], axis=0)
             ones = tf.ones_like(inputs[..., :1])
+            # Its shape is known: the check keeps TensorFlow from making one product of
+            # both, which takes a third longer in float32.
+            turned = tf.ensure_shape(tf.transpose(kernel), kernel.shape[::-1])
             return (
-                _project(errors, tf.transpose(kernel)),
+                _project(errors, turned),
                 _weights_gradient(inputs, errors),
                 recurrence.gradient(earlier, errors),
                 # A product sums up in float32, whatever the type.
