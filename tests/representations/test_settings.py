@@ -1,5 +1,7 @@
 """Wrong settings are told in one line that says how to mend them."""
 
+import dataclasses
+
 import pytest
 
 from tests.contracts import make_sequence
@@ -116,6 +118,18 @@ def test_whole_numbers_and_floats_are_one_setting():
     real = make_representation({**config, "steps_per_second": 8.0})
     assert whole == real
     assert whole.fingerprint() == real.fingerprint()
+
+
+def test_a_setting_of_a_later_version_leaves_fingerprints_as_they_were():
+    today = REPRESENTATIONS["binary_roll"]
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Later(today):
+        new: int = 0
+
+    assert Later(qpm=90.0).fingerprint() == today(qpm=90.0).fingerprint()
+    prints = {r.fingerprint() for r in (Later(new=1), Later(), today(qpm=90.0))}
+    assert len(prints) == 3
 
 
 def test_lists_of_a_configuration_become_tuples():

@@ -233,8 +233,15 @@ class Representation(abc.ABC):
         return cls(**settings)
 
     def fingerprint(self) -> str:
-        """Sixteen hex digits that stand for the settings and what was fitted."""
-        text = json.dumps(self.to_config(), sort_keys=True, separators=(",", ":"))
+        """Sixteen hex digits that stand for the settings and what was fitted.
+
+        What is at its default does not count: a setting that is new in some version
+        leaves the digits of older data as they are.
+        """
+        plain = type(self)().to_config()
+        config = self.to_config()
+        told = {k: v for k, v in config.items() if k == "name" or v != plain[k]}
+        text = json.dumps(told, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @cached_property
