@@ -19,8 +19,9 @@ _BLOCK = 64
 class LSTM(keras.layers.LSTM):
     """`keras.layers.LSTM` with the same weights and results, faster on a CPU.
 
-    The inputs of all time steps go through one matrix product, and so do the gradients
-    of the weights; the loop over time is left with the recurrent product and the gates.
+    The inputs of all time steps go through one matrix product, or one for each gate,
+    and so do the gradients of the weights; the loop over time is left with the
+    recurrent product and the gates.
     Under mixed precision the products are in bfloat16 and the weights are cast once a
     sequence; gates and the cell's state stay in float32.
 
@@ -102,6 +103,14 @@ def make_step(layer: keras.layers.Layer) -> Step:
     """A layer's step for a loop in training: weights are cast before it begins.
 
     Keras' cells cast them at every step, which takes longer than the step.
+
+    Args:
+        layer: An LSTM or GRU layer, built.
+
+    Returns:
+        A function of inputs `[batch, feature]` and states `[batch, units]` that gives
+        the output, `[batch, units]`, and the new states, in the types of the old ones.
+        Layers whose sequences are Keras' own (see `LSTM`) give their cell.
     """
     if not (isinstance(layer, LSTM) and layer.is_fast):
         return layer.cell

@@ -53,8 +53,9 @@ def load_pieces(
         num_workers: Among how many the files are dealt out.
 
     Raises:
-        UserError: There is no such dataset, or the split has no pieces, or more than
-            fit into this machine's memory, or a file of it is damaged.
+        UserError: There is no such dataset, or the split has no pieces, or none for
+            this worker, or more than fit into this machine's memory, or a file of it is
+            damaged.
     """
     info = DatasetInfo.load(data_dir)
     representation = info.make_representation()
