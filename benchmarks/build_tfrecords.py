@@ -29,8 +29,8 @@ import warnings
 import tensorflow as tf
 
 from benchmarks.midi_files import add_data_flag, lay_out
-from pipelines.writing import write_datasets
 from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.pipelines.building import write_datasets
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # pydub's, of a missing ffmpeg

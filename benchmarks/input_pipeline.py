@@ -78,7 +78,7 @@ def make_network(config: ml_collections.ConfigDict, data_dir: str) -> MusicModel
 def make_batches(
     config: ml_collections.ConfigDict, data_dir: str, model: MusicModel
 ) -> Iterator:
-    """Endless batches, as `tfmusic.training.loop` makes them, and transposed."""
+    """Endless batches, as `tfmusic.training.setup` makes them, and transposed."""
     data = config.data
     augmentation = Augmentation.from_config(
         {**data, "transpose_semitones": data.transpose_semitones or SEMITONES}

@@ -28,7 +28,7 @@ from absl import app, flags
 from benchmarks import plain_autoencoder, plain_wgan
 from tfmusic.config import load_config
 from tfmusic.models import MusicModel, make_model
-from tfmusic.recurrence import LSTM
+from tfmusic.networks.recurrence import LSTM
 from tfmusic.representations import Representation, make_representation
 from tfmusic.training.precision import choose_computation, dtype_policy
 from tfmusic.training.settings import TrainSettings

@@ -25,7 +25,7 @@ is not learned where a note newly sounds, as it is certain there. Position is sc
 pass, and pieces are split by content.
 
 In place of Johnson's `gen_adaptive`, which keeps generated music from dying out, stands
-the control `density` (`tfmusic.models.biaxial_drawing.adapt_power` tells why).
+the control `density` (`tfmusic.models.biaxial_sampling.adapt_power` tells why).
 
 Departures of `johnson2017`: Adam with a falling rate and clipped gradients, where the
 paper has RMSprop of 0.001 with Nesterov's momentum, which takes far more steps;

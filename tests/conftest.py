@@ -1,5 +1,6 @@
 import pathlib
 
+import keras
 import pytest
 
 
@@ -10,3 +11,10 @@ def shared_data() -> pathlib.Path:
     if not path.is_dir():
         pytest.skip(f"real music is not there: {path}")
     return path
+
+
+@pytest.fixture
+def mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")

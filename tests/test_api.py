@@ -81,7 +81,7 @@ def test_titles_that_are_not_as_many_as_pieces_are_a_users_error():
 
 def test_dataset_without_beam_is_a_users_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
-    for name in [name for name in sys.modules if name.startswith("pipelines.")]:
+    for name in [name for name in sys.modules if name.startswith("tfmusic.pipelines.")]:
         monkeypatch.delitem(sys.modules, name)
     importlib.invalidate_caches()
     with pytest.raises(tfmusic.UserError, match="needs apache_beam.*pip install"):

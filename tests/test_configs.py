@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 import tfmusic
-from pipelines.filters import Filters
-from pipelines.latents_job import write_latents
 from tests.experiments import CONFIGS, list_variants, load_config
 from tfmusic.notes.reading import read_file
+from tfmusic.pipelines.filters import Filters
+from tfmusic.pipelines.latents_job import write_latents
 
 # Latents are made from another experiment's export, below.
 FROM_MIDI = [name for name in CONFIGS if name != "latent_wgan"]

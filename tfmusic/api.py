@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from tfmusic.data.dataset_info import DatasetInfo
-    from tfmusic.evaluation.report import Comparison
+    from tfmusic.evaluation.comparison import Comparison
     from tfmusic.serving.player import Player
 
 __all__ = list(tfmusic.API)
@@ -75,7 +75,7 @@ def build_dataset(
         UserError: Something about the arguments, or there is no Beam.
     """
     try:
-        from pipelines.writing import write_datasets
+        from tfmusic.pipelines.building import write_datasets
     except ModuleNotFoundError as error:
         if error.name not in ("pipelines", "apache_beam"):
             raise
@@ -111,7 +111,7 @@ def train_model(config: str | ConfigDict, data_dir: str, workdir: str) -> None:
     Raises:
         UserError: They do not fit each other.
     """
-    from tfmusic.training.loop import train_and_evaluate
+    from tfmusic.training.setup import train_and_evaluate
 
     config = load_config(config) if isinstance(config, str) else config
     train_and_evaluate(config, data_dir, workdir)
@@ -205,6 +205,6 @@ def compare_music(
         held_out: What it should resemble, such as `read_pieces(data_dir, "test")`.
         training: What it learned from: adds how much the pieces copy of it.
     """
-    from tfmusic.evaluation.report import compare
+    from tfmusic.evaluation.comparison import compare
 
     return compare(generated, held_out, training)

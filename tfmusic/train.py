@@ -29,7 +29,7 @@ def main() -> None:
     # The flag's own value would fail at its first use, with a traceback.
     find_config(config_flags.get_config_filename(flags.FLAGS["config"]))
     # After the flags are parsed: --help and a misspelt field need no TensorFlow.
-    from tfmusic.training.loop import train_and_evaluate
+    from tfmusic.training.setup import train_and_evaluate
 
     train_and_evaluate(_CONFIG.value, _DATA_DIR.value, _WORKDIR.value)
 

@@ -268,10 +268,3 @@ def all_trained() -> dict[str, Case]:
 @pytest.fixture(params=TRAINED)
 def trained(request, all_trained) -> Case:
     return all_trained[request.param]
-
-
-@pytest.fixture
-def mixed_precision():
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    yield
-    keras.config.set_dtype_policy("float32")

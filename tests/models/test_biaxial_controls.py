@@ -6,7 +6,7 @@ import pytest
 import tfmusic
 from tests.experiments import load_config
 from tests.models import contracts
-from tfmusic.training.run import restore_model
+from tfmusic.training.run_directory import restore_model
 
 
 @pytest.fixture(scope="module")

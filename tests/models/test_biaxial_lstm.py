@@ -10,7 +10,7 @@ from tests.models import contracts
 from tests.models.conftest import make_case, play_pieces
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
-from tfmusic.models.biaxial_drawing import raise_probabilities
+from tfmusic.models.biaxial_sampling import raise_probabilities
 from tfmusic.representations import make_representation
 
 

@@ -6,12 +6,12 @@ import pytest
 import tensorflow as tf
 
 from tests.experiments import load_config
-from tfmusic.metrics import FrechetDistance, MeanDistance
 from tfmusic.models.latent_networks import ConvolutionalGenerator, Critic
 from tfmusic.models.wasserstein import (
     feature_distance,
     gradient_penalty,
 )
+from tfmusic.networks.metrics import FrechetDistance, MeanDistance
 
 # ---- Losses.
 

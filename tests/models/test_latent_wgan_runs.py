@@ -20,7 +20,7 @@ from tfmusic.models import make_model
 from tfmusic.representations import make_representation
 from tfmusic.training.checkpoints import Checkpoints
 from tfmusic.training.optimizers import make_optimizer
-from tfmusic.training.run import save_run
+from tfmusic.training.run_directory import save_run
 from tfmusic.training.scoring import score_samples
 
 

@@ -10,11 +10,11 @@ import tensorflow as tf
 from tests.models import contracts
 from tests.models.conftest import make_case, roll_pieces, sustain_pieces
 from tfmusic.errors import UserError
-from tfmusic.losses import key_nats
 from tfmusic.models import make_model
-from tfmusic.models.roll_drawing import count_held, hold
 from tfmusic.models.roll_frames import RollFrames
+from tfmusic.models.roll_sampling import count_held, hold
 from tfmusic.models.scheduled_sampling import ScheduledSampling
+from tfmusic.networks.losses import key_nats
 from tfmusic.representations import make_representation
 
 GUARDS_OFF = {"max_repeats": 0.0, "max_silence": 0.0, "max_held": 0.0}

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tests.models import contracts
 from tests.models.conftest import make_case, roll_pieces
 from tfmusic.models import make_model
-from tfmusic.models.roll_drawing import repeat_bonus
+from tfmusic.models.roll_sampling import repeat_bonus
 from tfmusic.representations import make_representation
 
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import scipy.io
 
-from pipelines.sources import open_source
-from pipelines.writing import write_datasets
 from tfmusic.data.datasets import make_piece_dataset
 from tfmusic.errors import UserError
 from tfmusic.evaluation.likelihood import note_1gram
+from tfmusic.pipelines.building import write_datasets
+from tfmusic.pipelines.sources import open_source
 from tfmusic.representations import make_representation
 
 CONFIG = """

@@ -9,7 +9,6 @@ import zipfile
 import numpy as np
 import pytest
 
-from pipelines.writing import write_datasets
 from tests.pipelines.conftest import make_piece
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
 from tfmusic.data.datasets import make_piece_dataset, read_piece
@@ -17,6 +16,7 @@ from tfmusic.errors import UserError
 from tfmusic.notes.reading import Limits
 from tfmusic.notes.transforms import transpose
 from tfmusic.notes.writing import to_midi_bytes
+from tfmusic.pipelines.building import write_datasets
 from tfmusic.representations import make_representation
 
 DROPPED = {"short.mid": "too_short", "junk.mid": None, "empty.mid": "empty"}

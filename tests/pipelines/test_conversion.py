@@ -1,8 +1,8 @@
-from pipelines.conversion import Converter
-from pipelines.elements import Drop, Recipe, Task
-from pipelines.filters import Filters
-from pipelines.parsing import parse_pieces
 from tfmusic.notes.reading import Limits
+from tfmusic.pipelines.conversion import Converter
+from tfmusic.pipelines.elements import Drop, Recipe, Task
+from tfmusic.pipelines.filters import Filters
+from tfmusic.pipelines.parsing import parse_pieces
 
 RECIPE = Recipe(
     number=0,

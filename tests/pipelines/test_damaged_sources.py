@@ -6,13 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
-from pipelines.writing import write_datasets
 from tests.pipelines.conftest import make_piece
 from tests.pipelines.damage import damage, far_away, running_status
 from tests.pipelines.test_build_tfrecords import command, pieces
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.notes.reading import SUFFIXES, Limits
 from tfmusic.notes.writing import to_midi_bytes
+from tfmusic.pipelines.building import write_datasets
 
 
 def account(directory):

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from pipelines.writing import write_datasets
 from tests.pipelines.test_build_tfrecords import command, contents
+from tfmusic.pipelines.building import write_datasets
 
 JOB_SERVER = "apache_beam.runners.portability.local_job_service_main"
 WORKER_POOL = "apache_beam.runners.worker.worker_pool_main"

@@ -9,14 +9,14 @@ import ml_collections
 import numpy as np
 import pytest
 
-from pipelines.latents_job import write_latents
-from pipelines.running import beam_options
 from tests.data.builders import write_dataset
 from tests.models.test_set_autoencoder import MAX_EVENTS, make_autoencoder, random_sets
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_piece_dataset
 from tfmusic.errors import UserError
 from tfmusic.models.latent_autoencoder import load_autoencoder
+from tfmusic.pipelines.latents_job import write_latents
+from tfmusic.pipelines.running import beam_options
 from tfmusic.representations import make_representation
 from tfmusic.serving.saved_model import export_model
 
@@ -255,7 +255,7 @@ def test_a_killed_job_goes_on(made, tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("pipelines.latents_job.fit", die)
+        patch.setattr("tfmusic.pipelines.latents_job.fit", die)
         with pytest.raises(KeyboardInterrupt):
             write_latents(data, exported, output, num_workers=1)
     assert not os.path.exists(output)
@@ -268,9 +268,9 @@ def test_a_killed_job_goes_on(made, tmp_path, monkeypatch):
         assert after == before
         return fit(*args)
 
-    from pipelines.latents_job import fit
+    from tfmusic.pipelines.latents_job import fit
 
-    monkeypatch.setattr("pipelines.latents_job.fit", check)
+    monkeypatch.setattr("tfmusic.pipelines.latents_job.fit", check)
     write_latents(data, exported, output, num_workers=1)
     for split in LENGTHS:
         for ours, theirs in zip(

@@ -2,13 +2,13 @@ import json
 
 import pytest
 
-from pipelines.filters import Filters
-from pipelines.writing import write_datasets
 from tests.contracts import make_sequence
 from tests.pipelines.conftest import make_piece
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes.writing import to_midi_bytes
+from tfmusic.pipelines.building import write_datasets
+from tfmusic.pipelines.filters import Filters
 
 NOTES = [(60, 80, 0, 1), (64, 80, 1, 2), (40, 80, 0, 4), (36, 80, 0, 0.5)]
 

@@ -3,11 +3,11 @@ import sys
 
 import pytest
 
-from pipelines.inspect_tfrecords import show_dataset, show_piece
-from pipelines.writing import write_datasets
 from tests.latents import write_latents_dataset
 from tfmusic.errors import UserError
+from tfmusic.inspect import show_dataset, show_piece
 from tfmusic.notes.reading import read_file
+from tfmusic.pipelines.building import write_datasets
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_piece_that_is_not_there_is_a_users_error(data_dir):
 
 def test_inspection_does_not_wait_for_beam(data_dir):
     code = (
-        "import sys; from pipelines.inspect_tfrecords import show_dataset; "
+        "import sys; from tfmusic.inspect import show_dataset; "
         f"show_dataset({data_dir!r}); sys.exit('apache_beam' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

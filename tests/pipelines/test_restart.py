@@ -6,13 +6,13 @@ import time
 
 import pytest
 
-from pipelines.writing import write_datasets
 from tests.pipelines.conftest import make_piece
 from tests.pipelines.test_build_tfrecords import contents
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_piece_dataset
 from tfmusic.errors import UserError
 from tfmusic.notes.writing import to_midi_bytes
+from tfmusic.pipelines.building import write_datasets
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from pipelines.sandbox import Sandbox
 from tfmusic.errors import DropError
+from tfmusic.pipelines.sandbox import Sandbox
 
 
 def misbehave(how):

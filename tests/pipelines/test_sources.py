@@ -3,10 +3,10 @@ import zipfile
 
 import pytest
 
-from pipelines.sources import open_source
 from tests.pipelines.conftest import make_piece
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes.writing import to_midi_bytes
+from tfmusic.pipelines.sources import open_source
 
 ABC = "X:{n}\nT:Tune {n}\nM:4/4\nL:1/4\nK:C\n{notes}|\n\n"
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.sources import open_source
 from tests.pipelines.conftest import make_piece
 from tfmusic.data.splits import Content, assign_splits
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes.transforms import LEFT, RIGHT, assign_hands
 from tfmusic.notes.writing import to_midi_bytes
+from tfmusic.pipelines.sources import open_source
 
 TABLE = (
     "canonical_composer,canonical_title,split,year,midi_filename,audio_filename\n"

@@ -2,7 +2,7 @@ import pytest
 
 from tests.experiments import tiny_config, write_tiny_data
 from tfmusic.serving.saved_model import export_run
-from tfmusic.training.loop import train_and_evaluate
+from tfmusic.training.setup import train_and_evaluate
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,8 @@ from tfmusic.representations import make_representation
 from tfmusic.serving.model_card import describe_controls
 from tfmusic.serving.player import Player, versions
 from tfmusic.serving.saved_model import export_model, export_run
-from tfmusic.training.loop import train_and_evaluate
-from tfmusic.training.run import restore_model
+from tfmusic.training.run_directory import restore_model
+from tfmusic.training.setup import train_and_evaluate
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRIMER = make_sequence([(60, 80, 0.0, 0.5), (64, 80, 0.5, 1.0), (67, 80, 1.0, 2.0)])

@@ -14,8 +14,8 @@ from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
 from tfmusic.serving.player import Player
 from tfmusic.serving.saved_model import export_run
-from tfmusic.training.loop import train_and_evaluate
 from tfmusic.training.scoring import evaluate_run
+from tfmusic.training.setup import train_and_evaluate
 
 MAX_EVENTS = 4
 

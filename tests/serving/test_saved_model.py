@@ -14,10 +14,10 @@ import tensorflow as tf
 from tests.serving.exports import export_untrained, families
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.errors import UserError
-from tfmusic.recurrence import recurrent_layers
+from tfmusic.networks.recurrence import recurrent_layers
 from tfmusic.serving.player import CARD, versions
 from tfmusic.serving.saved_model import export_run
-from tfmusic.training.run import load_scores, restore_model, save_scores
+from tfmusic.training.run_directory import load_scores, restore_model, save_scores
 from tfmusic.training.scoring import evaluate_run
 
 # Plays every warm-up request of an export, where this package cannot be imported.

@@ -2,7 +2,7 @@ import pytest
 import tensorflow as tf
 
 from tests.experiments import tiny_config, write_tiny_data
-from tfmusic.training.loop import train_and_evaluate
+from tfmusic.training.setup import train_and_evaluate
 
 # Two devices to distribute over, before TensorFlow does anything; what says nothing of
 # devices runs on the first.

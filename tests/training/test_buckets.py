@@ -14,7 +14,7 @@ from tensorboard.backend.event_processing.event_multiplexer import EventMultiple
 from tests.buckets import BUCKET, needs_bucket, open_bucket, run, start
 from tests.experiments import assert_same_run, tiny_config, write_config
 from tfmusic.notes.reading import read_file
-from tfmusic.training.loop import train_and_evaluate
+from tfmusic.training.setup import train_and_evaluate
 
 pytestmark = [pytest.mark.slow, needs_bucket]
 

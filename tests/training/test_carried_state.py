@@ -8,8 +8,8 @@ import pytest
 from tests.experiments import assert_same_run, family_experiment, newest_values
 from tfmusic.errors import UserError
 from tfmusic.training.distribution import Distribution
-from tfmusic.training.loop import train_and_evaluate
-from tfmusic.training.run import restore_model
+from tfmusic.training.run_directory import restore_model
+from tfmusic.training.setup import train_and_evaluate
 
 
 def experiment(data_dir, **train):

@@ -13,7 +13,7 @@ from tfmusic.errors import UserError
 from tfmusic.models import make_model
 from tfmusic.representations import make_representation
 from tfmusic.training.distribution import make_distribution
-from tfmusic.training.loop import train_and_evaluate
+from tfmusic.training.setup import train_and_evaluate
 
 # Sums over a batch are added up in another order, so the last bits of a gradient
 # differ, and Adam's first steps, which go by a gradient's sign, make more of that.

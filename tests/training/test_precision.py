@@ -8,9 +8,9 @@ import tensorflow as tf
 import tfmusic
 from tests.experiments import family_experiment, load_config
 from tfmusic.errors import UserError
-from tfmusic.recurrence import LSTM
+from tfmusic.networks.recurrence import LSTM
 from tfmusic.training import precision
-from tfmusic.training.loop import train_and_evaluate
+from tfmusic.training.setup import train_and_evaluate
 
 # Of the nats a step on held-out music after 300 steps, in bfloat16 and in float32:
 # two seeds differ by more.

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests.experiments import CONFIGS, load_config, made_up_piece
 from tests.latents import make_latents
 from tfmusic.models import make_model
-from tfmusic.recurrence import LSTM, recurrent_layers
+from tfmusic.networks.recurrence import LSTM, recurrent_layers
 from tfmusic.representations import make_representation
 from tfmusic.training.distribution import describe_recurrent_layers
 

@@ -17,7 +17,7 @@ from tests.experiments import (
     start_training,
     tiny_config,
 )
-from tfmusic.training.loop import train_and_evaluate
+from tfmusic.training.setup import train_and_evaluate
 from tfmusic.training.stopping import Stopped
 
 

@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_multiplexer import EventMultiple
 
 from tests.experiments import family_experiment, tiny_config
 from tfmusic.notes.reading import read_file
-from tfmusic.training.loop import train_and_evaluate
+from tfmusic.training.setup import train_and_evaluate
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.representations.grammar import FOREVER, TokenGrammar
+from tfmusic.representations.token_grammar import FOREVER, TokenGrammar
 from tfmusic.representations.vocabulary import START
 
 

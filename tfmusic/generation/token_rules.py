@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tfmusic.generation import repetition, samplers
 from tfmusic.generation.grammar import Grammar, GrammarState
-from tfmusic.representations.grammar import TokenGrammar
+from tfmusic.representations.token_grammar import TokenGrammar
 
 
 class RulesState(NamedTuple):

@@ -7,8 +7,8 @@ import tensorflow as tf
 
 from tfmusic.generation.guards import Watch, count_run, equal_frames
 from tfmusic.generation.loop import Nest, generate_frames
-from tfmusic.losses import last_step_weights
 from tfmusic.models.base import Control, Endpoint, MusicModel, Tensors
+from tfmusic.networks.losses import last_step_weights
 
 # The guards against standing still; a family has the second if it has silent frames.
 MAX_REPEATS = Control(

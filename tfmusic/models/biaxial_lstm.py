@@ -6,20 +6,20 @@ import keras
 import tensorflow as tf
 
 from tfmusic.generation.loop import split_seed
-from tfmusic.layers import RecurrentStack
-from tfmusic.losses import RollLoss, key_nats
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Control, Tensors, step_is_target
-from tfmusic.models.biaxial_drawing import adapt_power, change_note, draw_frame
 from tfmusic.models.biaxial_features import NoteFeatures
-from tfmusic.models.roll_drawing import (
+from tfmusic.models.biaxial_sampling import adapt_power, change_note, draw_frame
+from tfmusic.models.roll_frames import compile_roll_model, force_onsets
+from tfmusic.models.roll_sampling import (
     count_held,
     hold,
     release,
     repeat_bonus,
     roll_controls,
 )
-from tfmusic.models.roll_frames import compile_roll_model, force_onsets
+from tfmusic.networks.layers import RecurrentStack
+from tfmusic.networks.losses import RollLoss, key_nats
 from tfmusic.representations import Representation
 
 Recurrent = tuple[tf.Tensor, ...]
@@ -161,8 +161,8 @@ class BiaxialLSTM(AutoregressiveModel):
             training: Whether dropout is on.
 
         Returns:
-            float32 `[batch, time, 1, pitch * channel]`, as `tfmusic.losses` takes it
-            for one hand.
+            float32 `[batch, time, 1, pitch * channel]`, as
+            `tfmusic.networks.losses` takes it for one hand.
         """
         logits, _ = self._logits(inputs, training=training)
         size = self.num_pitches * self.num_channels

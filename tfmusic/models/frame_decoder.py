@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tfmusic.layers import RecurrentStack
 from tfmusic.models.key_chains import KeyChains
-from tfmusic.models.roll_drawing import draw_plainly
 from tfmusic.models.roll_frames import FrameHead, RollFrames
+from tfmusic.models.roll_sampling import draw_plainly
 from tfmusic.models.scheduled_sampling import Draw, ScheduledSampling
+from tfmusic.networks.layers import RecurrentStack
 
 Recurrent = tuple[tf.Tensor, ...]
 

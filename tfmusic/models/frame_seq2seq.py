@@ -8,14 +8,14 @@ import tensorflow as tf
 
 from tfmusic.errors import UserError
 from tfmusic.generation.loop import split_seed
-from tfmusic.layers import RecurrentStack
-from tfmusic.losses import make_cell_loss
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Control, Tensors
 from tfmusic.models.frame_decoder import FrameDecoder, Recurrent
-from tfmusic.models.roll_drawing import count_held, draw_frame, hold, roll_controls
 from tfmusic.models.roll_frames import RollFrames, compile_roll_model
+from tfmusic.models.roll_sampling import count_held, draw_frame, hold, roll_controls
 from tfmusic.models.scheduled_sampling import ScheduledSampling
+from tfmusic.networks.layers import RecurrentStack
+from tfmusic.networks.losses import make_cell_loss
 from tfmusic.representations import Representation
 
 INITIAL_NOISE = Control(

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
-from tfmusic.metrics import FrechetDistance
 from tfmusic.models.base import (
     Endpoint,
     MusicModel,
@@ -18,6 +17,7 @@ from tfmusic.models.base import (
 from tfmusic.models.latent_autoencoder import make_autoencoder, restore_autoencoder
 from tfmusic.models.latent_networks import ConvolutionalGenerator, SequenceGenerator
 from tfmusic.models.noise_endpoints import SPREAD, noise_endpoints
+from tfmusic.networks.metrics import FrechetDistance
 from tfmusic.representations import Latents, Representation
 
 GENERATORS = ("convolutional", "recurrent", "attention")

@@ -6,7 +6,6 @@ import keras
 import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
-from tfmusic.metrics import FrechetDistance, MeanDistance
 from tfmusic.models.base import Tensors
 from tfmusic.models.latent_generator import (
     CRITIC_NOISE,
@@ -22,6 +21,7 @@ from tfmusic.models.wasserstein import (
     gradient_penalty,
     num_replicas,
 )
+from tfmusic.networks.metrics import FrechetDistance, MeanDistance
 from tfmusic.representations import Representation
 
 

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from tfmusic.losses import key_nats, unpack_hands
-from tfmusic.metrics import (
+from tfmusic.models.base import MusicModel, Tensors, step_is_target
+from tfmusic.networks.losses import key_nats, unpack_hands
+from tfmusic.networks.metrics import (
     FrameAccuracy,
     FrameDensity,
     FrameF1,
@@ -22,7 +23,6 @@ from tfmusic.metrics import (
     FrameRecall,
     KeyNats,
 )
-from tfmusic.models.base import MusicModel, Tensors, step_is_target
 from tfmusic.representations import Representation
 from tfmusic.representations.start_sustain import StartSustain
 
@@ -117,7 +117,7 @@ class RollFrames:
     def unpack(self, outputs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Log odds `[..., hand, key, channel]` and numbers of keys, if there are any.
 
-        See `tfmusic.losses.unpack_hands`.
+        See `tfmusic.networks.losses.unpack_hands`.
         """
         return unpack_hands(outputs, (self.num_keys, self.num_channels))
 

@@ -7,14 +7,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import choose
-from tfmusic.layers import HandHead, RecurrentStack
-from tfmusic.losses import RollLoss
-from tfmusic.metrics import CountError
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Control, Tensors
 from tfmusic.models.key_chains import KeyChains
-from tfmusic.models.roll_drawing import count_held, draw_frame, hold, roll_controls
 from tfmusic.models.roll_frames import RollFrames, compile_roll_model
+from tfmusic.models.roll_sampling import count_held, draw_frame, hold, roll_controls
+from tfmusic.networks.layers import HandHead, RecurrentStack
+from tfmusic.networks.losses import RollLoss
+from tfmusic.networks.metrics import CountError
 from tfmusic.representations import Representation
 
 State = tuple[tuple[tf.Tensor, ...], tf.Tensor]
@@ -141,7 +141,7 @@ class RollLSTM(AutoregressiveModel):
         Returns:
             float32 `[batch, time, hand, key * channel (+ 1)]`: log odds of the keys
             and, if it is learnt, their expected number (see
-            `tfmusic.losses.unpack_hands`).
+            `tfmusic.networks.losses.unpack_hands`).
         """
         frames = self.frames.from_roll(roll)
         inputs = self.frames.flatten(frames, self.compute_dtype)

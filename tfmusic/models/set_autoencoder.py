@@ -335,7 +335,7 @@ class SetAutoencoder(MusicModel):
         hits = tf.math.divide_no_nan(y_pred["hits"], num_events)
         self._means["key_accuracy"].update_state(hits, weight * num_events)
         self._means["size_loss"].update_state(y_pred["size"], weight)
-        # Over all chunks, weighted or not (see `tfmusic.losses`); of all devices.
+        # Over all chunks, weighted or not (see `networks.losses`); of all devices.
         num_devices = tf.distribute.get_strategy().num_replicas_in_sync
         return tf.reduce_mean(weight * total) / num_devices
 

@@ -11,22 +11,22 @@ from tfmusic.generation import samplers
 from tfmusic.generation.guards import draw_another
 from tfmusic.generation.repetition import HISTORY
 from tfmusic.generation.token_rules import RulesState, TokenRules
-from tfmusic.layers import (
-    PitchEmbedding,
-    RecurrentStack,
-    TiedOutput,
-    TokenEmbedding,
-)
-from tfmusic.losses import TokenLoss, token_nats
-from tfmusic.metrics import Perplexity, TokenAccuracy, TokenNats
 from tfmusic.models.autoregressive import (
     MAX_REPEATS,
     MAX_SILENCE,
     AutoregressiveModel,
 )
 from tfmusic.models.base import Control, Endpoint, Tensors, step_is_target
-from tfmusic.models.carried_state import CarriedState
 from tfmusic.models.token_search import LENGTH_POWER, search_endpoints
+from tfmusic.networks.carried_state import CarriedState
+from tfmusic.networks.layers import (
+    PitchEmbedding,
+    RecurrentStack,
+    TiedOutput,
+    TokenEmbedding,
+)
+from tfmusic.networks.losses import TokenLoss, token_nats
+from tfmusic.networks.metrics import Perplexity, TokenAccuracy, TokenNats
 from tfmusic.representations import Representation
 from tfmusic.representations.vocabulary import END, PAD, START
 

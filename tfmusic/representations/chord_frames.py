@@ -17,8 +17,8 @@ from tfmusic.representations.chords import (
     transposed,
     unique_chords,
 )
-from tfmusic.representations.grammar import NOTHING, TokenGrammar
 from tfmusic.representations.rolls import notes_to_roll, roll_to_notes
+from tfmusic.representations.token_grammar import NOTHING, TokenGrammar
 from tfmusic.representations.tokens import (
     INSTRUMENTS,
     TokenRepresentation,

@@ -24,7 +24,6 @@ from tfmusic.representations.chords import (
     transposed,
     unique_chords,
 )
-from tfmusic.representations.grammar import NOTHING, TokenGrammar
 from tfmusic.representations.note_table import NoteTable
 from tfmusic.representations.rhythm import (
     CHORD,
@@ -33,6 +32,7 @@ from tfmusic.representations.rhythm import (
     read_rhythm,
     write_rhythm,
 )
+from tfmusic.representations.token_grammar import NOTHING, TokenGrammar
 from tfmusic.representations.tokens import (
     INSTRUMENTS,
     TokenRepresentation,

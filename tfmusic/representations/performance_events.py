@@ -12,8 +12,8 @@ from tfmusic.notes import NoteSequence
 from tfmusic.notes.transforms import sustained_ends
 from tfmusic.representations.base import Features
 from tfmusic.representations.chords import PITCH_NAMES
-from tfmusic.representations.grammar import FOREVER, NOTHING, TokenGrammar
 from tfmusic.representations.note_table import NoteTable
+from tfmusic.representations.token_grammar import FOREVER, NOTHING, TokenGrammar
 from tfmusic.representations.tokens import INSTRUMENTS, TokenRepresentation
 from tfmusic.representations.variation import Variation, move, stack
 from tfmusic.representations.vocabulary import END, NUM_SPECIAL

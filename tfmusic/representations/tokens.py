@@ -12,7 +12,7 @@ import numpy as np
 from tfmusic.errors import UserError
 from tfmusic.representations.base import FeatureSpec, Representation
 from tfmusic.representations.chords import PITCH_NAMES, pitches_of
-from tfmusic.representations.grammar import TokenGrammar
+from tfmusic.representations.token_grammar import TokenGrammar
 from tfmusic.representations.variation import Variation, stack
 from tfmusic.representations.vocabulary import END, NUM_SPECIAL, Vocabulary
 

@@ -7,8 +7,8 @@ from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_piece_dataset
 from tfmusic.data.writing import writing
 from tfmusic.errors import UserError
+from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.pictures import draw_piano_rolls
-from tfmusic.evaluation.report import compare
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.writing import (
     check_local,

@@ -11,7 +11,11 @@ import tensorflow as tf
 
 import tfmusic
 from tfmusic.models import Control, MusicModel
-from tfmusic.training.run import hash_weights, load_dataset_description, load_scores
+from tfmusic.training.run_directory import (
+    hash_weights,
+    load_dataset_description,
+    load_scores,
+)
 
 ConcreteFunctions = Mapping[str, tf.types.experimental.ConcreteFunction]
 

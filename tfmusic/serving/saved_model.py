@@ -12,11 +12,11 @@ from absl import logging
 from tfmusic.data import storage
 from tfmusic.data.writing import writing
 from tfmusic.models import Endpoint, MusicModel
-from tfmusic.recurrence import without_cudnn
+from tfmusic.networks.recurrence import without_cudnn
 from tfmusic.serving.model_card import describe_endpoints, make_card
 from tfmusic.serving.player import CARD, versions
 from tfmusic.serving.warmup import write_warmup_requests
-from tfmusic.training.run import restore_model
+from tfmusic.training.run_directory import restore_model
 
 DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
 VOCABULARY = "vocabulary.txt"

@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
-from tfmusic.recurrence import recurrent_layers
+from tfmusic.networks.recurrence import recurrent_layers
 
 KINDS = ("auto", "mirrored", "multi_worker", "none")
 

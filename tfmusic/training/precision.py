@@ -8,7 +8,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.errors import choose
-from tfmusic.recurrence import LSTM
+from tfmusic.networks.recurrence import LSTM
 
 PRECISIONS = ("auto", "none", "bfloat16")
 # What processors that multiply bfloat16 numbers themselves say in /proc/cpuinfo.

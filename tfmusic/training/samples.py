@@ -16,9 +16,9 @@ from absl import logging
 
 from tfmusic.data.datasets import make_piece_dataset
 from tfmusic.data.writing import writing
+from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.music_statistics import LABELS, aggregate, statistics
 from tfmusic.evaluation.pictures import piano_roll_image
-from tfmusic.evaluation.report import compare
 from tfmusic.models import MusicModel
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.synthesis import synthesize

@@ -19,13 +19,13 @@ from tfmusic.data.writing import writing
 from tfmusic.errors import UserError, choose
 from tfmusic.evaluation.likelihood import LikelihoodTotal
 from tfmusic.evaluation.reconstruction import ReconstructionTotal
-from tfmusic.evaluation.samples import (
+from tfmusic.evaluation.sample_overlap import (
     SampleStatistics,
     compare_samples,
     format_comparison,
 )
 from tfmusic.models import MusicModel
-from tfmusic.training.run import (
+from tfmusic.training.run_directory import (
     hash_weights,
     is_same_music,
     load_dataset_description,
@@ -181,7 +181,7 @@ def score_samples(
 
     Beside generated samples stand those of the same network untrained, real chunks in
     an order of chance, and, as the most that can be reached, other held-out samples.
-    All have gone through the run's autoencoder; see `tfmusic.evaluation.samples`.
+    All have gone through the run's autoencoder; see `evaluation.sample_overlap`.
     `frechet` is the distance that training calls `loss`, `frechet_of_means` that of the
     samples' mean chunks. Arguments as of `score_likelihood`.
     """

@@ -1,0 +1,269 @@
+"""What became of every file: the description of a dataset, and what was dropped."""
+
+import collections
+import hashlib
+import heapq
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+
+from tfmusic.data.dataset_info import SPLITS, DatasetInfo
+from tfmusic.data.splits import Content, assign_splits, count_leaks
+from tfmusic.errors import UserError
+from tfmusic.pipelines.elements import Job, Place, Shard, data_path
+
+DROPPED_FILE = "dropped.jsonl"
+_PIECES_PER_SHARD = 256
+_PACKAGES = ("apache-beam", "note-seq", "numpy", "symusic", "tensorflow")
+
+# What would keep a piece: a flag of the job, or a setting of the config. By reason; or
+# by stage and reason where a reason is that of several.
+REMEDIES = {
+    "timeout": "--file_seconds",
+    "out_of_memory": "--file_megabytes",
+    "too_large": "--limit_bytes",
+    "too_many_tracks": "--limit_tracks",
+    "too_many_notes": "--limit_notes",
+    "too_many_quarters": "--limit_quarters",
+    "too_many_seconds": "--limit_seconds",
+    "other_composer": "--composer",
+    "under_min_seconds": "--min_seconds",
+    "over_max_seconds": "--max_seconds",
+    "other_metre": "--metre",
+    "only_drums": "--drums",
+    "other_programs": "--programs",
+    "other_instruments": "--instruments",
+    "too_short": "data.min_steps",
+    "encode too_long": "representation.steps_per_quarter or steps_per_second",
+    "encode no_notes": "representation.lowest_pitch, representation.highest_pitch",
+}
+
+Entry = Mapping[str, Any]
+
+
+def remedy(drop: Entry) -> str:
+    """The flag or setting that would keep a piece; empty if there is none."""
+    reason = drop["reason"]
+    return REMEDIES.get(f"{drop['stage']} {reason}") or REMEDIES.get(reason, "")
+
+
+def hash_source(indexes: Mapping[str, Entry]) -> str:
+    """SHA-256 over the names and the contents of all files."""
+    files = sorted(
+        file for index in indexes.values() for file in index["files"].items()
+    )
+    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
+def split_pieces(
+    indexes: Mapping[str, Any], fractions: Sequence[float]
+) -> dict[str, str]:
+    """The split of every piece, by name: as the source has it, or by content."""
+    pieces = [piece for index in indexes.values() for piece in index["pieces"]]
+    contents = [Content(p["content"], p["sketch"], p["split"]) for p in pieces]
+    by_content = assign_splits(contents, fractions)
+    if leaks := count_leaks(contents, by_content):
+        logging.warning(
+            "%d pieces that the source has for training are (nearly) the same as "
+            "others that it has for validation or testing; they stay there",
+            leaks,
+        )
+    return {
+        piece["name"]: piece["split"] or by_content[piece["content"]]
+        for piece in pieces
+    }
+
+
+def lay_out(
+    job: Job,
+    number: int,
+    directory: str,
+    indexes: Mapping[str, Entry],
+    splits: Mapping[str, str],
+) -> tuple[list[Shard], dict[str, Any]]:
+    """Spreads the pieces of an experiment over shards.
+
+    In a random order that the seed decides, each piece goes to the shard that holds the
+    fewest bytes so far.
+
+    Args:
+        job: The job.
+        number: Of the experiment.
+        directory: Where the shards are to be written.
+        indexes: Of all batches, by the batch's name.
+        splits: Of all pieces, by name.
+
+    Returns:
+        The shards, and what the description says of each split.
+    """
+    places = collections.defaultdict(list)
+    for batch, index in indexes.items():
+        path = data_path(os.path.join(job.work_dir, batch))
+        for piece in index["pieces"]:
+            if found := piece["encoded"].get(str(number)):
+                name = piece["name"]
+                order = hashlib.sha256(f"{job.seed}:{name}".encode()).hexdigest()
+                places[splits[name]].append((order, path, found))
+    shards, described = [], {}
+    for split in SPLITS:
+        pieces = sorted(places[split], key=lambda place: place[0])
+        wanted = job.num_shards or -(-len(pieces) // _PIECES_PER_SHARD)
+        contents = _spread(pieces, min(wanted, len(pieces)))
+        names = [
+            f"{split}-{i:05d}-of-{len(contents):05d}.tfrecord"
+            for i in range(len(contents))
+        ]
+        for name, content in zip(names, contents, strict=True):
+            shards.append(
+                Shard(
+                    os.path.join(directory, name),
+                    tuple(Place(p, f["offset"], f["length"]) for _, p, f in content),
+                    job.compression,
+                )
+            )
+        described[split] = _describe([f for c in contents for _, _, f in c], names)
+    return shards, described
+
+
+def _spread(pieces: Sequence[tuple], num_shards: int) -> list[list[tuple]]:
+    contents = [[] for _ in range(num_shards)]
+    sizes = [(0, i) for i in range(num_shards)]  # a heap
+    for piece in pieces:
+        size, lightest = sizes[0]
+        contents[lightest].append(piece)
+        heapq.heapreplace(sizes, (size + piece[-1]["length"], lightest))
+    return contents
+
+
+def _describe(pieces: Sequence[Entry], shards: Sequence[str]) -> dict[str, Any]:
+    """What the description says of a split, in the order of its records."""
+    steps = [piece["num_steps"] for piece in pieces]
+    losses = collections.Counter()
+    for piece in pieces:
+        losses.update(piece["losses"])
+    return {
+        "num_pieces": len(pieces),
+        "num_steps": sum(steps),
+        "num_notes": sum(piece["num_notes"] for piece in pieces),
+        "seconds": round(sum(piece["seconds"] for piece in pieces), 1),
+        "num_bytes": sum(piece["length"] for piece in pieces),
+        "max_steps": max(steps, default=0),
+        "losses": dict(losses),
+        "shards": list(shards),
+        "piece_steps": steps,
+    }
+
+
+def describe_dataset(
+    job: Job,
+    number: int,
+    representation: Entry,
+    indexes: Mapping[str, Entry],
+    splits: Mapping[str, Any],
+    drops: Sequence[Entry],
+    job_settings: Entry,
+) -> DatasetInfo:
+    """The description of an experiment's dataset.
+
+    Raises:
+        UserError: It has no pieces to train on.
+    """
+    losses = collections.Counter()
+    for split in splits.values():
+        losses.update(split["losses"])
+    info = DatasetInfo(
+        representation=representation,
+        preparation=job.experiments[number].preparation,
+        source=job.source,
+        split_fractions=job.fractions,
+        splits=splits,
+        dropped=dict(collections.Counter(d["reason"] for d in drops).most_common()),
+        losses=dict(losses),
+        source_hash=hash_source(indexes),
+        num_files=sum(len(index["files"]) for index in indexes.values()),
+        compression=job.compression,
+        filters=job.filters.to_dict(),
+        job_settings=job_settings,
+    )
+    info.versions.update(software_versions())
+    check_not_empty(info, drops)
+    return info
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of what has a say in the bytes of a dataset."""
+    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {**versions, "python": platform.python_version()}
+
+
+def select_drops(indexes: Mapping[str, Entry], number: int) -> list[dict[str, Any]]:
+    """What an experiment could not use, in a fixed order."""
+    # What was dropped when it was read for counting was so again for encoding.
+    drops = {
+        (drop["name"], drop["reason"]): drop
+        for index in indexes.values()
+        for drop in index["drops"]
+        if drop["experiment"] in (-1, number)
+    }
+    return [drops[key] for key in sorted(drops)]
+
+
+def write_drops(drops: Sequence[Entry], directory: str) -> None:
+    """Writes a line for each piece that was dropped."""
+    with tf.io.gfile.GFile(os.path.join(directory, DROPPED_FILE), "w") as file:
+        file.write("")  # where nothing was dropped there is a file, too
+        for drop in drops:
+            line = {k: v for k, v in drop.items() if k != "experiment"}
+            file.write(json.dumps({**line, "kept_by": remedy(drop)}) + "\n")
+
+
+def read_drops(directory: str) -> list[dict[str, Any]]:
+    """What `write_drops` wrote; nothing where it did not."""
+    if not tf.io.gfile.exists(os.path.join(directory, DROPPED_FILE)):
+        return []
+    with tf.io.gfile.GFile(os.path.join(directory, DROPPED_FILE)) as file:
+        return [json.loads(line) for line in file]
+
+
+def check_not_empty(info: DatasetInfo, drops: Sequence[Entry]) -> None:
+    """Makes sure that there is something to train on, and warns of empty splits.
+
+    Raises:
+        UserError: There is not; says what became of the files.
+    """
+    for split, fraction in zip(SPLITS, info.split_fractions, strict=True):
+        if info.splits[split]["num_pieces"]:
+            continue
+        # Where the source decides, a split is emptied by what was dropped from it.
+        culprits = [drop for drop in drops if drop["split"] in ("", split)]
+        causes = explain(culprits)
+        if split == "train":
+            example = drops[0]["name"] + ": " + drops[0]["detail"] if drops else ""
+            kept = sum(split["num_pieces"] for split in info.splits.values())
+            raise UserError(
+                f"--source={info.source}: expected pieces to train on, found none: "
+                f"{info.num_files} files, {kept} pieces kept for validation and "
+                f"testing, {len(drops)} dropped ({causes or 'none'})"
+                + (f"; {example}" if example else "")
+            )
+        if fraction or any(drop["split"] == split for drop in culprits):
+            logging.warning(
+                "the %s split has no pieces: there are too few%s",
+                split,
+                f"; dropped: {causes}" if causes else "",
+            )
+
+
+def explain(drops: Sequence[Entry]) -> str:
+    """Reasons with their numbers, and the flags that would have kept the pieces."""
+    counts = collections.Counter((drop["reason"], remedy(drop)) for drop in drops)
+    return ", ".join(
+        f"{count} {reason}" + (f" (see {flag})" if flag else "")
+        for (reason, flag), count in counts.most_common()
+    )

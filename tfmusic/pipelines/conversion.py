@@ -1,0 +1,126 @@
+"""From the contents of a file to packed arrays, in a process that may be stopped.
+
+Nothing here needs TensorFlow: see `tfmusic.pipelines.parsing`.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from tfmusic.data.packing import pack
+from tfmusic.data.splits import Content
+from tfmusic.errors import DropError
+from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes.keys import transpose_to_c
+from tfmusic.notes.reading import Limits
+from tfmusic.pipelines.elements import Converted, Drop, Encoded, Recipe, Task
+from tfmusic.pipelines.filters import Filters
+from tfmusic.representations import Representation, make_representation
+
+
+@dataclasses.dataclass(frozen=True)
+class Converter:
+    """Turns files into what the experiments ask for.
+
+    Attributes:
+        recipes: What they ask for.
+        limits: What a file may hold.
+        filters: What is kept of it.
+        identifies: Whether the contents of pieces are hashed: once is enough.
+    """
+
+    recipes: tuple[Recipe, ...]
+    limits: Limits
+    filters: Filters
+    identifies: bool = True
+
+    @functools.cached_property
+    def _representations(self) -> list[Representation]:
+        return [make_representation(recipe.representation) for recipe in self.recipes]
+
+    def __call__(self, task: Task) -> list[Converted | Drop]:
+        """The pieces of a file, and those that cannot be read or are not wanted.
+
+        Raises:
+            DropError: None can be read.
+        """
+        sequences = task.parse(task.data, task.name, self.limits)
+        converted = []
+        for number, sequence in enumerate(sequences, 1):
+            name = f"{task.name}#{number}" if len(sequences) > 1 else task.name
+            if isinstance(sequence, DropError):
+                converted.append(Drop.of(sequence, name, "read"))
+                continue
+            sequence.id = name
+            sequence.filename = task.name
+            metadata = {**describe(sequence), **task.metadata}
+            try:
+                sequence = self.filters.apply(sequence, metadata)
+                with wire.columns_kept(sequence):
+                    converted.append(self._convert(sequence, name, metadata))
+            except DropError as error:
+                converted.append(Drop.of(error, name, "filter"))
+        return converted
+
+    def _convert(
+        self, sequence: NoteSequence, name: str, metadata: Mapping[str, Any]
+    ) -> Converted:
+        content = Content.of(sequence) if self.identifies else Content("")
+        piece = Converted(name, content.hash, content.sketch, metadata)
+        prepare = functools.cache(functools.partial(_prepare, sequence))
+        for recipe, kind in zip(self.recipes, self._representations, strict=True):
+            try:
+                prepared = prepare(recipe.preparation["key"])
+                if recipe.counts:
+                    piece.counts[recipe.number] = kind.count(prepared)
+                else:
+                    piece.encoded[recipe.number] = encode(
+                        prepared, kind, recipe.preparation
+                    )
+            except DropError as error:
+                if not recipe.counts:  # encoding meets it again, and reports it
+                    piece.drops.append(
+                        Drop.of(error, name, "encode", experiment=recipe.number)
+                    )
+        return piece
+
+
+def describe(sequence: NoteSequence) -> dict[str, str]:
+    """What a file says of its piece."""
+    known = sequence.sequence_metadata
+    found = {
+        "title": known.title,
+        "composer": ", ".join(known.composers) or known.artist,
+    }
+    return {name: text for name, text in found.items() if text}
+
+
+def _prepare(sequence: NoteSequence, key: str) -> NoteSequence:
+    return transpose_to_c(sequence) if key == "C" else sequence
+
+
+def encode(
+    sequence: NoteSequence, kind: Representation, preparation: Mapping[str, Any]
+) -> Encoded:
+    """Encodes a prepared piece.
+
+    Raises:
+        DropError: It cannot be, or is too short.
+    """
+    features, losses = kind.encode_with_losses(sequence)
+    num_steps = len(next(iter(features.values())))
+    if num_steps < preparation["min_steps"]:
+        raise DropError(
+            "too_short",
+            f"expected at least {preparation['min_steps']} steps (data.min_steps), "
+            f"found {num_steps}",
+            num_steps,
+        )
+    return Encoded(
+        arrays=pack(features, kind.feature_specs),
+        num_steps=num_steps,
+        num_notes=len(sequence.notes),
+        seconds=sequence.total_time,
+        losses=losses,
+    )

@@ -1,0 +1,198 @@
+"""The steps of the job that Beam spreads over workers.
+
+What Beam carries are lists of files and of places in files; the music stays on disk, in
+`Job.work_dir`. So memory does not grow with the source, any runner can run the steps,
+and what was done before a job was killed is not done again: the result of a batch is
+there when its index is, and the index is written last.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO
+
+import tensorflow as tf
+
+from tfmusic.data import storage
+from tfmusic.data.features import record_of_packed
+from tfmusic.errors import DropError
+from tfmusic.files import partial_name, written_beside
+from tfmusic.pipelines.conversion import Converter
+from tfmusic.pipelines.elements import (
+    Converted,
+    Drop,
+    Job,
+    Place,
+    Shard,
+    Task,
+    counts_path,
+    data_path,
+    index_path,
+)
+from tfmusic.pipelines.quiet_beam import beam
+from tfmusic.pipelines.sandbox import Sandbox
+from tfmusic.pipelines.sources import SourceItem
+
+_BYTES_AT_ONCE = 32 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Files that are converted by one worker.
+
+    Attributes:
+        name: Of the files that hold the results.
+        items: The files.
+    """
+
+    name: str
+    items: tuple[SourceItem, ...]
+
+
+class Convert(beam.DoFn):
+    """Batches of files into records, and an index of them."""
+
+    def __init__(self, job: Job, converter: Converter):
+        self._job = job
+        self._converter = converter
+
+    def setup(self) -> None:
+        """Makes ready to start a process."""
+        storage.prepare(self._job.work_dir)
+        self._sandbox = Sandbox(
+            self._converter, self._job.file_seconds, self._job.file_megabytes
+        )
+
+    def teardown(self) -> None:
+        """Ends it."""
+        self._sandbox.close()
+
+    def process(self, batch: Batch) -> Iterator[str]:
+        """Converts a batch unless that was done before."""
+        path = os.path.join(self._job.work_dir, batch.name)
+        if tf.io.gfile.exists(index_path(path)):
+            self._job.report_progress(len(batch.items))
+        else:
+            self._convert(batch.items, path)
+        yield batch.name
+
+    def _convert(self, items: Sequence[SourceItem], path: str) -> None:
+        index = {"files": {}, "pieces": [], "drops": [], "num_bytes": 0}
+        counts = {}
+        with written_beside(data_path(path), "wb") as file:
+            for item in items:
+                pieces = self._convert_item(item, index)
+                for piece in pieces:
+                    drops = [piece] if isinstance(piece, Drop) else piece.drops
+                    index["drops"] += [
+                        dataclasses.asdict(dataclasses.replace(d, split=item.split))
+                        for d in drops
+                    ]
+                    if isinstance(piece, Drop):
+                        continue
+                    self._keep(piece, item, index, file)
+                    counts[piece.name] = {
+                        number: list(counter.items())
+                        for number, counter in piece.counts.items()
+                    }
+                self._job.report_progress()
+        with written_beside(counts_path(path), "w") as file:
+            json.dump(counts, file)
+        with written_beside(index_path(path), "w") as file:
+            json.dump(index, file)
+
+    def _convert_item(
+        self, item: SourceItem, index: dict[str, Any]
+    ) -> Sequence[Converted | Drop]:
+        stage, data = "load", b""
+        try:
+            data = item.load(self._job.limits.max_bytes)
+            stage = "read"
+            task = Task(data, item.name, item.parse, item.metadata)
+            return self._sandbox(task)
+        except DropError as error:
+            drop = Drop.of(error, item.name, stage, split=item.split)
+            index["drops"].append(dataclasses.asdict(drop))
+            return []
+        finally:
+            index["files"][item.name] = hashlib.sha256(data).hexdigest()
+
+    def _keep(
+        self, piece: Converted, item: SourceItem, index: dict[str, Any], file: BinaryIO
+    ) -> None:
+        """Writes the records of a piece, and their places into the index."""
+        places = {}
+        for number, encoded in piece.encoded.items():
+            record = record_of_packed(
+                encoded.arrays,
+                encoded.num_steps,
+                piece.name,
+                self._job.source,
+                piece.metadata,
+            )
+            file.write(record)
+            places[number] = {
+                "offset": index["num_bytes"],
+                "length": len(record),
+                "num_steps": encoded.num_steps,
+                "num_notes": encoded.num_notes,
+                "seconds": encoded.seconds,
+                "losses": encoded.losses,
+            }
+            index["num_bytes"] += len(record)
+        index["pieces"].append(
+            {
+                "name": piece.name,
+                "content": piece.content,
+                "sketch": piece.sketch,
+                "split": item.split,
+                "encoded": places,
+            }
+        )
+
+
+class WriteShard(beam.DoFn):
+    """Shards onto disk."""
+
+    def __init__(self, job: Job):
+        self._job = job
+
+    def process(self, shard: Shard) -> Iterator[str]:
+        """Writes a shard unless that was done before."""
+        storage.prepare(shard.path)
+        if not tf.io.gfile.exists(shard.path):
+            # Not beside the shard: what a killed job leaves is no part of the dataset.
+            name = os.path.basename(shard.path)
+            partial = partial_name(os.path.join(self._job.work_dir, name))
+            with tf.io.TFRecordWriter(partial, shard.compression.upper()) as writer:
+                for record in read_places(shard.places):
+                    writer.write(record)
+            tf.io.gfile.rename(partial, shard.path, overwrite=True)
+        self._job.report_progress()
+        yield shard.path
+
+
+def read_places(places: Sequence[Place]) -> Iterator[bytes]:
+    """Reads records in the order of their places, many at a time.
+
+    Neighbours in a shard come from anywhere, and to open a file for each would take
+    most of the time where files are in a bucket.
+    """
+    begin = 0
+    while begin < len(places):
+        end, num_bytes = begin, 0
+        while end < len(places) and num_bytes < _BYTES_AT_ONCE:
+            num_bytes += places[end].length
+            end += 1
+        records = {}
+        by_file = itertools.groupby(sorted(places[begin:end]), lambda p: p.path)
+        for path, group in by_file:
+            with tf.io.gfile.GFile(path, "rb") as file:
+                for place in group:
+                    file.seek(place.offset)
+                    records[place] = file.read(place.length)
+        yield from (records[place] for place in places[begin:end])
+        begin = end

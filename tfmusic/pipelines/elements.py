@@ -1,0 +1,208 @@
+"""What passes between the steps of the job, and between processes."""
+
+import collections
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from tfmusic.errors import DropError
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.reading import Limits
+from tfmusic.pipelines.filters import Filters
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A dataset to write.
+
+    Attributes:
+        directory: Where, within the job's output.
+        representation: `to_config()`, not fitted yet.
+        preparation: See `tfmusic.data.dataset_info.preparation_of`.
+    """
+
+    directory: str
+    representation: Mapping[str, Any]
+    preparation: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What the job is to do, for all workers.
+
+    Attributes:
+        experiments: The datasets to write.
+        source: What the records say they come from.
+        fractions: The size of each of `SPLITS` where the source has no say.
+        num_shards: Files of each of `SPLITS`; 0 makes one for every 256 pieces.
+        seed: Decides the order of the pieces and which shard they are in.
+        compression: Of the records: `""` or `"gzip"`.
+        limits: What a file may hold.
+        filters: What is kept of the source.
+        file_seconds: How long one file may take.
+        file_megabytes: How much memory one file may take.
+        work_dir: Where steps leave what they have done for the next ones; all workers
+            must be able to reach it.
+        progress_file: A local file that grows by a byte for each file that is done;
+            empty where workers share no file system.
+    """
+
+    experiments: tuple[Experiment, ...]
+    source: str
+    fractions: tuple[float, ...]
+    num_shards: int
+    seed: int
+    compression: str
+    limits: Limits
+    filters: Filters
+    file_seconds: float
+    file_megabytes: int
+    work_dir: str
+    progress_file: str = ""
+
+    def report_progress(self, num_files: int = 1) -> None:
+        """Says that files are done."""
+        if self.progress_file:
+            with open(self.progress_file, "ab", buffering=0) as file:
+                file.write(b"." * num_files)
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What every piece is turned into for one experiment.
+
+    Attributes:
+        number: Of the experiment.
+        representation: `to_config()`.
+        preparation: As of the experiment.
+        counts: Whether to give what a vocabulary is fitted on, and not arrays.
+    """
+
+    number: int
+    representation: Mapping[str, Any]
+    preparation: Mapping[str, Any]
+    counts: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A file to convert: its contents, and the other fields of its `SourceItem`."""
+
+    data: bytes
+    name: str
+    parse: Callable[[bytes, str, Limits], Sequence[NoteSequence | DropError]]
+    metadata: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """A piece as packed arrays, and what was lost on the way.
+
+    Attributes:
+        arrays: As `tfmusic.data.packing.pack` gives them.
+        num_steps: Their length.
+        num_notes: Notes of the piece.
+        seconds: Its length.
+        losses: What `Representation.losses` counts.
+    """
+
+    arrays: Mapping[str, bytes]
+    num_steps: int
+    num_notes: int
+    seconds: float
+    losses: collections.Counter
+
+
+@dataclasses.dataclass(frozen=True)
+class Drop:
+    """A piece that could not be used.
+
+    Attributes:
+        name: The file, within the source.
+        stage: `"load"`, `"read"`, `"filter"` or `"encode"`.
+        reason: A slug, for counting.
+        detail: What was expected, what was found and what to do.
+        measured: What was found, where it is a number that is held against a limit.
+        split: The split that the source puts it in; empty if it has no say.
+        experiment: Whose; -1 if nobody can use it.
+    """
+
+    name: str
+    stage: str
+    reason: str
+    detail: str
+    measured: float | None = None
+    split: str = ""
+    experiment: int = -1
+
+    @classmethod
+    def of(cls, error: DropError, name: str, stage: str, **fields: Any) -> "Drop":
+        """What an error says of a piece."""
+        return cls(name, stage, error.reason, error.detail, error.measured, **fields)
+
+
+@dataclasses.dataclass(frozen=True)
+class Converted:
+    """A piece for all experiments, by their numbers.
+
+    Attributes:
+        name: Unique in the source.
+        content: Its `content_hash`.
+        sketch: Its `content_sketch`.
+        metadata: What is known of it.
+        encoded: The piece.
+        counts: What a vocabulary is fitted on.
+        drops: Why an experiment cannot use it.
+    """
+
+    name: str
+    content: str
+    sketch: str
+    metadata: Mapping[str, Any]
+    encoded: dict[int, Encoded] = dataclasses.field(default_factory=dict)
+    counts: dict[int, collections.Counter] = dataclasses.field(default_factory=dict)
+    drops: list[Drop] = dataclasses.field(default_factory=list)
+
+
+class Place(NamedTuple):
+    """Where a record is until it is in its shard.
+
+    Attributes:
+        path: Of a file.
+        offset: Of the record's first byte.
+        length: Its number of bytes.
+    """
+
+    path: str
+    offset: int
+    length: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """A file of the dataset.
+
+    Attributes:
+        path: Where it is written.
+        places: Of its records, in order.
+        compression: `""` or `"gzip"`.
+    """
+
+    path: str
+    places: tuple[Place, ...]
+    compression: str
+
+
+def index_path(path: str) -> str:
+    """Where a batch has the index of what became of its files, as JSON."""
+    return path + ".json"
+
+
+def counts_path(path: str) -> str:
+    """Where it has what vocabularies are fitted on."""
+    return path + ".counts.json"
+
+
+def data_path(path: str) -> str:
+    """Where it has its records, end to end."""
+    return path + ".records"

@@ -1,0 +1,100 @@
+"""The contents of files into pieces of music.
+
+These functions meet whatever a collection holds, so they run in a process that may be
+stopped (`tfmusic.pipelines.sandbox`). It starts in a second because nothing that they
+need imports TensorFlow; it stays so.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from tfmusic.errors import DropError
+from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes.midi import check_limit
+from tfmusic.notes.reading import Limits, read_bytes, read_tunes
+
+
+def parse_pieces(
+    data: bytes, name: str, limits: Limits
+) -> Sequence[NoteSequence | DropError]:
+    """The pieces of a MIDI, MusicXML or ABC file: a tunebook may hold several.
+
+    Returns:
+        Of each piece the music, or why it cannot be read.
+
+    Raises:
+        DropError: It cannot be read.
+    """
+    if name.lower().endswith(".abc"):
+        return read_tunes(data, name, limits)
+    return [read_bytes(data, name, limits)]
+
+
+def parse_chorale(data: bytes, name: str, limits: Limits) -> Sequence[NoteSequence]:
+    """A piece in four parts.
+
+    Raises:
+        DropError: It cannot be read, or has another number of parts.
+    """
+    sequences = parse_pieces(data, name, limits)
+    num_parts = len({note.part for note in sequences[0].notes})
+    if num_parts != 4:
+        raise DropError("not_four_parts", f"expected 4 parts, found {num_parts}")
+    return sequences
+
+
+def parse_pop909(data: bytes, name: str, limits: Limits) -> Sequence[NoteSequence]:
+    """A song whose time signature, where it is 1/4, is left out.
+
+    Most files of POP909 say 1/4, which is no metre but a beat without bars. As
+    everywhere, music that names no metre is then read in 4/4, from its first beat.
+
+    Raises:
+        DropError: It cannot be read.
+    """
+    sequences = parse_pieces(data, name, limits)
+    for sequence in sequences:
+        kept = [
+            signature
+            for signature in sequence.time_signatures
+            if (signature.numerator, signature.denominator) != (1, 4)
+        ]
+        del sequence.time_signatures[:]
+        sequence.time_signatures.extend(kept)
+    return sequences
+
+
+def parse_note_sequence(
+    data: bytes, name: str, limits: Limits
+) -> Sequence[NoteSequence]:
+    """A serialized NoteSequence, as far as it can be music.
+
+    Raises:
+        DropError: `no_note_sequence`, `impossible_notes`, or one of the limits.
+    """
+    check_limit("bytes", len(data), limits)
+    try:
+        sequence = NoteSequence.FromString(data)
+    except DecodeError as error:
+        raise DropError("no_note_sequence", f"{name}: {error}") from error
+    check_limit("notes", len(sequence.notes), limits)
+    notes = wire.columns(sequence, "notes", "start_time", "end_time", "pitch")
+    last = max(notes["end_time"].max(initial=0.0), sequence.total_time)
+    possible = (
+        (notes["start_time"] >= 0)
+        & (notes["end_time"] >= notes["start_time"])
+        & (notes["pitch"] >= 0)
+        & (notes["pitch"] <= 127)
+    )
+    if not possible.all() or not math.isfinite(last):
+        raise DropError(
+            "impossible_notes",
+            f"{name}: expected pitches 0..127 and times that go on, found "
+            f"{np.sum(~possible)} notes of others",
+        )
+    check_limit("seconds", last, limits)
+    sequence.total_time = last
+    return [sequence]

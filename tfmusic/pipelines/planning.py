@@ -1,0 +1,256 @@
+"""What a job has to do: its settings, its datasets, what is there already."""
+
+import collections
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+from ml_collections import ConfigDict
+
+from tfmusic.config import load_config
+from tfmusic.data.dataset_info import (
+    FILE_NAME,
+    DatasetInfo,
+    differences,
+    preparation_of,
+)
+from tfmusic.data.writing import writing
+from tfmusic.errors import UserError, choose
+from tfmusic.files import read_json, written_beside
+from tfmusic.notes.reading import Limits
+from tfmusic.pipelines import account
+from tfmusic.pipelines.elements import Experiment, Job
+from tfmusic.pipelines.filters import Filters
+from tfmusic.pipelines.sources import SourceItem, open_source
+from tfmusic.representations import Latents, make_representation
+
+_NO_LIMITS_CHANGED = Limits()
+_NO_FILTERS = Filters()
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How datasets are made, beside their configs and source.
+
+    Attributes:
+        overwrite: Whether datasets that are there are replaced, and what an earlier
+            job left behind is thrown away.
+        validation_fraction: Share of the pieces that are kept for validation.
+        test_fraction: Share of the pieces that are kept for testing.
+        num_shards: Files of each split; 0 makes one for every 256 pieces.
+        seed: Decides the order of the pieces and which shard they are in.
+        compression: Of the records: `""` or `"gzip"`.
+        limits: What a file may hold.
+        filters: What is kept of the source.
+        file_seconds: How long one file may take.
+        file_megabytes: How much memory one file may take.
+        num_workers: See `tfmusic.pipelines.running.run_step`.
+        beam_options: Flags of Beam, by name.
+    """
+
+    overwrite: bool = False
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.1
+    num_shards: int = 0
+    seed: int = 0
+    compression: str = ""
+    limits: Limits = _NO_LIMITS_CHANGED
+    filters: Filters = _NO_FILTERS
+    file_seconds: float = 30.0
+    file_megabytes: int = 1024
+    num_workers: int = 0
+    beam_options: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """The share of each split.
+
+        Raises:
+            UserError: They are impossible.
+        """
+        validation, test = self.validation_fraction, self.test_fraction
+        train = round(1 - validation - test, 9)
+        if min(train, validation, test) < 0 or train <= 0:
+            raise UserError(
+                "--validation_fraction and --test_fraction: expected two of at least 0 "
+                f"that leave something to train on, not {validation} and {test}"
+            )
+        return train, validation, test
+
+    def to_dict(self) -> dict[str, Any]:
+        """What has a say in pieces and shards beside filters and fractions, by flag."""
+        names = ("num_shards", "seed", "file_seconds", "file_megabytes")
+        limits = dataclasses.asdict(self.limits).items()
+        return {
+            **{name: getattr(self, name) for name in names},
+            **{name.replace("max_", "limit_"): limit for name, limit in limits},
+        }
+
+
+_DEFAULTS = Settings()
+
+
+def plan(configs: Sequence[str | ConfigDict]) -> list[Experiment]:
+    """What each config asks for, and its directory within the job's output.
+
+    Raises:
+        UserError: A config cannot be, is there twice, or learns from latents.
+    """
+    experiments = []
+    loaded = [load_config(c) if isinstance(c, str) else c for c in configs]
+    names = collections.Counter(config.name for config in loaded)
+    for path, config in zip(configs, loaded, strict=True):
+        directory = config.name if len(loaded) > 1 else ""
+        if names[config.name] > 1:  # variants of one experiment
+            directory = "_".join(filter(None, [config.name, path.partition(":")[2]]))
+        preparation = preparation_of(config)
+        choose("config.data.key", preparation["key"], ["original", "C"])
+        representation = make_representation(config.representation)
+        if isinstance(representation, Latents):
+            raise UserError(
+                f"--config: {config.name} learns from latents, which are not made from "
+                "music; write them from a dataset of event chunks with python -m "
+                "pipelines.encode_latents"
+            )
+        experiments.append(
+            Experiment(directory, representation.to_config(), preparation)
+        )
+    directories = [experiment.directory for experiment in experiments]
+    if len(set(directories)) < len(directories):
+        raise UserError(f"--config: the same experiment twice: {', '.join(configs)}")
+    return experiments
+
+
+def check_output_dir(path: str) -> None:
+    """Refuses a file where a directory is to be.
+
+    Raises:
+        UserError: It is one.
+    """
+    if tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path):
+        raise UserError(
+            f"--output_dir={path}: expected a new or an empty directory, found a file; "
+            "choose another"
+        )
+
+
+def holds_dataset(directory: str) -> bool:
+    """Whether a directory holds a dataset, of whatever kind; False for an empty one.
+
+    Raises:
+        UserError: It holds something else.
+    """
+    if not tf.io.gfile.exists(directory) or not tf.io.gfile.listdir(directory):
+        return False
+    if not tf.io.gfile.exists(os.path.join(directory, FILE_NAME)):
+        raise UserError(
+            f"{directory}: expected a new or an empty directory, found one with other "
+            "files; choose another --output_dir"
+        )
+    return True
+
+
+def is_written(
+    directory: str,
+    experiment: Experiment,
+    source: str,
+    settings: Settings,
+) -> bool:
+    """Whether a directory holds the dataset already.
+
+    Raises:
+        UserError: It holds something else.
+    """
+    if not holds_dataset(directory) or settings.overwrite:
+        return False
+    info = DatasetInfo.load(directory)
+    refuse_changes(
+        directory,
+        {**info.make_representation().settings(), **origin(info)},
+        {
+            **make_representation(experiment.representation).settings(),
+            **experiment.preparation,
+            "source": source,
+            "split fractions": list(settings.fractions),
+            "compression": settings.compression,
+            **settings.filters.to_dict(),
+            **settings.to_dict(),
+        },
+    )
+    logging.info("%s is complete already (fingerprint %s)", directory, info.fingerprint)
+    return True
+
+
+def origin(info: DatasetInfo) -> dict[str, Any]:
+    """What the job was told that wrote the pieces of a dataset, by name."""
+    return {
+        **info.preparation,
+        "source": info.source,
+        "split fractions": list(info.split_fractions),
+        "compression": info.compression,
+        **_DEFAULTS.filters.to_dict(),
+        **info.filters,
+        **_DEFAULTS.to_dict(),
+        **info.job_settings,
+    }
+
+
+def refuse_changes(
+    directory: str, found: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> None:
+    """Makes sure that a dataset that is there is the one that is wanted.
+
+    Raises:
+        UserError: It is not; names what differs.
+    """
+    changes = "; ".join(
+        f"{name} was {old!r}, is now {new!r}"
+        for name, old, new in differences(found, wanted)
+    )
+    if changes:
+        raise UserError(
+            f"{directory} holds another dataset: {changes}; replace it with "
+            "--overwrite, or choose another --output_dir"
+        )
+
+
+def list_items(source: str) -> list[SourceItem]:
+    """The files of a source.
+
+    Raises:
+        UserError: It has none.
+    """
+    items = list(open_source(source).items())
+    if not items:
+        raise UserError(
+            f"--source={source}: expected MIDI, MusicXML or ABC files, found none"
+        )
+    return items
+
+
+def take_over(
+    job: Job, items: Sequence[SourceItem], partial_dir: str, overwrite: bool
+) -> None:
+    """Makes the directory that the job works in, or finds it as a killed job left it.
+
+    Files are taken for the same if their names are.
+    """
+    files = [[item.name, item.split, dict(item.metadata)] for item in items]
+    text = json.dumps([dataclasses.asdict(job), account.software_versions(), files])
+    key = hashlib.sha256(text.encode()).hexdigest()
+    key_path = os.path.join(partial_dir, "job.json")
+    if tf.io.gfile.exists(partial_dir):
+        is_known = not overwrite and tf.io.gfile.exists(key_path)
+        if is_known and read_json(key_path) == key:
+            logging.info("continuing what %s holds", partial_dir)
+            return
+        tf.io.gfile.rmtree(partial_dir)
+    with writing(partial_dir):
+        tf.io.gfile.makedirs(job.work_dir)
+        with written_beside(key_path) as file:
+            json.dump(key, file)

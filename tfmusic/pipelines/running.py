@@ -1,0 +1,166 @@
+"""Runs a step of the job on Beam, on this machine unless told otherwise.
+
+A step is one transform over a list of elements that are small (see
+`tfmusic.pipelines.dataset_job`), so that all a runner needs to know is Create,
+Reshuffle and ParDo, and its workers need the output directory within reach. On this
+machine they are threads of this process: the work is done in the child process that
+each of them watches (`tfmusic.pipelines.sandbox`).
+
+Distributed runners, both seen to write 337 files byte for byte as this machine alone
+does, while all of the work was done by other processes than the one that was called:
+
+-   Beam's portable runner, with nothing but apache-beam: a job server and a pool of
+    workers, each a process of its own and anywhere on the network (the pool looks for
+    its Python on the PATH):
+
+        python -m apache_beam.runners.portability.local_job_service_main --port=8801
+        python -m apache_beam.runners.worker.worker_pool_main --service_port=8802
+        python -m pipelines.build_tfrecords ... --runner=PortableRunner \
+            --job_endpoint=localhost:8801 --environment_type=EXTERNAL \
+            --environment_config=localhost:8802
+
+    The job servers of Flink and Spark are called alike, but have not been tried.
+-   Beam's Dask runner, with Dask 2026.8 and a cluster of two worker processes, which
+    shared the work evenly. Dask is no requirement of this package: `pip install dask
+    distributed` here and on the workers, then
+    `--runner=apache_beam.runners.dask.dask_runner.DaskRunner
+    --dask_client_address=tcp://HOST:8786 --dask_npartitions=N`, N being a few for each
+    worker (of its own accord Dask would make one partition of 128 batches).
+"""
+
+import argparse
+import contextlib
+import difflib
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import tqdm
+
+from tfmusic.errors import UserError
+from tfmusic.pipelines.quiet_beam import PipelineOptions, beam, create_runner
+
+# Beam's own choice, DirectRunner, would first try to download another runner.
+LOCAL_RUNNER = "FnApiRunner"
+_POLL_SECONDS = 0.2
+
+
+def beam_flag_names(runner: str = LOCAL_RUNNER) -> set[str]:
+    """The names of all flags that Beam knows, and of those that a runner adds.
+
+    Raises:
+        UserError: There is no such runner.
+    """
+    try:
+        create_runner(runner)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(
+            f"--runner={runner}: expected a runner of Beam whose packages are "
+            f"installed, but {error}"
+        ) from error
+    names = set()
+    for options in PipelineOptions.__subclasses__():
+        parser = argparse.ArgumentParser(add_help=False)
+        options._add_argparse_args(parser)  # the hook that Beam itself calls
+        names |= parser._option_string_actions.keys()
+    return {name.removeprefix("--") for name in names}
+
+
+def beam_options(given: Mapping[str, str], defined: Iterable[str]) -> dict[str, str]:
+    """Flags of a command line that it does not define, for Beam.
+
+    Args:
+        given: The flags, by name.
+        defined: The names of those that the command line defines.
+
+    Raises:
+        UserError: A flag that Beam does not have either.
+    """
+    beam_flags = beam_flag_names(given.get("runner", LOCAL_RUNNER))
+    if unknown := given.keys() - beam_flags:
+        name = min(unknown)
+        close = difflib.get_close_matches(name, [*defined, *beam_flags], n=1)
+        hint = f"; did you mean --{close[0]}?" if close else ""
+        raise UserError(f"unknown flag --{name}{hint}")
+    return dict(given)
+
+
+def run_step(
+    make_step: Callable[[str], beam.DoFn],
+    elements: Sequence[Any],
+    *,
+    title: str,
+    total: int,
+    num_workers: int = 0,
+    beam_options: Mapping[str, str] | None = None,
+) -> None:
+    """Processes all elements.
+
+    Args:
+        make_step: Makes the transform. Its argument is the path of a local file that is
+            to grow by a byte for each unit of work that is done, or empty if the
+            workers may be on other machines.
+        elements: What to process; in any order.
+        title: Of the step, for the progress bar.
+        total: Units of work.
+        num_workers: Workers on this machine; 0 takes one for every core.
+        beam_options: Flags of Beam, by name.
+    """
+    options = dict(beam_options or {})
+    runner = options.pop("runner", LOCAL_RUNNER)
+    is_local = runner == LOCAL_RUNNER
+    if is_local and "direct_running_mode" not in options:
+        cores = len(os.sched_getaffinity(0))
+        num_workers = min(num_workers or cores, len(elements))
+        if num_workers > 1:
+            options["direct_running_mode"] = "multi_threading"
+            options["direct_num_workers"] = num_workers
+    # Of threads it would tell when each begins and ends.
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    with (
+        _progress_bar(title, total) if is_local else contextlib.nullcontext("") as path
+    ):
+        pipeline = beam.Pipeline(runner, PipelineOptions(arguments))
+        _ = (
+            pipeline
+            | "Elements" >> beam.Create(elements)
+            | "Spread" >> beam.Reshuffle()
+            | title >> beam.ParDo(make_step(path))
+        )
+        pipeline.run().wait_until_finish()
+
+
+@contextlib.contextmanager
+def _progress_bar(title: str, total: int) -> Iterator[str]:
+    """Shows how far a file has grown; gives its path."""
+    done = threading.Event()
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "progress")
+
+        def follow() -> None:
+            # On a terminal only.
+            with tqdm.tqdm(
+                total=total,
+                disable=None,
+                desc=title,
+                bar_format="{desc:8s}{percentage:4.0f}%|{bar}| {elapsed}<{remaining}",
+            ) as bar:
+                while not done.wait(_POLL_SECONDS):
+                    bar.update(_size(path) - bar.n)
+                bar.update(_size(path) - bar.n)
+
+        thread = threading.Thread(target=follow)
+        thread.start()
+        try:
+            yield path
+        finally:
+            done.set()
+            thread.join()
+
+
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.exists(path) else 0

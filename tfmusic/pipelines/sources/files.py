@@ -1,0 +1,197 @@
+"""Files of music: in folders and zip archives, on this machine and in buckets."""
+
+import abc
+import dataclasses
+import functools
+import glob
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+import tensorflow as tf
+
+from tfmusic.data import storage
+from tfmusic.errors import DropError, UserError
+from tfmusic.notes.reading import SUFFIXES
+from tfmusic.pipelines.sources.items import SourceItem
+
+# Damaged, compressed in an unknown way, encrypted.
+_ARCHIVE_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError)
+
+
+@dataclasses.dataclass(frozen=True)
+class Collection(abc.ABC):
+    """Files that belong together, in a folder or in an archive.
+
+    Attributes:
+        path: The folder or the archive.
+    """
+
+    path: str
+
+    @abc.abstractmethod
+    def names(self) -> list[str]:
+        """All files, relative to the folder, with slashes; in order, none twice."""
+
+    @abc.abstractmethod
+    def load(self, name: str, max_bytes: int) -> bytes:
+        """The contents of a file, or its first `max_bytes` + 1 bytes.
+
+        Raises:
+            DropError: It cannot be read.
+        """
+
+    def item(self, name: str, **fields) -> SourceItem:
+        """A file as an item of a source."""
+        # Names are written into records and reports, and need not be UTF-8 themselves.
+        shown = name.encode(errors="backslashreplace").decode()
+        return SourceItem(shown, functools.partial(self.load, name), **fields)
+
+    def music(self) -> Iterator[SourceItem]:
+        """All files of music."""
+        for name in filter(is_music, self.names()):
+            yield self.item(name)
+
+    def text(self, pattern: str) -> tuple[str, str] | None:
+        """The text of the first file whose name matches, and the folder it is in.
+
+        Args:
+            pattern: A regular expression for the name without its folder.
+
+        Returns:
+            The folder, empty or with a slash at its end, and the text in it; or None.
+        """
+        for name in self.names():
+            folder, base = os.path.split(name)
+            if re.fullmatch(pattern, base):
+                text = self.load(name, 2**30).decode("utf-8-sig")
+                return folder and folder + "/", text
+        return None
+
+
+@dataclasses.dataclass(frozen=True)
+class Folder(Collection):
+    """A folder with its subfolders."""
+
+    def names(self) -> list[str]:
+        """All files of the folder and below."""
+        # TensorFlow's walk ends at the first name that is not UTF-8.
+        remote = "://" in self.path
+        walk = (
+            tf.io.gfile.walk(self.path)
+            if remote
+            else os.walk(self.path, followlinks=True)
+        )
+        return sorted(
+            name_within(self.path, os.path.join(folder, name))
+            for folder, _, names in walk
+            for name in names
+        )
+
+    def load(self, name: str, max_bytes: int) -> bytes:
+        """The contents of a file."""
+        return load_file(os.path.join(self.path, name), max_bytes)
+
+
+@dataclasses.dataclass(frozen=True)
+class Archive(Collection):
+    """A zip archive, which is not unpacked."""
+
+    def names(self) -> list[str]:
+        """All files of the archive."""
+        names = dict.fromkeys(sorted(_open_zip(self.path).namelist()))
+        return [name for name in names if not name.endswith("/")]
+
+    def load(self, name: str, max_bytes: int) -> bytes:
+        """The contents of a file."""
+        try:
+            with _open_zip(self.path).open(name) as file:
+                return file.read(max_bytes + 1)
+        except (*_ARCHIVE_ERRORS, zlib.error, EOFError) as error:
+            raise DropError("damaged_archive", f"{name}: {error}") from error
+        except KeyError as error:
+            raise DropError("unreadable", str(error.args[0])) from error
+
+
+def open_collection(path: str) -> Collection:
+    """The folder or zip archive that a user names.
+
+    Raises:
+        UserError: It is neither.
+    """
+    storage.prepare(path)
+    path = os.path.expanduser(path)
+    if tf.io.gfile.isdir(path):
+        return Folder(path)
+    if tf.io.gfile.exists(path):
+        archive = Archive(path)
+        archive.names()  # complains if it is none
+        return archive
+    raise UserError(f"--source: there is no folder or zip archive {path!r}")
+
+
+def list_collection(path: str) -> Iterator[SourceItem]:
+    """The music in a folder or zip archive."""
+    return open_collection(path).music()
+
+
+def list_glob(pattern: str) -> Iterator[SourceItem]:
+    """The music that a pattern names, such as `music/**/*.mid`."""
+    storage.prepare(pattern)
+    # Only Python's glob knows "**", only TensorFlow's knows buckets.
+    remote = "://" in pattern
+    paths = tf.io.gfile.glob(pattern) if remote else glob.glob(pattern, recursive=True)
+    folder = fixed_folder(pattern)
+    for path in sorted(filter(is_music, paths)):
+        yield Folder(folder).item(name_within(folder, path))
+
+
+def fixed_folder(pattern: str) -> str:
+    """The folder that all files are in that a pattern may name."""
+    return os.path.dirname(re.match(r"[^*?[]*", pattern)[0]) or "."
+
+
+def name_within(folder: str, path: str) -> str:
+    """The name of a file relative to a folder, with slashes."""
+    return os.path.relpath(path, folder).replace(os.sep, "/")
+
+
+def list_file(path: str) -> Iterator[SourceItem]:
+    """A single file."""
+    folder, name = os.path.split(path)
+    yield Folder(folder).item(name)
+
+
+def is_music(path: str) -> bool:
+    """Whether the file's name is one of music, and not hidden."""
+    name = os.path.basename(path).lower()
+    return name.endswith(SUFFIXES) and not name.startswith(".")
+
+
+def load_file(path: str, max_bytes: int) -> bytes:
+    """The contents of a file, or its first `max_bytes` + 1 bytes.
+
+    Raises:
+        DropError: `unreadable`: it is gone, or may not be read.
+    """
+    storage.prepare(path)
+    # Only Python opens files whose names are not UTF-8, only TensorFlow buckets.
+    opener = tf.io.gfile.GFile if "://" in path else open
+    try:
+        with opener(path, "rb") as file:
+            return file.read(max_bytes + 1)
+    except (OSError, tf.errors.OpError) as error:
+        raise DropError("unreadable", str(error)) from error
+
+
+# Kept open: reading the list of 100,000 files takes a second.
+@functools.lru_cache(maxsize=1)
+def _open_zip(path: str) -> zipfile.ZipFile:
+    storage.prepare(path)
+    try:
+        return zipfile.ZipFile(tf.io.gfile.GFile(path, "rb"))
+    # The second one is for a file of a few bytes.
+    except (zipfile.BadZipFile, tf.errors.InvalidArgumentError) as error:
+        raise UserError(f"{path}: expected a zip archive, but {error}") from error

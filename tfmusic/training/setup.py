@@ -1,0 +1,311 @@
+"""Trains a model as a config says, from where an earlier call left off."""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+
+import keras
+import ml_collections
+import tensorflow as tf
+from absl import logging
+
+from tfmusic.data.augmentation import Augmentation
+from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.data.datasets import (
+    make_eval_dataset,
+    make_piece_dataset,
+    make_train_dataset,
+    num_eval_batches,
+    num_train_batches,
+)
+from tfmusic.data.writing import first_line, writing
+from tfmusic.errors import UserError
+from tfmusic.models import make_model
+from tfmusic.training.callbacks import MetricsFile, SaveProgress
+from tfmusic.training.checkpoints import Checkpoints
+from tfmusic.training.distribution import (
+    Distribution,
+    describe_recurrent_layers,
+    make_distribution,
+)
+from tfmusic.training.fit import Fitting
+from tfmusic.training.optimizers import make_optimizer
+from tfmusic.training.precision import choose_computation, dtype_policy
+from tfmusic.training.run_directory import (
+    save_dataset_description,
+    save_run,
+    save_schedule,
+)
+from tfmusic.training.samples import Sampler, Samples
+from tfmusic.training.settings import TrainSettings
+from tfmusic.training.stopping import StopSignals
+from tfmusic.training.tensorboard import Curves, Profile
+
+
+def train_and_evaluate(
+    config: ml_collections.ConfigDict, data_dir: str, workdir: str
+) -> None:
+    """Trains to the end of the run that `config` describes.
+
+    Called again with the same arguments it goes on from the newest checkpoint, or says
+    that the run is complete. SIGTERM and Ctrl-C save and end the program with 128 + the
+    signal's number. The workdir then holds `config.json`, `representation.json`,
+    `dataset.json`, `schedule.json`, `metrics.csv`, `tensorboard/`, `samples/` (music
+    made on the way), and the checkpoints `latest/` and `best/` (lowest validation
+    loss).
+
+    Args:
+        config: An experiment, as a file in `configs/` gives it.
+        data_dir: A dataset that `pipelines.build_tfrecords` wrote with that config.
+        workdir: The run's directory, made if need be.
+
+    Raises:
+        UserError: The dataset does not fit the config, the workdir holds a run of
+            another config, or it cannot be written.
+    """
+    settings = TrainSettings.from_config(config.train)
+    distribution = make_distribution(settings.distribute, settings.num_cpu_devices)
+    # Only now: TensorFlow's strategy of several workers takes SIGTERM for itself.
+    with StopSignals() as signals:
+        _train(config, settings, distribution, data_dir, workdir, signals)
+
+
+def _train(
+    config: ml_collections.ConfigDict,
+    settings: TrainSettings,
+    distribution: Distribution,
+    data_dir: str,
+    workdir: str,
+    signals: StopSignals,
+) -> None:
+    info = DatasetInfo.load(data_dir)
+    info.check(config)
+    # First, for a config that it refuses is to leave no trace.
+    run = Run(config, settings, distribution, info)
+    if distribution.is_chief:
+        with writing(workdir):
+            save_run(workdir, config, info.make_representation())
+            save_dataset_description(workdir, info)
+    validation = make_eval_dataset(
+        data_dir,
+        "validation",
+        example_fn=run.model.example_fn,
+        **run.validation,
+        **run.share,
+    )
+    fitting = Fitting(run.model, distribution, validation.element_spec, run.batch_size)
+    checkpoints = Checkpoints(
+        workdir, run.model, settings.keep_checkpoints, distribution.is_chief
+    )
+    resumed = checkpoints.restore()
+    progress = checkpoints.progress
+    step, epoch = int(progress.step), int(progress.epoch)
+    patience = settings.early_stopping_epochs
+    if epoch >= settings.num_epochs or progress.out_of_patience(patience):
+        logging.info("the run in %s is complete (%d steps)", workdir, step)
+        return
+    if resumed:
+        logging.info("going on from step %d of %s", step, workdir)
+    else:
+        run.model.load_parts(data_dir)
+        run.model.adapt(make_piece_dataset(data_dir, "train"))
+    if distribution.is_chief:
+        with writing(workdir):
+            save_schedule(workdir, run.schedule, step)
+    training = make_train_dataset(
+        data_dir,
+        example_fn=run.model.example_fn,
+        augmentation=Augmentation.from_config(config.data),
+        seed=config.seed,
+        skip_batches=step,
+        shard_files=settings.shard_files,
+        **run.training,
+        **run.share,
+    )
+    callbacks = []
+    if distribution.is_chief:
+        callbacks = _make_logs(config, settings, run, checkpoints, data_dir, workdir)
+    # Last: what an epoch has written is there before the epoch counts as done.
+    callbacks.append(
+        SaveProgress(
+            checkpoints, distribution, signals, patience, settings.save_every_steps
+        )
+    )
+    start = time.monotonic()
+    signals.deferred = True
+    with _all_workers(distribution, checkpoints):
+        fitting.run(
+            training,
+            validation,
+            num_eval_batches(info, "validation", **run.validation),
+            progress,
+            run.steps_per_epoch,
+            settings.num_epochs,
+            callbacks,
+        )
+    logging.info(
+        "trained to step %d in %.0f s; lowest validation loss %.4f at step %d",
+        int(progress.step),
+        time.monotonic() - start,
+        float(progress.best_loss),
+        int(progress.best_step),
+    )
+
+
+@contextlib.contextmanager
+def _all_workers(
+    distribution: Distribution, checkpoints: Checkpoints
+) -> Iterator[None]:
+    """Makes one clear line of a worker that is gone.
+
+    Raises:
+        UserError: Another worker does not answer; TensorFlow cannot do without it.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if distribution.num_workers == 1:
+            raise
+        raise UserError(
+            "a worker of TF_CONFIG no longer answers, or all were told to stop "
+            f"({first_line(error)}); start all of them again, and they go on from the "
+            f"newest checkpoint in {checkpoints.directory}"
+        ) from error
+
+
+def _make_logs(
+    config: ml_collections.ConfigDict,
+    settings: TrainSettings,
+    run: "Run",
+    checkpoints: Checkpoints,
+    data_dir: str,
+    workdir: str,
+) -> list[keras.callbacks.Callback]:
+    """What the chief writes beside its checkpoints."""
+    progress = checkpoints.progress
+    log_dir = os.path.join(workdir, "tensorboard")
+    logs = [
+        Curves(log_dir, config, progress, run.seconds_per_batch),
+        MetricsFile(os.path.join(workdir, "metrics.csv"), int(progress.epoch)),
+    ]
+    if settings.sample_every_epochs:
+        sampler = Sampler(run.model, data_dir, config.data.window_steps)
+        logs.append(Samples(workdir, sampler, progress, settings.sample_every_epochs))
+    if settings.profile_steps:
+        logs.append(Profile(f"{log_dir}/training", settings.profile_steps))
+    return logs
+
+
+class Run:
+    """A model on its devices, ready to train, and how its windows are cut.
+
+    Attributes:
+        model: Built and compiled.
+        batch_size: Windows in a step of all devices.
+        steps_per_epoch: Training steps of an epoch.
+        schedule: The learning rate's.
+        seconds_per_batch: Music in a step, in seconds.
+        training: Arguments of `make_train_dataset` that say which windows.
+        validation: Those of `make_eval_dataset`.
+        share: Which of them are this worker's, for either.
+    """
+
+    def __init__(
+        self,
+        config: ml_collections.ConfigDict,
+        settings: TrainSettings,
+        distribution: Distribution,
+        info: DatasetInfo,
+    ):
+        keras.utils.set_random_seed(config.seed)
+        tf.config.experimental.enable_op_determinism()
+        self.batch_size, scale = _global_batch(settings, distribution)
+        policy = choose_computation(settings.mixed_precision, settings.fast_lstm)
+        pieces = info.splits["train"]
+        seconds_per_step = pieces["seconds"] / max(pieces["num_steps"], 1)
+        self.seconds_per_batch = (
+            self.batch_size * config.data.window_steps * seconds_per_step
+        )
+        with distribution.strategy.scope():
+            with dtype_policy(policy):
+                self.model = make_model(info.make_representation(), config.model)
+            self.model.build_model()
+            self._choose_windows(config, settings, distribution)
+            if self.model.carries_state:
+                _check_one_device(distribution)
+                self.model.carry_state_of(self.batch_size)
+            self.steps_per_epoch = settings.steps_per_epoch or num_train_batches(
+                info, **self.training
+            )
+            optimizer = make_optimizer(
+                config.optimizer, self.steps_per_epoch, settings.num_epochs, scale
+            )
+            self.schedule = optimizer.schedule
+            self.model.compile_for_training(optimizer)
+            for unbuilt in self.model.optimizers:
+                if not unbuilt.built:
+                    unbuilt.build(self.model.trainable_variables)
+        logging.info(
+            "%s: %d parameters, %d epochs of %d steps, batch %d x %d steps",
+            config.name,
+            self.model.count_params(),
+            settings.num_epochs,
+            self.steps_per_epoch,
+            self.batch_size,
+            config.data.window_steps,
+        )
+        logging.info(distribution.describe())
+        if tf.config.list_logical_devices("GPU"):
+            for line in describe_recurrent_layers(self.model):
+                logging.info(line)
+
+    def _choose_windows(self, config, settings, distribution) -> None:
+        both = dict(
+            window_steps=config.data.window_steps, include_end=self.model.learns_end
+        )
+        self.training = dict(
+            both,
+            batch_size=self.batch_size,
+            window_stride=config.data.window_stride,
+            window_align_steps=config.data.window_align_steps,
+            consecutive=self.model.carries_state,
+        )
+        self.validation = dict(both, batch_size=settings.eval_batch_size)
+        self.share = dict(
+            worker=distribution.worker, num_workers=distribution.num_workers
+        )
+
+
+def _check_one_device(distribution: Distribution) -> None:
+    """Refuses to carry a state among several devices.
+
+    Raises:
+        UserError: There are several.
+    """
+    if distribution.num_replicas > 1:
+        raise UserError(
+            "config.model.carry_state: expected one device, which keeps the state of "
+            f"all rows of a batch, got {distribution.num_replicas}; add "
+            "--config.train.distribute=none"
+        )
+
+
+def _global_batch(
+    settings: TrainSettings, distribution: Distribution
+) -> tuple[int, float]:
+    """Windows in a step of all devices, and what multiplies the learning rate.
+
+    Raises:
+        UserError: The batch cannot be divided among the devices.
+    """
+    num_replicas = distribution.num_replicas
+    if settings.scale_with_devices:
+        return settings.batch_size * num_replicas, float(num_replicas)
+    if settings.batch_size % num_replicas:
+        raise UserError(
+            f"config.train.batch_size is {settings.batch_size} for {num_replicas} "
+            "devices together; expected a multiple of their number, or "
+            "--config.train.distribute=none"
+        )
+    return settings.batch_size, 1.0
