@@ -11,7 +11,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 
 # A module may import from its own level and from those above it in this list.
 LEVELS = [
-    ["tfmusic.errors", "tfmusic.files", "tfmusic.config", "tfmusic.command_line"],
+    [
+        "tfmusic.errors",
+        "tfmusic.files",
+        "tfmusic.settings",
+        "tfmusic.config",
+        "tfmusic.command_line",
+    ],
     ["tfmusic.notes"],
     ["tfmusic.representations"],
     ["tfmusic.data"],

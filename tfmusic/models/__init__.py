@@ -6,7 +6,7 @@ from typing import Any
 
 from tfmusic.errors import choose
 from tfmusic.models.autoregressive import AutoregressiveModel
-from tfmusic.models.base import Control, Endpoint, MusicModel
+from tfmusic.models.base import Endpoint, MusicModel
 from tfmusic.models.biaxial_lstm import BiaxialLSTM
 from tfmusic.models.frame_seq2seq import FrameSeq2Seq
 from tfmusic.models.latent_wgan import LatentWGAN
@@ -19,7 +19,6 @@ from tfmusic.representations import Representation
 __all__ = [
     "MODELS",
     "AutoregressiveModel",
-    "Control",
     "Endpoint",
     "MusicModel",
     "make_model",

@@ -5,18 +5,11 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from tfmusic.generation.controls import MAX_REPEATS, MAX_SILENCE
 from tfmusic.generation.guards import Watch, count_run, equal_frames
 from tfmusic.generation.loop import Nest, generate_frames
-from tfmusic.models.base import Control, Endpoint, MusicModel, Tensors
+from tfmusic.models.base import Endpoint, MusicModel, Tensors
 from tfmusic.networks.losses import last_step_weights
-
-# The guards against standing still; a family has the second if it has silent frames.
-MAX_REPEATS = Control(
-    "max_repeats", 15.0, 0.0, 1e6, "How often a frame may come in a row; 0: no limit."
-)
-MAX_SILENCE = Control(
-    "max_silence", 15.0, 0.0, 1e6, "How many silent steps in a row; 0: no limit."
-)
 
 
 class AutoregressiveModel(MusicModel):

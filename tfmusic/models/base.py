@@ -8,33 +8,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfmusic.generation.controls import Control
 from tfmusic.representations import Representation
 
 Tensors = dict[str, tf.Tensor]
-
-
-@dataclasses.dataclass(frozen=True)
-class Control:
-    """A number that steers generation.
-
-    Attributes:
-        name: The endpoint input's name.
-        default: The value that suits the model.
-        minimum: The least value that makes sense.
-        maximum: The greatest.
-        doc: One line for users.
-    """
-
-    name: str
-    default: float
-    minimum: float
-    maximum: float
-    doc: str
-
-    @property
-    def spec(self) -> tf.TensorSpec:
-        """The endpoint input: a float32 scalar."""
-        return tf.TensorSpec([], tf.float32, self.name)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tfmusic.generation.controls import CONSERVATIVITY, DENSITY, roll_controls
 from tfmusic.generation.loop import split_seed
 from tfmusic.models.autoregressive import AutoregressiveModel
-from tfmusic.models.base import Control, Tensors, step_is_target
+from tfmusic.models.base import Tensors, step_is_target
 from tfmusic.models.biaxial_features import NoteFeatures
 from tfmusic.models.biaxial_sampling import adapt_power, change_note, draw_frame
 from tfmusic.models.roll_frames import compile_roll_model, force_onsets
@@ -16,7 +17,6 @@ from tfmusic.models.roll_sampling import (
     hold,
     release,
     repeat_bonus,
-    roll_controls,
 )
 from tfmusic.networks.layers import RecurrentStack
 from tfmusic.networks.losses import RollLoss, key_nats
@@ -57,20 +57,8 @@ class BiaxialLSTM(AutoregressiveModel):
 
     CONTROLS = (
         *roll_controls(1),
-        Control(
-            "conservativity",
-            1.0,
-            0.05,
-            20.0,
-            "Notes play with probability p to this power: above 1 fewer, below more.",
-        ),
-        Control(
-            "density",
-            0.0,
-            0.0,
-            88.0,
-            "How many notes sound on average, as that power adapts; 0: it does not.",
-        ),
+        CONSERVATIVITY,
+        DENSITY,
     )
 
     def __init__(

@@ -7,24 +7,17 @@ import keras
 import tensorflow as tf
 
 from tfmusic.errors import UserError
+from tfmusic.generation.controls import INITIAL_NOISE, roll_controls
 from tfmusic.generation.loop import split_seed
 from tfmusic.models.autoregressive import AutoregressiveModel
-from tfmusic.models.base import Control, Tensors
+from tfmusic.models.base import Tensors
 from tfmusic.models.frame_decoder import FrameDecoder, Recurrent
 from tfmusic.models.roll_frames import RollFrames, compile_roll_model
-from tfmusic.models.roll_sampling import count_held, draw_frame, hold, roll_controls
+from tfmusic.models.roll_sampling import count_held, draw_frame, hold
 from tfmusic.models.scheduled_sampling import ScheduledSampling
 from tfmusic.networks.layers import RecurrentStack
 from tfmusic.networks.losses import make_cell_loss
 from tfmusic.representations import Representation
-
-INITIAL_NOISE = Control(
-    "initial_noise",
-    0.0,
-    0.0,
-    10.0,
-    "Standard deviation of the state that music from nothing begins with; 0: zeros.",
-)
 
 
 class State(NamedTuple):

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
+from tfmusic.generation.controls import SPREAD
 from tfmusic.models.base import (
     Endpoint,
     MusicModel,
@@ -16,7 +17,7 @@ from tfmusic.models.base import (
 )
 from tfmusic.models.latent_autoencoder import make_autoencoder, restore_autoencoder
 from tfmusic.models.latent_networks import ConvolutionalGenerator, SequenceGenerator
-from tfmusic.models.noise_endpoints import SPREAD, noise_endpoints
+from tfmusic.models.noise_endpoints import noise_endpoints
 from tfmusic.networks.metrics import FrechetDistance
 from tfmusic.representations import Latents, Representation
 

@@ -6,11 +6,12 @@ import keras
 import tensorflow as tf
 
 from tfmusic.errors import choose
+from tfmusic.generation.controls import roll_controls
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Tensors
 from tfmusic.models.frame_decoder import FrameDecoder, Recurrent
 from tfmusic.models.roll_frames import RollFrames, compile_roll_model
-from tfmusic.models.roll_sampling import count_held, draw_frame, hold, roll_controls
+from tfmusic.models.roll_sampling import count_held, draw_frame, hold
 from tfmusic.models.scheduled_sampling import ScheduledSampling
 from tfmusic.networks.losses import make_cell_loss
 from tfmusic.representations import Representation

@@ -5,15 +5,8 @@ from typing import Protocol
 
 import tensorflow as tf
 
-from tfmusic.models.base import Control, Endpoint, Tensors
-
-SPREAD = Control(
-    "spread",
-    1.0,
-    0.0,
-    10.0,
-    "Times the noise of training: below 1 music is nearer to the usual.",
-)
+from tfmusic.generation.controls import SPREAD
+from tfmusic.models.base import Endpoint, Tensors
 
 
 class Playing(Protocol):

@@ -7,11 +7,12 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import choose
+from tfmusic.generation.controls import DRAW_COUNTS, roll_controls
 from tfmusic.models.autoregressive import AutoregressiveModel
-from tfmusic.models.base import Control, Tensors
+from tfmusic.models.base import Tensors
 from tfmusic.models.key_chains import KeyChains
 from tfmusic.models.roll_frames import RollFrames, compile_roll_model
-from tfmusic.models.roll_sampling import count_held, draw_frame, hold, roll_controls
+from tfmusic.models.roll_sampling import count_held, draw_frame, hold
 from tfmusic.networks.layers import HandHead, RecurrentStack
 from tfmusic.networks.losses import RollLoss
 from tfmusic.networks.metrics import CountError
@@ -83,7 +84,10 @@ class RollLSTM(AutoregressiveModel):
         self.has_counts = count_units > 0
         self.CONTROLS = roll_controls(self.frames.num_hands)
         if self.has_counts:
-            self.CONTROLS = (*self.CONTROLS, _draw_counts(key_weights))
+            # Weighted logits are no probabilities: only their order tells, so the
+            # number of keys has to come from its own head.
+            draw_counts = DRAW_COUNTS.with_default(float(key_weights != "none"))
+            self.CONTROLS = (*self.CONTROLS, draw_counts)
         self.recurrent = RecurrentStack(units, cell, dropout)
         self.hands = [
             HandHead(self.frames.num_logits, branch_units, key_units, count_units)
@@ -214,12 +218,3 @@ class RollLSTM(AutoregressiveModel):
         if self.key_chains is not None:
             logits += self.key_chains(before)
         return self.frames.log_odds(logits, before), counts
-
-
-def _draw_counts(key_weights: str) -> Control:
-    """Whether the count head decides how many keys sound."""
-    # Weighted logits are no probabilities: only their order tells, so the number
-    # of keys has to come from its own head.
-    default = 0.0 if key_weights == "none" else 1.0
-    doc = "1: draw as many keys as the count head says; 0: each key by itself."
-    return Control("draw_counts", default, 0.0, 1.0, doc)

@@ -3,35 +3,10 @@
 import tensorflow as tf
 
 from tfmusic.generation import samplers
+from tfmusic.generation.controls import MAX_HELD, rate_names
 from tfmusic.generation.guards import change_one, equal_frames
 from tfmusic.generation.loop import split_seed
-from tfmusic.models.autoregressive import MAX_REPEATS, MAX_SILENCE
-from tfmusic.models.base import Control, Tensors
-
-MAX_HELD = Control(
-    "max_held", 64.0, 0.0, 1e6, "For how many steps a key may be held; 0: no limit."
-)
-_HANDS = ("right", "left")
-
-
-def roll_controls(num_hands: int) -> tuple[Control, ...]:
-    """What steers the generation of every model of rolls."""
-    rates = [
-        Control(
-            name, default, 0.0, 100.0, "How fast that bonus fades with each step held."
-        )
-        for name, default in zip(_rate_names(num_hands), (0.25, 0.1), strict=False)
-    ]
-    return (
-        Control(
-            "temperature", 1.0, 0.0, 10.0, "Above 1 bolder, below 1 safer, 0 greedy."
-        ),
-        Control("repeat_bonus", 0.0, 0.0, 100.0, "Odds added for held keys; 0: none."),
-        *rates,
-        MAX_HELD,
-        MAX_REPEATS,
-        MAX_SILENCE,
-    )
+from tfmusic.models.base import Tensors
 
 
 def count_held(frames: tf.Tensor) -> tf.Tensor:
@@ -71,7 +46,7 @@ def repeat_bonus(held: tf.Tensor, controls: Tensors) -> tf.Tensor:
         controls: Those of `roll_controls`.
     """
     bonus = controls["repeat_bonus"]
-    rates = [controls[name] for name in _rate_names(held.shape[1])]
+    rates = [controls[name] for name in rate_names(held.shape[1])]
     rate = tf.stack(rates)[:, tf.newaxis]  # [hand, 1]
     drawn = tf.math.log1p(bonus * tf.exp(-rate * held))
     greedy = -bonus * rate * held
@@ -166,10 +141,3 @@ def _draw_keys(
     if counts is None:
         return independent()
     return tf.cond(controls["draw_counts"] > 0.5, counted, independent)
-
-
-def _rate_names(num_hands: int) -> list[str]:
-    """The controls that say how fast the bonus fades, one for each hand."""
-    if num_hands == 1:
-        return ["repeat_rate"]
-    return [f"repeat_rate_{hand}" for hand in _HANDS[:num_hands]]

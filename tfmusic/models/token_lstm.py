@@ -8,16 +8,25 @@ import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
 from tfmusic.generation import samplers
-from tfmusic.generation.guards import draw_another
-from tfmusic.generation.repetition import HISTORY
-from tfmusic.generation.token_rules import RulesState, TokenRules
-from tfmusic.models.autoregressive import (
+from tfmusic.generation.controls import (
+    LENGTH_POWER,
+    MAX_HELD,
     MAX_REPEATS,
     MAX_SILENCE,
-    AutoregressiveModel,
+    MIN_P,
+    MIN_STEPS,
+    NO_REPEAT_NGRAM,
+    REPETITION_PENALTY,
+    REPETITION_WINDOW,
+    TEMPERATURE,
+    TOP_K,
+    TOP_P,
 )
-from tfmusic.models.base import Control, Endpoint, Tensors, step_is_target
-from tfmusic.models.token_search import LENGTH_POWER, search_endpoints
+from tfmusic.generation.guards import draw_another
+from tfmusic.generation.token_rules import RulesState, TokenRules
+from tfmusic.models.autoregressive import AutoregressiveModel
+from tfmusic.models.base import Endpoint, Tensors, step_is_target
+from tfmusic.models.token_search import search_endpoints
 from tfmusic.networks.carried_state import CarriedState
 from tfmusic.networks.layers import (
     PitchEmbedding,
@@ -33,41 +42,9 @@ from tfmusic.representations.vocabulary import END, PAD, START
 # The recurrent layers', and what the rules know of the tokens so far.
 State = tuple[tuple[tf.Tensor, ...], RulesState]
 
-SAMPLING = (
-    Control("temperature", 1.0, 0.0, 10.0, "Above 1 bolder, below 1 safer, 0 greedy."),
-    Control("top_k", 0.0, 0.0, 1e6, "Draw from the k likeliest tokens; 0: no limit."),
-    Control("top_p", 1.0, 0.0, 1.0, "Draw from the likeliest tokens of this sum."),
-    Control("min_p", 0.0, 0.0, 1.0, "Least share of the likeliest token's chance."),
-)
-AGAINST_REPETITION = (
-    Control(
-        "repetition_penalty",
-        1.0,
-        1.0,
-        1e6,
-        "What the odds of tokens are divided by that came lately; 1: nothing.",
-    ),
-    Control(
-        "repetition_window", 64.0, 1.0, HISTORY, "How many newest tokens that looks at."
-    ),
-)
-NO_REPEAT_NGRAM = Control(
-    "no_repeat_ngram",
-    0.0,
-    0.0,
-    HISTORY,
-    f"No passage of so many tokens twice within {HISTORY}; 0: as it comes.",
-)
-MAX_HELD = Control(
-    "max_held",
-    500.0,
-    0.0,
-    1e6,
-    "For how many steps of time a key may stay down before it goes up; 0: no limit.",
-)
-MIN_STEPS = Control(
-    "min_steps", 32.0, 0.0, 1e6, "No piece ends before so many tokens; 0: as it comes."
-)
+SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
+# Tokens of time are short: a key may be held for many of their steps.
+MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
 
 
 class TokenLSTM(AutoregressiveModel):
@@ -156,10 +133,10 @@ class TokenLSTM(AutoregressiveModel):
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
             *([MAX_SILENCE] if self._silent.any() else []),
-            *([MAX_HELD] if self._rules.tells_ends else []),
+            *([MAX_HELD_EVENTS] if self._rules.tells_ends else []),
             *([MIN_STEPS] if learn_end else []),
         )
-        self.CONTROLS = (*SAMPLING, *AGAINST_REPETITION, *common)
+        self.CONTROLS = (*SAMPLING, REPETITION_PENALTY, REPETITION_WINDOW, *common)
         self.SEARCH_CONTROLS = (LENGTH_POWER, *common)
         if tied_output and (input_encoding == "index" or units[-1] != embedding_size):
             raise UserError(

@@ -6,18 +6,11 @@ from typing import Protocol
 import tensorflow as tf
 
 from tfmusic.generation.beam import Nest, beam_search
+from tfmusic.generation.controls import LENGTH_POWER, Control
 from tfmusic.generation.guards import Watch, count_run
 from tfmusic.generation.samplers import IMPOSSIBLE, UNWANTED
-from tfmusic.models.base import Control, Endpoint, Tensors
+from tfmusic.models.base import Endpoint, Tensors
 from tfmusic.representations.vocabulary import END, PAD
-
-LENGTH_POWER = Control(
-    "length_power",
-    0.0,
-    0.0,
-    2.0,
-    "Beams rank by log-likelihood over length to this power: 0 favours short ones.",
-)
 
 
 class Searchable(Protocol):

@@ -10,7 +10,8 @@ import ml_collections
 import tensorflow as tf
 
 import tfmusic
-from tfmusic.models import Control, MusicModel
+from tfmusic.generation.controls import Control
+from tfmusic.models import MusicModel
 from tfmusic.training.run_directory import (
     hash_weights,
     load_dataset_description,

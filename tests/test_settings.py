@@ -1,0 +1,50 @@
+import dataclasses
+from typing import ClassVar
+
+import pytest
+
+from tfmusic.errors import UserError
+from tfmusic.settings import Settings, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Network(Settings):
+    SECTION: ClassVar[str] = "model"
+
+    units: tuple[int, ...] = setting((256,), at_least=1)
+    dropout: float = setting(0.0, at_least=0.0, at_most=0.9)
+    rate: float = setting(1.0, above=0.0)
+    cell: str = setting("lstm", choices=("lstm", "gru"))
+    tied: bool = False
+    num_layers: int = setting(at_least=1)
+
+
+def test_what_a_section_lacks_has_its_default():
+    settings = Network.from_config({"num_layers": 2, "units": [8, 4], "dropout": 0})
+    assert settings == Network(num_layers=2, units=(8, 4))
+    assert settings.dropout == 0.0
+    assert isinstance(settings.dropout, float)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "config.model.num_layers: it is missing, and it has no default"),
+        ({"droput": 0.1}, "config.model: unknown 'droput' .did you mean 'dropout'"),
+        ({"num_layers": 0}, "config.model.num_layers: expected at least 1, got 0"),
+        ({"num_layers": 1.5}, "num_layers: expected a whole number, got 1.5"),
+        ({"num_layers": True}, "num_layers: expected a whole number, got True"),
+        ({"num_layers": 1, "dropout": 0.95}, "dropout: expected at most 0.9, got 0.95"),
+        ({"num_layers": 1, "dropout": "a"}, "dropout: expected a number, got 'a'"),
+        ({"num_layers": 1, "dropout": float("nan")}, "expected a finite number, got"),
+        ({"num_layers": 1, "rate": 0.0}, "rate: expected more than 0.0, got 0.0"),
+        ({"num_layers": 1, "cell": "gruu"}, "cell: unknown 'gruu' .did you mean 'gru'"),
+        ({"num_layers": 1, "tied": 1}, "tied: expected True or False, got 1"),
+        ({"num_layers": 1, "units": (4, 0)}, "units: expected at least 1, got 0"),
+        ({"num_layers": 1, "units": 4}, "units: expected a list of numbers, got 4"),
+    ],
+)
+def test_what_is_wrong_with_a_field_is_said_in_one_line(fields, message):
+    with pytest.raises(UserError, match=message) as caught:
+        Network.from_config(fields)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,146 @@
+"""All numbers that steer generation, declared once.
+
+A control is a flag of `tfmusic generate`, an input of the export's endpoints and an
+entry of the model's card. A model lists in `CONTROLS` those that it takes; to change a
+default for one model, use `Control.with_default`.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfmusic.generation.repetition import HISTORY
+
+
+@dataclasses.dataclass(frozen=True)
+class Control:
+    """A number that steers generation.
+
+    Attributes:
+        name: The endpoint input's name.
+        default: The value that suits the model.
+        minimum: The smallest value.
+        maximum: The greatest value.
+        doc: One line for users.
+    """
+
+    name: str
+    default: float
+    minimum: float
+    maximum: float
+    doc: str
+
+    @property
+    def spec(self) -> tf.TensorSpec:
+        """The endpoint input: a float32 scalar."""
+        return tf.TensorSpec([], tf.float32, self.name)
+
+    def with_default(self, default: float) -> "Control":
+        """The same control with another default."""
+        return dataclasses.replace(self, default=default)
+
+
+TEMPERATURE = Control(
+    "temperature",
+    *(1.0, 0.0, 10.0),
+    "Above 1 the music is bolder, below 1 safer; 0 always takes the likeliest.",
+)
+TOP_K = Control(
+    "top_k", *(0.0, 0.0, 1e6), "Choose among the k likeliest tokens; 0: among all."
+)
+TOP_P = Control(
+    "top_p",
+    *(1.0, 0.0, 1.0),
+    "Nucleus sampling: choose among the likeliest tokens that together have this "
+    "probability; 1: among all.",
+)
+MIN_P = Control(
+    "min_p",
+    *(0.0, 0.0, 1.0),
+    "Leave out tokens less likely than this fraction of the likeliest one; 0: none.",
+)
+REPETITION_PENALTY = Control(
+    "repetition_penalty",
+    *(1.0, 1.0, 1e6),
+    "Make recent tokens less likely: their odds are divided by this; 1: unchanged.",
+)
+REPETITION_WINDOW = Control(
+    "repetition_window",
+    *(64.0, 1.0, float(HISTORY)),
+    "How many of the newest tokens --repetition_penalty looks at.",
+)
+NO_REPEAT_NGRAM = Control(
+    "no_repeat_ngram",
+    *(0.0, 0.0, float(HISTORY)),
+    f"Never repeat a passage of this many tokens within {HISTORY}; 0: allowed.",
+)
+MIN_STEPS = Control(
+    "min_steps", *(32.0, 0.0, 1e6), "No piece ends before this many tokens; 0: any."
+)
+LENGTH_POWER = Control(
+    "length_power",
+    *(0.0, 0.0, 2.0),
+    "Rank beams by log-likelihood over length to this power; 0 prefers short pieces.",
+)
+MAX_REPEATS = Control(
+    "max_repeats",
+    *(15.0, 0.0, 1e6),
+    "How often the same step may follow itself; 0: no limit.",
+)
+MAX_SILENCE = Control(
+    "max_silence", *(15.0, 0.0, 1e6), "Silent steps in a row at most; 0: no limit."
+)
+MAX_HELD = Control(
+    "max_held", *(64.0, 0.0, 1e6), "Steps that a key is held at most; 0: no limit."
+)
+REPEAT_BONUS = Control(
+    "repeat_bonus",
+    *(0.0, 0.0, 100.0),
+    "Make keys that are held likelier to stay: added to their odds; 0: unchanged.",
+)
+INITIAL_NOISE = Control(
+    "initial_noise",
+    *(0.0, 0.0, 10.0),
+    "Start music without a primer from a random state of this standard deviation; 0: "
+    "from zeros.",
+)
+CONSERVATIVITY = Control(
+    "conservativity",
+    *(1.0, 0.05, 20.0),
+    "Notes play with their probability to this power: above 1 fewer, below 1 more.",
+)
+DENSITY = Control(
+    "density",
+    *(0.0, 0.0, 88.0),
+    "Keep about this many notes sounding by adapting --conservativity; 0: do not.",
+)
+DRAW_COUNTS = Control(
+    "draw_counts",
+    *(0.0, 0.0, 1.0),
+    "1: each hand plays as many keys as the network expects; 0: each key for itself.",
+)
+SPREAD = Control(
+    "spread",
+    *(1.0, 0.0, 10.0),
+    "Scale of the noise: below 1 the music is closer to the average.",
+)
+
+# How fast a held key's bonus fades, as published for each hand.
+_RATES = {"right": 0.25, "left": 0.1}
+
+
+def rate_names(num_hands: int) -> list[str]:
+    """The names of the controls that say how fast `REPEAT_BONUS` fades, by hand."""
+    if num_hands == 1:
+        return ["repeat_rate"]
+    return [f"repeat_rate_{hand}" for hand in list(_RATES)[:num_hands]]
+
+
+def roll_controls(num_hands: int) -> tuple[Control, ...]:
+    """The controls of every model of rolls."""
+    doc = "How fast --repeat_bonus fades with each step that the key is held."
+    rates = [
+        Control(name, rate, 0.0, 100.0, doc)
+        for name, rate in zip(rate_names(num_hands), _RATES.values(), strict=False)
+    ]
+    return (TEMPERATURE, REPEAT_BONUS, *rates, MAX_HELD, MAX_REPEATS, MAX_SILENCE)
