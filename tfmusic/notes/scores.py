@@ -11,12 +11,11 @@ import zipfile
 import zlib
 from xml.etree import ElementTree
 
-from tfmusic.notes import NoteSequence, import_note_seq
+from note_seq import musicxml_parser, musicxml_reader
+
+from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import DEFAULT_QPM, TempoMap
 from tfmusic.notes.midi import Limits, ReadError, check_limit
-
-musicxml_parser = import_note_seq("musicxml_parser")
-musicxml_reader = import_note_seq("musicxml_reader")
 
 # note-seq's readers do not check what they look up or convert: a missing element, a
 # word for a number or a damaged archive shows as any of these.

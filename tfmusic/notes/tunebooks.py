@@ -8,13 +8,12 @@ it for a C: they are refused too unless it finds as many notes as are written.
 import re
 
 import numpy as np
+from note_seq import abc_parser
 
-from tfmusic.notes import NoteSequence, import_note_seq
+from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import DEFAULT_QPM, DEFAULT_TICKS_PER_QUARTER, TempoMap
 from tfmusic.notes.midi import Limits, ReadError
 from tfmusic.notes.scores import SCORE_FAULTS, checked, one_line
-
-abc_parser = import_note_seq("abc_parser")
 
 _VELOCITY = 90  # note-seq's, mezzo forte
 # All that is not notes, rests and bars: comments, fields, chord names, decorations,
