@@ -1,18 +1,23 @@
 # make demo   records, training, export and new chorales from Bach's, in demo/
-# make test   the fast tests;  make test-all adds the slow ones
+# make test   the fast tests;  make test-all adds the slow ones;  make test-newest runs
+#             the fast ones on the newest TensorFlow and Python, without tensorflow-io
 # make listen SOURCE=music   trains each family for an hour (MINUTES=60) on a folder or
 #             set of music; in listen/ four pieces of each, with pictures and statistics
 #             beside held-out music, and a table of all; FAMILIES=... names some
-# They first create .venv from requirements.lock; Python and make are all they need.
+# They first create .venv from the exact versions in requirements/; Python and make are
+# all they need. `make demo` installs requirements/run.lock, tests add test.lock.
 
 # The first Python of a supported version; PYTHON=/path/to/python overrides it.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3 python; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' \
 	2>/dev/null && echo $$p && break; done)
+NEWEST_PYTHON ?= $(shell for p in python3.13 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' \
+	2>/dev/null && echo $$p && break; done)
 RUN = .venv/bin/python
 DEMO = configs/chord_lstm.py:bach_chorales
 
-.PHONY: demo listen test test-all lint format lock clean
+.PHONY: demo listen test test-all test-newest lint format lock clean
 .DELETE_ON_ERROR:
 
 # Each step finds what an earlier call has completed and goes on from there.
@@ -33,34 +38,58 @@ listen: .venv/complete
 	$(RUN) -m benchmarks.families --source="$(SOURCE)" --output_dir=listen \
 		--minutes=$(MINUTES) $(FAMILIES:%=--family=%)
 
-test: .venv/complete
+test: .venv/tested
 	$(RUN) -m pytest
 
-test-all: .venv/complete
+test-all: .venv/tested
 	$(RUN) -m pytest -m "slow or not slow"
 
-lint: .venv/complete
+test-newest: .venv-newest/complete
+	.venv-newest/bin/python -m pytest
+
+lint: .venv/tested
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 
-format: .venv/complete
+format: .venv/tested
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
 
+# The locks hold all that is needed and leave out what requirements only ask for (see
+# requirements/overrides.txt), so pip is not to look for more.
+INSTALL = -m pip install --quiet --disable-pip-version-check --no-deps -r
+
 # The marker is written last, so an interrupted installation is begun again.
-.venv/complete: requirements.lock
+.venv/complete: requirements/run.lock
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, and none \
 	was found; install one or name it: make PYTHON=/path/to/python" >&2; exit 2; }
 	$(PYTHON) -m venv --clear .venv
-	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(RUN) -m pip check
+	$(RUN) $(INSTALL) requirements/run.lock
 	touch $@
 
+.venv/tested: .venv/complete requirements/test.lock
+	$(RUN) $(INSTALL) requirements/test.lock
+	touch $@
+
+.venv-newest/complete: requirements/newest.lock
+	@test -n "$(NEWEST_PYTHON)" || { echo "error: Python 3.13 is needed, and was not \
+	found; install it or name it: make test-newest NEWEST_PYTHON=/path" >&2; exit 2; }
+	$(NEWEST_PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python $(INSTALL) requirements/newest.lock
+	touch $@
+
+COMPILE = $(RUN) -m uv pip compile --upgrade --universal --no-header --no-annotate \
+	--override requirements/overrides.txt --extra pipelines \
+	setup.py requirements/additions.in
 lock: .venv/complete
 	$(RUN) -m pip install --quiet uv
-	$(RUN) -m uv pip compile --universal --python-version 3.11 --no-header \
-		--no-annotate --extra pipelines --extra dev --constraint lock.constraints \
-		setup.py --output-file requirements.lock
+	$(COMPILE) --python-version 3.11 --constraint requirements/constraints.txt \
+		--output-file requirements/run.lock
+	$(COMPILE) --python-version 3.11 --constraint requirements/constraints.txt \
+		--constraint requirements/run.lock --extra s3 --extra dev \
+		--output-file requirements/test.lock
+	$(COMPILE) --python-version 3.13 --extra dev \
+		--output-file requirements/newest.lock
 
 clean:
-	rm -rf .venv demo
+	rm -rf .venv .venv-newest demo

@@ -31,14 +31,14 @@ setup(
         "symusic>=0.5",
         "tensorboard>=2.17",
         "tensorflow>=2.17",
-        # The newest tensorflow-io loads with TensorFlow 2.17 and has no wheel for
-        # Python 3.13. It is imported only for paths such as s3://bucket/data.
-        "tensorflow-io>=0.37.1; python_version < '3.13'",
         "tqdm>=4.60",
     ],
     extras_require={
         "pipelines": ["apache-beam>=2.60"],
         "gpu": ["tensorflow[and-cuda]>=2.17"],
+        # Paths such as s3://bucket/data. tensorflow-io loads only with the TensorFlow
+        # that it was built for, and has no wheel for Python 3.13 nor for Windows.
+        "s3": ["tensorflow-io==0.37.1", "tensorflow>=2.17,<2.18"],
         # TensorFlow Serving's messages: warm-up requests in exports, gRPC clients. Not
         # for all: it lags behind the newest TensorFlow.
         "serving": ["tensorflow-serving-api>=2.17"],

@@ -3,6 +3,8 @@ import pathlib
 import keras
 import pytest
 
+import tfmusic.notes  # noqa: F401  Tests then import parts of note_seq without the rest.
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:

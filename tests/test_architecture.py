@@ -134,10 +134,8 @@ def test_importing_the_domain_costs_no_more_of_note_seq_than_its_messages():
         "assert 'pandas' not in sys.modules; "
         "sequence = tfmusic.notes.NoteSequence(ticks_per_quarter=7); "
         "assert pickle.loads(pickle.dumps(sequence)) == sequence; "
-        "import note_seq; assert note_seq.sequences_lib; "
-        "assert 'pandas' not in sys.modules; "
-        "assert note_seq.NoteSequence is tfmusic.notes.NoteSequence; "
-        "assert note_seq.sequences_lib.concatenate_sequences"
+        "from note_seq import sequences_lib; "
+        "assert 'pandas' not in sys.modules"
     )
     run = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, stderr=subprocess.PIPE

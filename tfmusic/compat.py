@@ -1,5 +1,6 @@
 """Where libraries differ, by version or by platform: each difference in one place."""
 
+import importlib.metadata
 import importlib.util
 import sys
 import warnings
@@ -44,3 +45,17 @@ def import_parts_of(package: str) -> ModuleType:
     module.__getattr__ = get_missing  # as PEP 562 has it
     sys.modules[package] = module
     return module
+
+
+# One package under several names: for processors alone, for one kind of machine.
+_DISTRIBUTIONS = {"tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-intel")}
+
+
+def installed_version(package: str) -> str | None:
+    """The version of a package that is installed; None if it is not."""
+    for name in _DISTRIBUTIONS.get(package, (package,)):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return None

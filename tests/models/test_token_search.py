@@ -102,8 +102,8 @@ def test_wider_searches_from_nothing_find_no_less(trained):
         for width in (1, 3, 10)
     ]
     assert [value.shape for value in values] == [(1, 1), (1, 3), (1, 10)]
-    best = [value[0, 0] for value in values]
-    assert best == sorted(best)
+    best = np.array([value[0, 0] for value in values])
+    assert np.all(np.diff(best) > -1e-5)  # widths sum in different orders
 
 
 def test_searches_keep_to_the_rules(trained, primers):

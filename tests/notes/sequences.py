@@ -2,11 +2,9 @@
 
 import warnings
 
-from tfmusic.notes import NoteSequence
+from note_seq import midi_io
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    import note_seq
+from tfmusic.notes import NoteSequence
 
 FIELDS = (
     "notes",
@@ -47,7 +45,7 @@ def read_by_note_seq(data: bytes) -> NoteSequence:
     with warnings.catch_warnings():
         # pretty_midi warns of tempos outside the first track.
         warnings.simplefilter("ignore")
-        return note_seq.midi_to_note_sequence(data)
+        return midi_io.midi_to_note_sequence(data)
 
 
 def differences(ours: NoteSequence, theirs: NoteSequence) -> set[str]:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+from note_seq import sequences_lib
 
-from tests.notes.sequences import make_sequence, note_seq, tuples
+from tests.notes.sequences import make_sequence, tuples
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.reading import read_file
@@ -88,7 +89,7 @@ def press(sequence, *events, instrument=0):
 
 
 def by_note_seq(sequence):
-    return note_seq.apply_sustain_control_changes(sequence)
+    return sequences_lib.apply_sustain_control_changes(sequence)
 
 
 PEDALLED = {

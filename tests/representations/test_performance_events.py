@@ -4,9 +4,10 @@ import collections
 
 import numpy as np
 import pytest
+from note_seq import performance_lib, sequences_lib
+from note_seq.performance_encoder_decoder import PerformanceOneHotEncoding
 
 from tests.contracts import make_sequence
-from tests.notes.sequences import note_seq
 from tfmusic.notes.transforms import apply_sustain, stretch
 from tfmusic.representations import make_representation
 from tfmusic.representations.vocabulary import END, PAD, START
@@ -34,8 +35,8 @@ def play(representation, *tokens):
 
 def performance_of(sequence, representation):
     """What note-seq makes of a sequence."""
-    return note_seq.Performance(
-        note_seq.quantize_note_sequence_absolute(
+    return performance_lib.Performance(
+        sequences_lib.quantize_note_sequence_absolute(
             sequence, int(representation.steps_per_second)
         ),
         num_velocity_bins=representation.num_velocity_bins,
@@ -72,8 +73,6 @@ def test_events_in_order():
 
 
 def test_tokens_are_those_of_note_seq():
-    from note_seq.performance_encoder_decoder import PerformanceOneHotEncoding
-
     encoding = PerformanceOneHotEncoding(num_velocity_bins=32)
     representation = make_events(lowest_pitch=0, highest_pitch=127)
     events = [encoding.decode_event(i) for i in range(encoding.num_classes)]
@@ -101,7 +100,7 @@ def test_performances_have_the_events_of_note_seq(settings, performances):
         if representation.steps_per_second == 100:
             # As it was played, too, but for the order within a step.
             assert not representation.losses(sequence)
-            held = note_seq.apply_sustain_control_changes(sequence)
+            held = sequences_lib.apply_sustain_control_changes(sequence)
             for note in held.notes:
                 # Halves of a step that a rounding error put below are halves again.
                 note.start_time += 1e-8
@@ -178,8 +177,6 @@ def test_special_tokens_mean_nothing_and_end_ends():
 
 @pytest.mark.parametrize("num_bins", [1, 2, 32, 100, 127])
 def test_velocities_lie_in_the_bins_of_note_seq(num_bins):
-    from note_seq import performance_lib
-
     representation = make_events(num_velocity_bins=num_bins)
     notes = [(60, velocity, i, i + 1) for i, velocity in enumerate(range(1, 128))]
     decoded = representation.canonicalize(make_sequence(notes))

@@ -39,8 +39,8 @@ def prepare(path: str) -> None:
         reason = f"it does not load with TensorFlow {tf.__version__}"
     raise UserError(
         f"{path}: paths with {scheme}:// need tensorflow-io, which cannot be used here "
-        f"({reason}); install tfmusic with -c requirements.lock, whose tensorflow-io "
-        "and TensorFlow go together, or use a local path"
+        f'({reason}); pip install "tfmusic[s3]" installs a TensorFlow that fits it, '
+        "on Python 3.11 or 3.12; or use a local path"
     )
 
 

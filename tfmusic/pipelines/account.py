@@ -3,7 +3,6 @@
 import collections
 import hashlib
 import heapq
-import importlib.metadata
 import json
 import os
 import platform
@@ -13,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from tfmusic.compat import installed_version
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
 from tfmusic.data.splits import Content, assign_splits, count_leaks
 from tfmusic.errors import UserError
@@ -198,7 +198,7 @@ def describe_dataset(
 
 def software_versions() -> dict[str, str]:
     """Versions of what has a say in the bytes of a dataset."""
-    versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    versions = {name: installed_version(name) for name in _PACKAGES}
     return {**versions, "python": platform.python_version()}
 
 
