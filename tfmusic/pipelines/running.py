@@ -2,9 +2,12 @@
 
 A step is one transform over a list of elements that are small (see
 `tfmusic.pipelines.dataset_job`), so that all a runner needs to know is Create,
-Reshuffle and ParDo, and its workers need the output directory within reach. On this
-machine they are threads of this process: the work is done in the child process that
-each of them watches (`tfmusic.pipelines.sandbox`).
+Reshuffle and ParDo, and its workers need the output directory within reach.
+
+On this machine Beam runs within this process, and the transform itself spreads its
+elements over threads: each watches a child process that does the work
+(`tfmusic.pipelines.sandbox`). Beam's own ways to use several cores open ports to all
+who can reach this machine, who can read its files through them, so they are refused.
 
 Distributed runners, both seen to write 337 files byte for byte as this machine alone
 does, while all of the work was done by other processes than the one that was called:
@@ -29,7 +32,9 @@ does, while all of the work was done by other processes than the one that was ca
 """
 
 import argparse
+import concurrent.futures
 import contextlib
+import copy
 import difflib
 import logging
 import os
@@ -45,6 +50,7 @@ from tfmusic.pipelines.quiet_beam import PipelineOptions, beam, create_runner
 
 # Beam's own choice, DirectRunner, would first try to download another runner.
 LOCAL_RUNNER = "FnApiRunner"
+_OPENING_PORTS = ("direct_running_mode", "direct_num_workers")
 _POLL_SECONDS = 0.2
 
 
@@ -77,9 +83,18 @@ def beam_options(given: Mapping[str, str], defined: Iterable[str]) -> dict[str, 
         defined: The names of those that the command line defines.
 
     Raises:
-        UserError: A flag that Beam does not have either.
+        UserError: A flag that Beam does not have either, or one that would make it
+            open ports on this machine.
     """
-    beam_flags = beam_flag_names(given.get("runner", LOCAL_RUNNER))
+    runner = given.get("runner", LOCAL_RUNNER)
+    for name in _OPENING_PORTS:
+        if runner == LOCAL_RUNNER and name in given:
+            raise UserError(
+                f"--{name}={given[name]}: Beam would open ports through which others "
+                "can read this machine's files; leave it out: --num_workers=N uses N "
+                "cores without them"
+            )
+    beam_flags = beam_flag_names(runner)
     if unknown := given.keys() - beam_flags:
         name = min(unknown)
         close = difflib.get_close_matches(name, [*defined, *beam_flags], n=1)
@@ -112,26 +127,57 @@ def run_step(
     options = dict(beam_options or {})
     runner = options.pop("runner", LOCAL_RUNNER)
     is_local = runner == LOCAL_RUNNER
-    if is_local and "direct_running_mode" not in options:
-        cores = len(os.sched_getaffinity(0))
-        num_workers = min(num_workers or cores, len(elements))
-        if num_workers > 1:
-            options["direct_running_mode"] = "multi_threading"
-            options["direct_num_workers"] = num_workers
-    # Of threads it would tell when each begins and ends.
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     arguments = [f"--{name}={value}" for name, value in options.items()]
     with (
         _progress_bar(title, total) if is_local else contextlib.nullcontext("") as path
     ):
+        step = make_step(path)
+        if is_local:
+            step, elements = Threads(step, num_workers or num_cores()), [elements]
         pipeline = beam.Pipeline(runner, PipelineOptions(arguments))
         _ = (
             pipeline
             | "Elements" >> beam.Create(elements)
             | "Spread" >> beam.Reshuffle()
-            | title >> beam.ParDo(make_step(path))
+            | title >> beam.ParDo(step)
         )
         pipeline.run().wait_until_finish()
+
+
+class Threads(beam.DoFn):
+    """A step over lists of elements, whose elements several threads take in turn."""
+
+    def __init__(self, step: beam.DoFn, num_threads: int):
+        """Starts nothing yet.
+
+        Args:
+            step: What to do with an element; each thread has a copy.
+            num_threads: How many threads there are at most.
+        """
+        self._step = step
+        self._num_threads = num_threads
+
+    def process(self, elements: Sequence[Any]) -> Iterator[Any]:
+        """Does the step with all elements; gives what it gives, in their order."""
+        steps = threading.local()
+        started = []
+
+        def work(element: Any) -> list[Any]:
+            if not hasattr(steps, "own"):
+                steps.own = copy.deepcopy(self._step)
+                steps.own.setup()
+                started.append(steps.own)
+            return list(steps.own.process(element))
+
+        with concurrent.futures.ThreadPoolExecutor(self._num_threads) as threads:
+            try:
+                for results in threads.map(work, elements):
+                    yield from results
+            finally:  # After an error or Ctrl-C, nothing new is begun.
+                threads.shutdown(cancel_futures=True)
+                for step in started:
+                    step.teardown()
 
 
 @contextlib.contextmanager
@@ -160,6 +206,13 @@ def _progress_bar(title: str, total: int) -> Iterator[str]:
         finally:
             done.set()
             thread.join()
+
+
+def num_cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # not on Windows and macOS
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _size(path: str) -> int:
