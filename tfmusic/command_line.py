@@ -1,6 +1,7 @@
 """How every command line starts, and how it ends when the user made a mistake."""
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
@@ -46,6 +47,9 @@ def run(main: Callable[[], None], takes_extra_flags: bool = False) -> None:
             main()
         except UserError as error:
             fail(error)
+        except KeyboardInterrupt:
+            sys.stderr.write("stopped by Ctrl-C\n")
+            sys.exit(128 + signal.SIGINT)
 
     # TensorFlow's own start-up messages, a page of them, are no news to the user.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -11,6 +11,7 @@ import pytest
 
 from tests.data.builders import write_dataset
 from tests.models.test_set_autoencoder import MAX_EVENTS, make_autoencoder, random_sets
+from tests.pipelines.test_network import linux, listening, start, watch
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.datasets import make_piece_dataset
 from tfmusic.errors import UserError
@@ -277,6 +278,21 @@ def test_a_killed_job_goes_on(made, tmp_path, monkeypatch):
             pieces_of(output, split), pieces_of(latents, split), strict=True
         ):
             np.testing.assert_array_equal(ours["latents"], theirs["latents"])
+
+
+@linux
+def test_job_listens_to_nobody(made, tmp_path):
+    data, exported, *_ = made
+    process = start(
+        "pipelines.encode_latents",
+        f"--data_dir={data}",
+        f"--model_dir={exported}",
+        f"--output_dir={tmp_path / 'latents'}",
+        "--num_workers=2",
+    )
+    seen, _ = watch(process, listening)
+    assert not seen
+    assert (tmp_path / "latents" / "dataset_info.json").exists()
 
 
 def test_unknown_flags_are_told():

@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+from tfmusic.pipelines.running import beam_options
+
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads Linux' /proc")
 LISTENS = "0A"  # the state of a TCP socket in /proc/net/tcp
 ACCEPTS = 0x10000  # the flag of a Unix socket that listens, in /proc/net/unix
@@ -107,10 +109,15 @@ def test_listening_sockets_are_seen():
 
 @linux
 @pytest.mark.parametrize(
-    "num_workers", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 4))]
+    ("num_workers", "flags"),
+    [
+        (2, ["--runner=DirectRunner"]),  # Beam's own choice
+        *(pytest.param(n, [], marks=pytest.mark.slow) for n in (1, 2, 4)),
+    ],
 )
-def test_build_listens_to_nobody(config, music, tmp_path, num_workers):
-    process = start(*build_arguments(config, music, tmp_path / "data", num_workers))
+def test_build_listens_to_nobody(config, music, tmp_path, num_workers, flags):
+    arguments = build_arguments(config, music, tmp_path / "data", num_workers)
+    process = start(*arguments, *flags)
     seen, num_processes = watch(process, listening)
     assert not seen
     assert num_processes > 1  # children did the work
@@ -202,3 +209,8 @@ def test_ways_of_beam_that_open_ports_are_refused(config, music, tmp_path):
     )
     assert "--num_workers=N" in errors
     assert not (tmp_path / "data").exists()
+
+
+def test_runners_that_open_ports_say_so(caplog):
+    beam_options({"runner": "PortableRunner"}, [])
+    assert "--runner=PortableRunner opens ports" in caplog.text

@@ -25,24 +25,30 @@ def many(tmp_path_factory):
     return folder
 
 
-def start(config, music, directory):
+def start(config, music, directory, num_workers=1):
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "pipelines.build_tfrecords"),
             *(f"--config={config}", f"--config={config}:tokens"),
-            *(f"--source={music}", f"--output_dir={directory}", "--num_workers=1"),
+            *(f"--source={music}", f"--output_dir={directory}"),
+            f"--num_workers={num_workers}",
         ],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
+        start_new_session=True,  # a group of its own, as in a terminal
     )
+
+
+def wait_for(process, seen):
+    deadline = time.monotonic() + 60
+    while not seen() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
 
 
 def kill_when(process, seen):
     """Kills a job, as a lost machine would, once something can be seen of it."""
-    deadline = time.monotonic() + 60
-    while not seen() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.001)
+    wait_for(process, seen)
     process.send_signal(signal.SIGKILL)
     process.communicate()
 
@@ -73,6 +79,17 @@ def test_killed_job_leaves_no_dataset_and_is_continued(config, many, tmp_path):
     for name in ("roll", "tokens"):
         assert contents(data / name) == contents(tmp_path / "expected" / name)
     assert sorted(os.listdir(tmp_path)) == ["data", "expected"]
+
+
+def test_ctrl_c_ends_the_job_in_one_line(config, many, tmp_path):
+    work = tmp_path / "data.partial" / "work"
+    job = start(config, many, tmp_path / "data", num_workers=2)
+    wait_for(job, lambda: any(work.glob("read-*.json")))
+    os.killpg(job.pid, signal.SIGINT)  # as a terminal does: to the children as well
+    _, log = job.communicate(timeout=30)
+    assert job.returncode == 128 + signal.SIGINT
+    assert log.splitlines()[-1] == "stopped by Ctrl-C"
+    assert "Traceback" not in log
 
 
 def test_what_another_job_left_behind_is_not_continued(config, music, tmp_path):

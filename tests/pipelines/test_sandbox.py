@@ -102,3 +102,7 @@ def test_process_ends_with_the_one_that_it_worked_for(sandbox):
         time.sleep(0.05)
     assert sandbox._process.pid == child
     assert sandbox._process.returncode == 0
+
+
+def test_ctrl_c_in_a_terminal_does_not_reach_the_process(sandbox):
+    assert os.getpgid(sandbox("work")) != os.getpgid(0)

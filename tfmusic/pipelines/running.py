@@ -6,11 +6,13 @@ Reshuffle and ParDo, and its workers need the output directory within reach.
 
 On this machine Beam runs within this process, and the transform itself spreads its
 elements over threads: each watches a child process that does the work
-(`tfmusic.pipelines.sandbox`). Beam's own ways to use several cores open ports to all
-who can reach this machine, who can read its files through them, so they are refused.
+(`tfmusic.pipelines.sandbox`). Beam's own ways to use several cores open ports on all
+network interfaces, through which anyone who reaches them can read this machine's
+files, so they are refused.
 
-Distributed runners, both seen to write 337 files byte for byte as this machine alone
-does, while all of the work was done by other processes than the one that was called:
+Distributed runners open such ports too, so they belong on a network whose machines and
+users are trusted. Both of these were seen to write 337 files byte for byte as this
+machine alone does, while other processes than the one that was called did the work:
 
 -   Beam's portable runner, with nothing but apache-beam: a job server and a pool of
     workers, each a process of its own and anywhere on the network (the pool looks for
@@ -32,7 +34,6 @@ does, while all of the work was done by other processes than the one that was ca
 """
 
 import argparse
-import concurrent.futures
 import contextlib
 import copy
 import difflib
@@ -41,8 +42,10 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from multiprocessing.pool import ThreadPool
 from typing import Any
 
+import absl.logging
 import tqdm
 
 from tfmusic.errors import UserError
@@ -50,8 +53,15 @@ from tfmusic.pipelines.quiet_beam import PipelineOptions, beam, create_runner
 
 # Beam's own choice, DirectRunner, would first try to download another runner.
 LOCAL_RUNNER = "FnApiRunner"
-_OPENING_PORTS = ("direct_running_mode", "direct_num_workers")
+# How it runs without ports; on the command line, these flags are refused.
+_WITHOUT_PORTS = {"direct_running_mode": "in_memory", "direct_num_workers": "1"}
 _POLL_SECONDS = 0.2
+
+
+def _is_local(runner: str) -> bool:
+    """Whether a runner of Beam, by any of its names, works on this machine alone."""
+    name = runner.rpartition(".")[2].lower().removesuffix("runner")
+    return name in ("fnapi", "direct")
 
 
 def beam_flag_names(runner: str = LOCAL_RUNNER) -> set[str]:
@@ -78,6 +88,8 @@ def beam_flag_names(runner: str = LOCAL_RUNNER) -> set[str]:
 def beam_options(given: Mapping[str, str], defined: Iterable[str]) -> dict[str, str]:
     """Flags of a command line that it does not define, for Beam.
 
+    Warns of runners that open ports.
+
     Args:
         given: The flags, by name.
         defined: The names of those that the command line defines.
@@ -87,8 +99,8 @@ def beam_options(given: Mapping[str, str], defined: Iterable[str]) -> dict[str, 
             open ports on this machine.
     """
     runner = given.get("runner", LOCAL_RUNNER)
-    for name in _OPENING_PORTS:
-        if runner == LOCAL_RUNNER and name in given:
+    for name in _WITHOUT_PORTS:
+        if name in given:
             raise UserError(
                 f"--{name}={given[name]}: Beam would open ports through which others "
                 "can read this machine's files; leave it out: --num_workers=N uses N "
@@ -100,6 +112,12 @@ def beam_options(given: Mapping[str, str], defined: Iterable[str]) -> dict[str, 
         close = difflib.get_close_matches(name, [*defined, *beam_flags], n=1)
         hint = f"; did you mean --{close[0]}?" if close else ""
         raise UserError(f"unknown flag --{name}{hint}")
+    if not _is_local(runner):
+        absl.logging.warning(
+            "--runner=%s opens ports without authentication, through which files of "
+            "its machines can be read: use it on a network that you trust",
+            runner,
+        )
     return dict(given)
 
 
@@ -126,15 +144,20 @@ def run_step(
     """
     options = dict(beam_options or {})
     runner = options.pop("runner", LOCAL_RUNNER)
-    is_local = runner == LOCAL_RUNNER
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    is_local = _is_local(runner)
+    if is_local:
+        runner = LOCAL_RUNNER
+        options |= _WITHOUT_PORTS
+        num_workers = min(num_workers or num_cores(), max(len(elements), 1))
+    # What goes wrong is raised; Beam would print it first.
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     arguments = [f"--{name}={value}" for name, value in options.items()]
     with (
         _progress_bar(title, total) if is_local else contextlib.nullcontext("") as path
     ):
         step = make_step(path)
         if is_local:
-            step, elements = Threads(step, num_workers or num_cores()), [elements]
+            step, elements = Threads(step, num_workers), [elements]
         pipeline = beam.Pipeline(runner, PipelineOptions(arguments))
         _ = (
             pipeline
@@ -142,7 +165,13 @@ def run_step(
             | "Spread" >> beam.Reshuffle()
             | title >> beam.ParDo(step)
         )
-        pipeline.run().wait_until_finish()
+        try:
+            pipeline.run().wait_until_finish()
+        except Exception as error:
+            # Beam makes an error of its own even of Ctrl-C.
+            if isinstance(error.__context__, KeyboardInterrupt | UserError):
+                raise error.__context__ from None
+            raise
 
 
 class Threads(beam.DoFn):
@@ -159,25 +188,26 @@ class Threads(beam.DoFn):
         self._num_threads = num_threads
 
     def process(self, elements: Sequence[Any]) -> Iterator[Any]:
-        """Does the step with all elements; gives what it gives, in their order."""
-        steps = threading.local()
-        started = []
+        """Does the step with all elements; gives what it gives, in any order.
+
+        The first error ends it, and so does Ctrl-C: at once, for other threads are left
+        alone with their elements, whose results nobody waits for.
+        """
+        of_thread = threading.local()
+        steps = []
 
         def work(element: Any) -> list[Any]:
-            if not hasattr(steps, "own"):
-                steps.own = copy.deepcopy(self._step)
-                steps.own.setup()
-                started.append(steps.own)
-            return list(steps.own.process(element))
+            if not hasattr(of_thread, "step"):
+                of_thread.step = copy.deepcopy(self._step)
+                of_thread.step.setup()
+                steps.append(of_thread.step)
+            return list(of_thread.step.process(element))
 
-        with concurrent.futures.ThreadPoolExecutor(self._num_threads) as threads:
-            try:
-                for results in threads.map(work, elements):
-                    yield from results
-            finally:  # After an error or Ctrl-C, nothing new is begun.
-                threads.shutdown(cancel_futures=True)
-                for step in started:
-                    step.teardown()
+        with ThreadPool(self._num_threads) as threads:
+            for results in threads.imap_unordered(work, elements):
+                yield from results
+        for step in steps:
+            step.teardown()
 
 
 @contextlib.contextmanager

@@ -112,6 +112,9 @@ class Sandbox:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
+                # Ctrl-C in a terminal is for the parent alone; else the task that is
+                # interrupted would count as one that crashed.
+                start_new_session=True,
             )
         self._connection.send((self._work, self._seconds, self._megabytes))
         try:
