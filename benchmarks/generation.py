@@ -32,7 +32,7 @@ from absl import app, flags
 
 from tfmusic.config import load_config
 from tfmusic.models import AutoregressiveModel, make_model
-from tfmusic.models.token_lstm import TokenLSTM
+from tfmusic.models.tokens import TokenModel
 from tfmusic.representations import make_representation
 
 _QUICK = flags.DEFINE_bool("quick", False, "Fewer steps and repetitions.")
@@ -55,7 +55,7 @@ _FAMILY = flags.DEFINE_enum(
 )
 
 
-def make_network() -> TokenLSTM:
+def make_network() -> TokenModel:
     """The published network, untrained."""
     chords = [
         ".".join(map(str, classes))
@@ -86,10 +86,10 @@ def make_network() -> TokenLSTM:
     return model
 
 
-def make_baseline(model: TokenLSTM) -> Callable[[int], np.ndarray]:
+def make_baseline(model: TokenModel) -> Callable[[int], np.ndarray]:
     """`num_tokens -> tokens`, by the usual loop over the same layers."""
     inputs = keras.Input([WINDOW_TOKENS, 1])
-    hidden = model.recurrent(inputs)[:, -1:]
+    hidden = model.network(inputs)[:, -1:]
     for layer in model.head:
         hidden = layer(hidden)
     network = keras.Model(inputs, keras.layers.Softmax()(model.output_layer(hidden)))
@@ -133,7 +133,11 @@ def make_step_baseline(model: AutoregressiveModel) -> Callable[[int], np.ndarray
     feature, *_ = model.representation.feature_specs
 
     def generate(num_steps: int) -> np.ndarray:
-        frame, state, frames = model.start_frame(1), model.initial_state(1), []
+        frame, state, frames = (
+            model.start_frame(1),
+            model.initial_state(1, num_steps),
+            [],
+        )
         for step in range(num_steps):
             seed = tf.constant([0, step], tf.int64)
             free = tf.constant([False])

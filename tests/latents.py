@@ -35,7 +35,7 @@ def make_latents(seed=1, with_events=False, latent_size=6, **chunks):
         "event_units": (8,),
     }
     events = make_representation({**CHUNKS, **chunks})
-    model = SetAutoencoder(events, **network)
+    model = SetAutoencoder(events, SetAutoencoder.Settings(**network))
     model.build_model()
     random = np.random.default_rng(seed)
     arrays = [

@@ -15,6 +15,7 @@ def setting(
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
+    below: float | None = None,
     choices: tuple[Any, ...] = (),
 ) -> Any:
     """A field of a `Settings` class with bounds.
@@ -24,9 +25,12 @@ def setting(
         at_least: The smallest value; of each number where the field is a tuple.
         above: A number below all values.
         at_most: The greatest value.
+        below: A number above all values.
         choices: All values that the field can have.
     """
-    bounds = dict(at_least=at_least, above=above, at_most=at_most, choices=choices)
+    bounds = dict(
+        at_least=at_least, above=above, at_most=at_most, below=below, choices=choices
+    )
     return dataclasses.field(default=default, metadata=bounds)
 
 
@@ -117,6 +121,7 @@ def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
             ("at_least", "at least", lambda item, limit: item >= limit),
             ("above", "more than", lambda item, limit: item > limit),
             ("at_most", "at most", lambda item, limit: item <= limit),
+            ("below", "less than", lambda item, limit: item < limit),
         ):
             limit = bounds.get(bound)
             if limit is not None and not is_kept(item, limit):

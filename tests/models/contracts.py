@@ -160,15 +160,15 @@ def check_causality(model: AutoregressiveModel, piece: Piece, other: Piece) -> N
 def check_step_equals_sequence(model: AutoregressiveModel, piece: Piece) -> None:
     """Steps of generation reach the state that the whole sequence reaches."""
     prompt = {name: tf.constant(array[np.newaxis]) for name, array in piece.items()}
-    length = len(next(iter(piece.values())))
-    expected_frame, expected = model.prime(prompt)
+    length, room = len(next(iter(piece.values()))), 8
+    expected_frame, expected = model.prime(prompt, room)
     controls = {c.name: tf.constant(c.default, tf.float32) for c in model.CONTROLS}
-    frame, state = model.start_frame(1), model.initial_state(1)
+    frame, state = model.start_frame(1), model.initial_state(1, length + 1 + room)
     for i in range(length):
         seed = tf.constant([0, i], tf.int64)
         free = tf.constant([False])
         _, state, _ = model.next_frame(frame, state, controls, seed, free)
-        frame, _ = model.prime({n: a[:, : i + 1] for n, a in prompt.items()})
+        frame, _ = model.prime({n: a[:, : i + 1] for n, a in prompt.items()}, room)
     tf.nest.map_structure(np.testing.assert_array_equal, frame, expected_frame)
     tf.nest.map_structure(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6),

@@ -6,7 +6,11 @@ import pytest
 import tensorflow as tf
 
 from tests.experiments import load_config
-from tfmusic.models.latent_networks import ConvolutionalGenerator, Critic
+from tfmusic.models.latent_networks import (
+    ConvolutionalGenerator,
+    Critic,
+    LatentSettings,
+)
 from tfmusic.models.wasserstein import (
     feature_distance,
     gradient_penalty,
@@ -98,22 +102,9 @@ def test_distance_of_means_does_not_depend_on_batching():
 
 def test_reference_networks_have_the_published_sizes():
     config = load_config("latent_wgan", "reference").model
-    generator = ConvolutionalGenerator(
-        config.num_chunks,
-        config.generator_channels,
-        config.chunk_units,
-        20,
-        config.local_noise,
-        config.normalize,
-        config.bound,
-    )
-    critic = Critic(
-        config.chunk_units,
-        config.critic_channels,
-        config.feature_size,
-        config.normalize_critic,
-        config.pool_all,
-    )
+    fields = {k: v for k, v in config.items() if k != "name"}
+    settings = LatentSettings.from_config(fields)
+    generator, critic = ConvolutionalGenerator(settings, 20), Critic(settings)
     sequences = generator(tf.random.stateless_normal([2, 1, config.noise_size], [0, 0]))
     assert sequences.shape == [2, 64, 20]
     scores, features = critic(sequences)
@@ -123,9 +114,21 @@ def test_reference_networks_have_the_published_sizes():
     assert critic.count_params() == 4_369_281  # "4.37 M"
 
 
+def make_critic(chunk_units, critic_channels, normalize):
+    return Critic(
+        LatentSettings(
+            generator_channels=critic_channels,
+            chunk_units=chunk_units,
+            critic_channels=critic_channels,
+            feature_size=8,
+            normalize_critic=normalize,
+        )
+    )
+
+
 @pytest.mark.parametrize("normalize", ["instance", "layer", "none"])
 def test_an_example_is_judged_the_same_in_any_batch(normalize):
-    critic = Critic((6, 6), (6, 8), 8, normalize, pool_all=True)
+    critic = make_critic((6, 6), (6, 8), normalize)
     sequences = tf.random.stateless_normal([5, 8, 3], [1, 2])
     together, _ = critic(sequences)
     alone, _ = critic(sequences[3:4])
@@ -133,7 +136,15 @@ def test_an_example_is_judged_the_same_in_any_batch(normalize):
 
 
 def test_bounded_sequences_reach_their_bound():
-    generator = ConvolutionalGenerator(8, (8, 6), (8,), 3, True, "none", bound=4.0)
+    settings = LatentSettings(
+        num_chunks=8,
+        generator_channels=(8, 6),
+        critic_channels=(8, 6),
+        chunk_units=(8,),
+        normalize="none",
+        bound=4.0,
+    )
+    generator = ConvolutionalGenerator(settings, 3)
     noise = tf.random.stateless_normal([4, 9, 6], [0, 1])
     generator(noise)
     for weight in generator.weights:
@@ -143,7 +154,13 @@ def test_bounded_sequences_reach_their_bound():
 
 
 def test_each_chunk_has_noise_of_its_own_and_that_of_the_whole():
-    generator = ConvolutionalGenerator(16, (8, 6), (8, 8), 3, True, "layer", 0.0)
+    settings = LatentSettings(
+        num_chunks=16,
+        generator_channels=(8, 6),
+        critic_channels=(8, 6),
+        chunk_units=(8, 8),
+    )
+    generator = ConvolutionalGenerator(settings, 3)
     noise = tf.random.stateless_normal([1, 17, 6], [0, 1])
     before = generator(noise)
     whole = generator(tf.concat([-noise[:, :1], noise[:, 1:]], axis=1))
@@ -159,7 +176,7 @@ def test_the_critic_is_told_how_sequences_differ_in_their_whole():
     random = np.random.default_rng(0)
     signs = random.choice([-1.0, 1.0], [256, 1, 1]) * np.ones([1, 16, 1])
     alike, mixed = signs, random.choice([-1.0, 1.0], [256, 16, 1])
-    critic = Critic((8,), (6,), 8, "none", pool_all=True)
+    critic = make_critic((8,), (6,), "none")
     critic(alike)
     optimizer = keras.optimizers.Adam(0.02)
     optimizer.build(critic.trainable_variables)

@@ -128,11 +128,11 @@ def test_samples_are_compared_with_latents_of_the_autoencoder_as_it_is(tmp_path)
         ({"num_chunks": 12}, "model.num_chunks: expected a power of two of at least 4"),
         ({"num_chunks": 2}, "of at least 4, for 2 layers .* got 2"),
         ({"generator": "recurent"}, "did you mean 'recurrent'"),
-        ({"critic_steps": 0}, "model.critic_steps: expected 1 or more, got 0"),
+        ({"critic_steps": 0}, "model.critic_steps: expected at least 1, got 0"),
         ({"chunk_units": (8, 6)}, "model.chunk_units: expected equal sizes, got 8, 6"),
         (
             {"generator": "attention", "generator_units": (8, 6)},
-            "model.generator_units: expected equal sizes for attention, got 8, 6",
+            "model.generator_units: expected equal sizes, got 8, 6",
         ),
         ({"joint": True}, "encode_latents --with_events"),
         ({"normalize": "batch"}, "model.normalize: unknown 'batch'; it can be insta"),
@@ -146,7 +146,7 @@ def test_settings_that_cannot_be_are_refused(settings, message):
 
 def test_another_representation_is_refused():
     chunks = make_representation({"name": "event_chunks"})
-    with pytest.raises(UserError, match="expected a dataset of latents, got event_ch"):
+    with pytest.raises(UserError, match="expected latents; event_chunks goes with set"):
         make_model(chunks, SMALL_WGAN)
 
 

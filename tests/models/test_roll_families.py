@@ -192,17 +192,17 @@ def test_music_from_nothing_can_begin_with_noise():
     np.testing.assert_array_equal(*after)
 
 
-def test_the_share_of_true_frames_falls_as_published():
+def test_the_fraction_of_true_frames_falls_as_published():
     sampling = ScheduledSampling(0.5, 0.0, 1000, 0.0)
     steps = tf.constant([0, 250, 500, 1000, 2000], tf.int64)
     expected = 0.5 * np.array([1, 0.75, 0.5, 0, 0]) ** 2
-    np.testing.assert_allclose(sampling.share(steps), expected, rtol=1e-6)
+    np.testing.assert_allclose(sampling.fraction(steps), expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
-def test_fed_frames_are_the_musics_or_drawn_from_what_was_fed(share):
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 1.0])
+def test_fed_frames_are_the_musics_or_sampled_from_what_was_fed(fraction):
     # Frames are numbers here; a drawn one is 1000 more than the one it follows.
-    sampling = ScheduledSampling(share, share, 0, 0.0)
+    sampling = ScheduledSampling(fraction, fraction, 0, 0.0)
     frames = tf.tile(tf.range(0, 100)[tf.newaxis], [20, 1])
     fed = sampling.mix(
         frames,
@@ -215,7 +215,7 @@ def test_fed_frames_are_the_musics_or_drawn_from_what_was_fed(share):
     np.testing.assert_array_equal(
         fed[:, 1:][~is_true[:, 1:]], (fed[:, :-1] + 1000)[~is_true[:, 1:]]
     )
-    assert abs(is_true[:, 1:].mean() - share) < 0.05
+    assert abs(is_true[:, 1:].mean() - fraction) < 0.05
     assert is_true[:, 0].all()
 
 
@@ -254,12 +254,15 @@ def test_a_resumed_run_feeds_what_an_undisturbed_one_would():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"teacher_forcing": 1.5}, "model.teacher_forcing: expected 0 to 1, got 1.5"),
-        ({"teacher_forcing_end": -0.1}, "teacher_forcing_end: expected 0 to 1"),
+        (
+            {"teacher_forcing": 1.5},
+            "model.teacher_forcing: expected at most 1.0, got 1.5",
+        ),
+        ({"teacher_forcing_end": -0.1}, "teacher_forcing_end: expected at least 0.0"),
         ({"teacher_forcing_end": 0.5}, "teacher_forcing_steps: expected at least 1"),
         ({"loss": "fokal"}, "model.loss.*focal"),
-        ({"alpha": 1.0}, "model.alpha: expected more than 0 and less than 1, got 1.0"),
-        ({"gamma": -1.0}, "model.gamma: expected at least 0, got -1.0"),
+        ({"alpha": 1.0}, "model.alpha: expected less than 1.0, got 1.0"),
+        ({"gamma": -1.0}, "model.gamma: expected at least 0.0, got -1.0"),
         ({"segment_steps": 0}, "model.segment_steps: expected at least 1, got 0"),
     ],
 )

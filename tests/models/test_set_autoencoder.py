@@ -292,8 +292,10 @@ def test_wrong_settings_are_told():
             make_autoencoder(**{setting: "x"})
     with pytest.raises(UserError, match="model.activation: .*reluu"):
         make_autoencoder(activation="reluu")
-    with pytest.raises(UserError, match="model.latent_size: expected 1 or more, got 0"):
+    with pytest.raises(
+        UserError, match="model.latent_size: expected at least 1, got 0"
+    ):
         make_autoencoder(latent_size=0)
     rolls = make_representation({"name": "binary_roll"})
-    with pytest.raises(UserError, match="expected representation event_chunks, got b"):
+    with pytest.raises(UserError, match="expected event_chunks; binary_roll goes"):
         make_model(rolls, SMALL)

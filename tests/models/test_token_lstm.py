@@ -159,7 +159,9 @@ def test_the_published_chord_network_has_its_size():
 
 def test_tying_needs_equal_sizes():
     config = {"name": "token_lstm", "embedding_size": 8, "units": (16,)}
-    with pytest.raises(UserError, match="tied_output.*equal to embedding_size"):
+    with pytest.raises(
+        UserError, match="tied_output.*as embedding_size, 8; got .embedding. and 16"
+    ):
         make_model(chords(), {**config, "tied_output": True})
 
 

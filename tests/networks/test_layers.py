@@ -6,16 +6,19 @@ import tensorflow as tf
 from tfmusic.errors import UserError
 from tfmusic.networks.layers import (
     PitchEmbedding,
-    RecurrentStack,
     TiedOutput,
     TokenEmbedding,
 )
+from tfmusic.networks.recurrent_stack import RecurrentSettings, RecurrentStack
 
 
 @pytest.fixture(params=["lstm", "gru"])
 def stack(request) -> RecurrentStack:
     keras.utils.set_random_seed(0)
-    stack = RecurrentStack((12, 7), request.param, dropout=0.5, recurrent_dropout=0.4)
+    settings = RecurrentSettings(
+        units=(12, 7), cell=request.param, dropout=0.5, recurrent_dropout=0.4
+    )
+    stack = RecurrentStack(settings)
     stack(tf.zeros([1, 2, 5]))
     return stack
 
@@ -52,7 +55,7 @@ def test_dropout_is_on_in_training_only(stack):
 
 def test_an_unknown_cell_is_named():
     with pytest.raises(UserError, match="cell: unknown 'lsmt'.*did you mean 'lstm'"):
-        RecurrentStack((8,), "lsmt")
+        RecurrentSettings(units=(8,), cell="lsmt")
 
 
 def test_tied_output_scores_by_the_embedding():
@@ -101,7 +104,8 @@ def test_exact_inputs_tell_apart_what_bfloat16_cannot(cell, mixed_precision):
     inputs = (np.arange(600, dtype=np.float32) / 600)[:, None, None]
     names = tf.cast(tf.constant(inputs), tf.bfloat16).numpy().ravel().tolist()
     assert len(set(names)) < 500
-    exact = RecurrentStack((4, 4), cell, exact_inputs=True)
+    settings = RecurrentSettings(units=(4, 4), cell=cell, dropout=0.0)
+    exact = RecurrentStack(settings, exact_inputs=True)
     outputs, state = exact.run(inputs)
     assert outputs.dtype == tf.bfloat16
     assert len(np.unique(state[0].numpy(), axis=0)) == 600

@@ -123,7 +123,7 @@ def test_sequences_of_any_length_share_one_trace():
 # Logical devices have to be made before TensorFlow does anything else.
 REPLICAS = """
 import keras, numpy as np, tensorflow as tf
-from tfmusic.networks.layers import RecurrentStack
+from tfmusic.networks.recurrent_stack import RecurrentSettings, RecurrentStack
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2
@@ -137,7 +137,8 @@ assert two.num_replicas_in_sync == 2
 for strategy in (two, tf.distribute.get_strategy()):
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        model = keras.Sequential([RecurrentStack((10, 12))])
+        settings = RecurrentSettings(units=(10, 12), dropout=0.0)
+        model = keras.Sequential([RecurrentStack(settings)])
         model.compile(keras.optimizers.SGD(0.5), "mse", jit_compile=False)
         model.build([None, None, 7])
     before = model.get_weights()

@@ -1,10 +1,11 @@
-"""The model families."""
+"""The models: what a network makes of a representation."""
 
-import inspect
+import dataclasses
+import functools
 from collections.abc import Mapping
 from typing import Any
 
-from tfmusic.errors import choose
+from tfmusic.errors import UserError, choose
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, MusicModel
 from tfmusic.models.biaxial_lstm import BiaxialLSTM
@@ -13,8 +14,11 @@ from tfmusic.models.latent_wgan import LatentWGAN
 from tfmusic.models.next_frame_lstm import NextFrameLSTM
 from tfmusic.models.roll_lstm import RollLSTM
 from tfmusic.models.set_autoencoder import SetAutoencoder
-from tfmusic.models.token_lstm import TokenLSTM
-from tfmusic.representations import Representation
+from tfmusic.models.tokens import TokenModel
+from tfmusic.networks.attention import Transformer
+from tfmusic.networks.recurrent_stack import RecurrentStack
+from tfmusic.representations import REPRESENTATIONS, Representation
+from tfmusic.settings import Settings
 
 __all__ = [
     "MODELS",
@@ -24,14 +28,39 @@ __all__ = [
     "make_model",
 ]
 
-MODELS: dict[str, type[MusicModel]] = {
-    "biaxial_lstm": BiaxialLSTM,
-    "frame_seq2seq": FrameSeq2Seq,
-    "latent_wgan": LatentWGAN,
-    "next_frame_lstm": NextFrameLSTM,
-    "roll_lstm": RollLSTM,
-    "set_autoencoder": SetAutoencoder,
-    "token_lstm": TokenLSTM,
+
+@dataclasses.dataclass(frozen=True)
+class Family:
+    """A model and, where it takes any network, the network."""
+
+    model: type[MusicModel]
+    network: type | None = None
+
+    def settings(self, section: Mapping[str, Any]) -> list[Settings]:
+        """The settings of the model and of the network that a config's section has.
+
+        Raises:
+            UserError: A field that neither has, or a wrong value.
+        """
+        kinds = [kind.Settings for kind in (self.model, self.network) if kind]
+        known = {name for kind in kinds for name in kind.names()}
+        for name in section:
+            choose("field of config.model", name, {"name", *known})
+        return [
+            kind.from_config({k: v for k, v in section.items() if k in kind.names()})
+            for kind in kinds
+        ]
+
+
+MODELS: dict[str, Family] = {
+    "biaxial_lstm": Family(BiaxialLSTM),
+    "frame_seq2seq": Family(FrameSeq2Seq),
+    "latent_wgan": Family(LatentWGAN),
+    "next_frame_lstm": Family(NextFrameLSTM),
+    "roll_lstm": Family(RollLSTM),
+    "set_autoencoder": Family(SetAutoencoder),
+    "token_lstm": Family(TokenModel, RecurrentStack),
+    "token_transformer": Family(TokenModel, Transformer),
 }
 
 
@@ -40,14 +69,37 @@ def make_model(representation: Representation, config: Mapping[str, Any]) -> Mus
 
     Args:
         representation: The dataset's, fitted.
-        config: `name`, one of `MODELS`, and settings of that family.
+        config: `name`, one of `MODELS`, and settings of that model and its network.
 
     Raises:
-        UserError: An unknown name, or a setting that the family does not have.
+        UserError: An unknown name, a wrong setting, or a representation that the model
+            does not take.
     """
-    settings = dict(config)
-    family = MODELS[choose("model.name", settings.pop("name"), MODELS)]
-    known = list(inspect.signature(family.__init__).parameters)[2:]
-    for name in settings:
-        choose(f"setting of model {config['name']}", name, known)
-    return family(representation, **settings)
+    name = choose("model.name", config["name"], MODELS)
+    family = MODELS[name]
+    if not isinstance(representation, family.model.TAKES):
+        fitting = [
+            other
+            for other, its in MODELS.items()
+            if isinstance(representation, its.model.TAKES)
+        ]
+        raise UserError(
+            f"model {name} does not take the representation {representation.name}: "
+            f"expected {_names(family.model.TAKES)}; {representation.name} goes with "
+            f"{' or '.join(fitting)}"
+        )
+    settings, *rest = family.settings(config)
+    if family.network is None:
+        return family.model(representation, settings)
+    return family.model(
+        representation, settings, functools.partial(family.network, *rest)
+    )
+
+
+def _names(kinds: type | tuple[type, ...]) -> str:
+    """The names of representations, as a config has them."""
+    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
+    found = sorted(
+        name for name, kind in REPRESENTATIONS.items() if issubclass(kind, kinds)
+    )
+    return " or ".join(found)

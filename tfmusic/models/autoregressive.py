@@ -39,15 +39,16 @@ class AutoregressiveModel(MusicModel):
         """The frame that stands before a piece's first one."""
         raise NotImplementedError
 
-    def initial_state(self, batch_size: tf.Tensor) -> Nest:
-        """The state before the start frame."""
+    def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> Nest:
+        """The state before the start frame, with room for so many steps."""
         raise NotImplementedError
 
-    def prime(self, prompt: Tensors) -> tuple[Nest, Nest]:
+    def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[Nest, Nest]:
         """Takes in a beginning.
 
         Args:
             prompt: The representation's arrays `[batch, time, ...]`, time at least 1.
+            num_steps: How many steps will follow at most.
 
         Returns:
             The prompt's last frame and the state before it, for `next_frame`.
@@ -127,7 +128,7 @@ class AutoregressiveModel(MusicModel):
 
         def generate(num_outputs, num_steps, seed, *values):
             frame = self.start_frame(num_outputs)
-            state = self.initial_state(num_outputs)
+            state = self.initial_state(num_outputs, num_steps)
             run = tf.zeros([num_outputs], tf.int32)
             return self._play(frame, state, run, num_steps, seed, values)
 
@@ -135,7 +136,8 @@ class AutoregressiveModel(MusicModel):
             prompt = dict(zip(names, inputs, strict=False))
             num_steps, seed, *values = inputs[len(names) :]
             run = count_run(prompt[names[0]])  # what is drawn comes first
-            return self._play(*self.prime(prompt), run, num_steps, seed, values)
+            frame, state = self.prime(prompt, num_steps)
+            return self._play(frame, state, run, num_steps, seed, values)
 
         def score(*inputs):
             features = dict(zip(names, inputs, strict=False))

@@ -1,6 +1,8 @@
 """A network that reads along time for each note and writes along the notes."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
@@ -9,8 +11,8 @@ from tfmusic.generation.controls import CONSERVATIVITY, DENSITY, roll_controls
 from tfmusic.generation.loop import split_seed
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Tensors, step_is_target
-from tfmusic.models.biaxial_features import NoteFeatures
-from tfmusic.models.biaxial_sampling import adapt_power, change_note, draw_frame
+from tfmusic.models.biaxial_features import BEATS, NoteFeatures
+from tfmusic.models.biaxial_sampling import adapt_power, change_note, sample_frame
 from tfmusic.models.roll_frames import compile_roll_model, force_onsets
 from tfmusic.models.roll_sampling import (
     count_held,
@@ -18,14 +20,48 @@ from tfmusic.models.roll_sampling import (
     release,
     repeat_bonus,
 )
-from tfmusic.networks.layers import RecurrentStack
 from tfmusic.networks.losses import RollLoss, key_nats
+from tfmusic.networks.recurrent_stack import RecurrentSettings, RecurrentStack
 from tfmusic.representations import Representation
+from tfmusic.representations.play_articulate import PlayArticulate
+from tfmusic.settings import Settings, setting
 
 Recurrent = tuple[tf.Tensor, ...]
 State = tuple[Recurrent, tf.Tensor, tf.Tensor]
 # Pieces are scored in parts: every note has a state of its own at every step.
 _SCORED_STEPS = 64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BiaxialSettings(Settings):
+    """Two recurrent stacks, and what a note reads.
+
+    Attributes:
+        time_units: Sizes of the layers along time.
+        note_units: Sizes of the layers along the notes.
+        dropout: Fraction of every recurrent layer's outputs dropped, the same values at
+            all steps of a sequence.
+        position: Whether a note reads where in the range it lies.
+        pitch_class: Whether it reads its pitch class.
+        beat: What it reads of the place in the bar: "none", "binary" or "metre", see
+            `NoteFeatures`.
+        key_loss_coefficient: Weighs the mean over pitches of their nats; the number of
+            pitches makes that the nats of the frame.
+        compile_drawing: Whether XLA compiles the sampling of a frame, once for each
+            number of pieces: faster for few of them. Not every program that serves
+            exports can run that.
+    """
+
+    SECTION: ClassVar[str] = "model"
+
+    time_units: tuple[int, ...] = setting((128, 128), at_least=1)
+    note_units: tuple[int, ...] = setting((64,), at_least=1)
+    dropout: float = setting(0.3, at_least=0.0, at_most=0.99)
+    position: bool = True
+    pitch_class: bool = True
+    beat: str = setting("metre", choices=BEATS)
+    key_loss_coefficient: float = setting(88.0, at_least=0.0)
+    compile_drawing: bool = False
 
 
 class BiaxialLSTM(AutoregressiveModel):
@@ -55,64 +91,38 @@ class BiaxialLSTM(AutoregressiveModel):
     held, `[batch, 1, pitch]`.
     """
 
-    CONTROLS = (
-        *roll_controls(1),
-        CONSERVATIVITY,
-        DENSITY,
-    )
+    TAKES = PlayArticulate
+    Settings = BiaxialSettings
+    CONTROLS = (*roll_controls(1), CONSERVATIVITY, DENSITY)
 
-    def __init__(
-        self,
-        representation: Representation,
-        time_units: Sequence[int] = (128, 128),
-        note_units: Sequence[int] = (64,),
-        dropout: float = 0.3,
-        position: bool = True,
-        pitch_class: bool = True,
-        beat: str = "metre",
-        key_loss_coefficient: float = 88.0,
-        compile_drawing: bool = False,
-    ):
-        """Makes the layers.
-
-        Args:
-            representation: One whose features are `roll`, `[time, pitch, channel]`,
-                `bar_position` and `bar_length`.
-            time_units: Sizes of the layers along time.
-            note_units: Sizes of the layers along the notes.
-            dropout: Share of every recurrent layer's outputs dropped, the same at all
-                steps of a sequence.
-            position: Whether a note knows where in the range it lies.
-            pitch_class: Whether it knows its pitch class.
-            beat: "none", "binary" or "metre", see `NoteFeatures`.
-            key_loss_coefficient: Weighs the mean over pitches of their nats; the number
-                of pitches makes that the nats of the frame.
-            compile_drawing: Whether XLA compiles what draws a frame, once for each
-                number of pieces: faster for few of them. Not every program that serves
-                exports can run that.
-        """
+    def __init__(self, representation: Representation, settings: BiaxialSettings):
+        """Makes the layers."""
         super().__init__(representation)
-        self.compile_drawing = compile_drawing
+        self.settings = settings
         _, self.num_pitches, self.num_channels = representation.feature_specs[
             "roll"
         ].shape
-        self.key_loss_coefficient = key_loss_coefficient
         self.note_features = NoteFeatures(
             representation.lowest_pitch,
             self.num_pitches,
             representation.steps_per_quarter,
-            position=position,
-            pitch_class=pitch_class,
-            beat=beat,
+            position=settings.position,
+            pitch_class=settings.pitch_class,
+            beat=settings.beat,
         )
-        self.time_stack = RecurrentStack(
-            time_units, dropout=dropout, same_dropout=True, name="time"
+        self.time_stack, self.note_stack = (
+            RecurrentStack(
+                RecurrentSettings(units=units, dropout=settings.dropout),
+                same_dropout=True,
+                name=name,
+            )
+            for units, name in (
+                (settings.time_units, "time"),
+                (settings.note_units, "notes"),
+            )
         )
-        self.note_stack = RecurrentStack(
-            note_units, dropout=dropout, same_dropout=True, name="notes"
-        )
-        self.time_dropout = keras.layers.Dropout(dropout, (None, 1, None))
-        self.note_dropout = keras.layers.Dropout(dropout, (None, 1, None))
+        self.time_dropout = keras.layers.Dropout(settings.dropout, (None, 1, None))
+        self.note_dropout = keras.layers.Dropout(settings.dropout, (None, 1, None))
         # Logits stay in float32 under a mixed precision policy.
         self.output_layer = keras.layers.Dense(self.num_channels, dtype="float32")
 
@@ -123,7 +133,7 @@ class BiaxialLSTM(AutoregressiveModel):
 
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles with the notes' loss, nats a step and rates of sounding notes."""
-        loss = RollLoss(self.key_loss_coefficient, 0.0)
+        loss = RollLoss(self.settings.key_loss_coefficient, 0.0)
         compile_roll_model(self, optimizer, loss)
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
@@ -167,17 +177,19 @@ class BiaxialLSTM(AutoregressiveModel):
             "bar_length": tf.fill([batch_size], bar),
         }
 
-    def initial_state(self, batch_size: tf.Tensor) -> State:
+    def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> State:
         """Zeros for each note, and the power 1."""
+        del max_steps
         flat = self.time_stack.initial_state(batch_size * self.num_pitches)
         held = tf.zeros([batch_size, 1, self.num_pitches])
         return self._unfold(flat), tf.ones([batch_size]), held
 
-    def prime(self, prompt: Tensors) -> tuple[Tensors, State]:
+    def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[Tensors, State]:
         """Takes in silence and all of the prompt but its last frame."""
         inputs = _inputs(prompt)
         batch_size = tf.shape(inputs["roll"])[0]
-        recurrent, power, _ = self.initial_state(batch_size)
+        del num_steps
+        recurrent, power, _ = self.initial_state(batch_size, 0)
         _, recurrent = self._along_time(inputs, recurrent)
         held = count_held(inputs["roll"][:, :, tf.newaxis])
         frame = {
@@ -195,7 +207,7 @@ class BiaxialLSTM(AutoregressiveModel):
         seed: tf.Tensor,
         must_change: tf.Tensor,
     ) -> tuple[Tensors, State, tf.Tensor]:
-        """Draws the next frame, note by note."""
+        """Samples the next frame, note by note."""
         recurrent, power, held = state
         roll = frame["roll"]
         held = hold(held, roll[:, tf.newaxis])
@@ -208,9 +220,9 @@ class BiaxialLSTM(AutoregressiveModel):
         [hidden] = self._unfold([hidden])
         temperature = controls["temperature"]
         power_now = controls["conservativity"] * power
-        draw_seed, change_seed = split_seed(seed, 2)
+        sample_seed, change_seed = split_seed(seed, 2)
         bonus = repeat_bonus(held, controls)[:, 0]
-        drawn, odds = draw_frame(
+        sampled, odds = sample_frame(
             self.note_stack,
             self.output_layer,
             hidden,
@@ -218,16 +230,16 @@ class BiaxialLSTM(AutoregressiveModel):
             power_now,
             bonus,
             temperature,
-            draw_seed,
-            self.compile_drawing,
+            sample_seed,
+            self.settings.compile_drawing,
         )
-        drawn, is_released = release(drawn[:, tf.newaxis], held, controls)
-        drawn, is_stuck = change_note(
-            drawn[:, 0], odds, roll, must_change, change_seed, temperature
+        sampled, is_released = release(sampled[:, tf.newaxis], held, controls)
+        sampled, is_stuck = change_note(
+            sampled[:, 0], odds, roll, must_change, change_seed, temperature
         )
         is_guarded = tf.logical_or(is_released, is_stuck)
-        frame = {"roll": drawn, "bar_position": position, "bar_length": length}
-        power = adapt_power(power, drawn, controls["density"])
+        frame = {"roll": sampled, "bar_position": position, "bar_length": length}
+        power = adapt_power(power, sampled, controls["density"])
         return frame, (self._unfold(recurrent), power, held), is_guarded
 
     def is_repeat(self, frame: Tensors, previous: Tensors) -> tf.Tensor:
@@ -252,7 +264,7 @@ class BiaxialLSTM(AutoregressiveModel):
             name: tf.pad(array, [[0, 0], [0, rest]] + [[0, 0]] * (array.shape.rank - 2))
             for name, array in _inputs(features).items()
         }
-        recurrent, *_ = self.initial_state(tf.shape(features["roll"])[0])
+        recurrent, *_ = self.initial_state(tf.shape(features["roll"])[0], 0)
         nats = tf.TensorArray(tf.float32, num_parts, element_shape=[None, None])
 
         def body(number, recurrent, nats):

@@ -1,4 +1,4 @@
-"""Drawing one frame note by note, from the lowest to the highest."""
+"""Sampling one frame note by note, from the lowest to the highest."""
 
 import keras
 import tensorflow as tf
@@ -6,14 +6,14 @@ import tensorflow as tf
 from tfmusic.generation import samplers
 from tfmusic.generation.guards import change_one, equal_frames
 from tfmusic.models.roll_frames import CERTAIN
-from tfmusic.networks.layers import RecurrentStack
 from tfmusic.networks.recurrence import apply_gates
+from tfmusic.networks.recurrent_stack import RecurrentStack
 
-# Notes that one turn of the loop draws: a turn costs as much as a note's arithmetic.
+# Notes that one turn of the loop samples: a turn costs as much as a note's arithmetic.
 _GROUP_SIZE = 8
 
 
-def draw_frame(
+def sample_frame(
     stack: RecurrentStack,
     output_layer: keras.layers.Dense,
     hidden: tf.Tensor,
@@ -24,7 +24,7 @@ def draw_frame(
     seed: tf.Tensor,
     compiled: bool = False,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws one frame, bool `[batch, pitch, channel]`, and its log odds of playing.
+    """Samples one frame, bool `[batch, pitch, channel]`, and its log odds of playing.
 
     Args:
         stack: The layers along the notes.
@@ -44,20 +44,20 @@ def draw_frame(
     play_noise = noise[..., :1] - tf.transpose(bonus)[..., tf.newaxis]
     noise = tf.concat([play_noise, noise[..., 1:]], axis=-1)
 
-    def draw(hidden, sounded, power, noise):
+    def sample(hidden, sounded, power, noise):
         noise = tf.ensure_shape(noise, [num_pitches, None, num_channels])
-        return draw_notes(stack, output_layer, hidden, sounded, power, noise)
+        return sample_notes(stack, output_layer, hidden, sounded, power, noise)
 
     if compiled:
-        draw = tf.function(draw, jit_compile=True, autograph=False)
+        sample = tf.function(sample, jit_compile=True, autograph=False)
     hidden = tf.transpose(hidden, [1, 0, 2])  # [pitch, batch, unit]
-    drawn, odds = draw(hidden, tf.transpose(roll[..., 0]), power, noise)
-    drawn = tf.transpose(drawn, [1, 0, 2])
-    drawn = tf.ensure_shape(drawn, [None, num_pitches, num_channels])
-    return drawn, tf.transpose(odds)
+    sampled, odds = sample(hidden, tf.transpose(roll[..., 0]), power, noise)
+    sampled = tf.transpose(sampled, [1, 0, 2])
+    sampled = tf.ensure_shape(sampled, [None, num_pitches, num_channels])
+    return sampled, tf.transpose(odds)
 
 
-def draw_notes(
+def sample_notes(
     stack: RecurrentStack,
     output_layer: keras.layers.Dense,
     hidden: tf.Tensor,
@@ -65,7 +65,7 @@ def draw_notes(
     power: tf.Tensor,
     noise: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws a frame; each note hears what was chosen for those below it.
+    """Samples a frame; each note hears what was chosen for those below it.
 
     Args:
         stack: The layers along the notes.
@@ -90,7 +90,7 @@ def draw_notes(
         tf.float32, num_groups, element_shape=[_GROUP_SIZE, None, num_channels]
     )
 
-    def draw_note(biases, thresholds, below, state):
+    def sample_note(biases, thresholds, below, state):
         outputs, new_state = below, []
         for layer, (kernel, bias) in enumerate(layers):
             output, cell = state[2 * layer : 2 * layer + 2]
@@ -107,7 +107,7 @@ def draw_notes(
         for note in zip(
             *(tf.unstack(tf.gather(g, number)) for g in groups), strict=True
         ):
-            one, below, state = draw_note(*note, below, state)
+            one, below, state = sample_note(*note, below, state)
             group.append(one)
         return number + 1, below, state, logits.write(number, tf.stack(group))
 
@@ -120,8 +120,8 @@ def draw_notes(
         (0, tf.zeros([batch_size, num_channels]), state, logits),
     )
     logits = logits.concat()[:num_pitches]
-    drawn = _choose(logits, thresholds)
-    return drawn, raise_probabilities(logits[..., 0], power)
+    sampled = _choose(logits, thresholds)
+    return sampled, raise_probabilities(logits[..., 0], power)
 
 
 def _group(notes: tf.Tensor) -> tf.Tensor:
@@ -145,12 +145,12 @@ def _choose(logits: tf.Tensor, thresholds: tf.Tensor) -> tf.Tensor:
 def _merge_weights(
     stack: RecurrentStack, hidden: tf.Tensor
 ) -> tuple[tf.Tensor, list[tuple[tf.Tensor, tf.Tensor]]]:
-    """What can be computed before the first note is drawn, so that each takes little.
+    """What can be computed before the first note is sampled, so that each takes little.
 
     Returns:
-        The part of the first layer's sums that does not depend on what is drawn,
+        The part of the first layer's sums that does not depend on what is sampled,
         `[pitch, batch, 4 * units]`, and each layer's weights of its inputs (the first:
-        those that are drawn) and its own outputs, with its bias.
+        those that are sampled) and its own outputs, with its bias.
     """
     hidden = tf.cast(hidden, tf.float32)
     layers = []
@@ -175,8 +175,8 @@ def _thresholds(sounded: tf.Tensor, power: tf.Tensor, noise: tf.Tensor) -> tf.Te
     """What each note's log odds have to exceed, `[pitch, batch, channel]`.
 
     Probabilities to a power exceed a number where they exceed its root, and a note that
-    did not sound is articulated whatever is drawn: so both are settled for all notes
-    before the first is drawn.
+    did not sound is articulated whatever is sampled: so both are settled for all notes
+    before the first is sampled.
     """
     play = raise_probabilities(noise[..., 0], 1.0 / power)
     if noise.shape[-1] == 1:
@@ -186,21 +186,21 @@ def _thresholds(sounded: tf.Tensor, power: tf.Tensor, noise: tf.Tensor) -> tf.Te
 
 
 def change_note(
-    drawn: tf.Tensor,
+    sampled: tf.Tensor,
     odds: tf.Tensor,
     previous: tf.Tensor,
     must_change: tf.Tensor,
     seed: tf.Tensor,
     temperature: tf.Tensor,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Turns one note over where a frame is drawn again that must not be.
+    """Turns one note over where a frame is sampled again that must not be.
 
     The notes above it do not hear of that.
 
     Args:
-        drawn: bool `[batch, pitch, channel]`.
+        sampled: bool `[batch, pitch, channel]`.
         odds: The log odds of playing, `[batch, pitch]`.
-        previous: The frame before, of the shape of `drawn`.
+        previous: The frame before, of the shape of `sampled`.
         must_change: bool `[batch]`.
         seed: int64 `[2]`.
         temperature: Divides log odds; scalar.
@@ -208,12 +208,12 @@ def change_note(
     Returns:
         The frame, and where it was changed, bool `[batch]`.
     """
-    is_stuck = tf.logical_and(must_change, equal_frames(drawn, previous))
-    play = change_one(drawn[..., 0], odds, is_stuck, seed, temperature)
-    if drawn.shape[-1] == 1:
+    is_stuck = tf.logical_and(must_change, equal_frames(sampled, previous))
+    play = change_one(sampled[..., 0], odds, is_stuck, seed, temperature)
+    if sampled.shape[-1] == 1:
         return play[..., tf.newaxis], is_stuck
     # A note that did not sound before begins.
-    articulate = tf.logical_or(drawn[..., 1], tf.logical_not(previous[..., 0]))
+    articulate = tf.logical_or(sampled[..., 1], tf.logical_not(previous[..., 0]))
     return tf.stack([play, tf.logical_and(play, articulate)], axis=-1), is_stuck
 
 
@@ -237,7 +237,7 @@ def adapt_power(power: tf.Tensor, roll: tf.Tensor, density: tf.Tensor) -> tf.Ten
 
     Args:
         power: float32 `[batch]`.
-        roll: The frame that was drawn, bool `[batch, pitch, channel]`.
+        roll: The frame that was sampled, bool `[batch, pitch, channel]`.
         density: Notes, float32 scalar; 0: the power stays.
 
     Returns:

@@ -1,17 +1,54 @@
 """What the next-frame and the sequence-to-sequence network share: their decoder."""
 
-from collections.abc import Sequence
+import dataclasses
 
 import keras
 import tensorflow as tf
 
 from tfmusic.models.key_chains import KeyChains
-from tfmusic.models.roll_frames import FrameHead, RollFrames
-from tfmusic.models.roll_sampling import draw_plainly
-from tfmusic.models.scheduled_sampling import Draw, ScheduledSampling
-from tfmusic.networks.layers import RecurrentStack
+from tfmusic.models.roll_frames import RollFrames
+from tfmusic.models.roll_sampling import sample_plainly
+from tfmusic.models.rolls import RollModel
+from tfmusic.models.scheduled_sampling import Sample, ScheduledSampling
+from tfmusic.networks.layers import FrameHead
+from tfmusic.networks.losses import CELL_LOSSES, make_cell_loss
+from tfmusic.networks.recurrent_stack import RecurrentSettings, RecurrentStack
+from tfmusic.representations import Representation
+from tfmusic.settings import setting
 
 Recurrent = tuple[tf.Tensor, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecoderSettings(RecurrentSettings):
+    """Recurrent layers, a head, and how they learn.
+
+    Attributes:
+        head_units: Size of the layer before the logits.
+        head_dropout: Fraction of its values dropped.
+        key_chains: Whether learning begins from what each key does by itself, a Markov
+            chain counted in the training split.
+        loss: "nats", "binary", "focal" or "single", see `make_cell_loss`.
+        alpha: The focal loss's weight of ones; that of zeros is 1 - alpha.
+        gamma: Its power; above 0 what is nearly certain counts less.
+        teacher_forcing: Fraction of true frames that training feeds at first; the rest
+            are the model's own (see `ScheduledSampling`).
+        teacher_forcing_end: The fraction at last.
+        teacher_forcing_steps: Training steps until then.
+        feedback_temperature: At which own frames are sampled; 0: thresholded.
+    """
+
+    dropout: float = setting(0.2, at_least=0.0, at_most=0.99)
+    head_units: int = setting(256, at_least=1)
+    head_dropout: float = setting(0.5, at_least=0.0, at_most=0.99)
+    key_chains: bool = False
+    loss: str = setting("nats", choices=tuple(CELL_LOSSES))
+    alpha: float = setting(0.5, above=0.0, below=1.0)
+    gamma: float = setting(2.0, at_least=0.0)
+    teacher_forcing: float = setting(1.0, at_least=0.0, at_most=1.0)
+    teacher_forcing_end: float = setting(1.0, at_least=0.0, at_most=1.0)
+    teacher_forcing_steps: int = setting(0, at_least=0)
+    feedback_temperature: float = setting(1.0, at_least=0.0)
 
 
 class FrameDecoder(keras.layers.Layer):
@@ -21,41 +58,31 @@ class FrameDecoder(keras.layers.Layer):
     are those of `RollFrames`.
     """
 
-    def __init__(
-        self,
-        frames: RollFrames,
-        units: Sequence[int],
-        cell: str,
-        dropout: float,
-        head_units: int,
-        head_dropout: float,
-        key_chains: bool,
-        sampling: ScheduledSampling,
-        **kwargs,
-    ):
+    def __init__(self, frames: RollFrames, settings: DecoderSettings, **kwargs):
         """Makes the layers.
 
         Args:
             frames: How the rolls are frames.
-            units: Sizes of the recurrent layers.
-            cell: "lstm" or "gru".
-            dropout: Share of values dropped between recurrent layers.
-            head_units: Size of the layer before the logits.
-            head_dropout: Share of its values dropped.
-            key_chains: Whether `KeyChains` are added to the head's logits.
-            sampling: How many of its own frames it is trained on.
+            settings: See `DecoderSettings`.
             **kwargs: The base layer's.
         """
         super().__init__(**kwargs)
         self.frames = frames
-        self.sampling = sampling
-        self.recurrent = RecurrentStack(units, cell, dropout)
-        self.head = FrameHead(
-            frames.num_hands, frames.num_logits, head_units, head_dropout
+        self.sampling = ScheduledSampling(
+            settings.teacher_forcing,
+            settings.teacher_forcing_end,
+            settings.teacher_forcing_steps,
+            settings.feedback_temperature,
         )
-        self.key_chains = KeyChains(frames) if key_chains else None
-        # Its state is saved with the weights, so a resumed run tosses the coins that an
-        # undisturbed one would.
+        self.recurrent = RecurrentStack(settings)
+        self.head = FrameHead(
+            frames.num_hands,
+            frames.num_logits,
+            settings.head_units,
+            settings.head_dropout,
+        )
+        self.key_chains = KeyChains(frames) if settings.key_chains else None
+        # Its state is saved with the weights, so a resumed run tosses the same coins.
         self.seeds = keras.random.SeedGenerator()
 
     def build(self, input_shape=None):
@@ -63,11 +90,6 @@ class FrameDecoder(keras.layers.Layer):
         del input_shape
         # Keras takes layers for built that were called, not run.
         self.head(self.recurrent(tf.zeros([1, 1, self.frames.num_inputs])))
-
-    def adapt(self, pieces: tf.data.Dataset) -> None:
-        """Counts what each key does, for the chains."""
-        if self.key_chains is not None:
-            self.key_chains.adapt(pieces)
 
     def initial_state(self, batch_size: tf.Tensor) -> Recurrent:
         """Zeros."""
@@ -91,7 +113,7 @@ class FrameDecoder(keras.layers.Layer):
         fed = frames
         if training and self.sampling.is_on:
             step, seed = model.optimizer.iterations, self._next_seed()
-            fed = self.sampling.mix(frames, state, self._make_draw(), step, seed)
+            fed = self.sampling.mix(frames, state, self._make_sample(), step, seed)
         inputs = self.frames.flatten(fed, self.compute_dtype)
         hidden, _ = self.recurrent.run(inputs, state, training)
         # Whether a key can be held on depends on the music, not on what was fed.
@@ -127,12 +149,39 @@ class FrameDecoder(keras.layers.Layer):
             logits += self.key_chains(before)
         return self.frames.log_odds(logits, before)
 
-    def _make_draw(self) -> Draw:
-        """Draws frames to be fed in training: corrections and guards are off."""
+    def _make_sample(self) -> Sample:
+        """Samples frames to be fed in training: corrections and guards are off."""
         recurrent_step = self.recurrent.make_step()
 
-        def draw(frame, state, temperature, seed):
+        def sample(frame, state, temperature, seed):
             log_odds, state = self._step(recurrent_step, frame, state)
-            return draw_plainly(log_odds, temperature, seed), state
+            return sample_plainly(log_odds, temperature, seed), state
 
-        return draw
+        return sample
+
+
+class DecoderModel(RollModel):
+    """A model of rolls around a `FrameDecoder`."""
+
+    def __init__(self, representation: Representation, settings: DecoderSettings):
+        """Makes the decoder."""
+        super().__init__(representation, settings)
+        self.make_layers()
+        self.decoder = FrameDecoder(self.frames, settings)
+
+    def make_layers(self) -> None:
+        """Makes the layers that stand before the decoder; none by default."""
+
+    def make_loss(self) -> keras.losses.Loss:
+        """What `settings.loss` names."""
+        settings = self.settings
+        return make_cell_loss(settings.loss, settings.alpha, settings.gamma)
+
+    def chains(self) -> KeyChains | None:
+        """The decoder's."""
+        return self.decoder.key_chains
+
+    def build_model(self) -> None:
+        """Makes all weights."""
+        self.decoder.build()
+        super().build_model()

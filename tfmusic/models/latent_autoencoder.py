@@ -8,9 +8,10 @@ from tfmusic.representations import Latents
 
 def make_autoencoder(representation: Latents) -> SetAutoencoder:
     """The autoencoder that made a dataset's latents, its weights not yet restored."""
-    settings = dict(representation.network)
-    settings.pop("name")
-    model = SetAutoencoder(representation.chunks, **settings)
+    settings = {k: v for k, v in representation.network if k != "name"}
+    model = SetAutoencoder(
+        representation.chunks, SetAutoencoder.Settings.from_config(settings)
+    )
     model.build_model()
     return model
 

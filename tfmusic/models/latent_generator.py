@@ -1,13 +1,12 @@
 """From noise to sequences of latents, and by their autoencoder to music."""
 
-import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import UserError
 from tfmusic.generation.controls import SPREAD
 from tfmusic.models.base import (
     Endpoint,
@@ -16,12 +15,12 @@ from tfmusic.models.base import (
     step_is_target,
 )
 from tfmusic.models.latent_autoencoder import make_autoencoder, restore_autoencoder
-from tfmusic.models.latent_networks import ConvolutionalGenerator, SequenceGenerator
+from tfmusic.models.latent_networks import ConvolutionalGenerator, LatentSettings
+from tfmusic.models.latent_variants import SequenceGenerator
 from tfmusic.models.noise_endpoints import noise_endpoints
 from tfmusic.networks.metrics import FrechetDistance
 from tfmusic.representations import Latents, Representation
 
-GENERATORS = ("convolutional", "recurrent", "attention")
 # What the seed of an example, or of a piece, is for.
 CRITIC_NOISE, GENERATOR_NOISE, MIX, SHIFT = range(4)
 
@@ -38,72 +37,43 @@ class LatentGenerator(MusicModel):
         has_end: Whether they have an end.
         generator: The network that learns.
         average: What plays: a moving average of that one's weights, or itself.
-        make_generator: Makes another one like it.
         autoencoder: Gives the events.
     """
 
+    TAKES = Latents
+    Settings = LatentSettings
     CONTROLS = (SPREAD,)
 
-    def __init__(
-        self,
-        representation: Representation,
-        num_chunks: int,
-        generator: str,
-        noise_size: int,
-        generator_channels: Sequence[int],
-        generator_units: Sequence[int],
-        chunk_units: Sequence[int],
-        local_noise: bool,
-        num_heads: int,
-        bound: float,
-        normalize: str,
-        average_decay: float,
-    ):
-        """Makes the networks; see `LatentWGAN` for the arguments and errors."""
+    def __init__(self, representation: Latents, settings: LatentSettings):
+        """Makes the networks.
+
+        Raises:
+            UserError: The latents were not read from a dataset.
+        """
         super().__init__(representation)
-        if not isinstance(representation, Latents) or not representation.network:
+        if not representation.network:
             raise UserError(
-                "model latent_wgan: expected a dataset of latents, got "
-                f"{representation.name}; write one with "
+                "model latent_wgan: expected a dataset of latents; write one with "
                 "python -m pipelines.encode_latents"
             )
-        choose("model.generator", generator, GENERATORS)
-        self.num_chunks, self.noise_size = num_chunks, noise_size
-        self.has_end = generator != "convolutional"
-        size = representation.latent_size
-        if generator == "attention" and len(set(generator_units)) > 1:
-            sizes = ", ".join(map(str, generator_units))
-            raise UserError(
-                "model.generator_units: expected equal sizes for attention, got "
-                f"{sizes}"
-            )
-        if self.has_end:
-            self.make_generator = functools.partial(
-                SequenceGenerator,
-                generator,
-                num_chunks,
-                generator_units,
-                num_heads,
-                size,
-            )
-        else:
-            self.make_generator = functools.partial(
-                ConvolutionalGenerator,
-                num_chunks,
-                generator_channels,
-                chunk_units,
-                size,
-                local_noise,
-                normalize,
-                bound,
-            )
+        self.settings = settings
+        self.num_chunks = settings.num_chunks
         self.generator = self.make_generator()
-        self.average_decay = average_decay
+        self.has_end = self.generator.has_end
         self.average = self.generator
-        if average_decay:
+        if settings.average_decay:
             self.average = self.make_generator()
             self.average.trainable = False
         self.autoencoder = make_autoencoder(representation)
+
+    def make_generator(self) -> keras.layers.Layer:
+        """A generator with weights of its own."""
+        kind = (
+            ConvolutionalGenerator
+            if self.settings.generator == "convolutional"
+            else SequenceGenerator
+        )
+        return kind(self.settings, self.representation.latent_size)
 
     @property
     def output_representation(self) -> Representation:
@@ -191,7 +161,7 @@ class LatentGenerator(MusicModel):
         generator: keras.layers.Layer | None = None,
     ) -> tf.Tensor:
         """What the generator that learns, or another one, makes of examples' seeds."""
-        shape = [self.generator.num_noises, self.noise_size]
+        shape = [self.generator.num_noises, self.settings.noise_size]
         noise = self.draw(seeds, purpose, shape)
         return self.sequences(noise, generator or self.generator)
 
@@ -201,10 +171,10 @@ class LatentGenerator(MusicModel):
         Args:
             num_steps: How many training steps there were before the last one.
         """
-        if not self.average_decay:
+        if not self.settings.average_decay:
             return
         num_steps = tf.cast(num_steps, tf.float32)
-        decay = tf.minimum(self.average_decay, num_steps / (num_steps + 10.0))
+        decay = tf.minimum(self.settings.average_decay, num_steps / (num_steps + 10.0))
 
         def move(mean, new):
             mean.assign(decay * mean + (1.0 - decay) * new)
@@ -331,7 +301,10 @@ class LatentGenerator(MusicModel):
 
         None where there is one, and one more for each chunk that it may have.
         """
-        return None if self.has_end else self.generator.num_noises, self.noise_size
+        return (
+            None if self.has_end else self.generator.num_noises,
+            self.settings.noise_size,
+        )
 
     def noise(
         self, num_outputs: tf.Tensor, num_steps: tf.Tensor, seed: tf.Tensor

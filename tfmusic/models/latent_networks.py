@@ -1,19 +1,122 @@
-"""Generators of sequences of latent vectors, and the critic that judges them.
+"""The generator of sequences of latent vectors, and the critic that judges them.
 
 The convolutional pair is that of "TimeStepMusic", which took it from DCGAN (Radford,
 Metz and Chintala, 2015) to one dimension, time.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
-from tfmusic.errors import choose
+from tfmusic.errors import UserError
+from tfmusic.settings import Settings, setting
 
 _SLOPE = 0.2
 _EPSILON = 1e-5
+GENERATORS = ("convolutional", "recurrent", "attention")
+MATCHINGS = ("pairs", "means")
 NORMALIZATIONS = {"none": None, "instance": 1, "layer": -1}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LatentSettings(Settings):
+    """Generator, critic, and how they learn.
+
+    Attributes:
+        num_chunks: Length of the sequences, a power of two.
+        generator: "convolutional": sequences of `num_chunks`; "recurrent" or
+            "attention": of any length, with an end (see `latent_variants`).
+        noise_size: Numbers of each vector of noise.
+        generator_channels: Numbers at each step that the noise becomes first, then
+            those of all convolutions but the last.
+        generator_units: Sizes of the layers of the other generators; of attention all
+            are equal.
+        num_heads: Heads of attention.
+        chunk_units: Layers for each chunk alone, the last ones of the convolutional
+            generator and the first ones of the critic; all of one size.
+        local_noise: Whether every chunk has noise of its own, which each layer gets as
+            far as it has steps, beside that of the whole sequence. Without it all that
+            happens in a sequence has to come from one vector.
+        bound: Outputs lie within this, by a hyperbolic tangent; 0: anywhere.
+        critic_channels: Of the critic's convolutions, each of which halves the
+            sequence.
+        feature_size: Channels of the critic's last convolution, whose outputs are the
+            features that real and generated sequences can be compared by.
+        normalize: In the convolutional generator, see `Normalize`.
+        normalize_critic: In the critic.
+        pool_all: Whether the sums over time of all other layers' outputs are features
+            too, and the score comes from a layer over all features and the sums of the
+            inputs: what sequences are like as a whole need not find its way through
+            all convolutions then.
+        average_decay: What plays, and is validated, is a moving average of the
+            generator's weights over about 1 / (1 - average_decay) steps, for those
+            circle around what they seek; 0: the weights as they are.
+        unit_chunks: Whether the critic sees vectors scaled to a mean square length of
+            1. Without, the distances that it estimates grow with the number of latents,
+            and its gradient exceeds 1 by distance / (2 * `penalty_coefficient`), where
+            gain and penalty balance.
+        moments_coefficient: Scales what the critic sees beside the vectors: the sums
+            over the events that the autoencoder makes of each, see
+            `SetAutoencoder.moments`. Which notes a key has in common is hard to see in
+            vectors. 0: vectors alone.
+        critic_steps: Steps of the critic for each of the generator.
+        critic_rate: Its learning rate, as a multiple of the generator's.
+        penalty_coefficient: Weighs the penalty on the critic's gradient.
+        matching: How features are compared, see `feature_distance`.
+        matching_coefficient: Weighs that in the generator's loss.
+        joint: Whether the autoencoder goes on learning from the events of the same
+            windows: to give them back, and to make latents of them that the critic
+            takes for generated ones, which are easier to generate.
+        joint_coefficient: Weighs the second against the first.
+    """
+
+    SECTION: ClassVar[str] = "model"
+
+    num_chunks: int = setting(64, at_least=2)
+    generator: str = setting("convolutional", choices=GENERATORS)
+    noise_size: int = setting(64, at_least=1)
+    generator_channels: tuple[int, ...] = setting((256, 256, 192, 128, 96), at_least=1)
+    generator_units: tuple[int, ...] = setting((256, 256), at_least=1)
+    num_heads: int = setting(4, at_least=1)
+    chunk_units: tuple[int, ...] = setting((256, 256), at_least=1)
+    local_noise: bool = True
+    bound: float = setting(0.0, at_least=0.0)
+    critic_channels: tuple[int, ...] = setting((96, 128, 192, 256, 256), at_least=1)
+    feature_size: int = setting(256, at_least=1)
+    normalize: str = setting("layer", choices=tuple(NORMALIZATIONS))
+    normalize_critic: str = setting("none", choices=tuple(NORMALIZATIONS))
+    pool_all: bool = True
+    average_decay: float = setting(0.999, at_least=0.0, below=1.0)
+    unit_chunks: bool = True
+    moments_coefficient: float = setting(0.3, at_least=0.0)
+    critic_steps: int = setting(3, at_least=1)
+    critic_rate: float = setting(2.0, above=0.0)
+    penalty_coefficient: float = setting(10.0, at_least=0.0)
+    matching: str = setting("means", choices=MATCHINGS)
+    matching_coefficient: float = setting(0.1, at_least=0.0)
+    joint: bool = False
+    joint_coefficient: float = setting(0.01, at_least=0.0)
+
+    def __post_init__(self):
+        super().__post_init__()
+        layers = max(len(self.generator_channels), len(self.critic_channels))
+        if self.num_chunks < 2**layers or self.num_chunks & (self.num_chunks - 1):
+            raise UserError(
+                f"model.num_chunks: expected a power of two of at least {2**layers}, "
+                f"for {layers} layers that each double or halve the length, got "
+                f"{self.num_chunks}"
+            )
+        equal = {"chunk_units": self.chunk_units}
+        if self.generator == "attention":
+            equal["generator_units"] = self.generator_units
+        for name, sizes in equal.items():
+            if len(set(sizes)) > 1:
+                raise UserError(
+                    f"model.{name}: expected equal sizes, got "
+                    f"{', '.join(map(str, sizes))}"
+                )
 
 
 class Normalize(keras.layers.Layer):
@@ -26,7 +129,7 @@ class Normalize(keras.layers.Layer):
 
     def __init__(self, kind: str, **kwargs):
         super().__init__(**kwargs)
-        self.axis = NORMALIZATIONS[choose("model.normalize", kind, NORMALIZATIONS)]
+        self.axis = NORMALIZATIONS[kind]
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalises `[batch, time, channel]`, or `[batch, channel]` over channels."""
@@ -47,36 +150,21 @@ class ConvolutionalGenerator(keras.layers.Layer):
             each chunk.
     """
 
-    def __init__(
-        self,
-        num_chunks: int,
-        channels: Sequence[int],
-        chunk_units: Sequence[int],
-        latent_size: int,
-        local_noise: bool,
-        normalize: str,
-        bound: float,
-        **kwargs,
-    ):
+    has_end = False
+
+    def __init__(self, settings: LatentSettings, latent_size: int, **kwargs):
         """Makes the layers.
 
         Args:
-            num_chunks: The length, a multiple of 2 to the power of `len(channels)`.
-            channels: Numbers at each step that the noise becomes first, then those of
-                all convolutions but the last.
-            chunk_units: Of layers for each chunk alone that follow.
+            settings: See `LatentSettings`.
             latent_size: Numbers that stand for a chunk.
-            local_noise: Whether every chunk has noise of its own, which each layer gets
-                as far as it has steps, and that of the whole sequence besides. Without,
-                all that happens in a sequence has to come from one vector.
-            normalize: See `Normalize`.
-            bound: Outputs lie within this, by a hyperbolic tangent; 0: anywhere.
             **kwargs: The base layer's.
         """
         super().__init__(**kwargs)
-        self.num_noises = 1 + num_chunks if local_noise else 1
-        self.first_steps = num_chunks >> len(channels)
-        self.first_channels, self.bound = channels[0], bound
+        channels, chunk_units = settings.generator_channels, settings.chunk_units
+        self.num_noises = 1 + settings.num_chunks if settings.local_noise else 1
+        self.first_steps = settings.num_chunks >> len(channels)
+        self.first_channels, self.bound = channels[0], settings.bound
         self.first = keras.layers.Dense(self.first_steps * channels[0])
         sizes = [*channels[1:], chunk_units[0] if chunk_units else latent_size]
         self.convolutions = [
@@ -85,9 +173,11 @@ class ConvolutionalGenerator(keras.layers.Layer):
             )
             for size in sizes
         ]
-        self.normalizations = [Normalize(normalize) for _ in (*channels, *chunk_units)]
+        self.normalizations = [
+            Normalize(settings.normalize) for _ in (*channels, *chunk_units)
+        ]
         steps = [self.first_steps << (i + 1) for i in range(len(sizes))]
-        noises = zip(sizes, steps, strict=True) if local_noise else []
+        noises = zip(sizes, steps, strict=True) if settings.local_noise else []
         self.noises = [Noise(*each) for each in noises]
         self.chunks = [keras.layers.Dense(size) for size in chunk_units[1:]]
         self.last = keras.layers.Dense(latent_size) if chunk_units else None
@@ -141,88 +231,6 @@ class Noise(keras.layers.Layer):
         return self.whole(noise[:, :1]) + self.local(local)
 
 
-class SequenceGenerator(keras.layers.Layer):
-    """Noise to a sequence of any length that says where it ends.
-
-    Every chunk has noise of its own; that of the whole piece stands beside it.
-
-    Attributes:
-        num_noises: Vectors of noise for a sequence: one, and one for each chunk.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        num_chunks: int,
-        units: Sequence[int],
-        num_heads: int,
-        latent_size: int,
-        **kwargs,
-    ):
-        """Makes the layers.
-
-        Args:
-            kind: "recurrent": layers of GRU; "attention": blocks in which every chunk
-                looks at itself and those before it, as in a decoder (Vaswani et al.,
-                2017).
-            num_chunks: The length that training asks for.
-            units: Sizes of the layers; of blocks all are equal.
-            num_heads: Of attention.
-            latent_size: Numbers that stand for a chunk.
-            **kwargs: The base layer's.
-        """
-        super().__init__(**kwargs)
-        self.num_noises = 1 + num_chunks
-        self.first = keras.layers.Dense(units[0])
-        if kind == "recurrent":
-            self.layers = [
-                keras.layers.GRU(size, return_sequences=True) for size in units
-            ]
-        else:
-            self.layers = [AttentionBlock(units[0], num_heads) for _ in units]
-        self.is_attention = kind == "attention"
-        self.last = keras.layers.Dense(latent_size + 1, dtype="float32")
-
-    def call(self, noise: tf.Tensor) -> tf.Tensor:
-        """Generates.
-
-        Args:
-            noise: float32 `[batch, 1 + chunk, noise]`, the piece's first.
-
-        Returns:
-            float32 `[batch, chunk, latent + 1]`: the vectors, and last the log odds
-            that the piece has not ended before the chunk.
-        """
-        whole = tf.broadcast_to(noise[:, :1], tf.shape(noise[:, 1:]))
-        values = self.first(tf.concat([noise[:, 1:], whole], axis=-1))
-        if self.is_attention:
-            values += tf.cast(
-                _positions(tf.shape(values)[1], values.shape[2]), values.dtype
-            )
-        for layer in self.layers:
-            values = layer(values)
-        return self.last(values)
-
-
-class AttentionBlock(keras.layers.Layer):
-    """Attention to the chunk itself and those before it, then layers for each alone."""
-
-    def __init__(self, units: int, num_heads: int, **kwargs):
-        super().__init__(**kwargs)
-        self.normalizations = [keras.layers.LayerNormalization() for _ in range(2)]
-        self.attention = keras.layers.MultiHeadAttention(
-            num_heads, max(units // num_heads, 1)
-        )
-        self.wide = keras.layers.Dense(4 * units, activation="gelu")
-        self.narrow = keras.layers.Dense(units)
-
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """`[batch, chunk, unit]` to the same."""
-        values = self.normalizations[0](inputs)
-        inputs += self.attention(values, values, use_causal_mask=True)
-        return inputs + self.narrow(self.wide(self.normalizations[1](inputs)))
-
-
 class Critic(keras.layers.Layer):
     """How real a sequence seems: a number without bounds.
 
@@ -230,38 +238,19 @@ class Critic(keras.layers.Layer):
         num_features: How many features there are.
     """
 
-    def __init__(
-        self,
-        chunk_units: Sequence[int],
-        channels: Sequence[int],
-        feature_size: int,
-        normalize: str,
-        pool_all: bool,
-        **kwargs,
-    ):
-        """Makes the layers.
-
-        Args:
-            chunk_units: Of layers that see each chunk alone, first.
-            channels: Of the convolutions, each of which halves the sequence.
-            feature_size: Channels of the last one, whose outputs are the features that
-                real and generated sequences can be compared by.
-            normalize: See `Normalize`.
-            pool_all: Whether the sums over time of all other layers' outputs are
-                features too, and the score comes from a layer over all features and
-                the sums of the inputs: what sequences are like in their whole, and how
-                much they differ in it, need not find its way through all convolutions
-                then.
-            **kwargs: The base layer's.
-        """
+    def __init__(self, settings: LatentSettings, **kwargs):
+        """Makes the layers."""
         super().__init__(**kwargs)
-        self.pool_all = pool_all
+        channels, chunk_units = settings.critic_channels, settings.chunk_units
+        feature_size, pool_all = settings.feature_size, settings.pool_all
         self.chunks = [keras.layers.Dense(size) for size in chunk_units]
         self.convolutions = [
             keras.layers.Conv1D(size, 4, strides=2, padding="same", use_bias=False)
             for size in channels
         ]
-        self.normalizations = [Normalize(normalize) for _ in (*chunk_units, *channels)]
+        self.normalizations = [
+            Normalize(settings.normalize_critic) for _ in (*chunk_units, *channels)
+        ]
         self.features = keras.layers.Conv1D(
             feature_size, 4, strides=2, padding="same", use_bias=False
         )
@@ -302,11 +291,3 @@ def _pool(values: tf.Tensor) -> tf.Tensor:
 
 def _leaky(values: tf.Tensor) -> tf.Tensor:
     return tf.nn.leaky_relu(values, _SLOPE)
-
-
-def _positions(length: tf.Tensor, size: int) -> tf.Tensor:
-    """Sines and cosines of each place, float32 `[length, size]`."""
-    half = -(-size // 2)
-    rates = tf.exp(tf.linspace(0.0, -9.21, half))  # down to a ten-thousandth
-    angles = tf.cast(tf.range(length), tf.float32)[:, None] * rates
-    return tf.concat([tf.sin(angles), tf.cos(angles)], axis=-1)[:, :size]

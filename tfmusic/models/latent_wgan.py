@@ -1,11 +1,11 @@
 """Latent WGAN: from noise to chunks of expressive piano music, by way of latents."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import UserError
 from tfmusic.models.base import Tensors
 from tfmusic.models.latent_generator import (
     CRITIC_NOISE,
@@ -13,16 +13,15 @@ from tfmusic.models.latent_generator import (
     MIX,
     LatentGenerator,
 )
-from tfmusic.models.latent_networks import Critic
+from tfmusic.models.latent_networks import Critic, LatentSettings
 from tfmusic.models.wasserstein import (
-    MATCHINGS,
     copy_optimizer,
     feature_distance,
     gradient_penalty,
     num_replicas,
 )
 from tfmusic.networks.metrics import FrechetDistance, MeanDistance
-from tfmusic.representations import Representation
+from tfmusic.representations import Latents
 
 
 class LatentWGAN(LatentGenerator):
@@ -46,130 +45,28 @@ class LatentWGAN(LatentGenerator):
 
     SCORED_BY = "samples"
 
-    def __init__(
-        self,
-        representation: Representation,
-        num_chunks: int = 64,
-        generator: str = "convolutional",
-        noise_size: int = 64,
-        generator_channels: Sequence[int] = (256, 256, 192, 128, 96),
-        generator_units: Sequence[int] = (256, 256),
-        chunk_units: Sequence[int] = (256, 256),
-        local_noise: bool = True,
-        num_heads: int = 4,
-        bound: float = 0.0,
-        critic_channels: Sequence[int] = (96, 128, 192, 256, 256),
-        feature_size: int = 256,
-        normalize: str = "layer",
-        normalize_critic: str = "none",
-        pool_all: bool = True,
-        average_decay: float = 0.999,
-        unit_chunks: bool = True,
-        moments_coefficient: float = 0.3,
-        critic_steps: int = 3,
-        critic_rate: float = 2.0,
-        penalty_coefficient: float = 10.0,
-        matching: str = "means",
-        matching_coefficient: float = 0.1,
-        joint: bool = False,
-        joint_coefficient: float = 0.01,
-    ):
-        """Makes the networks.
-
-        Args:
-            representation: Latents, as a dataset has them.
-            num_chunks: Length of the sequences, a power of two.
-            generator: "convolutional": sequences of `num_chunks`; "recurrent" or
-                "attention": of any length, with an end.
-            noise_size: Numbers of each vector of noise.
-            generator_channels: See `ConvolutionalGenerator`.
-            generator_units: Sizes of the layers of the other generators.
-            chunk_units: Layers for each chunk alone, the last ones of the convolutional
-                generator and the first ones of the critic.
-            local_noise: See `ConvolutionalGenerator`.
-            num_heads: Of attention.
-            bound: See `ConvolutionalGenerator`.
-            critic_channels: See `Critic`.
-            feature_size: See `Critic`.
-            normalize: In the convolutional generator, see `Normalize`.
-            normalize_critic: In the critic.
-            pool_all: See `Critic`.
-            average_decay: What plays, and is validated, is a moving average of the
-                generator's weights over about 1 / (1 - average_decay) steps, for
-                those go round about what they seek; 0: the weights as they are.
-            unit_chunks: Whether the critic sees vectors scaled to a mean square length
-                of 1. Without, the distances that it estimates grow with the number of
-                latents, and its gradient exceeds 1 by distance / (2 *
-                `penalty_coefficient`), where gain and penalty balance.
-            moments_coefficient: Scales what the critic sees beside the vectors: the
-                sums over the events that the autoencoder makes of each, see
-                `SetAutoencoder.moments`. Which notes a key has in common is hard to
-                see in vectors. 0: vectors alone.
-            critic_steps: Steps of the critic for each of the generator.
-            critic_rate: Its learning rate, as a multiple of the generator's.
-            penalty_coefficient: Weighs the penalty on the critic's gradient.
-            matching: How features are compared, see `feature_distance`.
-            matching_coefficient: Weighs that in the generator's loss.
-            joint: Whether the autoencoder learns on, from the events of the same
-                windows: to give them back, and to make of them latents that the critic
-                takes for generated ones, which are the easier to generate.
-            joint_coefficient: Weighs the second against the first.
+    def __init__(self, representation: Latents, settings: LatentSettings):
+        """Makes the networks; see `LatentSettings`.
 
         Raises:
-            UserError: The representation is another, or a setting is impossible.
+            UserError: The autoencoder cannot go on learning from this dataset.
         """
-        layers = max(len(generator_channels), len(critic_channels))
-        if num_chunks < 2**layers or num_chunks & (num_chunks - 1):
-            raise UserError(
-                f"model.num_chunks: expected a power of two of at least {2**layers}, "
-                f"for {layers} layers that each double or halve the length, got "
-                f"{num_chunks}"
-            )
-        if critic_steps < 1:
-            raise UserError(
-                f"model.critic_steps: expected 1 or more, got {critic_steps}"
-            )
-        super().__init__(
-            representation,
-            num_chunks,
-            generator,
-            noise_size,
-            generator_channels,
-            generator_units,
-            chunk_units,
-            local_noise,
-            num_heads,
-            bound,
-            normalize,
-            average_decay,
-        )
-        if len(set(chunk_units)) > 1:
-            sizes = ", ".join(map(str, chunk_units))
-            raise UserError(f"model.chunk_units: expected equal sizes, got {sizes}")
-        if joint and not representation.with_events:
+        super().__init__(representation, settings)
+        if settings.joint and not representation.with_events:
             raise UserError(
                 "model.joint: expected a dataset with the events beside their latents; "
                 "write one with python -m pipelines.encode_latents --with_events, and "
                 "train with --config.representation.with_events"
             )
-        self.critic_steps, self.joint = critic_steps, joint
-        self.critic_rate = critic_rate
-        self._coefficients = {
-            "penalty": penalty_coefficient,
-            "matching": matching_coefficient,
-            "joint": joint_coefficient,
-        }
-        self._unit = representation.latent_size**-0.5 if unit_chunks else 1.0
-        self._moments = moments_coefficient
-        self._matching = choose("model.matching", matching, MATCHINGS)
-        self.critic = Critic(
-            chunk_units, critic_channels, feature_size, normalize_critic, pool_all
-        )
-        self.autoencoder.trainable = joint
+        self.joint, self.critic_steps = settings.joint, settings.critic_steps
+        self._unit = representation.latent_size**-0.5 if settings.unit_chunks else 1.0
+        self._moments = settings.moments_coefficient
+        self.critic = Critic(settings)
+        self.autoencoder.trainable = self.joint
         names = ["critic_gap", "penalty", "gradient_norm_interpolates"]
         names += ["critic_loss", "generator_loss"]
         names += ["events_real", "events_generated"]
-        names += ["reconstruction_loss"] if joint else []
+        names += ["reconstruction_loss"] if self.joint else []
         self._means = {name: keras.metrics.Mean(name=name) for name in names}
         self._distance = FrechetDistance(2 * representation.latent_size, name="loss")
         self._features = MeanDistance(self.critic.num_features, "feature_distance")
@@ -187,7 +84,7 @@ class LatentWGAN(LatentGenerator):
 
     def build_model(self) -> None:
         """Makes all weights."""
-        noise = tf.zeros([1, self.generator.num_noises, self.noise_size])
+        noise = tf.zeros([1, self.generator.num_noises, self.settings.noise_size])
         self._judge(self.finish(self.generator(noise)))
         self.average(noise)
         self.built = True
@@ -201,7 +98,7 @@ class LatentWGAN(LatentGenerator):
         )
         # In its own steps a schedule would run ahead.
         self.critic_optimizer = copy_optimizer(
-            optimizer, "critic", self.critic_steps, self.critic_rate
+            optimizer, "critic", self.critic_steps, self.settings.critic_rate
         )
         self.optimizer.build(self.generator.trainable_variables)
         self.critic_optimizer.build(self.critic.trainable_variables)
@@ -267,7 +164,7 @@ class LatentWGAN(LatentGenerator):
             "critic_gap": gap,
             "penalty": penalties,
             "gradient_norm_interpolates": norms,
-            "critic_loss": self._coefficients["penalty"] * penalties - gap,
+            "critic_loss": self.settings.penalty_coefficient * penalties - gap,
         }
 
     def _judge(self, sequences: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -305,15 +202,17 @@ class LatentWGAN(LatentGenerator):
         """What the generator learns from; `wanted` are features of real sequences."""
         scores, features = self._judge(generated)
         self._features.update_state(wanted, features)
-        distance = feature_distance(wanted, features, self._matching)
-        return self._coefficients["matching"] * distance - tf.reduce_mean(scores)
+        distance = feature_distance(wanted, features, self.settings.matching)
+        return self.settings.matching_coefficient * distance - tf.reduce_mean(scores)
 
     def _autoencoder_step(self, x: Tensors, inside: tf.Tensor) -> None:
         variables = self.autoencoder.trainable_variables
         with tf.GradientTape() as tape:
             reconstruction = self._reconstruction(x, inside, training=True)
             scores, _ = self._judge(self.real(x, inside))
-            loss = reconstruction + self._coefficients["joint"] * tf.reduce_mean(scores)
+            loss = reconstruction + self.settings.joint_coefficient * tf.reduce_mean(
+                scores
+            )
             loss /= num_replicas()
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         self.autoencoder_optimizer.apply(gradients, variables)

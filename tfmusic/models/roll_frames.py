@@ -198,36 +198,6 @@ def force_onsets(logits: tf.Tensor, sounded: tf.Tensor) -> tf.Tensor:
     return tf.stack([logits[..., 0], articulate], axis=-1)
 
 
-class FrameHead(keras.layers.Layer):
-    """From hidden values to the logits of a frame: a layer, ReLU, dropout, a layer."""
-
-    def __init__(
-        self, num_hands: int, num_logits: int, units: int, dropout: float, **kwargs
-    ):
-        """Makes the layers.
-
-        Args:
-            num_hands: Hands.
-            num_logits: Logits of each hand.
-            units: Size of the layer between.
-            dropout: Share of its values dropped.
-            **kwargs: The base layer's.
-        """
-        super().__init__(**kwargs)
-        self._shape = [num_hands, num_logits]
-        self.hidden = keras.layers.Dense(units, activation="relu")
-        self.dropout = keras.layers.Dropout(dropout)
-        # Logits stay in float32 under a mixed precision policy.
-        self.logits = keras.layers.Dense(num_hands * num_logits, dtype="float32")
-
-    def call(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """float32 `[..., hand, num_logits]` of hidden values `[..., feature]`."""
-        values = self.dropout(self.hidden(hidden), training=training)
-        shape = tf.concat([tf.shape(hidden)[:-1], self._shape], axis=0)
-        logits = tf.reshape(self.logits(values), shape)
-        return tf.ensure_shape(logits, [*hidden.shape[:-1], *self._shape])
-
-
 def compile_roll_model(
     model: MusicModel,
     optimizer: keras.optimizers.Optimizer,

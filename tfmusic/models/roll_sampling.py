@@ -1,4 +1,4 @@
-"""Drawing the next frame of a roll: corrections, guards, and what keys have held."""
+"""Sampling the next frame of a roll: corrections, guards, and what keys have held."""
 
 import tensorflow as tf
 
@@ -37,7 +37,7 @@ def hold(held: tf.Tensor, frame: tf.Tensor) -> tf.Tensor:
 def repeat_bonus(held: tf.Tensor, controls: Tensors) -> tf.Tensor:
     """What is added to the log odds of keys that sound, by how long they have.
 
-    The published corrections: drawn keys get a bonus, that they change less often;
+    The published corrections: sampled keys get a bonus, that they change less often;
     greedy ones a growing penalty, that they do not stay for ever. Source: F. Vidaich's
     two-hands LSTM, whose probabilities are multiplied by 1 + b exp(-a n) or exp(-a n).
 
@@ -48,13 +48,13 @@ def repeat_bonus(held: tf.Tensor, controls: Tensors) -> tf.Tensor:
     bonus = controls["repeat_bonus"]
     rates = [controls[name] for name in rate_names(held.shape[1])]
     rate = tf.stack(rates)[:, tf.newaxis]  # [hand, 1]
-    drawn = tf.math.log1p(bonus * tf.exp(-rate * held))
+    sampled = tf.math.log1p(bonus * tf.exp(-rate * held))
     greedy = -bonus * rate * held
-    is_drawn = controls["temperature"] > 0.0
-    return tf.where(held > 0.0, tf.where(is_drawn, drawn, greedy), 0.0)
+    is_sampled = controls["temperature"] > 0.0
+    return tf.where(held > 0.0, tf.where(is_sampled, sampled, greedy), 0.0)
 
 
-def draw_frame(
+def sample_frame(
     log_odds: tf.Tensor,
     before: tf.Tensor,
     held: tf.Tensor,
@@ -63,7 +63,7 @@ def draw_frame(
     must_change: tf.Tensor,
     counts: tf.Tensor | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Draws the next frame.
+    """Samples the next frame.
 
     Args:
         log_odds: As `RollFrames.log_odds` gives them, `[batch, hand, key, channel]`.
@@ -75,17 +75,17 @@ def draw_frame(
         counts: How many keys of each hand should sound, float32 `[batch, hand]`.
 
     Returns:
-        The frame, and where guards changed what was drawn, bool `[batch]`: a key was
+        The frame, and where guards changed the sample, bool `[batch]`: a key was
         released, or the frame was the one before again.
     """
     temperature = controls["temperature"]
     key_seed, onset_seed, change_seed = split_seed(seed, 3)
     key_odds = log_odds[..., 0] + repeat_bonus(held, controls)
-    sounding = _draw_keys(key_odds, counts, controls, key_seed)
+    sounding = _sample_keys(key_odds, counts, controls, key_seed)
     onset = before[..., :0]
     if log_odds.shape[-1] == 2:
-        drawn = samplers.bernoulli(log_odds[..., 1], onset_seed, temperature)
-        onset = drawn[..., tf.newaxis]
+        onset = samplers.bernoulli(log_odds[..., 1], onset_seed, temperature)
+        onset = onset[..., tf.newaxis]
 
     def frame_of(sounding: tf.Tensor) -> tf.Tensor:
         sounding = sounding[..., tf.newaxis]
@@ -103,7 +103,7 @@ def release(
     """Silences keys that would be held on longer than they may.
 
     Args:
-        frame: What was drawn, bool `[batch, hand, key, channel]`.
+        frame: The sampled frame, bool `[batch, hand, key, channel]`.
         held: For how many steps keys have been held, float32 `[batch, hand, key]`.
         controls: Among them `MAX_HELD`.
 
@@ -117,15 +117,15 @@ def release(
     return frame, tf.reduce_any(is_too_long, axis=[1, 2])
 
 
-def draw_plainly(
+def sample_plainly(
     log_odds: tf.Tensor, temperature: tf.Tensor | float, seed: tf.Tensor
 ) -> tf.Tensor:
-    """Draws frames without corrections and guards, bool, in the shape of `log_odds`."""
-    drawn = samplers.bernoulli(log_odds, seed, temperature)
-    return tf.logical_and(drawn, drawn[..., :1])
+    """Samples frames without corrections and guards, bool, of `log_odds`' shape."""
+    sampled = samplers.bernoulli(log_odds, seed, temperature)
+    return tf.logical_and(sampled, sampled[..., :1])
 
 
-def _draw_keys(
+def _sample_keys(
     key_odds: tf.Tensor, counts: tf.Tensor | None, controls: Tensors, seed: tf.Tensor
 ) -> tf.Tensor:
     """Which keys sound, bool `[batch, hand, key]`."""

@@ -11,19 +11,19 @@ import tensorflow as tf
 from tfmusic.errors import UserError
 from tfmusic.generation.loop import Nest, generate_frames, split_seed
 
-# `(frame, state, temperature, seed) -> (frame, state)`: takes in a frame, draws one.
-Draw = Callable[[tf.Tensor, Nest, float, tf.Tensor], tuple[tf.Tensor, Nest]]
+# `(frame, state, temperature, seed) -> (frame, state)`: takes in a frame, samples one.
+Sample = Callable[[tf.Tensor, Nest, float, tf.Tensor], tuple[tf.Tensor, Nest]]
 
 
 class ScheduledSampling:
     """Replaces frames of the music by the model's own, at a rate that grows.
 
-    The share of true frames falls by `(1 - step / num_steps) ** 2` from its first to
-    its last value; `step` is the optimizer's, so a run that is resumed goes on where it
+    The fraction of true frames falls by `(1 - step / num_steps) ** 2` from its first to
+    its last value; `step` is the optimizer's, so a resumed run continues where it
     was. Each frame of each window has a coin of its own.
 
-    A drawn frame passes no gradient on, so drawing and learning are two passes: the
-    first draws frame by frame, each from what was fed before, without dropout, as in
+    A sampled frame passes no gradient on, so sampling and learning are two passes: the
+    first samples frame by frame, each from what was fed before, without dropout, as in
     generation; the second learns from what was fed, all steps at once.
     """
 
@@ -31,24 +31,19 @@ class ScheduledSampling:
         """Keeps the schedule.
 
         Args:
-            start: Share of true frames at first, 0 to 1; 1 with `end` 1: all, always.
-            end: Share of them from `num_steps` on.
+            start: Fraction of true frames at first; 1 with `end` 1: all, always.
+            end: Fraction of them from `num_steps` on.
             num_steps: Training steps until then.
-            temperature: At which own frames are drawn; 0 takes all that is more
+            temperature: At which own frames are sampled; 0 takes all that is more
                 probable than not.
 
         Raises:
-            UserError: A share that is none, or a share that falls in no time.
+            UserError: The fraction changes in no time.
         """
-        for name, share in (("", start), ("_end", end)):
-            if not 0.0 <= share <= 1.0:
-                raise UserError(
-                    f"model.teacher_forcing{name}: expected 0 to 1, got {share}"
-                )
         if start != end and num_steps < 1:
             raise UserError(
-                "model.teacher_forcing_steps: expected at least 1, since the share of "
-                f"true frames goes from {start} to {end}; got {num_steps}"
+                "model.teacher_forcing_steps: expected at least 1, since the fraction "
+                f"of true frames goes from {start} to {end}; got {num_steps}"
             )
         self._start, self._end = start, end
         self._num_steps = max(num_steps, 1)
@@ -59,8 +54,8 @@ class ScheduledSampling:
         """Whether there are own frames at any step."""
         return min(self._start, self._end) < 1.0
 
-    def share(self, step: tf.Tensor) -> tf.Tensor:
-        """The share of true frames at a training step, float32."""
+    def fraction(self, step: tf.Tensor) -> tf.Tensor:
+        """The fraction of true frames at a training step, float32."""
         progress = tf.minimum(tf.cast(step, tf.float32) / self._num_steps, 1.0)
         return self._end + (self._start - self._end) * (1.0 - progress) ** 2
 
@@ -68,7 +63,7 @@ class ScheduledSampling:
         self,
         frames: tf.Tensor,
         state: Nest,
-        draw: Draw,
+        sample: Sample,
         step: tf.Tensor,
         seed: tf.Tensor,
     ) -> tf.Tensor:
@@ -77,21 +72,21 @@ class ScheduledSampling:
         Args:
             frames: True frames, `[batch, time, ...]`.
             state: The state before the first.
-            draw: Takes in a frame and draws the next one.
+            sample: Takes in a frame and samples the next one.
             step: The optimizer's step.
             seed: int `[2]`.
 
         Returns:
-            What `draw` was given and a last frame, in the shape of `frames`.
+            What `sample` was given and a last frame, in the shape of `frames`.
         """
         num_steps = tf.shape(frames)[1]
-        coins, draws = split_seed(tf.cast(seed, tf.int64), 2)
+        coins, offset = split_seed(tf.cast(seed, tf.int64), 2)
         toss = tf.random.stateless_uniform(tf.shape(frames)[:2], coins)
-        is_true = toss < self.share(step)
+        is_true = toss < self.fraction(step)
 
         def next_frame(frame, carried, seed):
             time, state = carried
-            own, state = draw(frame, state, self._temperature, seed + draws)
+            own, state = sample(frame, state, self._temperature, seed + offset)
             chosen = tf.reshape(is_true[:, time], [-1] + [1] * (own.shape.rank - 1))
             return tf.where(chosen, frames[:, time], own), (time + 1, state)
 

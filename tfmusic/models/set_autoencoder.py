@@ -5,20 +5,77 @@ Fixed-Size Embeddings for Multi-Agent Learning", 2023, as "TimeStepMusic" applie
 music.
 """
 
+import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import ClassVar
 
 import keras
 import tensorflow as tf
 
-from tfmusic.errors import UserError, choose
 from tfmusic.models.assignment import assign_events
 from tfmusic.models.base import Endpoint, MusicModel, Tensors, step_is_target
 from tfmusic.models.event_encoding import DURATIONS, EventEncoding
 from tfmusic.models.set_layers import Perceptron, SlotKeys, noise_like
-from tfmusic.representations import EventChunks, Representation
+from tfmusic.representations import EventChunks
 from tfmusic.representations.event_vectors import ENCODINGS, NUM_CONTINUOUS
 from tfmusic.representations.events import NUM_COLUMNS
+from tfmusic.settings import Settings, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AutoencoderSettings(Settings):
+    """Sizes of the autoencoder, and what it learns.
+
+    Attributes:
+        latent_size: Numbers that stand for a set.
+        encoding: How the network reads and says events; see `event_vectors.to_vectors`.
+        durations: How it reads and says how long events last: "share", as published, or
+            "logarithm", which suits long pedals; see `EventEncoding`.
+        value_units: Hidden layers from an event to its value.
+        key_units: Hidden layers from a rank to its key.
+        size_units: Hidden layers from the latent vector to the set's size.
+        event_units: Hidden layers from what a key unlocks to an event.
+        activation: Of all hidden layers.
+        normalize: Whether hidden layers are normalised, but not those that end in
+            events.
+        residual: Whether hidden layers add to what they get.
+        keys_by_size: Whether keys know of the set's size beside the rank: a small set
+            then has more room for each of its events.
+        normalize_keys: Whether keys keep their length; see `SlotKeys`.
+        learn_order: Whether the score that ranks events also scales their values, and
+            so can be learned. It cannot as published: it stays as it began.
+        size_output: "classes": a logit for each size, 0 to the largest; "number".
+        matching: "order": a slot is to give the event of its rank, as published;
+            "assignment": each event is compared with the slot that suits best.
+        continuous_coefficient: Weighs the squared error of start, duration and
+            intensity against what says which key or pedal it is.
+        size_coefficient: Weighs the size's loss against that of all events.
+        latent_noise: Standard deviation of the noise that training adds to latent
+            vectors, as a fraction of each number's own. What is then decoded from a
+            vector bears small errors, such as those of a generator.
+    """
+
+    SECTION: ClassVar[str] = "model"
+
+    latent_size: int = setting(75, at_least=1)
+    encoding: str = setting("ponOHE", choices=tuple(ENCODINGS))
+    durations: str = setting("share", choices=tuple(DURATIONS))
+    value_units: tuple[int, ...] = setting((256, 256), at_least=1)
+    key_units: tuple[int, ...] = setting((64,), at_least=1)
+    size_units: tuple[int, ...] = setting((128,), at_least=1)
+    event_units: tuple[int, ...] = setting((256, 256), at_least=1)
+    activation: str = "relu"
+    normalize: bool = False
+    residual: bool = True
+    keys_by_size: bool = True
+    normalize_keys: bool = True
+    learn_order: bool = True
+    size_output: str = setting("classes", choices=("classes", "number"))
+    matching: str = setting("order", choices=("order", "assignment"))
+    continuous_coefficient: float = setting(10.0, at_least=0.0)
+    size_coefficient: float = setting(1.0, at_least=0.0)
+    latent_noise: float = setting(0.0, at_least=0.0)
 
 
 class SetAutoencoder(MusicModel):
@@ -36,95 +93,37 @@ class SetAutoencoder(MusicModel):
 
     SCORED_BY = "reconstruction"
 
-    def __init__(
-        self,
-        representation: Representation,
-        latent_size: int = 75,
-        encoding: str = "ponOHE",
-        durations: str = "share",
-        value_units: Sequence[int] = (256, 256),
-        key_units: Sequence[int] = (64,),
-        size_units: Sequence[int] = (128,),
-        event_units: Sequence[int] = (256, 256),
-        activation: str = "relu",
-        normalize: bool = False,
-        residual: bool = True,
-        keys_by_size: bool = True,
-        normalize_keys: bool = True,
-        learn_order: bool = True,
-        size_output: str = "classes",
-        matching: str = "order",
-        continuous_coefficient: float = 10.0,
-        size_coefficient: float = 1.0,
-        latent_noise: float = 0.0,
-    ):
-        """Makes the layers.
+    TAKES = EventChunks
+    Settings = AutoencoderSettings
 
-        Args:
-            representation: Event chunks, fitted.
-            latent_size: Numbers that stand for a set.
-            encoding: How the network reads and says events; see
-                `event_vectors.to_vectors`.
-            durations: How it reads and says how long events last: "share", as
-                published, or "logarithm", which suits long pedals; see `EventEncoding`.
-            value_units: Hidden layers from an event to its value.
-            key_units: Hidden layers from a rank to its key.
-            size_units: Hidden layers from the latent vector to the set's size.
-            event_units: Hidden layers from what a key unlocks to an event.
-            activation: Of all hidden layers.
-            normalize: Whether hidden layers are normalised, but not those that end in
-                events.
-            residual: Whether hidden layers add to what they get.
-            keys_by_size: Whether keys know of the set's size beside the rank: a small
-                set then has more room for each of its events.
-            normalize_keys: Whether keys keep their length; see `SlotKeys`.
-            learn_order: Whether the score that ranks events also scales their values,
-                and so can be learned. It cannot as published: it stays as it began.
-            size_output: "classes": a logit for each size, 0 to the largest; "number".
-            matching: "order": a slot is to give the event of its rank, as published;
-                "assignment": each event is compared with the slot that suits best.
-            continuous_coefficient: Weighs the squared error of start, duration and
-                intensity against what says which key or pedal it is.
-            size_coefficient: Weighs the size's loss against that of all events.
-            latent_noise: Standard deviation of the noise that training adds to latent
-                vectors, as a share of each number's own. What is then decoded from a
-                vector bears small errors, such as those of a generator.
-
-        Raises:
-            UserError: The representation is another, or a setting is impossible.
-        """
+    def __init__(self, representation: EventChunks, settings: AutoencoderSettings):
+        """Makes the layers; see `AutoencoderSettings`."""
         super().__init__(representation)
-        if not isinstance(representation, EventChunks):
-            raise UserError(
-                "model set_autoencoder: expected representation event_chunks, got "
-                f"{representation.name}"
-            )
-        choose("model.encoding", encoding, ENCODINGS)
-        choose("model.durations", durations, DURATIONS)
-        self.size_output = choose(
-            "model.size_output", size_output, ("classes", "number")
+        self.settings = settings
+        self.latent_size, self.max_size = (
+            settings.latent_size,
+            representation.max_events,
         )
-        self.matching = choose("model.matching", matching, ("order", "assignment"))
-        if latent_size < 1:
-            raise UserError(f"model.latent_size: expected 1 or more, got {latent_size}")
-        self.latent_size, self.max_size = latent_size, representation.max_events
-        self.continuous_coefficient = continuous_coefficient
-        self.size_coefficient = size_coefficient
-        self.learn_order, self.latent_noise = learn_order, latent_noise
-        self.encoding = EventEncoding(representation, encoding, durations)
+        self.encoding = EventEncoding(
+            representation, settings.encoding, settings.durations
+        )
 
-        plain = functools.partial(Perceptron, activation=activation, residual=residual)
-        perceptron = functools.partial(plain, normalize=normalize)
-        keys = functools.partial(SlotKeys, self.max_size, keys_by_size, normalize_keys)
+        plain = functools.partial(
+            Perceptron, activation=settings.activation, residual=settings.residual
+        )
+        perceptron = functools.partial(plain, normalize=settings.normalize)
+        keys = functools.partial(
+            SlotKeys, self.max_size, settings.keys_by_size, settings.normalize_keys
+        )
         self.order = keras.layers.Dense(1, dtype="float32")
-        self.values = perceptron(value_units, latent_size)
-        self.value_keys = keys(perceptron(key_units, latent_size))
-        self.of_size = keras.layers.Dense(latent_size)
-        num_sizes = self.max_size + 1 if size_output == "classes" else 1
-        self.sizes = perceptron(size_units, num_sizes, dtype="float32")
-        self.event_keys = keys(perceptron(key_units, latent_size))
-        self.events = plain(event_units, self.encoding.size, dtype="float32")
-        self.order.trainable = learn_order
+        self.values = perceptron(settings.value_units, self.latent_size)
+        self.value_keys = keys(perceptron(settings.key_units, self.latent_size))
+        self.of_size = keras.layers.Dense(self.latent_size)
+        num_sizes = self.max_size + 1 if settings.size_output == "classes" else 1
+        self.sizes = perceptron(settings.size_units, num_sizes, dtype="float32")
+        self.event_keys = keys(perceptron(settings.key_units, self.latent_size))
+        self.events = plain(settings.event_units, self.encoding.size, dtype="float32")
+        self.order.trainable = settings.learn_order
         self._means = {
             name: keras.metrics.Mean(name=name)
             for name in ("which_loss", "continuous_loss", "size_loss", "key_accuracy")
@@ -136,7 +135,7 @@ class SetAutoencoder(MusicModel):
             name: features[name][1:] for name in self.representation.feature_specs
         }
         weight = step_is_target(features["step"][1:], features["num_steps"])
-        if self.latent_noise:
+        if self.settings.latent_noise:
             chunks["seed"] = seed
         return chunks, {}, weight
 
@@ -216,7 +215,7 @@ class SetAutoencoder(MusicModel):
     def decode_sizes(self, latents: tf.Tensor) -> tf.Tensor:
         """How many events there are in vectors `[batch, latent_size]`, int32."""
         sizes = self.sizes(latents)
-        if self.size_output == "classes":
+        if self.settings.size_output == "classes":
             return tf.argmax(sizes, axis=-1, output_type=tf.int32)
         # Up to a full set; the reference system stops one short of it.
         rounded = tf.clip_by_value(tf.round(sizes[:, 0]), 0, self.max_size)
@@ -250,7 +249,7 @@ class SetAutoencoder(MusicModel):
     def _encode(self, slots, vectors, scores, num_events) -> tf.Tensor:
         sets, ranks = tf.unstack(slots, axis=-1)
         values = self.values(tf.cast(vectors, self.compute_dtype))
-        if self.learn_order:
+        if self.settings.learn_order:
             values *= tf.cast(1.0 + tf.tanh(scores), values.dtype)
         keys = self.value_keys(ranks, tf.gather(num_events, sets))
         pooled = tf.math.unsorted_segment_sum(
@@ -286,10 +285,12 @@ class SetAutoencoder(MusicModel):
         events = tf.reshape(inputs["events"], [-1, self.max_size, NUM_COLUMNS])
         slots, vectors, scores = self._in_order(events, num_events)
         latents = self._encode(slots, vectors, scores, num_events)
-        if training and self.latent_noise:
-            latents += self.latent_noise * noise_like(latents, inputs["seed"], shape[1])
+        if training and self.settings.latent_noise:
+            latents += self.settings.latent_noise * noise_like(
+                latents, inputs["seed"], shape[1]
+            )
         outputs = self._decode(latents, num_events, slots)
-        if self.matching == "assignment":
+        if self.settings.matching == "assignment":
             vectors = assign_events(
                 slots, vectors, outputs, num_events, self.max_size, self._costs
             )
@@ -310,7 +311,7 @@ class SetAutoencoder(MusicModel):
         return {name: tf.reshape(values, shape) for name, values in losses.items()}
 
     def _size_losses(self, sizes: tf.Tensor, num_events: tf.Tensor) -> tf.Tensor:
-        if self.size_output == "classes":
+        if self.settings.size_output == "classes":
             return tf.nn.sparse_softmax_cross_entropy_with_logits(num_events, sizes)
         return tf.square(sizes[:, 0] - tf.cast(num_events, tf.float32))
 
@@ -318,7 +319,7 @@ class SetAutoencoder(MusicModel):
         return self._weighed(*self.encoding.losses(vectors, outputs))
 
     def _weighed(self, which: tf.Tensor, continuous: tf.Tensor) -> tf.Tensor:
-        return which + self.continuous_coefficient * continuous
+        return which + self.settings.continuous_coefficient * continuous
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
@@ -328,7 +329,7 @@ class SetAutoencoder(MusicModel):
         num_events = tf.cast(x["num_events"], tf.float32)
         weight = tf.ones_like(num_events) if sample_weight is None else sample_weight
         events = self._weighed(y_pred["which"], y_pred["continuous"])
-        total = events + self.size_coefficient * y_pred["size"]
+        total = events + self.settings.size_coefficient * y_pred["size"]
         for name in ("which", "continuous"):
             mean = tf.math.divide_no_nan(y_pred[name], num_events)
             self._means[f"{name}_loss"].update_state(mean, weight * num_events)

@@ -1,44 +1,22 @@
 """The beam search of token models, as endpoints."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from tfmusic.generation.beam import Nest, beam_search
-from tfmusic.generation.controls import LENGTH_POWER, Control
+from tfmusic.generation.beam import beam_search
+from tfmusic.generation.controls import LENGTH_POWER
 from tfmusic.generation.guards import Watch, count_run
 from tfmusic.generation.samplers import IMPOSSIBLE, UNWANTED
 from tfmusic.models.base import Endpoint, Tensors
 from tfmusic.representations.vocabulary import END, PAD
 
-
-class Searchable(Protocol):
-    """What the search needs of a token model."""
-
-    SEARCH_CONTROLS: tuple[Control, ...]
-    vocabulary_size: int
-
-    def start_frame(self, batch_size: tf.Tensor) -> tf.Tensor:
-        """The start token, int32 `[batch]`."""
-
-    def initial_state(self, batch_size: tf.Tensor) -> Nest:
-        """The state before the start token."""
-
-    def prime(self, prompt: Tensors) -> tuple[tf.Tensor, Nest]:
-        """The last token of a prompt, and the state before it."""
-
-    def next_logits(self, token: tf.Tensor, state: Nest) -> tuple[tf.Tensor, Nest]:
-        """Logits of the token after one, and the state after that one."""
-
-    def steer(self, logits: tf.Tensor, state: Nest, controls: Tensors) -> tf.Tensor:
-        """Logits under the rules and the controls."""
-
-    def run_limit(self, frame: tf.Tensor, controls: Tensors) -> tf.Tensor:
-        """How often a token may come in a row; 0: no limit."""
+if TYPE_CHECKING:
+    from tfmusic.models.tokens import TokenModel
 
 
-def search_endpoints(model: Searchable) -> Mapping[str, Endpoint]:
+def search_endpoints(model: "TokenModel") -> Mapping[str, Endpoint]:
     """`search` and `continue_search`: beams `[batch, beam, ...]`, best first.
 
     Their outputs are `tokens`, int32 `[batch, beam, time]`, `num_steps`, int32, and
@@ -53,12 +31,11 @@ def search_endpoints(model: Searchable) -> Mapping[str, Endpoint]:
 
     def search(width, num_steps, *values):
         start, run = model.start_frame(1), tf.zeros([1], tf.int32)
-        return _search(
-            model, start, model.initial_state(1), run, width, num_steps, values
-        )
+        state = model.initial_state(1, num_steps)
+        return _search(model, start, state, run, width, num_steps, values)
 
     def go_on(tokens, width, num_steps, *values):
-        token, state = model.prime({"tokens": tokens})
+        token, state = model.prime({"tokens": tokens}, num_steps)
         run = count_run(tokens)
         return _search(model, token, state, run, width, num_steps, values)
 
@@ -76,7 +53,9 @@ def search_endpoints(model: Searchable) -> Mapping[str, Endpoint]:
     }
 
 
-def _search(model: Searchable, token, state, run, width, num_steps, values) -> Tensors:
+def _search(
+    model: "TokenModel", token, state, run, width, num_steps, values
+) -> Tensors:
     """Searches from a token, the state before it, and how often it has come."""
     names = [control.name for control in model.SEARCH_CONTROLS]
     controls = dict(zip(names, values, strict=True))

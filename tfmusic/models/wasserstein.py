@@ -10,7 +10,6 @@ import tensorflow as tf
 
 # Under the root: its derivative at 0 is infinite.
 _EPSILON = 1e-12
-MATCHINGS = ("pairs", "means")
 
 
 def gradient_penalty(

@@ -1,131 +1,10 @@
-"""Layers that the model families share."""
+"""Layers that several models share: embeddings, tied output, heads."""
 
 import functools
-from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
 import tensorflow as tf
-
-from tfmusic.errors import choose
-from tfmusic.networks.recurrence import LSTM, Step, make_step
-
-CELLS = {"lstm": LSTM, "gru": keras.layers.GRU}
-State = tuple[tf.Tensor, ...]
-
-
-class RecurrentStack(keras.layers.Layer):
-    """Recurrent layers over each other, with dropout between them.
-
-    Whole sequences go through Keras' own layers, which reach cuDNN on a GPU; single
-    steps go through the same layers' cells, so both use the same weights.
-    """
-
-    def __init__(
-        self,
-        units: Sequence[int],
-        cell: str = "lstm",
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        same_dropout: bool = False,
-        exact_inputs: bool = False,
-        **kwargs,
-    ):
-        """Makes the layers.
-
-        Args:
-            units: The sizes of the layers, from input to output.
-            cell: "lstm" or "gru".
-            dropout: Share of each layer's outputs dropped on the way to the next one.
-            recurrent_dropout: Share of the state dropped at every step in all layers
-                but the last. Anything but 0 rules cuDNN out and is far slower.
-            same_dropout: Drop the same values at every step of a sequence (Gal and
-                Ghahramani, 2016).
-            exact_inputs: Compute the first layer in float32 under mixed precision too:
-                bfloat16 has eight bits, and numbers that differ by less are one.
-            **kwargs: The base layer's.
-        """
-        super().__init__(autocast=False, **kwargs)  # its layers cast what they get
-        make = CELLS[choose("cell", cell, CELLS)]
-        self.units = tuple(units)
-        self.layers = [
-            make(
-                size,
-                return_sequences=True,
-                return_state=True,
-                recurrent_dropout=recurrent_dropout if i < len(units) - 1 else 0.0,
-                name=f"{cell}_{i}",
-                dtype="float32" if exact_inputs and i == 0 else None,
-            )
-            for i, size in enumerate(units)
-        ]
-        shape = (None, 1, None) if same_dropout else None
-        self.dropouts = [keras.layers.Dropout(dropout, shape) for _ in self.layers[1:]]
-
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Runs over whole sequences from a state of zeros.
-
-        Args:
-            inputs: `[batch, time, feature]`.
-            training: Whether dropout is on.
-
-        Returns:
-            `[batch, time, units[-1]]`.
-        """
-        return self.run(inputs, None, training)[0]
-
-    def run(
-        self, inputs: tf.Tensor, state: State | None = None, training: bool = False
-    ) -> tuple[tf.Tensor, State]:
-        """Like `call`, from a state (None: zeros), and gives the last state too."""
-        states = [None] * len(self.layers) if state is None else self._split(state)
-        outputs, new_state = inputs, []
-        for i, (layer, initial) in enumerate(zip(self.layers, states, strict=True)):
-            if i > 0:
-                outputs = self.dropouts[i - 1](outputs, training=training)
-            outputs, *last = layer(outputs, initial_state=initial, training=training)
-            new_state.extend(last)
-        return outputs, tuple(new_state)
-
-    def step(self, inputs: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """One time step, without dropout.
-
-        Args:
-            inputs: `[batch, feature]`.
-            state: As `initial_state`, `run` or `step` gave it.
-
-        Returns:
-            `[batch, units[-1]]` and the new state.
-        """
-        return self._step([layer.cell for layer in self.layers], inputs, state)
-
-    def make_step(self) -> Callable[[tf.Tensor, State], tuple[tf.Tensor, State]]:
-        """`step` for a loop in training: weights are cast once, before it begins."""
-        cells = [make_step(layer) for layer in self.layers]
-        return functools.partial(self._step, cells)
-
-    def _step(
-        self, cells: Sequence[Step], inputs: tf.Tensor, state: State
-    ) -> tuple[tf.Tensor, State]:
-        """One step of all layers, by their cells."""
-        outputs, new_state = inputs, []
-        for cell, old in zip(cells, self._split(state), strict=True):
-            outputs, new = cell(outputs, old)
-            new_state.extend(new if isinstance(new, (list, tuple)) else [new])
-        return outputs, tuple(new_state)
-
-    def initial_state(self, batch_size: tf.Tensor | int) -> State:
-        """Zeros, one tensor `[batch, units]` for each layer's state (LSTM: two)."""
-        return tuple(
-            tf.zeros([batch_size, size], layer.compute_dtype)
-            for layer in self.layers
-            for size in tf.nest.flatten(layer.cell.state_size)
-        )
-
-    def _split(self, state: State) -> list[list[tf.Tensor]]:
-        """The state of each layer."""
-        width = len(state) // len(self.layers)
-        return [list(state[i : i + width]) for i in range(0, len(state), width)]
 
 
 class PitchEmbedding(keras.layers.Layer):
@@ -146,7 +25,9 @@ class PitchEmbedding(keras.layers.Layer):
         """
         super().__init__(**kwargs)
         self.input_dim, self.size = len(token_pitches), size
-        self._pitches = token_pitches.astype(np.float32)
+        # An eager tensor: an export holds it once. Every graph would hold an array.
+        with tf.init_scope():
+            self._pitches = tf.constant(token_pitches, tf.float32)
 
     def build(self, input_shape):
         """Makes the vectors."""
@@ -254,6 +135,36 @@ class HandHead(keras.layers.Layer):
                 values = layer(values)
             outputs.append(values)
         return tf.concat(outputs, axis=-1)
+
+
+class FrameHead(keras.layers.Layer):
+    """From hidden values to the logits of a frame: a layer, ReLU, dropout, a layer."""
+
+    def __init__(
+        self, num_hands: int, num_logits: int, units: int, dropout: float, **kwargs
+    ):
+        """Makes the layers.
+
+        Args:
+            num_hands: Hands.
+            num_logits: Logits of each hand.
+            units: Size of the layer between.
+            dropout: Fraction of its values dropped.
+            **kwargs: The base layer's.
+        """
+        super().__init__(**kwargs)
+        self._shape = [num_hands, num_logits]
+        self.hidden = keras.layers.Dense(units, activation="relu")
+        self.dropout = keras.layers.Dropout(dropout)
+        # Logits stay in float32 under a mixed precision policy.
+        self.logits = keras.layers.Dense(num_hands * num_logits, dtype="float32")
+
+    def call(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """float32 `[..., hand, num_logits]` of hidden values `[..., feature]`."""
+        values = self.dropout(self.hidden(hidden), training=training)
+        shape = tf.concat([tf.shape(hidden)[:-1], self._shape], axis=0)
+        logits = tf.reshape(self.logits(values), shape)
+        return tf.ensure_shape(logits, [*hidden.shape[:-1], *self._shape])
 
 
 def _as(weight, like: tf.Tensor) -> tf.Tensor:

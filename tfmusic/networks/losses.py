@@ -11,8 +11,6 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
-from tfmusic.errors import UserError, choose
-
 
 class TokenLoss(keras.losses.Loss):
     """Cross-entropy of one token a step, in nats."""
@@ -168,17 +166,7 @@ def make_cell_loss(name: str, alpha: float, gamma: float) -> keras.losses.Loss:
             with its weights; "single", `SingleClassLoss`.
         alpha: The focal loss's weight of ones.
         gamma: Its power.
-
-    Raises:
-        UserError: An unknown name, or a weight that is none.
     """
-    choose("model.loss", name, CELL_LOSSES)
-    if not 0.0 < alpha < 1.0:
-        raise UserError(
-            f"model.alpha: expected more than 0 and less than 1, got {alpha}"
-        )
-    if gamma < 0.0:
-        raise UserError(f"model.gamma: expected at least 0, got {gamma}")
     if name == "nats":
         return FrameNatsLoss()
     if name == "single":

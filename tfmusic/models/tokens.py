@@ -1,12 +1,14 @@
-"""Recurrent networks over a sequence of tokens, one token a step."""
+"""A network over a sequence of tokens, one token a step."""
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import UserError
 from tfmusic.generation import samplers
 from tfmusic.generation.controls import (
     LENGTH_POWER,
@@ -27,30 +29,72 @@ from tfmusic.generation.token_rules import RulesState, TokenRules
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
 from tfmusic.models.token_search import search_endpoints
-from tfmusic.networks.carried_state import CarriedState
 from tfmusic.networks.layers import (
     PitchEmbedding,
-    RecurrentStack,
     TiedOutput,
     TokenEmbedding,
 )
 from tfmusic.networks.losses import TokenLoss, token_nats
 from tfmusic.networks.metrics import Perplexity, TokenAccuracy, TokenNats
+from tfmusic.networks.recurrent_stack import CarriedState
 from tfmusic.representations import Representation
+from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
+from tfmusic.settings import Settings, setting
 
-# The recurrent layers', and what the rules know of the tokens so far.
-State = tuple[tuple[tf.Tensor, ...], RulesState]
+# The network's, and what the rules know of the tokens so far.
+State = tuple[Any, RulesState]
 
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
 # Tokens of time are short: a key may be held for many of their steps.
 MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
 
 
-class TokenLSTM(AutoregressiveModel):
-    """Embedding, recurrent layers, softmax.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokenSettings(Settings):
+    """What a token model adds to its network.
 
-    Two published systems are settings of it:
+    Attributes:
+        embedding_size: Numbers that stand for a token; without meaning for "index".
+        input_encoding: "embedding": a learned vector for each token; "pitches": also
+            one for each pitch that it sounds (see `PitchEmbedding`); "index": the
+            token's id over the number of tokens, a single number, which the network
+            reads in float32 under mixed precision too.
+        keys_down: Whether the network also reads which keys are down after each token,
+            for events that do not tell how long a note will last. Without it the
+            network has to remember them, and forgets some.
+        head: Layers before the logits: "linear": none; "skuldur": batch normalisation,
+            dropout 0.3, 256 rectified units, batch normalisation, dropout 0.3.
+        dropout: Fraction of the network's outputs dropped before a linear head.
+        tied_output: Whether the embedding's vectors also give the logits; the network's
+            output then has `embedding_size` numbers.
+        loss_steps: "all", or "last": a window teaches its last token alone.
+        learn_end: Whether the model learns where pieces end, and generation may end.
+        carry_state: Whether training reads each piece from its beginning, window after
+            window, and a window begins with the state that the one before left:
+            truncated back-propagation. Needs a recurrent network, and windows that do
+            not overlap and are not varied.
+    """
+
+    SECTION: ClassVar[str] = "model"
+
+    embedding_size: int = setting(128, at_least=0)
+    input_encoding: str = setting(
+        "embedding", choices=("embedding", "pitches", "index")
+    )
+    keys_down: bool = False
+    head: str = setting("linear", choices=("linear", "skuldur"))
+    dropout: float = setting(0.3, at_least=0.0, at_most=0.99)
+    tied_output: bool = False
+    loss_steps: str = setting("all", choices=("all", "last"))
+    learn_end: bool = True
+    carry_state: bool = False
+
+
+class TokenModel(AutoregressiveModel):
+    """An embedding, a network, and a softmax over the next token.
+
+    Two published systems are settings of it, with a recurrent network:
 
     - Skuldur's Classical-Piano-Composer, and after it the first experiment of the AIDL
       team at UPC: `input_encoding="index"`, `units=(512, 512, 512)`, `dropout=0.0`,
@@ -58,107 +102,62 @@ class TokenLSTM(AutoregressiveModel):
     - The chord-token network of sylvia-segfault/music-generation: `tied_output=True`,
       `embedding_size=512`, `units=(512, 512)`, `dropout=0.0`.
 
-    Padding is never an output, nor is the start, nor the end unless it is learnt: their
-    probability is 0 in training, scoring and generation alike. What the grammar of the
-    representation forbids is never generated; training and scoring, where it does not
-    occur, leave it to the network.
+    Padding is never an output, nor is the start, nor the end unless it is learned:
+    their probability is 0 in training, scoring and generation alike. What the grammar
+    of the representation forbids is never generated; training and scoring, where it
+    does not occur, leave it to the network.
     """
 
+    TAKES = TokenRepresentation
+    Settings = TokenSettings
     STEP = "token"
 
     def __init__(
         self,
         representation: Representation,
-        embedding_size: int = 128,
-        cell: str = "lstm",
-        units: Sequence[int] = (512, 512),
-        dropout: float = 0.3,
-        recurrent_dropout: float = 0.0,
-        input_encoding: str = "embedding",
-        keys_down: bool = False,
-        head: str = "linear",
-        tied_output: bool = False,
-        loss_steps: str = "all",
-        learn_end: bool = True,
-        carry_state: bool = False,
+        settings: TokenSettings,
+        make_network: Callable[..., keras.layers.Layer],
     ):
-        """Makes the layers.
+        """Makes the layers around a network.
 
         Args:
             representation: One whose feature is `tokens`, fitted.
-            embedding_size: Numbers that stand for a token.
-            cell: "lstm" or "gru".
-            units: Sizes of the recurrent layers.
-            dropout: Share of values dropped after each recurrent layer.
-            recurrent_dropout: Share of the state dropped at each step in all recurrent
-                layers but the last; slow, for the published settings only.
-            input_encoding: "embedding": a learned vector for each token; "pitches":
-                besides, one for each pitch that it sounds (see `PitchEmbedding`);
-                "index": the token's id over the number of tokens, a single number,
-                which the first layer reads in float32 under mixed precision too.
-            keys_down: Whether the network also reads which keys are down after each
-                token, for events that do not tell how long a note will last. Without,
-                it has to remember them, and forgets some.
-            head: "linear", or "skuldur": batch normalisation, dropout 0.3, 256
-                rectified units, batch normalisation, dropout 0.3.
-            tied_output: Whether the embedding's table also gives the logits; the last
-                recurrent layer then has `embedding_size` units.
-            loss_steps: "all", or "last": a window teaches its last token alone.
-            learn_end: Whether the end of a piece is learnt, and generation may end.
-            carry_state: Whether training reads each piece from its beginning, window
-                after window, and a window begins with the state that the one before
-                left: truncated back-propagation. Needs windows that do not overlap and
-                are not varied.
+            settings: See `TokenSettings`.
+            make_network: Makes what reads the encoded tokens, see `tfmusic.networks`;
+                its argument is `exact_inputs`.
 
         Raises:
             UserError: Settings that do not go together.
         """
         super().__init__(representation)
-        choose(
-            "model.input_encoding", input_encoding, ("embedding", "pitches", "index")
-        )
-        choose("model.head", head, ("linear", "skuldur"))
-        self.loss_steps = choose("model.loss_steps", loss_steps, ("all", "last"))
-        self.learn_end = learn_end
+        self.settings = settings
+        self.loss_steps = settings.loss_steps
+        self.learn_end = settings.learn_end
         self.vocabulary_size = len(representation.vocabulary)
         self._silent = representation.silent_tokens()
         self._rules = TokenRules(representation.token_grammar())
-        if keys_down and not self._rules.tells_ends:
-            raise UserError(
-                "model.keys_down: expected tokens that end what sounds, got "
-                f"{representation.name}"
-            )
-        self._reads_keys_down = keys_down
         common = (
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
             *([MAX_SILENCE] if self._silent.any() else []),
             *([MAX_HELD_EVENTS] if self._rules.tells_ends else []),
-            *([MIN_STEPS] if learn_end else []),
+            *([MIN_STEPS] if self.learn_end else []),
         )
         self.CONTROLS = (*SAMPLING, REPETITION_PENALTY, REPETITION_WINDOW, *common)
         self.SEARCH_CONTROLS = (LENGTH_POWER, *common)
-        if tied_output and (input_encoding == "index" or units[-1] != embedding_size):
-            raise UserError(
-                "model.tied_output: expected another input_encoding than 'index' and "
-                f"the last of model.units equal to embedding_size ({embedding_size}), "
-                f"got {input_encoding!r} and {units[-1]}"
-            )
         self.embedding = None
-        if input_encoding == "embedding":
-            self.embedding = TokenEmbedding(self.vocabulary_size, embedding_size)
-        elif input_encoding == "pitches":
+        if settings.input_encoding == "embedding":
+            self.embedding = TokenEmbedding(
+                self.vocabulary_size, settings.embedding_size
+            )
+        elif settings.input_encoding == "pitches":
             pitches = representation.token_pitches()
-            self.embedding = PitchEmbedding(pitches, embedding_size)
-        self.recurrent = RecurrentStack(
-            units,
-            cell,
-            dropout,
-            recurrent_dropout,
-            exact_inputs=input_encoding == "index",
-        )
-        self.head = [keras.layers.Dropout(dropout)]
-        if head == "skuldur":
+            self.embedding = PitchEmbedding(pitches, settings.embedding_size)
+        # Numbers near each other, as ids over their count are, need all their bits.
+        self.network = make_network(exact_inputs=settings.input_encoding == "index")
+        self._check()
+        self.head = [keras.layers.Dropout(settings.dropout)]
+        if settings.head == "skuldur":
             self.head = [
                 keras.layers.BatchNormalization(),
                 keras.layers.Dropout(0.3),
@@ -169,15 +168,38 @@ class TokenLSTM(AutoregressiveModel):
         # Logits stay in float32 under a mixed precision policy.
         self.output_layer = (
             TiedOutput(self.embedding, dtype="float32")
-            if tied_output
+            if settings.tied_output
             else keras.layers.Dense(self.vocabulary_size, dtype="float32")
         )
-        self.carry_state = carry_state
         self.carried = None
         self._banned = np.zeros(self.vocabulary_size, np.float32)
-        self._banned[[PAD, START] if learn_end else [PAD, START, END]] = (
+        self._banned[[PAD, START] if self.learn_end else [PAD, START, END]] = (
             samplers.IMPOSSIBLE
         )
+
+    def _check(self) -> None:
+        """Refuses settings that do not go together."""
+        settings, network = self.settings, self.network
+        if settings.keys_down and not self._rules.tells_ends:
+            raise UserError(
+                "model.keys_down: expected tokens that end what sounds, got "
+                f"{self.representation.name}"
+            )
+        if settings.tied_output and (
+            settings.input_encoding == "index"
+            or network.output_size != settings.embedding_size
+        ):
+            raise UserError(
+                "model.tied_output: expected another input_encoding than 'index' and "
+                f"as many outputs of the network as embedding_size, "
+                f"{settings.embedding_size}; got {settings.input_encoding!r} and "
+                f"{network.output_size} outputs"
+            )
+        if settings.carry_state and not network.is_recurrent:
+            raise UserError(
+                "model.carry_state: expected a recurrent network, got "
+                f"{type(network).__name__}; leave it out"
+            )
 
     @property
     def learns_end(self) -> bool:
@@ -187,11 +209,11 @@ class TokenLSTM(AutoregressiveModel):
     @property
     def carries_state(self) -> bool:
         """Whether windows begin with the state that those before them left."""
-        return self.carry_state
+        return self.settings.carry_state
 
     def carry_state_of(self, batch_size: int) -> None:
         """Makes the state of so many rows, zeros."""
-        self.carried = CarriedState(self.recurrent, batch_size)
+        self.carried = CarriedState(self.network, batch_size)
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -215,7 +237,7 @@ class TokenLSTM(AutoregressiveModel):
             optimizer=optimizer,
             loss=TokenLoss(),
             weighted_metrics=[TokenNats(), Perplexity(), TokenAccuracy()],
-            # XLA has no kernel for the recurrent layers.
+            # XLA has no kernel for recurrent layers.
             jit_compile=False,
         )
 
@@ -245,23 +267,25 @@ class TokenLSTM(AutoregressiveModel):
         if training and self.carried:
             hidden = self.carried.run(inputs, begins=tf.equal(tokens[:, 0], START))
         else:
-            hidden = self.recurrent(inputs, training=training)
+            hidden = self.network(inputs, training=training)
         return self._logits(hidden, training)
 
     def start_frame(self, batch_size: tf.Tensor) -> tf.Tensor:
         """The start token, int32 `[batch]`."""
         return tf.fill([batch_size], START)
 
-    def initial_state(self, batch_size: tf.Tensor) -> State:
-        """Zeros, and no tokens."""
-        recurrent = self.recurrent.initial_state(batch_size)
-        return recurrent, self._rules.initial_state(batch_size)
+    def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> State:
+        """The network's, and no tokens."""
+        network = self.network.initial_state(batch_size, max_steps)
+        return network, self._rules.initial_state(batch_size)
 
-    def prime(self, prompt: Tensors) -> tuple[tf.Tensor, State]:
+    def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[tf.Tensor, State]:
         """Takes in the start token and all of the prompt but its last token."""
         tokens = self._from_start(prompt["tokens"])
+        batch_size, length = tf.unstack(tf.shape(tokens))
         earlier = tokens[:, :-1]
-        _, state = self.recurrent.run(self._encode_all(earlier))
+        state = self.network.initial_state(batch_size, length + num_steps)
+        _, state = self.network.run(self._encode_all(earlier), state)
         return tokens[:, -1], (state, self._rules.after_all(earlier))
 
     def next_frame(
@@ -272,14 +296,14 @@ class TokenLSTM(AutoregressiveModel):
         seed: tf.Tensor,
         must_change: tf.Tensor,
     ) -> tuple[tf.Tensor, State, tf.Tensor]:
-        """Draws the next token; after an end comes padding."""
+        """Samples the next token; after an end comes padding."""
         logits, state = self.next_logits(frame, state)
         logits = self.steer(logits, state, controls)
         sampling = {control.name: controls[control.name] for control in SAMPLING}
-        drawn = samplers.categorical(logits, seed, **sampling)
-        is_stuck = tf.logical_and(must_change, tf.equal(drawn, frame))
-        token = draw_another(drawn, logits, is_stuck, seed, **sampling)
-        is_guarded = tf.not_equal(token, drawn)
+        first = samplers.categorical(logits, seed, **sampling)
+        is_stuck = tf.logical_and(must_change, tf.equal(first, frame))
+        token = draw_another(first, logits, is_stuck, seed, **sampling)
+        is_guarded = tf.not_equal(token, first)
         if self._rules.tells_ends:
             is_guarded |= self._rules.is_late(state[1], controls)
         if self.learn_end:
@@ -288,14 +312,14 @@ class TokenLSTM(AutoregressiveModel):
 
     def next_logits(self, token: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """The network's logits of the token after one, and the state after that one."""
-        recurrent, rules = state
+        network, rules = state
         rules = self._rules.after(rules, token)
         inputs = self._encode(token)
-        if self._reads_keys_down:
+        if self.settings.keys_down:
             inputs = _join(inputs, self._rules.sounding(rules))
-        hidden, recurrent = self.recurrent.step(inputs, recurrent)
+        hidden, network = self.network.step(inputs, network)
         logits = self._logits(hidden[:, tf.newaxis])[:, 0]
-        return logits, (recurrent, rules)
+        return logits, (network, rules)
 
     def steer(self, logits: tf.Tensor, state: State, controls: Tensors) -> tf.Tensor:
         """Logits under the rules and controls that do not depend on chance."""
@@ -330,7 +354,7 @@ class TokenLSTM(AutoregressiveModel):
         return {**super().endpoints(), **search_endpoints(self)}
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
-        """The log-likelihood of each token, and of the end if it is learnt."""
+        """The log-likelihood of each token, and of the end if it is learned."""
         tokens = features["tokens"]
         time = tf.range(tf.shape(tokens)[1] + 1)
         targets = tf.pad(tokens, [[0, 0], [0, 1]])
@@ -349,9 +373,9 @@ class TokenLSTM(AutoregressiveModel):
         return tf.pad(tokens, [[0, 0], [1, 0]], constant_values=START)
 
     def _encode_all(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Tokens `[batch, time]` of a sequence as what the recurrent layers read."""
+        """Tokens `[batch, time]` of a sequence as what the network reads."""
         inputs = self._encode(tokens)
-        if not self._reads_keys_down:
+        if not self.settings.keys_down:
             return inputs
         return _join(inputs, self._rules.sounding_after_each(tokens))
 
@@ -363,7 +387,7 @@ class TokenLSTM(AutoregressiveModel):
         return self.embedding(tokens)
 
     def _logits(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Logits, float32 `[batch, time, token]`, of the recurrent layers' outputs."""
+        """Logits, float32 `[batch, time, token]`, of the network's outputs."""
         for layer in self.head:
             hidden = layer(hidden, training=training)
         return self.output_layer(hidden) + self._banned

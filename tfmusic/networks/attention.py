@@ -1,0 +1,269 @@
+"""A decoder-only Transformer, as a network that reads sequences or single steps.
+
+Pre-norm blocks (Xiong et al., 2020) of causal self-attention with rotary positions (Su
+et al., RoFormer, 2021) and a feed-forward layer (Vaswani et al., 2017). A step attends
+to the newest `context_steps` steps, itself included, in training and in generation
+alike, so memory is bounded however long the music is.
+"""
+
+import dataclasses
+from typing import ClassVar, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.errors import UserError
+from tfmusic.settings import Settings, setting
+
+_LONGEST_WAVE = 10_000.0  # RoFormer's base: wavelengths go from 2 pi to 2 pi times it
+_MASKED = -1e9
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TransformerSettings(Settings):
+    """Sizes of a Transformer.
+
+    Attributes:
+        num_layers: How many blocks.
+        num_heads: Heads of each attention layer.
+        hidden_size: Width of the blocks; a multiple of twice the number of heads.
+        feed_forward_size: Width of the layer within each block's feed-forward part.
+        context_steps: How many of the newest steps each step attends to.
+        dropout: Fraction of the values dropped after each part of a block.
+    """
+
+    SECTION: ClassVar[str] = "model"
+
+    num_layers: int = setting(6, at_least=1)
+    num_heads: int = setting(8, at_least=1)
+    hidden_size: int = setting(256, at_least=2)
+    feed_forward_size: int = setting(1024, at_least=1)
+    context_steps: int = setting(512, at_least=1)
+    dropout: float = setting(0.1, at_least=0.0, at_most=0.99)
+
+
+class AttentionState(NamedTuple):
+    """The keys and values of the newest steps, in a ring: step `p` in slot `p % slots`.
+
+    Attributes:
+        keys: `[batch, layer, slot, head, size]`, rotated to their positions.
+        values: The same shape.
+        num_steps: int32 `[batch]`, steps read so far, the same number in all rows.
+    """
+
+    keys: tf.Tensor
+    values: tf.Tensor
+    num_steps: tf.Tensor
+
+
+class Transformer(keras.layers.Layer):
+    """Blocks of causal self-attention. See the module."""
+
+    Settings = TransformerSettings
+    is_recurrent = False
+
+    def __init__(
+        self, settings: TransformerSettings, exact_inputs: bool = False, **kwargs
+    ):
+        """Makes the layers.
+
+        Args:
+            settings: Their sizes.
+            exact_inputs: Whether inputs are read in float32 under mixed precision too.
+            **kwargs: The base layer's.
+
+        Raises:
+            UserError: The width cannot be divided among the heads.
+        """
+        super().__init__(autocast=False, **kwargs)
+        if settings.hidden_size % (2 * settings.num_heads):
+            raise UserError(
+                "model.hidden_size: expected a multiple of twice model.num_heads "
+                f"({2 * settings.num_heads}), got {settings.hidden_size}"
+            )
+        self.settings = settings
+        self.output_size = settings.hidden_size
+        dtype = "float32" if exact_inputs else None
+        self.read = keras.layers.Dense(settings.hidden_size, dtype=dtype, name="read")
+        self.blocks = [
+            Block(settings, name=f"block_{i}") for i in range(settings.num_layers)
+        ]
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
+
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Reads whole sequences.
+
+        Args:
+            inputs: `[batch, time, feature]`.
+            training: Whether dropout is on.
+
+        Returns:
+            `[batch, time, hidden_size]`.
+        """
+        return self.run(inputs, None, training)[0]
+
+    def run(
+        self,
+        inputs: tf.Tensor,
+        state: AttentionState | None = None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, AttentionState | None]:
+        """Like `call`, after the steps of a state; gives the new state too.
+
+        Without a state, which has room for a stated number of steps, there is no new
+        one either.
+        """
+        num_steps = tf.shape(inputs)[1]
+        before = tf.zeros([], tf.int32) if state is None else state.num_steps[0]
+        positions = before + tf.range(num_steps)
+        seen = positions
+        if state is not None:
+            slots = tf.range(tf.shape(state.keys)[2])
+            # The last step before these that went into each slot; below 0: none.
+            cached = before - 1 - (before - 1 - slots) % tf.size(slots)
+            seen = tf.concat([cached, positions], axis=0)
+        distance = positions[:, tf.newaxis] - seen  # [step, seen step]
+        attends = (distance >= 0) & (distance < self.settings.context_steps)
+        attends &= seen >= 0
+        hidden, caches = self.read(inputs), []
+        for i, block in enumerate(self.blocks):
+            cache = state and (state.keys[:, i], state.values[:, i])
+            hidden, new = block(hidden, positions, attends, cache, training=training)
+            caches.append(new)
+        if state is None:
+            return self.norm(hidden), None
+        total = before + num_steps
+        newest = total - 1 - (total - 1 - slots) % tf.size(slots)
+        index = tf.where(newest >= before, tf.size(slots) + newest - before, slots)
+        keys, values = (
+            tf.gather(tf.stack(parts, axis=1), index, axis=2)
+            for parts in zip(*caches, strict=True)
+        )
+        return self.norm(hidden), AttentionState(
+            keys, values, state.num_steps + num_steps
+        )
+
+    def step(
+        self, inputs: tf.Tensor, state: AttentionState
+    ) -> tuple[tf.Tensor, AttentionState]:
+        """Reads one step.
+
+        Args:
+            inputs: `[batch, feature]`.
+            state: As `initial_state`, `run` or `step` gave it.
+
+        Returns:
+            `[batch, hidden_size]` and the new state.
+        """
+        hidden, state = self.run(inputs[:, tf.newaxis], state)
+        return hidden[:, 0], state
+
+    def initial_state(
+        self, batch_size: tf.Tensor | int, max_steps: tf.Tensor | int
+    ) -> AttentionState:
+        """The state before the first step, with room for so many steps."""
+        settings = self.settings
+        shape = [
+            batch_size,
+            settings.num_layers,
+            tf.clip_by_value(max_steps, 1, settings.context_steps),
+            settings.num_heads,
+            settings.hidden_size // settings.num_heads,
+        ]
+        empty = tf.zeros(shape, self.compute_dtype)
+        empty = tf.ensure_shape(empty, [None, settings.num_layers, None, *shape[3:]])
+        return AttentionState(empty, empty, tf.zeros([batch_size], tf.int32))
+
+
+class Block(keras.layers.Layer):
+    """Self-attention and a feed-forward layer, each added to what it read."""
+
+    def __init__(self, settings: TransformerSettings, **kwargs):
+        """Makes the layers."""
+        super().__init__(autocast=False, **kwargs)
+        size = settings.hidden_size
+        self.num_heads = settings.num_heads
+        self.norms = [keras.layers.LayerNormalization(epsilon=1e-5) for _ in range(2)]
+        self.project = keras.layers.Dense(3 * size, use_bias=False)
+        self.merge = keras.layers.Dense(size)
+        self.widen = keras.layers.Dense(settings.feed_forward_size, activation="gelu")
+        self.narrow = keras.layers.Dense(size)
+        self.dropouts = [keras.layers.Dropout(settings.dropout) for _ in range(2)]
+
+    def call(
+        self,
+        hidden: tf.Tensor,
+        positions: tf.Tensor,
+        attends: tf.Tensor,
+        cache: tuple[tf.Tensor, tf.Tensor] | None,
+        training: bool = False,
+    ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
+        """Reads steps.
+
+        Args:
+            hidden: `[batch, step, size]`.
+            positions: Where they are in the sequence, int32 `[step]`.
+            attends: Which steps each attends to, bool `[step, seen step]`: those of the
+                cache, then these.
+            cache: Keys and values before them, `[batch, slot, head, size]`, if any.
+            training: Whether dropout is on.
+
+        Returns:
+            What the block gives, and the keys and values of all steps seen.
+        """
+        merged = self.project(self.norms[0](hidden))
+        shape = [*tf.unstack(tf.shape(hidden)[:2]), 3, self.num_heads]
+        parts = tf.reshape(merged, [*shape, hidden.shape[-1] // self.num_heads])
+        queries, keys, values = tf.unstack(parts, axis=2)  # [batch, step, head, size]
+        queries, keys = rotate(queries, positions), rotate(keys, positions)
+        if cache is not None:
+            keys = tf.concat([cache[0], keys], axis=1)
+            values = tf.concat([cache[1], values], axis=1)
+        mixed = attend(queries, keys, values, attends)
+        mixed = tf.reshape(mixed, tf.shape(hidden))
+        mixed = tf.ensure_shape(mixed, hidden.shape)
+        hidden += self.dropouts[0](self.merge(mixed), training=training)
+        wide = self.widen(self.norms[1](hidden))
+        hidden += self.dropouts[1](self.narrow(wide), training=training)
+        return hidden, (keys, values)
+
+
+def attend(
+    queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, attends: tf.Tensor
+) -> tf.Tensor:
+    """Scaled dot-product attention; the softmax is in float32 whatever the type.
+
+    Args:
+        queries: `[batch, step, head, size]`.
+        keys: `[batch, seen step, head, size]`.
+        values: The same shape.
+        attends: bool `[step, seen step]`.
+
+    Returns:
+        `[batch, step, head, size]`.
+    """
+    scores = tf.einsum("bqhd,bkhd->bhqk", queries, keys)
+    scores = tf.cast(scores, tf.float32) * float(queries.shape[-1]) ** -0.5
+    weights = tf.nn.softmax(tf.where(attends, scores, _MASKED))
+    return tf.einsum("bhqk,bkhd->bqhd", tf.cast(weights, values.dtype), values)
+
+
+def rotate(vectors: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
+    """Turns pairs of numbers by angles that grow with the position.
+
+    Products of two rotated vectors depend on the distance of their positions alone.
+
+    Args:
+        vectors: `[batch, step, head, size]`, an even size.
+        positions: int32 `[step]`.
+    """
+    half = vectors.shape[-1] // 2
+    speeds = _LONGEST_WAVE ** (-np.arange(half, dtype=np.float32) / half)
+    angles = tf.cast(positions, tf.float32)[:, tf.newaxis] * speeds  # [step, half]
+    cos, sin = tf.cos(angles)[:, tf.newaxis], tf.sin(angles)[:, tf.newaxis]
+    first, second = tf.split(tf.cast(vectors, tf.float32), 2, axis=-1)
+    turned = tf.concat(
+        [first * cos - second * sin, first * sin + second * cos], axis=-1
+    )
+    return tf.cast(turned, vectors.dtype)
