@@ -1,41 +1,62 @@
 """Experiments: Python files that define `get_config(variant)`."""
 
+import difflib
+import importlib.machinery
 import importlib.util
 import inspect
 import os
+import pathlib
 import re
+import sys
 from collections.abc import Sequence
 
 import ml_collections
 from absl import flags
 
+import tfmusic
 from tfmusic.errors import UserError, choose
 
 
-def load_config(path_and_variant: str) -> ml_collections.ConfigDict:
+def _find_configs() -> pathlib.Path:
+    """The folder of the experiments that come with tfmusic.
+
+    In a clone it stands beside the package; `tfmusic.configs` is imported from there.
+    """
+    package = pathlib.Path(tfmusic.__path__[0])
+    if (package / "configs").is_dir():
+        return package / "configs"
+    folder = package.parent / "configs"
+    spec = importlib.machinery.ModuleSpec("tfmusic.configs", None, is_package=True)
+    spec.submodule_search_locations = [str(folder)]
+    sys.modules.setdefault("tfmusic.configs", importlib.util.module_from_spec(spec))
+    return folder
+
+
+CONFIGS = _find_configs()
+
+
+def list_configs() -> list[str]:
+    """The names of the experiments that come with tfmusic."""
+    others = ("__init__", "common")
+    return sorted(p.stem for p in CONFIGS.glob("*.py") if p.stem not in others)
+
+
+def load_config(name_or_path: str) -> ml_collections.ConfigDict:
     """Loads an experiment.
 
     Args:
-        path_and_variant: `FILE` or `FILE:VARIANT`, such as
-            `configs/chord_lstm.py:smoke`.
+        name_or_path: An experiment that comes with tfmusic, or a file, with or without
+            a variant: `chord_lstm`, `chord_lstm:smoke`, `my_config.py:large`.
 
     Returns:
         What the file's `get_config` gives, locked: unknown fields are errors.
 
     Raises:
-        UserError: There is no such file, it does not define `get_config`, or it has no
-            such variant.
+        UserError: There is no such experiment, the file does not define `get_config`,
+            or it has no such variant.
     """
-    path, variant = find_config(path_and_variant)
-    spec = importlib.util.spec_from_file_location("experiment", path)
-    if spec is None:
-        raise UserError(f"config {path!r}: expected a Python file, FILE.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    if not hasattr(module, "get_config"):
-        raise UserError(
-            f"config {path}: expected a function get_config that gives a ConfigDict"
-        )
+    path, variant = find_config(name_or_path)
+    module = load_module(path)
     if not inspect.signature(module.get_config).parameters:
         if variant:
             raise UserError(f"config {path}: it has no variants, such as {variant!r}")
@@ -46,19 +67,50 @@ def load_config(path_and_variant: str) -> ml_collections.ConfigDict:
         raise UserError(f"config {path}: {error}") from error
 
 
-def find_config(path_and_variant: str) -> tuple[str, str]:
-    """The file and the variant (may be empty) that `FILE` or `FILE:VARIANT` names.
+def load_module(path: str):
+    """Runs the file of an experiment.
 
     Raises:
-        UserError: There is no such file.
+        UserError: It is no Python file, or defines no `get_config`.
     """
-    path, _, variant = path_and_variant.partition(":")
-    if not os.path.isfile(path):
+    spec = importlib.util.spec_from_file_location("experiment", path)
+    if spec is None:
+        raise UserError(f"config {path!r}: expected a Python file, FILE.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
         raise UserError(
-            f"config {path!r}: there is no such file; expected FILE.py or "
-            "FILE.py:VARIANT"
+            f"config {path}: expected a function get_config that gives a ConfigDict"
         )
-    return path, variant
+    return module
+
+
+def find_config(name_or_path: str) -> tuple[str, str]:
+    """The file and the variant (may be empty) that a name or a path means.
+
+    Raises:
+        UserError: There is no such experiment.
+    """
+    name, _, variant = name_or_path.partition(":")
+    if os.path.isfile(name):
+        return name, variant
+    known = list_configs()
+    # A path into a clone means the same experiment where there is no clone.
+    base = re.sub(r"^configs[/\\\\](\w+)\.py$", r"\1", name)
+    if base in known:
+        return str(CONFIGS / f"{base}.py"), variant
+    close = difflib.get_close_matches(base, known, n=1)
+    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    raise UserError(
+        f"config {name!r}: there is no such file or experiment{hint}; expected FILE.py "
+        f"or one of {', '.join(known)}, and perhaps :VARIANT"
+    )
+
+
+def full_path(name_or_path: str) -> str:
+    """The same as a path, with its variant if it names one."""
+    path, variant = find_config(name_or_path)
+    return f"{path}:{variant}" if variant else path
 
 
 def check_fields(argv: Sequence[str]) -> None:

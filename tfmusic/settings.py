@@ -6,6 +6,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
+import ml_collections
+
 from tfmusic.errors import UserError, choose
 
 
@@ -71,7 +73,9 @@ class Settings:
         for name in section:
             choose(f"field of config.{cls.SECTION}", name, cls.names())
         for field in dataclasses.fields(cls):
-            if field.default is dataclasses.MISSING and field.name not in section:
+            default = (field.default, field.default_factory)
+            is_required = default == (dataclasses.MISSING, dataclasses.MISSING)
+            if is_required and field.name not in section:
                 raise UserError(
                     f"config.{cls.SECTION}.{field.name}: it is missing, and it has no "
                     "default"
@@ -86,6 +90,8 @@ def _checked_type(name: str, value: Any, hint: Any) -> Any:
         UserError: It has another type.
     """
     kind = typing.get_origin(hint) or hint
+    if kind is Mapping and isinstance(value, (Mapping, ml_collections.ConfigDict)):
+        return dict(value)
     if kind is tuple and isinstance(value, (list, tuple)):
         element = typing.get_args(hint)[0]
         return tuple(_checked_type(name, item, element) for item in value)

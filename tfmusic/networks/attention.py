@@ -92,15 +92,7 @@ class Transformer(keras.layers.Layer):
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
 
     def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Reads whole sequences.
-
-        Args:
-            inputs: `[batch, time, feature]`.
-            training: Whether dropout is on.
-
-        Returns:
-            `[batch, time, hidden_size]`.
-        """
+        """Reads sequences `[batch, time, feature]`; gives `[batch, time, hidden]`."""
         return self.run(inputs, None, training)[0]
 
     def run(
@@ -128,7 +120,7 @@ class Transformer(keras.layers.Layer):
         attends &= seen >= 0
         hidden, caches = self.read(inputs), []
         for i, block in enumerate(self.blocks):
-            cache = state and (state.keys[:, i], state.values[:, i])
+            cache = None if state is None else (state.keys[:, i], state.values[:, i])
             hidden, new = block(hidden, positions, attends, cache, training=training)
             caches.append(new)
         if state is None:
@@ -147,15 +139,7 @@ class Transformer(keras.layers.Layer):
     def step(
         self, inputs: tf.Tensor, state: AttentionState
     ) -> tuple[tf.Tensor, AttentionState]:
-        """Reads one step.
-
-        Args:
-            inputs: `[batch, feature]`.
-            state: As `initial_state`, `run` or `step` gave it.
-
-        Returns:
-            `[batch, hidden_size]` and the new state.
-        """
+        """Reads one step `[batch, feature]`; gives `[batch, hidden]` and the state."""
         hidden, state = self.run(inputs[:, tf.newaxis], state)
         return hidden[:, 0], state
 

@@ -1,18 +1,53 @@
-"""What a config's `train` section can say."""
+"""What a config's `optimizer` and `train` sections can say."""
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
-from tfmusic.errors import UserError, choose
+from tfmusic.settings import Settings, setting
+
+OPTIMIZERS = ("adadelta", "adam", "adamw", "nadam", "rmsprop", "sgd")
+SCHEDULES = ("constant", "step", "exponential", "cosine")
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainSettings:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerSettings(Settings):
+    """An optimizer and its learning rate.
+
+    Attributes:
+        name: Which optimizer of Keras.
+        learning_rate: Its greatest learning rate.
+        schedule: How the rate changes after the warm-up, see `Schedule`.
+        warmup_steps: Steps in which the rate grows from 0.
+        decay_rate: Of the schedules "step" and "exponential".
+        decay_epochs: How long one unit of decay lasts; 0: from the warm-up to the end
+            of the run.
+        clip_norm: The greatest norm of all gradients together; 0: not clipped.
+        clip_value: The greatest absolute value of a gradient; 0: not clipped.
+        weight_decay: Decoupled weight decay; 0: none.
+        options: Other arguments of the Keras optimizer.
+    """
+
+    SECTION: ClassVar[str] = "optimizer"
+
+    name: str = setting("adam", choices=OPTIMIZERS)
+    learning_rate: float = setting(2e-3, above=0.0)
+    schedule: str = setting("cosine", choices=SCHEDULES)
+    warmup_steps: int = setting(100, at_least=0)
+    decay_rate: float = setting(1.0, above=0.0)
+    decay_epochs: float = setting(0.0, at_least=0.0)
+    clip_norm: float = setting(1.0, at_least=0.0)
+    clip_value: float = setting(0.0, at_least=0.0)
+    weight_decay: float = setting(0.0, at_least=0.0)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainSettings(Settings):
     """How long to train, on what, and what to keep.
 
     None of it changes what the weights mean, so all of it may differ from one call to
-    the next. Fields that a config leaves out have the values given here.
+    the next.
 
     Attributes:
         batch_size: Windows in a training step, on all devices together.
@@ -22,61 +57,40 @@ class TrainSettings:
             and music; 0: one pass over the data.
         early_stopping_epochs: Epochs without a lower validation loss before the run
             stops; 0: never.
-        keep_checkpoints: How many of the newest states stay on disk.
-        save_every_steps: Steps between two states within an epoch; 0: none.
-        distribute: Which devices train, see `tfmusic.training.distribution`.
+        keep_checkpoints: How many of the newest checkpoints stay on disk.
+        save_every_steps: Steps between two checkpoints within an epoch; 0: none.
+        distribute: Which devices train: "auto", "none", "mirrored" or "multi_worker",
+            see `tfmusic.training.distribution`.
         scale_with_devices: Whether `batch_size` is that of each device instead and the
             learning rate is multiplied by their number (Goyal et al., 2017). Without
             it results do not depend on the number of devices.
-        shard_files: Whether each of several workers reads, and holds in memory, only
-            its share of the training files. Its windows then come from these alone, so
-            batches are not those of one worker.
+        shard_files: Whether each of several workers reads only its own part of the
+            training files. Its windows then come from these alone, so batches are not
+            those of one worker.
         num_cpu_devices: Into how many devices the processor is split; 0: one. For
             trying distribution on a machine without a GPU.
         sample_every_epochs: Epochs between pieces generated to see and hear; 0: none.
         profile_steps: Steps that TensorBoard's profiler looks at, after the first ten
-            of a call; 0: none. What it saw the package tensorboard-plugin-profile
-            shows.
+            of a call; 0: none. The package tensorboard-plugin-profile shows them.
         mixed_precision: The type of matrix products: "bfloat16", "none" (float32), or
-            "auto", the first where the processor has instructions for it.
+            "auto": bfloat16 where the processor has instructions for it.
         fast_lstm: Whether LSTM layers use our own loop on a CPU rather than Keras'.
     """
 
-    batch_size: int
-    eval_batch_size: int
-    num_epochs: int
-    steps_per_epoch: int = 0
-    early_stopping_epochs: int = 0
-    keep_checkpoints: int = 2
-    save_every_steps: int = 500
+    SECTION: ClassVar[str] = "train"
+
+    batch_size: int = setting(32, at_least=1)
+    eval_batch_size: int = setting(32, at_least=1)
+    num_epochs: int = setting(10, at_least=1)
+    steps_per_epoch: int = setting(0, at_least=0)
+    early_stopping_epochs: int = setting(0, at_least=0)
+    keep_checkpoints: int = setting(2, at_least=1)
+    save_every_steps: int = setting(500, at_least=0)
     distribute: str = "auto"
     scale_with_devices: bool = False
     shard_files: bool = False
-    num_cpu_devices: int = 0
-    sample_every_epochs: int = 1
-    profile_steps: int = 0
-    mixed_precision: str = "none"
+    num_cpu_devices: int = setting(0, at_least=0)
+    sample_every_epochs: int = setting(1, at_least=0)
+    profile_steps: int = setting(0, at_least=0)
+    mixed_precision: str = setting("auto", choices=("auto", "bfloat16", "none"))
     fast_lstm: bool = True
-
-    @classmethod
-    def from_config(cls, section: Mapping[str, Any]) -> "TrainSettings":
-        """Reads the section.
-
-        Raises:
-            UserError: An unknown field, or a number below what makes sense.
-        """
-        names = [field.name for field in dataclasses.fields(cls)]
-        for name in section:
-            choose("field of config.train", name, names)
-        settings = cls(**section)
-        for name in names:
-            least = 1 if name in _AT_LEAST_ONE else 0
-            value = getattr(settings, name)
-            if not isinstance(value, str) and value < least:
-                raise UserError(
-                    f"config.train.{name}: expected at least {least}, got {value}"
-                )
-        return settings
-
-
-_AT_LEAST_ONE = ("batch_size", "eval_batch_size", "num_epochs", "keep_checkpoints")

@@ -1,0 +1,1 @@
+"""One experiment a file; `common` has what they share. Installed: tfmusic.configs."""
