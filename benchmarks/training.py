@@ -30,7 +30,7 @@ from tfmusic.config import load_config
 from tfmusic.models import MusicModel, make_model
 from tfmusic.networks.recurrence import LSTM
 from tfmusic.representations import Representation, make_representation
-from tfmusic.training.precision import choose_computation, dtype_policy
+from tfmusic.training.precision import choose_policy, dtype_policy
 from tfmusic.training.settings import TrainSettings
 
 _QUICK = flags.DEFINE_bool("quick", False, "Shorter windows, fewer repetitions.")
@@ -56,6 +56,7 @@ WAYS = {
     "ours": (None, True),
 }
 TORCH_WAYS = {"PyTorch, float32": "float32", "PyTorch, bfloat16": "bfloat16"}
+_IS_FAST = LSTM.is_fast
 # Families without LSTM layers.
 OTHERS = ("set_autoencoder", "latent_wgan")
 _FAMILY = flags.DEFINE_multi_enum(
@@ -166,7 +167,7 @@ def make_calls(config, representation: Representation):
         if precision is None:
             precision = TrainSettings.from_config(config.train).mixed_precision
         keras.utils.set_random_seed(0)
-        with dtype_policy(choose_computation(precision, fast)):
+        with dtype_policy(choose_policy(precision)):
             model = make_model(representation, config.model)
         model.build_model()
         model.compile_for_training(keras.optimizers.Adam(1e-3))
@@ -176,7 +177,8 @@ def make_calls(config, representation: Representation):
         def call(num_steps, model=model, data=data):
             model.fit(data, epochs=1, steps_per_epoch=num_steps, verbose=0)
 
-        LSTM.enabled = fast  # layers look at it when they are traced
+        # Layers look at it when they are traced.
+        LSTM.is_fast = _IS_FAST if fast else False
         call(1)
         calls[way] = call
     return calls, model

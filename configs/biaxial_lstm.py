@@ -41,6 +41,7 @@ DEFAULT = dict(
         time_units=(128, 128),
         note_units=(64,),
         dropout=0.3,
+        position=True,
         pitch_class=True,
         beat="metre",
         key_loss_coefficient=88.0,  # the mean over pitches and channels

@@ -31,7 +31,12 @@ def experiment(
     Raises:
         UserError: There is no such variant.
     """
-    choose(f"variant of {default['name']}", variant, variants)
+    if variant not in variants:
+        choose(
+            f"variant of {default['name']}",
+            variant,
+            [name for name in variants if name],
+        )
     sections = {
         "seed": 0,
         "data": _defaults(DataSettings),

@@ -1,6 +1,5 @@
 """Tiny experiments and their datasets, shared by the tests of training and serving."""
 
-import importlib.util
 import os
 import pathlib
 import subprocess
@@ -9,31 +8,29 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+import tfmusic.config as experiment_files
 from tests.contracts import make_sequence
 from tests.data.builders import write_dataset
 from tests.latents import write_latents_dataset
 from tfmusic.representations import make_representation
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-CONFIGS = sorted(path.stem for path in (ROOT / "configs").glob("*.py"))
+CONFIGS = experiment_files.list_configs()
 LENGTHS = {"train": [40, 61, 17, 33], "validation": [20, 35], "test": [50]}
 
 
 def load_config(name, variant=""):
-    """The experiment of a file in configs/."""
+    """The experiment of a file in configs/, unlocked."""
     return _load_file(name).get_config(variant)
 
 
 def list_variants(name):
     """The variants that a file in configs/ lists, the default's name being empty."""
-    return _load_file(name).VARIANTS
+    return list(_load_file(name).VARIANTS)
 
 
 def _load_file(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "configs" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return experiment_files.load_module(str(experiment_files.CONFIGS / f"{name}.py"))
 
 
 def tiny_config(**train):

@@ -84,7 +84,10 @@ def build_dataset(
             'clone of the project, after pip install ".[pipelines]" there'
         ) from error
     from tfmusic.data.dataset_info import DatasetInfo
+    from tfmusic.training.experiment import check_config
 
+    loaded = load_config(config) if isinstance(config, str) else config
+    check_config(loaded, needed=("representation", "data"))
     write_datasets([config], source, output_dir, **settings)
     return DatasetInfo.load(output_dir)
 

@@ -104,10 +104,14 @@ _NUM_WORKERS = flags.DEFINE_integer(
 def main() -> None:
     """Writes datasets as the flags say."""
     # After the flags are parsed: --help needs neither TensorFlow nor Beam.
+    from tfmusic.config import load_config
     from tfmusic.pipelines.building import write_datasets
     from tfmusic.pipelines.filters import Filters
     from tfmusic.pipelines.running import beam_options
+    from tfmusic.training.experiment import check_config
 
+    for name in _CONFIGS.value:
+        check_config(load_config(name), needed=("representation", "data"))
     beam_flags = beam_options(command_line.extra_flags(), flags.FLAGS)
     write_datasets(
         configs=_CONFIGS.value,

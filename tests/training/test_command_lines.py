@@ -31,7 +31,7 @@ def run(*arguments):
         ),
         (
             [f"--config={CONFIG}:refrence"],
-            "it has reference, bach_chorales, stateful, smoke",
+            "it can be bach_chorales, reference, smoke, stateful",
         ),
         (["--config=configs/nothing.py"], "configs/nothing.py"),
         ([f"--config={CONFIG}", "--wrkdir=x"], "Did you mean: workdir"),

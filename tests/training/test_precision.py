@@ -7,8 +7,6 @@ import tensorflow as tf
 
 import tfmusic
 from tests.experiments import family_experiment, load_config
-from tfmusic.errors import UserError
-from tfmusic.networks.recurrence import LSTM
 from tfmusic.training import precision
 from tfmusic.training.setup import train_and_evaluate
 
@@ -17,27 +15,11 @@ from tfmusic.training.setup import train_and_evaluate
 MARGIN = 0.02
 
 
-@pytest.fixture(autouse=True)
-def keep_switch(monkeypatch):
-    monkeypatch.setattr(LSTM, "enabled", LSTM.enabled)
-
-
 def test_precision_follows_the_config():
-    assert precision.choose_computation("none", True) == "float32"
-    policy = precision.choose_computation("bfloat16", True)
+    assert precision.choose_policy("none") == "float32"
+    policy = precision.choose_policy("bfloat16")
     assert policy == "mixed_bfloat16"
-    assert precision.choose_computation("auto", True) in ("float32", policy)
-
-
-def test_an_unknown_precision_is_named():
-    with pytest.raises(UserError, match="config.train.mixed_precision: unknown 'bf16'"):
-        precision.choose_computation("bf16", True)
-
-
-def test_the_layers_can_be_chosen():
-    for fast in (False, True):
-        precision.choose_computation("none", fast)
-        assert LSTM.enabled == fast
+    assert precision.choose_policy("auto") in ("float32", policy)
 
 
 def test_only_layers_made_inside_get_the_policy():

@@ -1,3 +1,4 @@
+import copy
 import csv
 import dataclasses
 import json
@@ -5,12 +6,14 @@ import os
 import pathlib
 import shutil
 
+import ml_collections
 import numpy as np
 import pytest
 
 from tests.experiments import assert_same_run, newest_values, tiny_config
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.errors import UserError
+from tfmusic.models import make_model
 from tfmusic.representations import make_representation
 from tfmusic.training.optimizers import Schedule
 from tfmusic.training.run_directory import (
@@ -129,17 +132,90 @@ def test_workdir_of_another_config_is_refused(tiny_data, whole_run):
         train_and_evaluate(config, tiny_data, whole_run)
 
 
-def test_field_that_the_config_of_a_run_does_not_have_is_named(tmp_path):
-    # As a run of an older version.
+def test_field_that_an_older_run_lacks_has_its_default(tmp_path):
     config = tiny_config()
+    config.model.dropout = 0.3  # the default
     representation = make_representation(config.representation)
-    with config.unlocked():
-        del config.model.dropout
-    save_run(str(tmp_path), config, representation)
+    older = copy.deepcopy(config)
+    with older.unlocked():
+        del older.model.dropout, older.data.stretch, older.optimizer.clip_value
+    save_run(str(tmp_path), older, representation)
     (tmp_path / "latest").mkdir()
     (tmp_path / "latest" / "ckpt-1.index").touch()  # it has begun
-    with pytest.raises(UserError, match="config: model.dropout was not there, now 0.2"):
-        save_run(str(tmp_path), tiny_config(), representation)
+    save_run(str(tmp_path), config, representation)
+    config.model.dropout = 0.2
+    with pytest.raises(UserError, match="model.dropout was 0.3, now 0.2"):
+        save_run(str(tmp_path), config, representation)
+
+
+# What `tfmusic.train` saved in November 2026.
+OLD_CONFIG = """{
+ "data": {"key": "C", "min_steps": 16, "window_steps": 64, "window_stride": 32,
+          "window_align_steps": 1, "transpose_semitones": 0},
+ "model": {"name": "token_lstm", "embedding_size": 8, "units": [8], "cell": "lstm",
+           "input_encoding": "pitches", "dropout": 0.3, "recurrent_dropout": 0.0,
+           "head": "linear", "tied_output": true, "loss_steps": "all",
+           "learn_end": true, "carry_state": false},
+ "name": "chord_lstm",
+ "optimizer": {"name": "adam", "learning_rate": 0.002, "schedule": "cosine",
+               "warmup_steps": 100, "decay_rate": 1.0, "decay_epochs": 0,
+               "clip_norm": 1.0, "clip_value": 0.0, "weight_decay": 0.0, "options": {}},
+ "representation": {"name": "chord_frames", "steps_per_quarter": 2},
+ "seed": 0,
+ "train": {"batch_size": 32, "eval_batch_size": 64, "num_epochs": 10,
+           "distribute": "auto", "fast_lstm": FAST}
+}"""
+
+
+@pytest.mark.parametrize("fast", ["true", "false"])
+def test_run_of_an_older_version_loads(tmp_path, fast):
+    (tmp_path / "config.json").write_text(OLD_CONFIG.replace("FAST", fast))
+    kind = make_representation({"name": "chord_frames", "steps_per_quarter": 2})
+    kind = kind.fit_counts({"60": 1, "64": 2})
+    (tmp_path / "representation.json").write_text(json.dumps(kind.to_config()))
+    config, representation = load_run(str(tmp_path))
+    assert "fast_lstm" not in config.train
+    assert representation == kind
+    assert make_model(representation, config.model).settings.learn_end
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value", "message"),
+    [
+        (
+            "data",
+            "window_stpes",
+            3,
+            "config.data: unknown 'window_stpes' .did you mean",
+        ),
+        ("data", "key", "D", "config.data.key: unknown 'D'"),
+        ("optimizer", "learning_rat", 1.0, "did you mean 'learning_rate'"),
+        ("optimizer", "learning_rate", -1.0, "learning_rate: expected more than 0.0"),
+        ("optimizer", "clip_norm", float("nan"), "clip_norm: expected a finite number"),
+        ("model", "unit", 3, "config.model: unknown 'unit' .did you mean 'units'"),
+        (
+            "model",
+            "dropout",
+            1.5,
+            "config.model.dropout: expected at most 0.99, got 1.5",
+        ),
+        ("representation", "qmp", 3, "'qmp' .did you mean 'qpm'"),
+        (
+            "train",
+            "num_epochs",
+            0,
+            "config.train.num_epochs: expected at least 1, got 0",
+        ),
+    ],
+)
+def test_wrong_field_of_any_section_is_told_before_anything_is_read(
+    tmp_path, section, field, value, message
+):
+    config = ml_collections.ConfigDict(tiny_config(), type_safe=False)
+    config[section][field] = value
+    with pytest.raises(UserError, match=message):
+        train_and_evaluate(config, str(tmp_path / "no_data"), str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
 
 
 def test_config_that_the_model_refuses_leaves_no_trace(tiny_data, tmp_path):

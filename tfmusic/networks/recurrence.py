@@ -27,19 +27,13 @@ class LSTM(keras.layers.LSTM):
 
     On a GPU, and for what this does not cover (masks, dropout of the inputs, other
     activations, sequences read backwards), it is Keras' own layer.
-
-    Attributes:
-        enabled: False makes all of these layers Keras' own, traced from then on.
     """
-
-    enabled = True
 
     @property
     def is_fast(self) -> bool:
         """Whether the fast loop is used for sequences without a mask."""
         return (
-            LSTM.enabled
-            and not tf.config.list_logical_devices("GPU")
+            not tf.config.list_logical_devices("GPU")
             and self.activation is keras.activations.tanh
             and self.recurrent_activation is keras.activations.sigmoid
             and self.use_bias

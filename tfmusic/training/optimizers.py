@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfmusic.errors import UserError, choose
+from tfmusic.training.settings import SCHEDULES, OptimizerSettings
 
 OPTIMIZERS = {
     "adadelta": keras.optimizers.Adadelta,
@@ -18,7 +19,6 @@ OPTIMIZERS = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
 }
-SCHEDULES = ("constant", "step", "exponential", "cosine")
 
 
 @keras.saving.register_keras_serializable("tfmusic")
@@ -114,35 +114,32 @@ def make_optimizer(
     """The optimizer that a config's `optimizer` section describes.
 
     Args:
-        config: `name`, `learning_rate`, `schedule` (constant, step, exponential or
-            cosine), `warmup_steps`, `decay_rate` and `decay_epochs` (how long one unit
-            of decay lasts; 0: from the warm-up to the run's end), `clip_norm` (of the
-            global norm) and `clip_value` (0: none), `weight_decay` (decoupled; 0:
-            none), and `options`, passed to the Keras optimizer as they are.
+        config: See `OptimizerSettings`.
         steps_per_epoch: Training steps of one epoch.
         num_epochs: Epochs of the whole run.
         scale: Multiplies the learning rate.
 
     Raises:
-        UserError: An unknown optimizer, schedule or option.
+        UserError: A wrong setting or option.
     """
-    name = choose("optimizer.name", config["name"], OPTIMIZERS)
-    decay_steps = round(config["decay_epochs"] * steps_per_epoch)
+    config = OptimizerSettings.from_config(config)
+    name = config.name
+    decay_steps = round(config.decay_epochs * steps_per_epoch)
     schedule = Schedule(
-        config["schedule"],
-        config["learning_rate"] * scale,
-        config["warmup_steps"],
-        config["decay_rate"],
-        decay_steps or num_epochs * steps_per_epoch - config["warmup_steps"],
+        config.schedule,
+        config.learning_rate * scale,
+        config.warmup_steps,
+        config.decay_rate,
+        decay_steps or num_epochs * steps_per_epoch - config.warmup_steps,
     )
     settings = {
         "learning_rate": schedule,
-        "global_clipnorm": config["clip_norm"] or None,
-        "clipvalue": config["clip_value"] or None,
+        "global_clipnorm": config.clip_norm or None,
+        "clipvalue": config.clip_value or None,
         # What AdamW takes by itself is not 0, and none it refuses.
-        "weight_decay": config["weight_decay"] or (0.0 if name == "adamw" else None),
+        "weight_decay": config.weight_decay or (0.0 if name == "adamw" else None),
     }
-    options = dict(config["options"])
+    options = dict(config.options)
     parameters = inspect.signature(OPTIMIZERS[name]).parameters.values()
     known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD}
     known -= set(settings)

@@ -7,40 +7,27 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.errors import choose
-from tfmusic.networks.recurrence import LSTM
-
-PRECISIONS = ("auto", "none", "bfloat16")
 # What processors that multiply bfloat16 numbers themselves say in /proc/cpuinfo.
 _NATIVE = {"avx512_bf16", "amx_bf16"}
 
 
-def choose_computation(precision: str, fast_lstm: bool) -> str:
-    """Says and sets how the layers of a run compute.
+def choose_policy(precision: str) -> str:
+    """Chooses how the layers of a run compute, and says so.
 
     Args:
         precision: "bfloat16" for matrix products of that type, "none" for float32, or
             "auto": the first where the processor has instructions for it.
-        fast_lstm: Whether LSTM layers may use our own loop on a CPU.
 
     Returns:
         The dtype policy for the model's layers.
-
-    Raises:
-        UserError: Another precision.
     """
-    choose("config.train.mixed_precision", precision, PRECISIONS)
     has_gpu = bool(tf.config.list_logical_devices("GPU"))
     reason = "as configured"
     if precision == "auto":
         is_native = not has_gpu and bool(_NATIVE & _processor_flags())
         precision = "bfloat16" if is_native else "none"
         reason = "this processor multiplies them twice as fast" if is_native else "auto"
-    LSTM.enabled = fast_lstm
-    if has_gpu:
-        layer = "Keras' own, with cuDNN where it can"
-    else:
-        layer = "products over all steps" if LSTM.enabled else "Keras' own"
+    layer = "Keras' own, with cuDNN where it can" if has_gpu else "tfmusic's own"
     if precision == "none":
         logging.info("computing in float32; LSTM layers: %s", layer)
         return "float32"

@@ -15,6 +15,7 @@ from tfmusic.errors import UserError
 from tfmusic.models import MusicModel, make_model
 from tfmusic.representations import Representation, make_representation
 from tfmusic.training.checkpoints import has_checkpoint, restore_weights
+from tfmusic.training.experiment import check_config, without_gone_fields
 from tfmusic.training.optimizers import Schedule
 
 # Sections that decide what the weights mean. The others (how long to train, how often
@@ -36,10 +37,12 @@ def save_run(
     path = os.path.join(workdir, "config.json")
     new = json.loads(config.to_json_best_effort())
     if tf.io.gfile.exists(path) and has_checkpoint(workdir):
-        old = _read(path)
+        old = without_gone_fields(_read(path), path)
         changes = [
             f"{name} was {old_value!r}, now {new_value!r}"
-            for name, old_value, new_value in differences(old, new)
+            for name, old_value, new_value in differences(
+                check_config(old), check_config(new)
+            )
             if name.partition(".")[0] in FIXED_SECTIONS
         ]
         old_representation = load_run(workdir)[1]
@@ -80,7 +83,8 @@ def load_run(workdir: str) -> tuple[ml_collections.ConfigDict, Representation]:
             f"{workdir}: expected a directory that tfmusic.train wrote, found no "
             "config.json in it; train first, or check --workdir"
         )
-    config = ml_collections.ConfigDict(_read(path))
+    config = ml_collections.ConfigDict(without_gone_fields(_read(path), path))
+    check_config(config)
     saved = _read(os.path.join(workdir, "representation.json"))
     return config, make_representation(saved)
 

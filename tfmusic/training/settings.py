@@ -74,7 +74,6 @@ class TrainSettings(Settings):
             of a call; 0: none. The package tensorboard-plugin-profile shows them.
         mixed_precision: The type of matrix products: "bfloat16", "none" (float32), or
             "auto": bfloat16 where the processor has instructions for it.
-        fast_lstm: Whether LSTM layers use our own loop on a CPU rather than Keras'.
     """
 
     SECTION: ClassVar[str] = "train"
@@ -93,4 +92,3 @@ class TrainSettings(Settings):
     sample_every_epochs: int = setting(1, at_least=0)
     profile_steps: int = setting(0, at_least=0)
     mixed_precision: str = setting("auto", choices=("auto", "bfloat16", "none"))
-    fast_lstm: bool = True

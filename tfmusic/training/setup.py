@@ -29,9 +29,10 @@ from tfmusic.training.distribution import (
     describe_recurrent_layers,
     make_distribution,
 )
+from tfmusic.training.experiment import check_config
 from tfmusic.training.fit import Fitting
 from tfmusic.training.optimizers import make_optimizer
-from tfmusic.training.precision import choose_computation, dtype_policy
+from tfmusic.training.precision import choose_policy, dtype_policy
 from tfmusic.training.run_directory import (
     save_dataset_description,
     save_run,
@@ -64,6 +65,7 @@ def train_and_evaluate(
         UserError: The dataset does not fit the config, the workdir holds a run of
             another config, or it cannot be written.
     """
+    check_config(config)
     settings = TrainSettings.from_config(config.train)
     distribution = make_distribution(settings.distribute, settings.num_cpu_devices)
     # Only now: TensorFlow's strategy of several workers takes SIGTERM for itself.
@@ -81,6 +83,8 @@ def _train(
 ) -> None:
     info = DatasetInfo.load(data_dir)
     info.check(config)
+    keras.utils.set_random_seed(config.seed)
+    tf.config.experimental.enable_op_determinism()
     # First, for a config that it refuses is to leave no trace.
     run = Run(config, settings, distribution, info)
     if distribution.is_chief:
@@ -218,10 +222,8 @@ class Run:
         distribution: Distribution,
         info: DatasetInfo,
     ):
-        keras.utils.set_random_seed(config.seed)
-        tf.config.experimental.enable_op_determinism()
         self.batch_size, scale = _global_batch(settings, distribution)
-        policy = choose_computation(settings.mixed_precision, settings.fast_lstm)
+        policy = choose_policy(settings.mixed_precision)
         pieces = info.splits["train"]
         seconds_per_step = pieces["seconds"] / max(pieces["num_steps"], 1)
         self.seconds_per_batch = (
