@@ -16,10 +16,17 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    packages=find_packages(include=["tfmusic", "tfmusic.*"]),
+    license_files=["LICENSE"],
+    project_urls={"Homepage": "https://pypi.org/project/tfmusic/"},
+    packages=[*find_packages(include=["tfmusic", "tfmusic.*"]), "tfmusic.configs"],
+    package_dir={"tfmusic.configs": "configs"},
+    package_data={"tfmusic": ["py.typed"]},
+    entry_points={"console_scripts": ["tfmusic = tfmusic.cli:main"]},
     python_requires=">=3.11",
     install_requires=[
         "absl-py>=2",
+        # note-seq's `__init__` wants it on Python 3.13; tfmusic itself does not.
+        "audioop-lts; python_version >= '3.13'",
         "keras>=3.9",
         "matplotlib>=3.8",
         "mido>=1.3",
@@ -34,7 +41,8 @@ setup(
         "tqdm>=4.60",
     ],
     extras_require={
-        "pipelines": ["apache-beam>=2.60"],
+        # Under Jupyter, Beam does not load with pandas 3.
+        "pipelines": ["apache-beam>=2.60", "pandas<3"],
         "gpu": ["tensorflow[and-cuda]>=2.17"],
         # Paths such as s3://bucket/data. tensorflow-io loads only with the TensorFlow
         # that it was built for, and has no wheel for Python 3.13 nor for Windows.
@@ -44,6 +52,7 @@ setup(
         "serving": ["tensorflow-serving-api>=2.17"],
         "dev": [
             "apache-beam>=2.60",
+            "build>=1.2",
             "moto[server]>=5",
             "pytest>=8",
             "ruff>=0.6",
@@ -55,10 +64,11 @@ setup(
     classifiers=[
         "Intended Audience :: Developers",
         "Intended Audience :: Science/Research",
-        "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3.11",
         "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
         "Topic :: Multimedia :: Sound/Audio :: MIDI",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
     ],
 )

@@ -37,6 +37,10 @@ LEVELS = [
         "tfmusic.export",
         "tfmusic.generate",
         "tfmusic.reconstruct",
+        "tfmusic.show",
+        "tfmusic.doctor",
+        "tfmusic.cli",
+        "tfmusic.__main__",
     ],
     ["tfmusic.api"],
 ]

@@ -1,18 +1,27 @@
 """How every command line starts, and how it ends when the user made a mistake."""
 
+import contextlib
 import os
+import re
 import signal
 import sys
+import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from absl import app, flags, logging
 
-from tfmusic.config import check_fields
+from tfmusic.config import check_fields, full_path
 from tfmusic.errors import UserError
 
+HELP_FLAGS = ("--help", "-help", "-h", "--helpshort", "--helpfull", "help")
 
-def run(main: Callable[[], None], takes_extra_flags: bool = False) -> None:
+
+def run(
+    main: Callable[[], None],
+    takes_extra_flags: bool = False,
+    takes_arguments: bool = False,
+) -> None:
     """Parses the flags and runs `main`.
 
     The program ends with status 2 and one line on a user's mistake, and with status 1
@@ -22,10 +31,12 @@ def run(main: Callable[[], None], takes_extra_flags: bool = False) -> None:
         main: The command.
         takes_extra_flags: Whether flags that are not defined are kept for
             `extra_flags` instead of refused.
+        takes_arguments: Whether arguments that are no flags are kept for `arguments`.
     """
 
     def parse(argv: list[str]) -> list[str]:
         try:
+            argv = _with_config_paths(argv)
             return flags.FLAGS(argv, known_only=takes_extra_flags)
         # Config files report a misspelt field or a missing file each in their own way.
         except (
@@ -41,18 +52,15 @@ def run(main: Callable[[], None], takes_extra_flags: bool = False) -> None:
 
     def guarded(argv: list[str]) -> None:
         _rest[:] = argv[1:]
-        if _rest and not takes_extra_flags:
+        if _rest and not (takes_extra_flags or takes_arguments):
             fail(UserError(f"unexpected argument {_rest[0]!r}; flags are --NAME=VALUE"))
-        try:
+        with ends_well():
             main()
-        except UserError as error:
-            fail(error)
-        except KeyboardInterrupt:
-            sys.stderr.write("stopped by Ctrl-C\n")
-            sys.exit(128 + signal.SIGINT)
 
-    # TensorFlow's own start-up messages, a page of them, are no news to the user.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if any(argument in HELP_FLAGS[:-1] for argument in sys.argv[1:]):
+        with ends_well():
+            sys.stdout.write(usage())
+        return
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(lambda r: r.module not in _CHATTER)
     try:
@@ -65,6 +73,81 @@ def run(main: Callable[[], None], takes_extra_flags: bool = False) -> None:
             traceback.print_exc()
             _leave(1)
         raise
+
+
+@contextlib.contextmanager
+def ends_well() -> Iterator[None]:
+    """Ends the program in one line on a user's mistake and Ctrl-C; lets `| head`."""
+    try:
+        yield
+        sys.stdout.flush()
+    except UserError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("stopped by Ctrl-C\n")
+        sys.exit(128 + signal.SIGINT)
+    except BrokenPipeError:  # who reads has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def usage() -> str:
+    """The help of the running command: what it does, and its flags."""
+    module = sys.modules["__main__"]
+    name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    defined = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+    defined = [flag for flag in defined if flag.name not in ("help", "helpfull")]
+    needed = [flag for flag in defined if _is_required(flag)]
+    lines = [f"usage: tfmusic {name} " + " ".join(f"--{f.name}=..." for f in needed)]
+    lines += ["", (module.__doc__ or "").strip(), ""]
+    for title, group in (
+        ("required:", needed),
+        ("optional:", [flag for flag in defined if flag not in needed]),
+    ):
+        if group:
+            lines += [title, *map(_describe, group), ""]
+    return "\n".join(lines)
+
+
+def _describe(flag: flags.Flag) -> str:
+    """A flag and its help, in lines of at most 79 characters."""
+    label = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}=..."
+    text = " ".join(flag.help.split())
+    # What absl adds: of a list of choices, and of flags that can be repeated.
+    text = re.sub(r"^<[^>]*>: |;?\s*repeat this option .*$", "", text)
+    choices = getattr(flag.parser, "enum_values", None)
+    if choices:
+        text = f"{text} One of {', '.join(choices)}."
+    if flag.default not in (None, "", [], False) and not flag.boolean:
+        text = f"{text} [{flag.default_as_str.strip(chr(39))}]"
+    if flag.boolean and flag.default:
+        text = f"{text} [on]"
+    indent = " " * 26
+    filled = textwrap.fill(text, 79, initial_indent=indent, subsequent_indent=indent)
+    label = f"  {label}"
+    if len(label) < 25:
+        return label.ljust(26) + filled.lstrip()
+    return f"{label}\n{filled}"
+
+
+def _is_required(flag: flags.Flag) -> bool:
+    """Whether the command refuses to run without the flag."""
+    words = "must have a value other than None"
+    return any(words in validator.message for validator in flag.validators)
+
+
+def _with_config_paths(argv: list[str]) -> list[str]:
+    """The command line with the files of experiments that are given by name."""
+    found = []
+    for number, argument in enumerate(argv):
+        is_value = number and argv[number - 1] in ("--config", "-config")
+        name, equals, value = argument.partition("=")
+        if name in ("--config", "-config") and equals:
+            argument = f"{name}={full_path(value)}"
+        elif is_value:
+            argument = full_path(argument)
+        found.append(argument)
+    return found
 
 
 # Modules of TensorFlow that report the details of each checkpoint, SavedModel and sum
@@ -80,6 +163,11 @@ _CHATTER = (
     "signature_serialization",
 )
 _rest: list[str] = []
+
+
+def arguments() -> list[str]:
+    """The arguments of the command line that are no flags."""
+    return list(_rest)
 
 
 def extra_flags() -> dict[str, str]:
@@ -100,7 +188,7 @@ def extra_flags() -> dict[str, str]:
 def _clearer(error: Exception, argv: list[str]) -> Exception:
     """Where a field of a config is misspelt, an error that says which and where."""
     try:
-        check_fields(argv)
+        check_fields(_with_config_paths(argv))
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as clearer:
         return clearer
     return error

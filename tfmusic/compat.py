@@ -2,7 +2,10 @@
 
 import importlib.metadata
 import importlib.util
+import os
+import re
 import sys
+import tempfile
 import warnings
 from types import ModuleType
 
@@ -59,3 +62,34 @@ def installed_version(package: str) -> str | None:
         except importlib.metadata.PackageNotFoundError:
             continue
     return None
+
+
+# What TensorFlow prints as it starts, whatever its log level: a few lines on the
+# processor and on oneDNN.
+_START_UP = re.compile(
+    rb"absl::InitializeLog|oneDNN custom|cpu_feature_guard|rebuild Te"
+)
+
+
+def import_tensorflow() -> ModuleType:
+    """Imports TensorFlow without the lines that it prints as it starts.
+
+    Others that it prints come after the import.
+    """
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as file:
+        stderr = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            tensorflow = importlib.import_module("tensorflow")
+        finally:
+            sys.stderr.flush()
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            file.seek(0)
+            lines = [line for line in file if not _START_UP.search(line)]
+            sys.stderr.write(b"".join(lines).decode(errors="replace"))
+    return tensorflow

@@ -1,19 +1,19 @@
 """Turns a dataset of event chunks into one of latents, by an exported autoencoder.
 
-    python -m pipelines.encode_latents --data_dir=DATA --model_dir=EXPORT \
-        --output_dir=LATENTS
+    tfmusic encode_latents --data_dir=DATA --model_dir=EXPORT --output_dir=LATENTS
 
 Splits, pieces and their order stay. Each number of the latents is normalised to mean 0
 and standard deviation 1 over the training pieces; means, deviations, and which
 autoencoder it was are in the dataset's representation, and the autoencoder's weights
 beside it, so that what learns from the latents can give music. Called again for a
 dataset that is there, it says so and ends; called again after it was killed, it
-continues. Other flags go to Apache Beam, as those of pipelines.build_tfrecords.
+continues. Other flags go to Apache Beam, as those of tfmusic build.
 """
 
 from absl import flags
 
 from tfmusic import command_line
+from tfmusic.compat import import_tensorflow
 
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Dataset of event chunks.", required=True
@@ -21,32 +21,32 @@ _DATA_DIR = flags.DEFINE_string(
 _MODEL_DIR = flags.DEFINE_string(
     "model_dir",
     None,
-    "Autoencoder that tfmusic.export wrote: its directory, of which the newest version "
-    "is taken, or one version.",
+    "Autoencoder that tfmusic export wrote: its newest version, or the one named.",
     required=True,
 )
 _OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", None, "Where the dataset of latents is written.", required=True
+    "output_dir", None, "Folder for the dataset of latents.", required=True
 )
 _WITH_EVENTS = flags.DEFINE_bool(
     "with_events",
     False,
-    "Keep the events too, for training that varies them or lets the autoencoder learn "
-    "on; datasets get about as much larger as those of the events are.",
+    "Keep the events too, for training that varies them or goes on training the "
+    "autoencoder; the dataset grows by the size of the events.",
 )
 _OVERWRITE = flags.DEFINE_bool(
-    "overwrite", False, "Replace a dataset that is there already."
+    "overwrite", False, "Replace a dataset that is already there."
 )
 _NUM_WORKERS = flags.DEFINE_integer(
     "num_workers",
     0,
-    "Workers on this machine; 0 takes one for every core.",
+    "Workers on this machine; 0: one for every core.",
     lower_bound=0,
 )
 
 
 def main() -> None:
     """Writes the dataset as the flags say."""
+    import_tensorflow()
     # After the flags are parsed: --help needs neither TensorFlow nor Beam.
     from tfmusic.pipelines.latents_job import write_latents
     from tfmusic.pipelines.running import beam_options

@@ -1,9 +1,7 @@
-"""Makes new music with an exported model: MIDI files, piano rolls, audio, scores.
+"""Makes new music with an exported model: MIDI files, pictures, audio, scores.
 
-Every control of the model is a flag: `--temperature=0.9`, `--top_k=20`. A name that the
-model does not know is refused with the list of those it does. With `--beam_width=10` it
-searches instead of drawing, with other controls; with `--interpolate_seeds=1,2` it goes
-from the first piece of one seed to that of another.
+Every control of the model is a flag too, such as --temperature=0.9 or --top_k=20;
+`tfmusic show MODEL_DIR` lists them with their meaning.
 """
 
 import sys
@@ -11,46 +9,51 @@ import sys
 from absl import flags
 
 from tfmusic import command_line
+from tfmusic.compat import import_tensorflow
 from tfmusic.errors import UserError
 
 _MODEL_DIR = flags.DEFINE_string(
-    "model_dir", None, "Directory that tfmusic.export wrote.", required=True
+    "model_dir", None, "Model that tfmusic export wrote.", required=True
 )
 _OUTPUT_DIR = flags.DEFINE_string(
-    "output_dir", None, "Gets piece_1.mid and so on.", required=True
+    "output_dir", None, "Folder for the music: piece_1.mid and so on.", required=True
 )
-_NUM_OUTPUTS = flags.DEFINE_integer("num_outputs", 4, "How many pieces.")
+_NUM_OUTPUTS = flags.DEFINE_integer("num_outputs", 4, "How many pieces to make.")
 _NUM_STEPS = flags.DEFINE_integer(
-    "num_steps", 256, "Their length at most, in frames or tokens of the model."
+    "num_steps",
+    256,
+    "Longest length of a piece, in steps of the model (frames or tokens).",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same music.")
-_PRIMER = flags.DEFINE_string("primer", None, "MIDI, MusicXML or ABC to go on from.")
+_PRIMER = flags.DEFINE_string("primer", None, "MIDI, MusicXML or ABC file to continue.")
 _INCLUDE_PRIMER = flags.DEFINE_bool(
-    "include_primer", True, "Whether the pieces begin with the primer."
+    "include_primer", True, "Write the primer at the beginning of each piece."
 )
 _BEAM_WIDTH = flags.DEFINE_integer(
     "beam_width",
     0,
-    "Beams of a search for the likeliest music, all written, best first; 0: draw.",
+    "Search for the likeliest music with so many beams and write them all, best first; "
+    "0: sample.",
 )
 _INTERPOLATE_SEEDS = flags.DEFINE_list(
     "interpolate_seeds",
     None,
-    "Two seeds: --num_outputs pieces on the way from one to the other, both included.",
+    "Two seeds, such as 1,2: --num_outputs pieces from the one to the other.",
 )
-_PICTURES = flags.DEFINE_bool("pictures", True, "Draw a piano roll of each piece.")
-_AUDIO = flags.DEFINE_bool("audio", False, "Render a WAV preview of each piece.")
-_SCORES = flags.DEFINE_bool("scores", False, "Write a MusicXML score of each piece.")
+_PICTURES = flags.DEFINE_bool("pictures", True, "Draw a picture of each piece.")
+_AUDIO = flags.DEFINE_bool("audio", False, "Write each piece as audio (WAV).")
+_SCORES = flags.DEFINE_bool("scores", False, "Write each piece as a score (MusicXML).")
 _COMPARE_WITH = flags.DEFINE_string(
     "compare_with",
     None,
-    "Dataset to compare with: its test split stands beside the pieces in pictures and "
-    "statistics, and passages copied from its training split are counted.",
+    "Dataset to compare with: its test pieces beside the new ones in pictures and "
+    "statistics; passages copied from its training pieces are counted.",
 )
 
 
 def main() -> None:
     """Generates as the flags say."""
+    import_tensorflow()
     from tfmusic.serving.gallery import check_folder, read_pieces, write_gallery
     from tfmusic.serving.player import Player
 

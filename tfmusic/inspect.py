@@ -1,9 +1,9 @@
 """Shows what a dataset holds; gives a piece of it back as MIDI and as a picture.
 
-python -m pipelines.inspect_tfrecords --data_dir=DIR
-python -m pipelines.inspect_tfrecords --data_dir=DIR --dropped
-python -m pipelines.inspect_tfrecords --data_dir=DIR --piece=0 --output=x.mid
-python -m pipelines.inspect_tfrecords --data_dir=DIR --piece=0 --picture=x.png
+tfmusic inspect --data_dir=DIR
+tfmusic inspect --data_dir=DIR --dropped
+tfmusic inspect --data_dir=DIR --piece=0 --output=x.mid
+tfmusic inspect --data_dir=DIR --piece=0 --picture=x.png
 """
 
 import json
@@ -13,22 +13,28 @@ import sys
 from absl import flags
 
 from tfmusic import command_line
+from tfmusic.compat import import_tensorflow
 from tfmusic.errors import UserError
 
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Dataset that pipelines.build_tfrecords wrote.", required=True
+    "data_dir", None, "Dataset that tfmusic build wrote.", required=True
 )
 _SPLIT = flags.DEFINE_enum(
-    "split", "train", ["train", "validation", "test"], "Where to look for the piece."
+    "split", "train", ["train", "validation", "test"], "The split that the piece is in."
 )
-_PIECE = flags.DEFINE_integer("piece", None, "Number of a piece in its split, from 0.")
+_PIECE = flags.DEFINE_integer(
+    "piece", None, "Show this piece of the split, counted from 0."
+)
 _OUTPUT = flags.DEFINE_string("output", None, "MIDI file to write the piece to.")
 _PICTURE = flags.DEFINE_string("picture", None, "PNG file to draw the piece into.")
-_DROPPED = flags.DEFINE_bool("dropped", False, "Lists every file that was dropped.")
+_DROPPED = flags.DEFINE_bool(
+    "dropped", False, "List every file that was dropped, and why."
+)
 
 
 def main() -> None:
     """Prints the description, or one piece's."""
+    import_tensorflow()
     if _PIECE.value is not None:
         show_piece(
             _DATA_DIR.value, _SPLIT.value, _PIECE.value, _OUTPUT.value, _PICTURE.value

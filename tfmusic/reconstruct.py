@@ -1,7 +1,6 @@
-"""Encodes a piece by an exported autoencoder and decodes it: to hear what is left.
+"""Encodes a piece by an exported autoencoder and decodes it, to hear what is kept.
 
-Prints how much of what the autoencoder read came back, measured on the MIDI file as it
-is read back.
+Prints how much of the piece came back, measured on the MIDI file that is written.
 """
 
 import sys
@@ -9,9 +8,10 @@ import sys
 from absl import flags
 
 from tfmusic import command_line
+from tfmusic.compat import import_tensorflow
 
 _MODEL_DIR = flags.DEFINE_string(
-    "model_dir", None, "Autoencoder that tfmusic.export wrote.", required=True
+    "model_dir", None, "Autoencoder that tfmusic export wrote.", required=True
 )
 _INPUT = flags.DEFINE_string(
     "input", None, "MIDI, MusicXML or ABC file to read.", required=True
@@ -21,6 +21,7 @@ _OUTPUT = flags.DEFINE_string("output", None, "MIDI file to write.", required=Tr
 
 def main() -> None:
     """Reconstructs as the flags say."""
+    import_tensorflow()
     from tfmusic.evaluation.reconstruction import ReconstructionTotal
     from tfmusic.notes.reading import read_file, read_input
     from tfmusic.notes.writing import write_midi

@@ -1,25 +1,28 @@
-"""Trains a model: `python -m tfmusic.train --config=configs/chord_lstm.py ...`.
+"""Trains a model on a dataset. Called again with the same flags, it resumes.
 
-Called again with the same flags it goes on from the newest checkpoint.
+The workdir gets checkpoints, metrics.csv, music made on the way, and the curves that
+`tensorboard --logdir=WORKDIR/tensorboard` shows.
 """
 
 from absl import flags
 from ml_collections import config_flags
 
 from tfmusic import command_line
+from tfmusic.compat import import_tensorflow
 from tfmusic.config import find_config
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Experiment, FILE or FILE:VARIANT; --config.section.field=VALUE changes a field.",
+    "Experiment: NAME or FILE.py, and :VARIANT if wanted (tfmusic show lists them). "
+    "--config.SECTION.FIELD=VALUE changes one of its fields.",
     lock_config=True,
 )
 _DATA_DIR = flags.DEFINE_string(
-    "data_dir", None, "Dataset that pipelines.build_tfrecords wrote.", required=True
+    "data_dir", None, "Dataset that tfmusic build wrote.", required=True
 )
 _WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Directory of the run: checkpoints and logs.", required=True
+    "workdir", None, "Folder of the run, made if it is not there.", required=True
 )
 flags.mark_flag_as_required("config")
 
@@ -28,6 +31,7 @@ def main() -> None:
     """Trains as the flags say."""
     # The flag's own value would fail at its first use, with a traceback.
     find_config(config_flags.get_config_filename(flags.FLAGS["config"]))
+    import_tensorflow()
     # After the flags are parsed: --help and a misspelt field need no TensorFlow.
     from tfmusic.training.setup import train_and_evaluate
 

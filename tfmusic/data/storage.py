@@ -28,20 +28,31 @@ def prepare(path: str) -> None:
     scheme, separator, _ = path.partition("://")
     if not separator or scheme not in _TENSORFLOW_IO_SCHEMES:
         return
-    try:
-        import tensorflow_io  # noqa: F401  It registers its file systems.
-    except (ImportError, NotImplementedError) as error:
-        reason = str(error)
-    else:
-        # With a TensorFlow that it was not built for it registers none, and warns.
-        if scheme in tf.io.gfile.get_registered_schemes():
-            return
-        reason = f"it does not load with TensorFlow {tf.__version__}"
+    reason = _why_not(scheme)
+    if not reason:
+        return
     raise UserError(
         f"{path}: paths with {scheme}:// need tensorflow-io, which cannot be used here "
         f'({reason}); pip install "tfmusic[s3]" installs a TensorFlow that fits it, '
         "on Python 3.11 or 3.12; or use a local path"
     )
+
+
+def can_use_buckets() -> bool:
+    """Whether paths such as s3://bucket/data can be used."""
+    return not _why_not("s3")
+
+
+def _why_not(scheme: str) -> str:
+    """Why paths of a scheme cannot be used; empty if they can."""
+    try:
+        import tensorflow_io  # noqa: F401  It registers its file systems.
+    except (ImportError, NotImplementedError) as error:
+        return str(error)
+    # With a TensorFlow that it was not built for it registers none, and warns.
+    if scheme in tf.io.gfile.get_registered_schemes():
+        return ""
+    return f"it does not load with TensorFlow {tf.__version__}"
 
 
 def make_directory(path: str) -> None:

@@ -24,7 +24,7 @@ def choose_policy(precision: str) -> str:
     has_gpu = bool(tf.config.list_logical_devices("GPU"))
     reason = "as configured"
     if precision == "auto":
-        is_native = not has_gpu and bool(_NATIVE & _processor_flags())
+        is_native = not has_gpu and bool(_NATIVE & processor_flags())
         precision = "bfloat16" if is_native else "none"
         reason = "this processor multiplies them twice as fast" if is_native else "auto"
     layer = "Keras' own, with cuDNN where it can" if has_gpu else "tfmusic's own"
@@ -50,7 +50,7 @@ def dtype_policy(name: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _processor_flags() -> set[str]:
+def processor_flags() -> set[str]:
     """What the processor can do; nothing where the system does not tell."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as file:

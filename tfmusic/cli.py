@@ -1,0 +1,65 @@
+"""The command `tfmusic`: one name for all commands."""
+
+import runpy
+import sys
+
+import tfmusic
+from tfmusic import command_line
+from tfmusic.errors import choose
+
+COMMANDS = {
+    "build": "Write a dataset from your music or a published collection.",
+    "inspect": "Show what a dataset holds, or write one of its pieces as MIDI.",
+    "train": "Train a model; called again, it resumes.",
+    "evaluate": "Score a trained model on held-out music.",
+    "export": "Write a trained model as a SavedModel that generates by itself.",
+    "generate": "Make new music with an exported model.",
+    "reconstruct": "Encode a piece by an exported autoencoder, and decode it.",
+    "encode_latents": "Write a dataset of latents with an exported autoencoder.",
+    "show": "List the experiments; show one, or an exported model and its controls.",
+    "doctor": "Say what is installed, what is missing, and how to get it.",
+}
+
+
+def overview() -> str:
+    """What `tfmusic --help` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        [
+            f"tfmusic {tfmusic.__version__}: symbolic music generation",
+            "",
+            "usage: tfmusic COMMAND --FLAG=VALUE ...",
+            "",
+            *lines,
+            "",
+            "  tfmusic COMMAND --help   the flags of a command",
+            "  tfmusic --version        the version",
+            "",
+            "Music from a folder of MIDI, MusicXML or ABC files:",
+            "  tfmusic build    --config=chord_lstm --source=FOLDER --output_dir=data",
+            "  tfmusic train    --config=chord_lstm --data_dir=data --workdir=run",
+            "  tfmusic export   --workdir=run --export_dir=model",
+            "  tfmusic generate --model_dir=model --output_dir=music",
+            "",
+        ]
+    )
+
+
+def main() -> None:
+    """Runs the command that the first argument names."""
+    arguments = sys.argv[1:]
+    with command_line.ends_well():
+        if not arguments or arguments[0] in command_line.HELP_FLAGS:
+            sys.stdout.write(overview())
+            return
+        if arguments[0] == "--version":
+            sys.stdout.write(f"tfmusic {tfmusic.__version__}\n")
+            return
+        name = choose("command", arguments[0], COMMANDS)
+    sys.argv = [f"tfmusic {name}", *arguments[1:]]
+    runpy.run_module(f"tfmusic.{name}", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,125 @@
+"""Lists the experiments, or shows one of them, or an exported model.
+
+tfmusic show                 the experiments that come with tfmusic, a line each
+tfmusic show chord_lstm      what an experiment is, and its variants
+tfmusic show MODEL_DIR       an exported model: data, licence, scores, controls
+"""
+
+import ast
+import json
+import os
+import pathlib
+import sys
+import textwrap
+from typing import Any
+
+from tfmusic import command_line
+from tfmusic.config import CONFIGS, find_config, list_configs, load_module
+from tfmusic.errors import UserError
+
+CARD = os.path.join("assets.extra", "tfmusic.json")
+
+
+def main() -> None:
+    """Shows what the argument names."""
+    arguments = command_line.arguments()
+    if len(arguments) > 1:
+        raise UserError(f"show: expected one name, got {' '.join(arguments)}")
+    if not arguments:
+        text = experiments()
+    elif os.path.isdir(arguments[0]):
+        text = model(arguments[0])
+    else:
+        text = experiment(arguments[0])
+    sys.stdout.write(text)
+
+
+def experiments() -> str:
+    """The experiments, a line each."""
+    lines = ["Experiments (--config=NAME or --config=NAME:VARIANT):", ""]
+    width = max(map(len, list_configs()))
+    for name in list_configs():
+        first = _docstring(CONFIGS / f"{name}.py").splitlines()[0]
+        lines.append(_hang(f"  {name:{width}}  ", first.partition(": ")[2]))
+    return "\n".join([*lines, "", "  tfmusic show NAME        more about one", ""])
+
+
+def experiment(name: str) -> str:
+    """What an experiment is, and its variants."""
+    path, _ = find_config(name)
+    lines = [_docstring(pathlib.Path(path)).strip(), ""]
+    variants = getattr(load_module(path), "VARIANTS", {})
+    if isinstance(variants, dict):
+        lines.append("Variants:")
+        for variant, (text, _) in variants.items():
+            label = f":{variant}" if variant else "(none)"
+            lines.append(_hang(f"  {label:22s} ", text))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def model(model_dir: str) -> str:
+    """What the card of an exported model says."""
+    path = find_card(model_dir)
+    with open(path, encoding="utf-8") as file:
+        card = json.load(file)
+    data = card.get("data") or {}
+    rows = {
+        "model": card["name"],
+        "version": os.path.basename(os.path.dirname(os.path.dirname(path))),
+        "checkpoint": card.get("checkpoint", ""),
+        "music as": card["representation"]["name"],
+        "trained on": data.get("source", "unknown"),
+        "licence": data.get("licence", "unknown"),
+    }
+    lines = [f"{label:12s} {value}" for label, value in rows.items()]
+    for split, scores in (card.get("scores") or {}).items():
+        score = scores.get("log_likelihood_per_step", scores.get("loss"))
+        if score is not None:
+            lines.append(f"{split + ' score':12s} {score:.4g} nats a step")
+    lines += ["endpoints    " + ", ".join(card["endpoints"]), ""]
+    for title, key in (("Controls", "controls"), ("Search", "search_controls")):
+        if card.get(key):
+            lines.append(f"{title} (flags of tfmusic generate):")
+            lines += [_control(*item) for item in card[key].items()]
+            lines.append("")
+    return "\n".join(lines)
+
+
+def find_card(model_dir: str) -> str:
+    """The card of an export's version, or of the newest one in a directory.
+
+    Raises:
+        UserError: There is none.
+    """
+    if os.path.isfile(os.path.join(model_dir, CARD)):
+        return os.path.join(model_dir, CARD)
+    numbers = [int(name) for name in os.listdir(model_dir) if name.isdigit()]
+    for number in sorted(numbers, reverse=True):
+        path = os.path.join(model_dir, str(number), CARD)
+        if os.path.isfile(path):
+            return path
+    raise UserError(
+        f"{model_dir}: expected a directory that tfmusic.export wrote, found no "
+        f"{CARD} in it"
+    )
+
+
+def _control(name: str, control: dict[str, Any]) -> str:
+    bounds = f"{control['minimum']:g} to {control['maximum']:g}"
+    default = f"--{name}={control['default']:g}"
+    return _hang(f"  {default:28s} ", f"{control['doc']} ({bounds})")
+
+
+def _docstring(path: pathlib.Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+
+def _hang(label: str, text: str) -> str:
+    """A label and a text beside it, in lines of at most 79 characters."""
+    indent = " " * len(label)
+    return textwrap.fill(text, 79, initial_indent=label, subsequent_indent=indent)
+
+
+if __name__ == "__main__":
+    command_line.run(main, takes_arguments=True)
