@@ -84,7 +84,7 @@ def test_dataset_without_beam_is_a_users_error(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("tfmusic.pipelines.")]:
         monkeypatch.delitem(sys.modules, name)
     importlib.invalidate_caches()
-    with pytest.raises(tfmusic.UserError, match="needs apache_beam.*pip install"):
+    with pytest.raises(tfmusic.UserError, match="Apache Beam.*pip install"):
         tfmusic.build_dataset("configs/chord_lstm.py", "bach_chorales", "none")
 
 

@@ -74,16 +74,8 @@ def build_dataset(
     Raises:
         UserError: Something about the arguments, or there is no Beam.
     """
-    try:
-        from tfmusic.pipelines.building import write_datasets
-    except ModuleNotFoundError as error:
-        if error.name not in ("pipelines", "apache_beam"):
-            raise
-        raise UserError(
-            f"build_dataset needs {error.name}, which cannot be imported: run in a "
-            'clone of the project, after pip install ".[pipelines]" there'
-        ) from error
     from tfmusic.data.dataset_info import DatasetInfo
+    from tfmusic.pipelines.building import write_datasets
     from tfmusic.training.experiment import check_config
 
     loaded = load_config(config) if isinstance(config, str) else config

@@ -67,7 +67,7 @@ def installed_version(package: str) -> str | None:
 # What TensorFlow prints as it starts, whatever its log level: a few lines on the
 # processor and on oneDNN.
 _START_UP = re.compile(
-    rb"absl::InitializeLog|oneDNN custom|cpu_feature_guard|rebuild Te"
+    rb"absl::InitializeLog|oneDNN custom|cpu_feature_guard|rebuild Te|cudart_stub"
 )
 
 

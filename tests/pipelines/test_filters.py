@@ -65,7 +65,7 @@ def test_instruments_are_chosen(band, settings, expected):
 
 def test_parts_of_a_score_are_chosen_by_name(band):
     for note in band.notes:
-        note.instrument, note.part = 0, note.pitch == 60
+        note.instrument, note.part = 0, int(note.pitch == 60)
     del band.instrument_infos[:]
     band.part_infos.add(part=1, name="Soprano")
     assert pitches(Filters(instruments=("sopr",)).apply(band, {})) == [60]
