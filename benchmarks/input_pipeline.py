@@ -3,7 +3,7 @@
     python -m benchmarks.input_pipeline [--quick]
 
 For each family's default experiment on the embedded chorales: how many windows a second
-`make_train_dataset` gives to a step that does nothing, how many the real training step
+`Dataset.train` gives to a step that does nothing, how many the real training step
 consumes in the same run, both with the augmentation of the experiment and, where it has
 none, with transposition by up to five semitones. The step waits for its input
 as it would in training; `waits` is the share of the time that goes by until a batch is
@@ -26,9 +26,9 @@ import tensorflow as tf
 from absl import app, flags
 
 from tfmusic.config import load_config
-from tfmusic.data.augmentation import Augmentation
-from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.datasets import make_train_dataset
+from tfmusic.data.dataset import Dataset
+from tfmusic.data.settings import DataSettings
+from tfmusic.data.windows import Windows
 from tfmusic.models import make_model
 from tfmusic.models.base import MusicModel
 from tfmusic.training.optimizers import make_optimizer
@@ -68,8 +68,7 @@ def write_datasets(folder: str) -> dict[str, str]:
 
 def make_network(config: ml_collections.ConfigDict, data_dir: str) -> MusicModel:
     """The experiment's model, ready to train."""
-    representation = DatasetInfo.load(data_dir).make_representation()
-    model = make_model(representation, config.model)
+    model = make_model(Dataset.open(data_dir).representation, config.model)
     model.build_model()
     model.compile_for_training(make_optimizer(config.optimizer, 100, 1))
     return model
@@ -79,21 +78,17 @@ def make_batches(
     config: ml_collections.ConfigDict, data_dir: str, model: MusicModel
 ) -> Iterator:
     """Endless batches, as `tfmusic.training.setup` makes them, and transposed."""
-    data = config.data
-    augmentation = Augmentation.from_config(
-        {**data, "transpose_semitones": data.transpose_semitones or SEMITONES}
+    semitones = config.data.transpose_semitones or SEMITONES
+    settings = {**config.data, "transpose_semitones": semitones}
+    windows = Windows(DataSettings.from_config(settings), model.learns_end)
+    return iter(
+        Dataset.open(data_dir).train(
+            windows,
+            model.example_fn,
+            batch_size=config.train.batch_size,
+            seed=config.seed,
+        )
     )
-    dataset = make_train_dataset(
-        data_dir,
-        example_fn=model.example_fn,
-        batch_size=config.train.batch_size,
-        window_steps=data.window_steps,
-        window_stride=data.window_stride,
-        include_end=model.learns_end,
-        augmentation=augmentation,
-        seed=config.seed,
-    )
-    return iter(dataset)
 
 
 def seconds_to_make(batches: Iterator, num_batches: int) -> float:

@@ -76,13 +76,12 @@ def show_piece(
     Raises:
         UserError: There is no such piece.
     """
-    from tfmusic.data.dataset_info import DatasetInfo
-    from tfmusic.data.datasets import read_piece
+    from tfmusic.data.dataset import Dataset
     from tfmusic.notes.writing import write_midi
 
-    info = DatasetInfo.load(data_dir)
-    piece = read_piece(data_dir, split, number)
-    representation = info.make_representation()
+    dataset = Dataset.open(data_dir)
+    piece = dataset.piece(split, number)
+    representation = dataset.representation
     features = {name: piece[name] for name in representation.feature_specs}
     sequence = representation.decode(features)
     sys.stdout.write(f"{split} piece {number}: {piece['id']}\n")

@@ -24,9 +24,14 @@ def roll_piece(num_steps, value=0):
 
 
 def write_dataset(
-    data_dir, lengths, representation=ROLL, make_piece=roll_piece, **fields
+    data_dir,
+    lengths,
+    representation=ROLL,
+    make_piece=roll_piece,
+    num_shards=2,
+    **fields,
 ):
-    """Writes pieces of the given lengths, {split: [num_steps, ...]}, in two shards.
+    """Writes pieces of the given lengths, {split: [num_steps, ...]}, in some shards.
 
     `make_piece(num_steps, number)` gives the arrays of a piece.
     """
@@ -34,12 +39,11 @@ def write_dataset(
     splits = {}
     for split in SPLITS:
         steps = lengths.get(split, [])
-        half = len(steps) // 2
-        shards = []
-        for shard, numbers in enumerate([range(half), range(half, len(steps))]):
-            shards.append(f"{split}-{shard}")
-            with tf.io.TFRecordWriter(os.path.join(data_dir, shards[-1])) as writer:
-                for i in numbers:
+        shards = [f"{split}-{shard}" for shard in range(num_shards)]
+        ends = [len(steps) * (i + 1) // num_shards for i in range(num_shards)]
+        for shard, begin, end in zip(shards, [0, *ends], ends, strict=False):
+            with tf.io.TFRecordWriter(os.path.join(data_dir, shard)) as writer:
+                for i in range(begin, end):
                     writer.write(
                         make_record(
                             make_piece(steps[i], i),
@@ -54,6 +58,7 @@ def write_dataset(
             "num_notes": 0,
             "seconds": 0.0,
             "shards": shards,
+            "shard_pieces": np.diff([0, *ends]).tolist(),
             "piece_steps": list(steps),
         }
     info = DatasetInfo(

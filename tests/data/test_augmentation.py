@@ -10,13 +10,10 @@ import tensorflow as tf
 from tests.contracts import assert_same_features, make_sequence
 from tests.data.builders import write_dataset
 from tests.representations.conftest import CONFIGS, with_controls
-from tfmusic.data.augmentation import (
-    Augmentation,
-    apply_variants,
-    augment,
-    fitting_variants,
-)
-from tfmusic.data.datasets import make_eval_dataset, make_train_dataset
+from tfmusic.data.augmentation import apply_variants, augment, fitting_variants
+from tfmusic.data.dataset import Dataset
+from tfmusic.data.settings import DataSettings
+from tfmusic.data.windows import Windows
 from tfmusic.errors import UserError
 from tfmusic.notes.reading import read_file
 from tfmusic.notes.transforms import crop, transpose
@@ -174,32 +171,28 @@ def velocities(sequence):
 )
 def test_what_cannot_be_varied_is_a_users_error(kind, settings, setting, value):
     representation = make_representation({"name": kind, **settings})
-    augmentation = Augmentation.from_config({setting: value, "key": "C"})
     with pytest.raises(UserError, match=f"data.{setting}: representation {kind} can"):
-        augmentation.variations(representation)
+        DataSettings(**{setting: value}).variations(representation)
 
 
 @pytest.mark.parametrize(
     "settings", [{"transpose_semitones": -1}, {"stretch": 0.5}, {"velocity_shift": 127}]
 )
 def test_impossible_augmentation_is_a_users_error(settings):
-    with pytest.raises(UserError, match=f"data.{next(iter(settings))}: expected 0"):
-        Augmentation(**settings)
+    with pytest.raises(UserError, match=f"data.{next(iter(settings))}: expected "):
+        DataSettings(**settings)
 
 
 def test_nothing_is_varied_unless_the_config_says_so():
     representation = make_representation({"name": "performance_events"})
-    assert not Augmentation.from_config({}).variations(representation)
-    every = Augmentation.from_config(
-        {"transpose_semitones": 3, "stretch": 0.05, "velocity_shift": 8}
-    )
+    assert not DataSettings().variations(representation)
+    every = DataSettings(transpose_semitones=3, stretch=0.05, velocity_shift=8)
     sizes = [len(v.table) for v in every.variations(representation)]
     assert sizes == [7, 5, 17]
 
 
 # Keys 30..33, and in piece 1 key 87: that one cannot go up.
 ROLL = make_representation({"name": "binary_roll", "onsets": False})
-AUGMENTATION = Augmentation(transpose_semitones=2)
 LENGTHS = {"train": [40, 40, 12], "validation": [20]}
 
 
@@ -217,14 +210,12 @@ def data_dir(tmp_path_factory):
     return str(path)
 
 
-def training_batches(data_dir, count, **settings):
-    settings = {"seed": 3, "augmentation": AUGMENTATION, **settings}
-    dataset = make_train_dataset(
-        data_dir,
-        example_fn=lambda features, seed: (features["roll"], features["step"], seed),
+def training_batches(data_dir, count, semitones=2, **settings):
+    dataset = Dataset.open(data_dir).train(
+        Windows(DataSettings(window_steps=8, transpose_semitones=semitones)),
+        lambda features, seed: (features["roll"], features["step"], seed),
         batch_size=4,
-        window_steps=8,
-        **settings,
+        **{"seed": 3, **settings},
     )
     return list(dataset.take(count).as_numpy_iterator())
 
@@ -257,7 +248,7 @@ def test_augmented_stream_is_the_same_wherever_it_begins(data_dir):
 
 
 def test_only_the_arrays_are_varied(data_dir):
-    plain = training_batches(data_dir, 12, augmentation=None)
+    plain = training_batches(data_dir, 12, semitones=0)
     varied = training_batches(data_dir, 12)
     assert any((a[0] != b[0]).any() for a, b in zip(plain, varied, strict=True))
     for a, b in zip(plain, varied, strict=True):
@@ -265,10 +256,10 @@ def test_only_the_arrays_are_varied(data_dir):
 
 
 def test_validation_is_never_varied(data_dir):
-    dataset = make_eval_dataset(
-        data_dir,
+    dataset = Dataset.open(data_dir).evaluation(
         "validation",
-        example_fn=lambda features, seed: features["roll"],
+        Windows(DataSettings(window_steps=21, transpose_semitones=2)),
+        lambda features, seed: features["roll"],
         batch_size=1,
     )
     (roll,) = dataset.as_numpy_iterator()
@@ -278,7 +269,7 @@ def test_validation_is_never_varied(data_dir):
 
 def test_keys_and_dynamics_are_drawn_independently():
     representation = make_representation({"name": "performance_events"})
-    variations = Augmentation(transpose_semitones=1, velocity_shift=4).variations(
+    variations = DataSettings(transpose_semitones=1, velocity_shift=4).variations(
         representation
     )
     tokens = representation.vocabulary.ids_of(["velocity9", "on60"])

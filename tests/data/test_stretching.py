@@ -5,9 +5,11 @@ import tensorflow as tf
 from tests.contracts import assert_same_features, make_sequence
 from tests.data.builders import write_dataset
 from tests.representations.conftest import with_controls
-from tfmusic.data.augmentation import Augmentation, augment, steps_to_vary
-from tfmusic.data.datasets import make_train_dataset
+from tfmusic.data.augmentation import augment, steps_to_vary
+from tfmusic.data.dataset import Dataset
+from tfmusic.data.settings import DataSettings
 from tfmusic.data.stretching import apply_stretch, fitting_stretches
+from tfmusic.data.windows import Windows
 from tfmusic.notes.transforms import stretch
 from tfmusic.representations import make_representation
 
@@ -115,16 +117,14 @@ def test_training_windows_are_stretched_and_of_one_length(tmp_path):
         CHUNKS,
         lambda num_steps, number: features,
     )
-    dataset = make_train_dataset(
-        str(tmp_path),
-        example_fn=lambda features, seed: (
+    dataset = Dataset.open(str(tmp_path)).train(
+        Windows(DataSettings(window_steps=11, stretch=0.1, velocity_shift=5)),
+        lambda features, seed: (
             features["events"],
             features["num_events"],
             features["step"],
         ),
         batch_size=8,
-        window_steps=11,
-        augmentation=Augmentation(stretch=0.1, velocity_shift=5),
         seed=1,
     )
     durations, intensities = set(), set()
@@ -144,7 +144,7 @@ def test_training_windows_are_stretched_and_of_one_length(tmp_path):
 
 def test_stretches_and_keys_are_drawn_from_the_seed(piece):
     features = CHUNKS.encode(piece)
-    variations = Augmentation(transpose_semitones=2, stretch=0.1).variations(CHUNKS)
+    variations = DataSettings(transpose_semitones=2, stretch=0.1).variations(CHUNKS)
     batch = {
         name: tf.repeat(array, 50, axis=0)
         for name, array in window(features, 0, steps_to_vary(variations, 10)).items()

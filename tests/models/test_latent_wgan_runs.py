@@ -12,9 +12,10 @@ from tests.latents import (
     make_latents,
     write_latents_dataset,
 )
-from tfmusic.data.augmentation import Augmentation
+from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.datasets import make_piece_dataset, make_train_dataset
+from tfmusic.data.settings import DataSettings
+from tfmusic.data.windows import Windows
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
 from tfmusic.representations import make_representation
@@ -78,25 +79,20 @@ def test_chunks_of_another_length_are_refused(tmp_path):
 def test_only_datasets_with_events_can_be_varied(tmp_path):
     plain, _ = make_latents()
     with pytest.raises(UserError, match="cannot be varied without the events"):
-        Augmentation(transpose_semitones=2).variations(plain)
+        DataSettings(transpose_semitones=2).variations(plain)
     kind, _ = make_latents(with_events=True)
-    changes = Augmentation(transpose_semitones=2, stretch=0.1, velocity_shift=3)
+    changes = DataSettings(transpose_semitones=2, stretch=0.1, velocity_shift=3)
     assert len(changes.variations(kind)) == 3
 
 
 def test_windows_that_are_stretched_have_the_length_of_sequences(tmp_path):
     data_dir = write_latents_dataset(tmp_path, with_events=True)
     model = make_latent_wgan(with_events=True)
-    windows = make_train_dataset(
-        data_dir,
-        example_fn=model.example_fn,
-        augmentation=Augmentation(transpose_semitones=2, stretch=0.2),
-        batch_size=4,
-        window_steps=8,
-        window_stride=8,
-        seed=0,
+    settings = DataSettings(window_steps=8, transpose_semitones=2, stretch=0.2)
+    batches = Dataset.open(data_dir).train(
+        Windows(settings), model.example_fn, batch_size=4, seed=0
     )
-    x, _, inside = next(iter(windows))
+    x, _, inside = next(iter(batches))
     assert x["num_events"].shape == inside.shape == (4, 8)
     assert model.real(x, inside).shape == (4, 8, 6)
 
@@ -106,7 +102,7 @@ def test_samples_are_compared_with_latents_of_the_autoencoder_as_it_is(tmp_path)
     lengths = {"train": [20], "test": [40, 33, 5]}
     data_dir = write_latents_dataset(tmp_path, lengths, with_events=True)
     described = DatasetInfo.load(data_dir).splits["test"]
-    pieces = list(make_piece_dataset(data_dir, "test"))
+    pieces = list(Dataset.open(data_dir).pieces("test"))
     model = make_latent_wgan(with_events=True, joint=True)
     for variable in model.autoencoder.trainable_variables:
         variable.assign(1.5 * variable)  # as if it had learned on
@@ -118,7 +114,7 @@ def test_samples_are_compared_with_latents_of_the_autoencoder_as_it_is(tmp_path)
         codes = model.autoencoder.encode(piece["events"], piece["num_events"])
         piece["latents"] = model.representation.normalize(codes)
     wanted = score_samples(plain, pieces, described)
-    found = score_samples(model, make_piece_dataset(data_dir, "test"), described)
+    found = score_samples(model, Dataset.open(data_dir).pieces("test"), described)
     assert found == pytest.approx(wanted, rel=1e-3)
 
 

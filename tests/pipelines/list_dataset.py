@@ -3,12 +3,12 @@
 import os
 import sys
 
+from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import SPLITS
-from tfmusic.data.datasets import make_piece_dataset
 
 if __name__ == "__main__":
     for split in SPLITS:
-        for piece in make_piece_dataset(sys.argv[1], split).as_numpy_iterator():
+        for piece in Dataset.open(sys.argv[1]).pieces(split).as_numpy_iterator():
             sys.stdout.write(piece["id"].decode() + "\n")
     # tensorflow-io aborts an interpreter that exits.
     sys.stdout.flush()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from tfmusic.data.datasets import make_piece_dataset
+from tfmusic.data.dataset import Dataset
 from tfmusic.errors import UserError
 from tfmusic.evaluation.likelihood import note_1gram
 from tfmusic.pipelines.building import write_datasets
@@ -46,7 +46,7 @@ def build(path, frames_per_quarter, tmp_path):
         split: [
             piece["roll"][..., 0]
             for piece in sorted(
-                make_piece_dataset(str(tmp_path / "data"), split).as_numpy_iterator(),
+                Dataset.open(str(tmp_path / "data")).pieces(split).as_numpy_iterator(),
                 key=lambda piece: piece["id"],
             )
         ]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tests.pipelines.conftest import make_piece
+from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
-from tfmusic.data.datasets import make_piece_dataset, read_piece
 from tfmusic.errors import UserError
 from tfmusic.notes.reading import Limits
 from tfmusic.notes.transforms import transpose
@@ -33,7 +33,7 @@ def pieces(directory):
     return {
         split: {
             piece["id"].decode(): piece
-            for piece in make_piece_dataset(str(directory), split).as_numpy_iterator()
+            for piece in Dataset.open(str(directory)).pieces(split).as_numpy_iterator()
         }
         for split in SPLITS
     }
@@ -91,7 +91,7 @@ def test_description_counts_what_is_there(both):
 def test_records_decode_to_the_music_that_was_read(both):
     info = DatasetInfo.load(str(both / "roll"))
     representation = info.make_representation()
-    piece = read_piece(str(both / "roll"), "train", 0)
+    piece = Dataset.open(str(both / "roll")).piece("train", 0)
     number = int(piece["id"].split("piece")[1].split(".")[0])
     expected = representation.canonicalize(make_piece(number))
     assert representation.decode({"roll": piece["roll"]}) == expected

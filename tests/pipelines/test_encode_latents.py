@@ -12,8 +12,8 @@ import pytest
 from tests.data.builders import write_dataset
 from tests.models.test_set_autoencoder import MAX_EVENTS, make_autoencoder, random_sets
 from tests.pipelines.test_network import linux, listening, start, watch
+from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.datasets import make_piece_dataset
 from tfmusic.errors import UserError
 from tfmusic.models.latent_autoencoder import load_autoencoder
 from tfmusic.pipelines.latents_job import write_latents
@@ -68,7 +68,7 @@ def made(tmp_path_factory):
 
 
 def pieces_of(data_dir, split):
-    return list(make_piece_dataset(data_dir, split).as_numpy_iterator())
+    return list(Dataset.open(data_dir).pieces(split).as_numpy_iterator())
 
 
 def test_pieces_and_splits_stay(made):

@@ -8,8 +8,8 @@ import pytest
 
 from tests.pipelines.conftest import make_piece
 from tests.pipelines.test_build_tfrecords import contents
+from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.datasets import make_piece_dataset
 from tfmusic.errors import UserError
 from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.pipelines.building import write_datasets
@@ -70,7 +70,7 @@ def test_killed_job_leaves_no_dataset_and_is_continued(config, many, tmp_path):
             with pytest.raises(UserError, match="expected a dataset"):
                 DatasetInfo.load(str(unfinished))
             with pytest.raises(UserError, match="expected a dataset"):
-                make_piece_dataset(str(unfinished), "train")
+                Dataset.open(str(unfinished)).pieces("train")
         done = {path: path.stat().st_mtime_ns for path in work.glob("*.json")}
     job = start(config, many, data)
     _, log = job.communicate(timeout=120)

@@ -3,8 +3,8 @@ import json
 import pytest
 
 from tests.latents import write_latents_dataset
+from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.datasets import read_piece
 from tfmusic.errors import UserError
 from tfmusic.notes.reading import read_file
 from tfmusic.serving.gallery import read_pieces, write_gallery
@@ -47,7 +47,7 @@ def test_pieces_of_latents_are_those_of_the_events_beside(tmp_path):
     pieces = read_pieces(data_dir, "validation")
     for i, piece in enumerate(pieces):
         assert piece.notes
-        record = read_piece(data_dir, "validation", i)
+        record = Dataset.open(data_dir).piece("validation", i)
         assert piece.filename == record["id"]
         assert piece.notes == chunks.decode(record).notes
     assert len(pieces) == 2

@@ -5,82 +5,16 @@ here a variant is drawn for each window among those in which nothing of it gets 
 The window as it is is always one of them.
 """
 
-import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from tfmusic.data.features import Tensors
 from tfmusic.data.stretching import apply_stretch, fitting_stretches, steps_to_cut
-from tfmusic.errors import UserError
-from tfmusic.representations import Representation
 from tfmusic.representations.variation import EventStretch, Variation
 
 Variations = Sequence[Variation | EventStretch]
-
-
-@dataclasses.dataclass(frozen=True)
-class Augmentation:
-    """How far training windows are varied; nothing by default.
-
-    Attributes:
-        transpose_semitones: Up or down at most, 0..127; every semitone between.
-        stretch: How much longer or shorter at most, as a share below 0.5; as much, half
-            as much and not at all, as in Oore et al., "This Time with Feeling", 2018.
-        velocity_shift: Added to MIDI velocities at most, 0..126, or taken from them.
-
-    Raises:
-        UserError: A value out of range.
-    """
-
-    transpose_semitones: int = 0
-    stretch: float = 0.0
-    velocity_shift: int = 0
-
-    def __post_init__(self):
-        for setting, limit in (
-            ("transpose_semitones", 128),
-            ("stretch", 0.5),
-            ("velocity_shift", 127),
-        ):
-            if not 0 <= (value := getattr(self, setting)) < limit:
-                raise UserError(
-                    f"data.{setting}: expected 0 or more and less than {limit}, got "
-                    f"{value}"
-                )
-
-    @classmethod
-    def from_config(cls, data: Mapping[str, Any]) -> "Augmentation":
-        """What the section `data` of an experiment says; 0 where it says nothing."""
-        names = [field.name for field in dataclasses.fields(cls)]
-        return cls(**{name: data.get(name, 0) for name in names})
-
-    def variations(
-        self, representation: Representation
-    ) -> list[Variation | EventStretch]:
-        """The ways in which windows are varied, one after another.
-
-        Raises:
-            UserError: The representation cannot be varied so.
-        """
-        variations = []
-        if self.transpose_semitones:
-            semitones = _both_ways(self.transpose_semitones)
-            variations.append(representation.transpositions(semitones))
-        if self.stretch:
-            factors = [1 + share * self.stretch for share in (0, -1, -0.5, 0.5, 1)]
-            variations.append(representation.stretches(factors))
-        if self.velocity_shift:
-            shifts = _both_ways(self.velocity_shift)
-            variations.append(representation.velocity_shifts(shifts))
-        return variations
-
-
-def _both_ways(limit: int) -> list[int]:
-    """0 and then all others from -limit to limit."""
-    return sorted(range(-limit, limit + 1), key=abs)
 
 
 def steps_to_vary(variations: Variations, size: int) -> int:

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import tfmusic
 from tfmusic.data import storage
+from tfmusic.data.settings import DataSettings
 from tfmusic.data.splits import SPLITS as SPLITS  # its readers look here
 from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
@@ -39,9 +40,10 @@ class DatasetInfo:
         preparation: What was done to the pieces before they were encoded.
         source: Where they came from, as the job was told.
         splits: For each of `SPLITS`: `num_pieces`, `num_steps`, `num_notes`, `seconds`,
-            `max_steps`, `shards` (file names, in order) and `piece_steps` (the length
-            of every piece, in the order of the records).
-        split_fractions: The shares that `SPLITS` were to have.
+            `max_steps`, `shards` (file names, in order), `shard_pieces` (how many
+            pieces each holds; not in older datasets) and `piece_steps` (the length of
+            every piece, in the order of the records).
+        split_fractions: The fractions of the pieces that `SPLITS` were to have.
         dropped: How many pieces could not be used, by reason.
         losses: How often the encoding lost something, by kind.
         versions: Versions of the software that wrote it.
@@ -159,7 +161,7 @@ class DatasetInfo:
             UserError: It is not; names both fingerprints and what differs.
         """
         representation = make_representation(config.representation)
-        preparation = preparation_of(config)
+        preparation = DataSettings.from_config(config.data).preparation()
         if (expected := fingerprint(representation, preparation)) == self.fingerprint:
             return
         found = self.make_representation().settings() | _prefixed(self.preparation)
@@ -172,19 +174,6 @@ class DatasetInfo:
             f"the config has fingerprint {expected}, the dataset {self.fingerprint}: "
             f"{changes}; write the dataset with this config, or change the config"
         )
-
-
-def preparation_of(config: Any) -> dict[str, Any]:
-    """What an experiment does to its pieces before they are encoded.
-
-    Returns:
-        `key`, `"original"` or `"C"` (moved to C major or A minor), and `min_steps`,
-        below which a piece is dropped.
-    """
-    return {
-        "key": config.data.get("key", "original"),
-        "min_steps": config.data.get("min_steps", 1),
-    }
 
 
 def fingerprint(representation: Representation, preparation: Mapping[str, Any]) -> str:

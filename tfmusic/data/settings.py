@@ -1,8 +1,10 @@
 """What a config's `data` section can say."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from tfmusic.representations import Representation
+from tfmusic.representations.variation import EventStretch, Variation
 from tfmusic.settings import Settings, setting
 
 
@@ -20,7 +22,8 @@ class DataSettings(Settings):
             bar; the stride has to be one.
         transpose_semitones: Each training window is moved up or down by up to so many
             semitones.
-        stretch: It is made longer or shorter by up to this fraction.
+        stretch: It is made longer or shorter by up to this fraction: by all of it, by
+            half of it or not at all, as in Oore et al., "This Time with Feeling", 2018.
         velocity_shift: It is made louder or softer by up to so many MIDI velocities.
     """
 
@@ -32,5 +35,34 @@ class DataSettings(Settings):
     window_stride: int = setting(0, at_least=0)
     window_align_steps: int = setting(1, at_least=1)
     transpose_semitones: int = setting(0, at_least=0, at_most=64)
-    stretch: float = setting(0.0, at_least=0.0, below=1.0)
-    velocity_shift: int = setting(0, at_least=0, at_most=127)
+    stretch: float = setting(0.0, at_least=0.0, below=0.5)
+    velocity_shift: int = setting(0, at_least=0, at_most=126)
+
+    def preparation(self) -> dict[str, Any]:
+        """What is done to pieces before they are encoded."""
+        return {"key": self.key, "min_steps": self.min_steps}
+
+    def variations(
+        self, representation: Representation
+    ) -> list[Variation | EventStretch]:
+        """The ways in which training windows are varied, one after another.
+
+        Raises:
+            UserError: The representation cannot be varied so.
+        """
+        variations = []
+        if self.transpose_semitones:
+            semitones = _both_ways(self.transpose_semitones)
+            variations.append(representation.transpositions(semitones))
+        if self.stretch:
+            factors = [1 + part * self.stretch for part in (0, -1, -0.5, 0.5, 1)]
+            variations.append(representation.stretches(factors))
+        if self.velocity_shift:
+            shifts = _both_ways(self.velocity_shift)
+            variations.append(representation.velocity_shifts(shifts))
+        return variations
+
+
+def _both_ways(limit: int) -> list[int]:
+    """0 and then all others from -limit to limit."""
+    return sorted(range(-limit, limit + 1), key=abs)

@@ -127,7 +127,12 @@ def lay_out(
                     job.compression,
                 )
             )
-        described[split] = _describe([f for c in contents for _, _, f in c], names)
+        pieces = [f for content in contents for _, _, f in content]
+        described[split] = {
+            **_describe(pieces),
+            "shards": names,
+            "shard_pieces": [len(content) for content in contents],
+        }
     return shards, described
 
 
@@ -141,7 +146,7 @@ def _spread(pieces: Sequence[tuple], num_shards: int) -> list[list[tuple]]:
     return contents
 
 
-def _describe(pieces: Sequence[Entry], shards: Sequence[str]) -> dict[str, Any]:
+def _describe(pieces: Sequence[Entry]) -> dict[str, Any]:
     """What the description says of a split, in the order of its records."""
     steps = [piece["num_steps"] for piece in pieces]
     losses = collections.Counter()
@@ -155,7 +160,6 @@ def _describe(pieces: Sequence[Entry], shards: Sequence[str]) -> dict[str, Any]:
         "num_bytes": sum(piece["length"] for piece in pieces),
         "max_steps": max(steps, default=0),
         "losses": dict(losses),
-        "shards": list(shards),
         "piece_steps": steps,
     }
 

@@ -18,7 +18,7 @@ class Experiment:
     Attributes:
         directory: Where, within the job's output.
         representation: `to_config()`, not fitted yet.
-        preparation: See `tfmusic.data.dataset_info.preparation_of`.
+        preparation: See `DataSettings.preparation`.
     """
 
     directory: str

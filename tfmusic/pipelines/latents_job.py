@@ -18,9 +18,9 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.data import storage, weights
+from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo, differences
 from tfmusic.data.features import make_record, parse_record
-from tfmusic.data.pieces import check_records
 from tfmusic.data.writing import writing
 from tfmusic.errors import UserError
 from tfmusic.files import partial_name, read_json, written_beside
@@ -186,7 +186,8 @@ def write_latents(
     """
     output_dir = output_dir.rstrip("/")
     _check_apart(data_dir, output_dir)
-    info = DatasetInfo.load(data_dir)
+    dataset = Dataset.open(data_dir)
+    info = dataset.info
     player = Player(model_dir)
     kind = latents_of(player, info, data_dir)
     kind = dataclasses.replace(kind, with_events=with_events)
@@ -196,7 +197,7 @@ def write_latents(
         _check_written(output_dir, kind, info)
         return
     for split in info.splits:
-        check_records(info, data_dir, split)
+        dataset.check_records(split)
     start = time.monotonic()
     partial_dir = output_dir + ".partial"
     job = LatentsJob(

@@ -17,10 +17,10 @@ from tfmusic.data.dataset_info import (
     FILE_NAME,
     DatasetInfo,
     differences,
-    preparation_of,
 )
+from tfmusic.data.settings import DataSettings
 from tfmusic.data.writing import writing
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import UserError
 from tfmusic.files import read_json, written_beside
 from tfmusic.notes.reading import Limits
 from tfmusic.pipelines import account
@@ -108,8 +108,7 @@ def plan(configs: Sequence[str | ConfigDict]) -> list[Experiment]:
         directory = config.name if len(loaded) > 1 else ""
         if names[config.name] > 1:  # variants of one experiment
             directory = "_".join(filter(None, [config.name, path.partition(":")[2]]))
-        preparation = preparation_of(config)
-        choose("config.data.key", preparation["key"], ["original", "C"])
+        preparation = DataSettings.from_config(config.data).preparation()
         representation = make_representation(config.representation)
         if isinstance(representation, Latents):
             raise UserError(

@@ -3,8 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.datasets import make_piece_dataset
+from tfmusic.data.dataset import Dataset
 from tfmusic.data.writing import writing
 from tfmusic.errors import UserError
 from tfmusic.evaluation.comparison import compare
@@ -117,9 +116,10 @@ def read_pieces(data_dir: str, split: str) -> list[NoteSequence]:
     Raises:
         UserError: `data_dir` is no complete dataset.
     """
-    representation = DatasetInfo.load(data_dir).make_representation()
+    dataset = Dataset.open(data_dir)
+    representation = dataset.representation
     pieces = []
-    for record in make_piece_dataset(data_dir, split).as_numpy_iterator():
+    for record in dataset.pieces(split).as_numpy_iterator():
         features = {name: record[name] for name in representation.feature_specs}
         piece = representation.decode(features)
         piece.filename = record["id"].decode()

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.data.datasets import make_piece_dataset
+from tfmusic.data.dataset import Dataset
 from tfmusic.data.writing import writing
 from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.music_statistics import LABELS, aggregate, statistics
@@ -48,12 +48,12 @@ class Sampler:
         in_seconds: Whether pictures show seconds, for music without a beat.
     """
 
-    def __init__(self, model: MusicModel, data_dir: str, num_steps: int):
+    def __init__(self, model: MusicModel, dataset: Dataset, num_steps: int):
         """Reads the held-out pieces.
 
         Args:
             model: Any family.
-            data_dir: The dataset.
+            dataset: What it learns from.
             num_steps: Length of the pieces.
         """
         self._representation = model.output_representation
@@ -61,7 +61,7 @@ class Sampler:
         names = list(model.representation.feature_specs)
         self._prompts = [
             {name: piece[name][:num_steps] for name in names}
-            for piece in make_piece_dataset(data_dir, "validation")
+            for piece in dataset.pieces("validation")
             .take(NUM_PIECES)
             .as_numpy_iterator()
         ]

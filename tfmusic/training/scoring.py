@@ -13,8 +13,9 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.data import storage
-from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.datasets import make_eval_dataset, make_piece_dataset
+from tfmusic.data.dataset import Dataset
+from tfmusic.data.settings import DataSettings
+from tfmusic.data.windows import Windows
 from tfmusic.data.writing import writing
 from tfmusic.errors import UserError, choose
 from tfmusic.evaluation.likelihood import LikelihoodTotal
@@ -33,6 +34,7 @@ from tfmusic.training.run_directory import (
     save_scores,
     what_differs,
 )
+from tfmusic.training.settings import TrainSettings
 
 # Whole pieces are long; a few at once fill two cores and leave memory alone.
 PIECES_PER_BATCH = 4
@@ -70,9 +72,10 @@ def evaluate_run(
         with writing(json_path):
             storage.make_directory(os.path.dirname(json_path) or ".")
     config, model, checkpoint = restore_model(workdir)
-    info = DatasetInfo.load(data_dir)
+    settings = TrainSettings.from_config(config.train)
+    dataset = Dataset.open(data_dir, settings.memory_megabytes)
+    info, representation = dataset.info, dataset.representation
     info.check(config)
-    representation = info.make_representation()
     if representation != model.representation:
         changed = what_differs(model.representation, representation)
         raise UserError(
@@ -83,18 +86,16 @@ def evaluate_run(
     if not info.splits[split]["num_pieces"]:
         raise UserError(f"{data_dir}: the split {split!r} has no pieces")
 
-    pieces = make_piece_dataset(data_dir, split)
+    pieces = dataset.pieces(split)
     scores = SCORES[model.SCORED_BY](model, pieces, info.splits[split])
     model.compile_for_training("sgd")
-    windows = make_eval_dataset(
-        data_dir,
+    batches = dataset.evaluation(
         split,
-        example_fn=model.example_fn,
-        batch_size=config.train.eval_batch_size,
-        window_steps=config.data.window_steps,
-        include_end=model.learns_end,
+        Windows(DataSettings.from_config(config.data), include_end=model.learns_end),
+        model.example_fn,
+        batch_size=settings.eval_batch_size,
     )
-    metrics = model.evaluate(windows, verbose=0, return_dict=True)
+    metrics = model.evaluate(batches, verbose=0, return_dict=True)
     result = {
         "split": split,
         "checkpoint": os.path.basename(checkpoint),
@@ -133,7 +134,7 @@ def score_likelihood(
 
     Args:
         model: With `score`.
-        pieces: As `make_piece_dataset` gives them.
+        pieces: As `Dataset.pieces` gives them.
         described: What `DatasetInfo.splits` says of them.
     """
     score = tf.function(model.score, reduce_retracing=True)

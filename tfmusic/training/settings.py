@@ -67,6 +67,9 @@ class TrainSettings(Settings):
         shard_files: Whether each of several workers reads only its own part of the
             training files. Its windows then come from these alone, so batches are not
             those of one worker.
+        memory_megabytes: How much main memory training music may take, in MiB. A split
+            that fits in a quarter of it is read once; a larger one is streamed in
+            groups of files of that size, and windows are shuffled within a group.
         num_cpu_devices: Into how many devices the processor is split; 0: one. For
             trying distribution on a machine without a GPU.
         sample_every_epochs: Epochs between pieces generated to see and hear; 0: none.
@@ -88,6 +91,7 @@ class TrainSettings(Settings):
     distribute: str = "auto"
     scale_with_devices: bool = False
     shard_files: bool = False
+    memory_megabytes: int = setting(1024, at_least=1)
     num_cpu_devices: int = setting(0, at_least=0)
     sample_every_epochs: int = setting(1, at_least=0)
     profile_steps: int = setting(0, at_least=0)

@@ -10,15 +10,9 @@ import ml_collections
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.data.augmentation import Augmentation
-from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.datasets import (
-    make_eval_dataset,
-    make_piece_dataset,
-    make_train_dataset,
-    num_eval_batches,
-    num_train_batches,
-)
+from tfmusic.data.dataset import Dataset
+from tfmusic.data.settings import DataSettings
+from tfmusic.data.windows import Windows
 from tfmusic.data.writing import first_line, writing
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
@@ -81,22 +75,23 @@ def _train(
     workdir: str,
     signals: StopSignals,
 ) -> None:
-    info = DatasetInfo.load(data_dir)
-    info.check(config)
+    dataset = Dataset.open(data_dir, settings.memory_megabytes)
+    dataset.info.check(config)
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
     # First, for a config that it refuses is to leave no trace.
-    run = Run(config, settings, distribution, info)
+    run = Run(config, settings, distribution, dataset)
     if distribution.is_chief:
         with writing(workdir):
-            save_run(workdir, config, info.make_representation())
-            save_dataset_description(workdir, info)
-    validation = make_eval_dataset(
-        data_dir,
+            save_run(workdir, config, dataset.representation)
+            save_dataset_description(workdir, dataset.info)
+    validation = dataset.evaluation(
         "validation",
-        example_fn=run.model.example_fn,
-        **run.validation,
-        **run.share,
+        run.windows,
+        run.model.example_fn,
+        batch_size=settings.eval_batch_size,
+        worker=distribution.worker,
+        num_workers=distribution.num_workers,
     )
     fitting = Fitting(run.model, distribution, validation.element_spec, run.batch_size)
     checkpoints = Checkpoints(
@@ -113,23 +108,23 @@ def _train(
         logging.info("going on from step %d of %s", step, workdir)
     else:
         run.model.load_parts(data_dir)
-        run.model.adapt(make_piece_dataset(data_dir, "train"))
+        run.model.adapt(dataset.pieces("train"))
     if distribution.is_chief:
         with writing(workdir):
             save_schedule(workdir, run.schedule, step)
-    training = make_train_dataset(
-        data_dir,
-        example_fn=run.model.example_fn,
-        augmentation=Augmentation.from_config(config.data),
+    training = dataset.train(
+        run.windows,
+        run.model.example_fn,
+        batch_size=run.batch_size,
         seed=config.seed,
         skip_batches=step,
         shard_files=settings.shard_files,
-        **run.training,
-        **run.share,
+        worker=distribution.worker,
+        num_workers=distribution.num_workers,
     )
     callbacks = []
     if distribution.is_chief:
-        callbacks = _make_logs(config, settings, run, checkpoints, data_dir, workdir)
+        callbacks = _make_logs(config, settings, run, checkpoints, dataset, workdir)
     # Last: what an epoch has written is there before the epoch counts as done.
     callbacks.append(
         SaveProgress(
@@ -142,7 +137,9 @@ def _train(
         fitting.run(
             training,
             validation,
-            num_eval_batches(info, "validation", **run.validation),
+            dataset.num_evaluation_batches(
+                "validation", run.windows, settings.eval_batch_size
+            ),
             progress,
             run.steps_per_epoch,
             settings.num_epochs,
@@ -183,7 +180,7 @@ def _make_logs(
     settings: TrainSettings,
     run: "Run",
     checkpoints: Checkpoints,
-    data_dir: str,
+    dataset: Dataset,
     workdir: str,
 ) -> list[keras.callbacks.Callback]:
     """What the chief writes beside its checkpoints."""
@@ -194,7 +191,7 @@ def _make_logs(
         MetricsFile(os.path.join(workdir, "metrics.csv"), int(progress.epoch)),
     ]
     if settings.sample_every_epochs:
-        sampler = Sampler(run.model, data_dir, config.data.window_steps)
+        sampler = Sampler(run.model, dataset, run.windows.steps)
         logs.append(Samples(workdir, sampler, progress, settings.sample_every_epochs))
     if settings.profile_steps:
         logs.append(Profile(f"{log_dir}/training", settings.profile_steps))
@@ -210,9 +207,7 @@ class Run:
         steps_per_epoch: Training steps of an epoch.
         schedule: The learning rate's.
         seconds_per_batch: Music in a step, in seconds.
-        training: Arguments of `make_train_dataset` that say which windows.
-        validation: Those of `make_eval_dataset`.
-        share: Which of them are this worker's, for either.
+        windows: Which windows it learns.
     """
 
     def __init__(
@@ -220,25 +215,27 @@ class Run:
         config: ml_collections.ConfigDict,
         settings: TrainSettings,
         distribution: Distribution,
-        info: DatasetInfo,
+        dataset: Dataset,
     ):
         self.batch_size, scale = _global_batch(settings, distribution)
         policy = choose_policy(settings.mixed_precision)
-        pieces = info.splits["train"]
+        pieces = dataset.info.splits["train"]
         seconds_per_step = pieces["seconds"] / max(pieces["num_steps"], 1)
-        self.seconds_per_batch = (
-            self.batch_size * config.data.window_steps * seconds_per_step
-        )
         with distribution.strategy.scope():
             with dtype_policy(policy):
-                self.model = make_model(info.make_representation(), config.model)
+                self.model = make_model(dataset.representation, config.model)
             self.model.build_model()
-            self._choose_windows(config, settings, distribution)
+            self.windows = Windows(
+                DataSettings.from_config(config.data),
+                include_end=self.model.learns_end,
+                consecutive=self.model.carries_state,
+            )
             if self.model.carries_state:
                 _check_one_device(distribution)
                 self.model.carry_state_of(self.batch_size)
-            self.steps_per_epoch = settings.steps_per_epoch or num_train_batches(
-                info, **self.training
+            self.steps_per_epoch = (
+                settings.steps_per_epoch
+                or dataset.num_train_batches(self.windows, self.batch_size)
             )
             optimizer = make_optimizer(
                 config.optimizer, self.steps_per_epoch, settings.num_epochs, scale
@@ -248,6 +245,8 @@ class Run:
             for unbuilt in self.model.optimizers:
                 if not unbuilt.built:
                     unbuilt.build(self.model.trainable_variables)
+        steps = self.batch_size * self.windows.steps
+        self.seconds_per_batch = steps * seconds_per_step
         logging.info(
             "%s: %d parameters, %d epochs of %d steps, batch %d x %d steps",
             config.name,
@@ -255,28 +254,12 @@ class Run:
             settings.num_epochs,
             self.steps_per_epoch,
             self.batch_size,
-            config.data.window_steps,
+            self.windows.steps,
         )
         logging.info(distribution.describe())
         if tf.config.list_logical_devices("GPU"):
             for line in describe_recurrent_layers(self.model):
                 logging.info(line)
-
-    def _choose_windows(self, config, settings, distribution) -> None:
-        both = dict(
-            window_steps=config.data.window_steps, include_end=self.model.learns_end
-        )
-        self.training = dict(
-            both,
-            batch_size=self.batch_size,
-            window_stride=config.data.window_stride,
-            window_align_steps=config.data.window_align_steps,
-            consecutive=self.model.carries_state,
-        )
-        self.validation = dict(both, batch_size=settings.eval_batch_size)
-        self.share = dict(
-            worker=distribution.worker, num_workers=distribution.num_workers
-        )
 
 
 def _check_one_device(distribution: Distribution) -> None:

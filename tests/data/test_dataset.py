@@ -6,14 +6,9 @@ import pytest
 import tensorflow as tf
 
 from tests.data.builders import write_dataset
-from tfmusic.data.augmentation import Augmentation
-from tfmusic.data.dataset_info import DatasetInfo
-from tfmusic.data.datasets import (
-    make_eval_dataset,
-    make_piece_dataset,
-    make_train_dataset,
-    num_train_batches,
-)
+from tfmusic.data.dataset import Dataset
+from tfmusic.data.settings import DataSettings
+from tfmusic.data.windows import Windows
 from tfmusic.errors import UserError
 
 LENGTHS = {"train": [5, 40, 8, 23, 1, 9], "validation": [3, 30, 16], "test": [12]}
@@ -54,27 +49,40 @@ def check_window(roll, step, num_steps, lengths):
     return piece
 
 
+def make_windows(window_steps=8, include_end=True, consecutive=False, **settings):
+    settings = DataSettings(window_steps=window_steps, **settings)
+    return Windows(settings, include_end, consecutive)
+
+
 def windows(dataset):
     for rolls, steps, (num_steps, _) in dataset.as_numpy_iterator():
         yield from zip(rolls, steps, num_steps, strict=True)
 
 
-def train(data_dir, **settings):
-    settings = {"batch_size": 4, "window_steps": 8, "seed": 7, **settings}
-    return make_train_dataset(data_dir, example_fn=everything, **settings)
+def train(data_dir, example_fn=everything, batch_size=4, seed=7, **settings):
+    names = ("skip_batches", "worker", "num_workers", "shard_files")
+    others = {name: settings.pop(name) for name in names if name in settings}
+    return Dataset.open(data_dir, settings.pop("memory_megabytes", 1024)).train(
+        make_windows(**settings),
+        example_fn,
+        batch_size=batch_size,
+        seed=seed,
+        **others,
+    )
+
+
+def num_train_batches(data_dir, batch_size, **settings):
+    return Dataset.open(data_dir).num_train_batches(
+        make_windows(**settings), batch_size
+    )
 
 
 @pytest.mark.parametrize("window_steps", [1, 4, 8, 16, 100])
 @pytest.mark.parametrize("include_end", [False, True])
 @pytest.mark.parametrize("split", ["validation", "test"])
 def test_eval_learns_each_step_exactly_once(data_dir, window_steps, include_end, split):
-    dataset = make_eval_dataset(
-        data_dir,
-        split,
-        example_fn=everything,
-        batch_size=3,
-        window_steps=window_steps,
-        include_end=include_end,
+    dataset = Dataset.open(data_dir).evaluation(
+        split, make_windows(window_steps, include_end), everything, batch_size=3
     )
     targets = collections.Counter()
     order = []
@@ -94,20 +102,6 @@ def test_eval_learns_each_step_exactly_once(data_dir, window_steps, include_end,
     )
 
 
-def test_eval_gives_whole_pieces_padded_in_their_batch(data_dir):
-    dataset = make_eval_dataset(
-        data_dir, "validation", example_fn=everything, batch_size=2
-    )
-    shapes = []
-    for rolls, steps, (num_steps, _) in dataset.as_numpy_iterator():
-        shapes.append(rolls.shape)
-        for roll, step, length in zip(rolls, steps, num_steps, strict=True):
-            check_window(roll, step, length, LENGTHS["validation"])
-            assert step[0] == -1
-            assert step[-1] >= length
-    assert shapes == [(2, 32, 88, 1), (1, 18, 88, 1)]
-
-
 @pytest.mark.parametrize(
     ("window_steps", "stride", "align"),
     [(8, 0, 1), (8, 3, 1), (8, 1, 1), (64, 64, 1), (8, 0, 8), (8, 6, 3), (12, 4, 4)],
@@ -116,24 +110,15 @@ def test_eval_gives_whole_pieces_padded_in_their_batch(data_dir):
 def test_every_pass_of_training_learns_every_step(
     data_dir, window_steps, stride, align, include_end
 ):
-    dataset = train(
-        data_dir,
+    settings = dict(
         batch_size=1,
         window_steps=window_steps,
         window_stride=stride,
         window_align_steps=align,
         include_end=include_end,
     )
-    info = DatasetInfo.load(data_dir)
-    per_pass = num_train_batches(
-        info,
-        batch_size=1,
-        window_steps=window_steps,
-        window_stride=stride,
-        window_align_steps=align,
-        include_end=include_end,
-    )
-    stream = windows(dataset)
+    per_pass = num_train_batches(data_dir, **settings)
+    stream = windows(train(data_dir, **settings))
     for _ in range(3):
         targets = set()
         for roll, step, num_steps in itertools.islice(stream, per_pass):
@@ -161,14 +146,12 @@ def test_stride_one_gives_every_window_once(data_dir):
 
 
 def test_windows_that_cannot_be_aligned_are_a_users_error(data_dir):
-    with pytest.raises(UserError, match="window_align_steps is 3.* the 8 steps"):
+    with pytest.raises(UserError, match="window_align_steps is 3.* divisor of the 8"):
         train(data_dir, window_align_steps=3)
 
 
 def test_passes_differ_in_order_and_phase(data_dir):
-    per_pass = num_train_batches(
-        DatasetInfo.load(data_dir), batch_size=1, window_steps=8
-    )
+    per_pass = num_train_batches(data_dir, batch_size=1)
     stream = (tuple(step) for _, step, _ in windows(train(data_dir, batch_size=1)))
     first = list(itertools.islice(stream, per_pass))
     second = list(itertools.islice(stream, per_pass))
@@ -190,23 +173,16 @@ def test_training_stream_is_the_same_wherever_it_begins(data_dir, skip):
 
 
 def test_workers_that_share_files_out_read_each_piece_on_one_of_them(data_dir):
-    settings = dict(
-        example_fn=everything,
-        batch_size=8,
-        window_steps=6,
-        window_stride=3,
-        seed=1,
-        num_workers=2,
-        shard_files=True,
-    )
+    settings = dict(batch_size=8, window_steps=6, window_stride=3, seed=1)
+    settings |= dict(num_workers=2, shard_files=True)
     read = []
     for worker in range(2):
-        stream = make_train_dataset(data_dir, worker=worker, **settings).take(40)
+        stream = train(data_dir, worker=worker, **settings).take(40)
         batches = list(stream.as_numpy_iterator())
         assert all(len(rolls) == 4 for rolls, _, _ in batches)
         pieces = {check_window(*window, LENGTHS["train"]) for window in windows(stream)}
         read.append(pieces - {None})
-        later = make_train_dataset(data_dir, worker=worker, skip_batches=17, **settings)
+        later = train(data_dir, worker=worker, skip_batches=17, **settings)
         for ours, theirs in zip(batches[17:], later.as_numpy_iterator(), strict=False):
             tf.nest.map_structure(np.testing.assert_array_equal, ours, theirs)
     assert read == [{0, 1, 2}, {3, 4, 5}]  # as the files hold them
@@ -216,17 +192,15 @@ def test_workers_that_share_files_out_read_each_piece_on_one_of_them(data_dir):
     "lengths, num_workers, message",
     [
         ([5, 9], 3, r"has 2 file.*each of 3 workers.*num_shards=3"),
-        ([5], 2, r"files of worker 0 hold no pieces.*num_shards=2"),
+        ([5], 2, r"at least one with pieces for each of 2 workers.*num_shards=2"),
     ],
 )
 def test_a_worker_without_music_is_a_users_error(
     lengths, num_workers, message, tmp_path
 ):
     write_dataset(tmp_path, {"train": lengths})  # two files
-    settings = dict(example_fn=everything, batch_size=6, window_steps=4, seed=0)
-    settings |= dict(num_workers=num_workers, shard_files=True)
     with pytest.raises(UserError, match=message):
-        make_train_dataset(str(tmp_path), **settings)
+        train(str(tmp_path), batch_size=6, num_workers=num_workers, shard_files=True)
 
 
 def test_training_stream_depends_on_the_seed(data_dir):
@@ -249,14 +223,7 @@ def test_random_example_fn_is_reproducible(data_dir):
         return tf.random.stateless_uniform([3], seed), features["step"]
 
     def run(skip):
-        dataset = make_train_dataset(
-            data_dir,
-            example_fn=noise,
-            batch_size=4,
-            window_steps=8,
-            seed=1,
-            skip_batches=skip,
-        )
+        dataset = train(data_dir, noise, skip_batches=skip)
         return next(dataset.skip(2 - skip).as_numpy_iterator())[0]
 
     values = run(0)
@@ -271,7 +238,7 @@ def test_shapes_are_known_in_training(data_dir):
 
 
 def test_pieces_come_whole_and_in_order(data_dir):
-    pieces = list(make_piece_dataset(data_dir, "train").as_numpy_iterator())
+    pieces = list(Dataset.open(data_dir).pieces("train").as_numpy_iterator())
     assert [piece["num_steps"] for piece in pieces] == LENGTHS["train"]
     assert pieces[1]["roll"].shape == (40, 88, 1)
     assert pieces[1]["id"] == b"train-piece-1"
@@ -279,23 +246,23 @@ def test_pieces_come_whole_and_in_order(data_dir):
 
 def test_empty_split_is_a_users_error(tmp_path):
     write_dataset(tmp_path, {"train": [20]})
-    with pytest.raises(
-        UserError, match="the test split has no pieces.*--test_fraction"
-    ):
-        make_eval_dataset(str(tmp_path), "test", example_fn=everything, batch_size=1)
-    assert not list(make_piece_dataset(str(tmp_path), "test"))
+    dataset = Dataset.open(str(tmp_path))
+    message = "the test split has no pieces.*--test_fraction"
+    with pytest.raises(UserError, match=message):
+        dataset.evaluation("test", make_windows(), everything, batch_size=1)
+    assert not list(dataset.pieces("test"))
 
 
 def test_unknown_split_names_the_closest_one(data_dir):
     with pytest.raises(UserError, match="did you mean 'validation'"):
-        make_piece_dataset(data_dir, "validate")
+        Dataset.open(data_dir).pieces("validate")
 
 
 def test_missing_shard_is_a_users_error(tmp_path):
     write_dataset(tmp_path, {"train": [20, 20]})
     (tmp_path / "train-1").unlink()
     with pytest.raises(UserError, match="train-1 is missing"):
-        make_piece_dataset(str(tmp_path), "train")
+        Dataset.open(str(tmp_path)).pieces("train")
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 9])
@@ -303,10 +270,9 @@ def test_missing_shard_is_a_users_error(tmp_path):
 def test_consecutive_rows_read_each_piece_once_from_its_beginning(
     data_dir, batch_size, include_end
 ):
-    settings = dict(batch_size=batch_size, window_steps=8, include_end=include_end)
-    dataset = train(data_dir, consecutive=True, **settings)
-    info = DatasetInfo.load(data_dir)
-    num_batches = num_train_batches(info, consecutive=True, **settings)
+    settings = dict(batch_size=batch_size, include_end=include_end, consecutive=True)
+    dataset = train(data_dir, **settings)
+    num_batches = num_train_batches(data_dir, **settings)
     orders = []
     for number_of_pass in range(2):
         part = dataset.skip(number_of_pass * num_batches).take(num_batches)
@@ -342,17 +308,15 @@ def test_consecutive_rows_begin_anywhere_and_stay_balanced(data_dir):
     for ours, theirs in zip(whole[20:], later, strict=True):
         for a, b in zip(ours, theirs, strict=True):
             np.testing.assert_array_equal(a, b)
-    info = DatasetInfo.load(data_dir)
-    settings = dict(batch_size=2, window_steps=8, consecutive=True)
-    assert num_train_batches(info, **settings) == 8  # 6 + 2 windows, 4 + 2 + 1 + 1
+    # 6 + 2 windows, 4 + 2 + 1 + 1
+    assert num_train_batches(data_dir, batch_size=2, consecutive=True) == 8
 
 
 def test_consecutive_windows_neither_overlap_nor_vary(data_dir):
     with pytest.raises(UserError, match="window_stride is 4: expected .*8"):
         train(data_dir, consecutive=True, window_stride=4)
-    varied = Augmentation(transpose_semitones=2)
     with pytest.raises(UserError, match="carry_state.* data.transpose_semitones"):
-        train(data_dir, consecutive=True, augmentation=varied)
+        train(data_dir, consecutive=True, transpose_semitones=2)
 
 
 def test_a_users_error_of_an_example_fn_comes_through_as_it_is(data_dir):
@@ -360,4 +324,4 @@ def test_a_users_error_of_an_example_fn_comes_through_as_it_is(data_dir):
         raise UserError("data.window_steps: expected another")
 
     with pytest.raises(UserError, match="^data.window_steps: expected another$"):
-        make_eval_dataset(data_dir, "test", example_fn=refuse, batch_size=1)
+        train(data_dir, refuse)
