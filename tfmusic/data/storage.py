@@ -55,6 +55,19 @@ def _why_not(scheme: str) -> str:
     return f"it does not load with TensorFlow {tf.__version__}"
 
 
+def check_model_path(path: str) -> None:
+    """Refuses a directory for models from which TensorFlow could not load them.
+
+    Raises:
+        UserError: It has a bracket, which TensorFlow takes for a pattern.
+    """
+    if "[" in path:
+        raise UserError(
+            f"{path}: TensorFlow cannot load a model from a directory with '[' in its "
+            "name; choose another, or rename it"
+        )
+
+
 def make_directory(path: str) -> None:
     """Makes a directory and those above it, as far as they are not there.
 

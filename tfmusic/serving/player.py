@@ -237,6 +237,7 @@ def newest_version(model_dir: str) -> str:
         UserError: It is neither.
     """
     storage.prepare(model_dir)
+    storage.check_model_path(model_dir)
     if tf.io.gfile.exists(os.path.join(model_dir, CARD)):
         return model_dir
     found = versions(model_dir)

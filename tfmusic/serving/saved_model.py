@@ -36,9 +36,10 @@ def export_run(workdir: str, export_dir: str) -> str:
 
     Raises:
         UserError: `workdir` holds no run with a checkpoint, or `export_dir` cannot be
-            written.
+            written, or not read again.
     """
     storage.prepare(export_dir)
+    storage.check_model_path(export_dir)
     config, model, checkpoint = restore_model(workdir)
     card = make_card(config, model, checkpoint, workdir)
     found = versions(export_dir)

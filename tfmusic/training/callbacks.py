@@ -62,8 +62,15 @@ class SaveProgress(keras.callbacks.Callback):
             self._leave(told)
 
     def on_test_begin(self, logs=None):
-        """Keeps the metrics of training, which validation overwrites."""
+        """Keeps the metrics of training, which validation overwrites.
+
+        Saves the first epoch before anything is written about it, so that whatever a
+        run leaves in its directory has a state beside it.
+        """
         self._metrics = [variable.numpy() for variable in metric_values(self.model)]
+        if not self._checkpoints.has_state:
+            self._check(self.model.get_metrics_result()["loss"])
+            self._checkpoints.save()
 
     def on_test_batch_end(self, batch, logs=None):
         """Saves the state before the validation if the run has to leave."""

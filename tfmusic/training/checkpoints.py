@@ -1,4 +1,4 @@
-"""What a run needs to go on where it was stopped, kept in one checkpoint."""
+"""The states from which a run resumes, and its best weights."""
 
 import math
 import os
@@ -9,13 +9,23 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from tfmusic.data import storage
 from tfmusic.data.writing import first_line, writing
 from tfmusic.errors import UserError
 from tfmusic.models import MusicModel
-
-# What TensorFlow raises for a checkpoint of another network or a damaged one; an index
-# error where the file of the values is cut off.
-UNREADABLE = (AssertionError, IndexError, ValueError, tf.errors.OpError)
+from tfmusic.training.checkpoint_files import (
+    UNREADABLE,
+    checkpoints_in,
+    files_of,
+    free_path,
+    has_begun,
+    loss_of,
+    read_progress,
+    readable,
+    remove_checkpoints,
+    step_of,
+    write_record,
+)
 
 
 class Progress(tf.Module):
@@ -48,9 +58,15 @@ class Checkpoints:
     """The checkpoints of a workdir.
 
     `latest/` holds the newest states of the whole run (weights, optimizers, metrics of
-    the epoch so far, progress); `best/` the weights with the lowest validation loss.
-    TensorFlow writes each under a temporary name first, so a run killed while saving
-    finds the one before.
+    the epoch so far, progress); `best/` the weights with the lowest validation loss. A
+    checkpoint is written under another name and renamed when it is complete, and only
+    then are older ones removed, so a run that is killed while it saves finds the state
+    before.
+
+    Attributes:
+        progress: How far the run has come.
+        directory: Where the states are.
+        has_state: Whether there is a state from which the run could resume.
     """
 
     def __init__(
@@ -68,77 +84,145 @@ class Checkpoints:
         """
         self.progress = Progress()
         self.directory = os.path.join(workdir, "latest")
+        self.has_state = False
+        self._workdir = workdir
+        self._best_directory = os.path.join(workdir, "best")
         self._is_chief = is_chief
+        self._keep = keep
+        self._damaged = set()
+        self._best_losses = {}  # of the weights in best/, by path
         weights = _values(model.variables)
-        self._latest = tf.train.CheckpointManager(
-            tf.train.Checkpoint(
-                weights=weights,
-                optimizers=[_values(o.variables) for o in model.optimizers],
-                metrics=metric_values(model),
-                progress=self.progress,
-            ),
-            self.directory,
-            max_to_keep=keep,
+        self._state = tf.train.Checkpoint(
+            weights=weights,
+            optimizers=[_values(o.variables) for o in model.optimizers],
+            metrics=metric_values(model),
+            progress=self.progress,
         )
-        self._best = tf.train.CheckpointManager(
-            tf.train.Checkpoint(weights=weights),
-            os.path.join(workdir, "best"),
-            max_to_keep=1,
-        )
+        self._best = tf.train.Checkpoint(weights=weights, progress=self.progress)
 
     def restore(self) -> bool:
-        """Restores the newest state; False where there is none yet.
+        """Restores the newest state that is whole; False where there is none yet.
 
         Raises:
-            UserError: None of the states that are there can be read.
+            UserError: None of the states can be read, or they are gone.
         """
-        paths = list(reversed(self._latest.checkpoints))
-        for path in paths:
+        if not has_begun(self._workdir):
+            return False
+        for path in checkpoints_in(self.directory):
             try:
-                self._latest.checkpoint.restore(path).assert_existing_objects_matched()
-                return True
+                with readable(path) as prefix:
+                    status = self._state.read(prefix)
+                # Earlier versions saved a counter of their own as well.
+                status.assert_existing_objects_matched().expect_partial()
+                if int(self.progress.step) != step_of(path):
+                    raise ValueError(f"it is of step {int(self.progress.step)}")
             except UNREADABLE as error:
+                self._damaged.add(path)
                 logging.warning(
                     "checkpoint %s cannot be read (%s); trying the one before",
                     path,
                     first_line(error),
                 )
-        if paths:
-            raise UserError(
-                f"{self._latest.directory}: expected a readable checkpoint, found "
-                f"{len(paths)} that cannot be restored; use another --workdir"
-            )
-        return False
+            else:
+                self.has_state = True
+                self._find_best()
+                return True
+        names = ", ".join(sorted(map(os.path.basename, self._damaged)))
+        raise UserError(
+            f"{self.directory}: expected a readable checkpoint, but {names} cannot be "
+            "restored; put one back from a copy, or use another --workdir"
+        )
 
     def save(self) -> None:
-        """Saves the state of the whole run.
+        """Saves the state of the whole run, then removes those that are too many.
 
         Raises:
             UserError: It cannot be written: the disk is full, for one.
         """
-        self._save(self._latest)
+        path = self._save(self._state, self.directory)
+        self.has_state = True
+        if self._is_chief:
+            paths = checkpoints_in(self.directory)
+            older = paths[paths.index(path) + 1 :]
+            spare = [p for p in older if p not in self._damaged][: self._keep - 1]
+            remove_checkpoints(self.directory, set(older) - set(spare))
 
     def save_best(self) -> None:
-        """Saves the weights as the best so far; raises as `save` does."""
-        self._save(self._best)
+        """Saves the weights as the best so far; raises as `save` does.
 
-    def _save(self, manager: tf.train.CheckpointManager) -> None:
-        if not self._is_chief:
-            with tempfile.TemporaryDirectory() as directory:
-                manager.checkpoint.write(os.path.join(directory, "unused"))
-            return
+        Better ones that are there already stay: after a return to an older state, those
+        of a newer one that was lost.
+        """
+        loss = float(self.progress.best_loss)
+        for path, other in self._best_losses.items():
+            if other < loss:
+                logging.warning(
+                    "%s stays the best: its validation loss is %.4f, that of step %d "
+                    "is %.4f",
+                    path,
+                    other,
+                    int(self.progress.step),
+                    loss,
+                )
+                return
+        saved = self._save(self._best, self._best_directory)
+        worse = {path for path, other in self._best_losses.items() if other >= loss}
+        if self._is_chief:
+            remove_checkpoints(self._best_directory, worse)
+        for path in worse:
+            del self._best_losses[path]
+        self._best_losses[saved] = loss
+
+    def _save(self, checkpoint: tf.train.Checkpoint, directory: str) -> str:
+        """Writes a checkpoint; gives its path."""
         step = int(self.progress.step)
-        with writing(f"{manager.directory}: the checkpoint of step {step}"):
+        name = f"ckpt-{step}"
+        if not self._is_chief:
+            with tempfile.TemporaryDirectory() as unused:
+                checkpoint.write(os.path.join(unused, name))
+            return os.path.join(directory, name)
+        with writing(f"{directory}: the checkpoint of step {step}"):
+            storage.make_directory(directory)
+            path = free_path(os.path.join(directory, name))
+            partial = f"{path}.partial"
             try:
-                manager.save(checkpoint_number=step)
+                checkpoint.write(partial)
+                # The index comes last: it makes a checkpoint of the other files.
+                for name in sorted(files_of(partial)):
+                    target = name.replace(".partial.", ".")
+                    tf.io.gfile.rename(
+                        os.path.join(directory, name), os.path.join(directory, target)
+                    )
+                write_record(path)
             except (OSError, tf.errors.OpError):
-                _remove(tf.io.gfile.glob(f"{manager.directory}/*{step}*temp*"))
+                remove_checkpoints(directory, set())
                 raise
+        return path
 
+    def _find_best(self) -> None:
+        """Looks for the best weights that the restored state speaks of.
 
-def has_checkpoint(workdir: str) -> bool:
-    """Whether a run has come as far as to its first state."""
-    return bool(tf.io.gfile.glob(os.path.join(workdir, "latest", "ckpt-*.index")))
+        Where they are gone, the next epoch's are the best again.
+        """
+        step, loss = int(self.progress.best_step), float(self.progress.best_loss)
+        for path in checkpoints_in(self._best_directory):
+            found = loss_of(path)
+            # Earlier versions did not keep the loss with the weights.
+            is_it = math.isnan(found) and step_of(path) == step
+            self._best_losses[path] = loss if is_it else found
+        if not step or any(found <= loss for found in self._best_losses.values()):
+            return
+        if step == int(self.progress.step):
+            self.save_best()  # they have just been restored
+            return
+        logging.warning(
+            "%s: the weights of step %d, with the lowest validation loss so far "
+            "(%.4f), are gone; the next epoch's are kept as the best instead",
+            self._best_directory,
+            step,
+            loss,
+        )
+        self.progress.best_loss.assign(math.inf)
 
 
 def restore_weights(model: keras.Model, workdir: str) -> str:
@@ -152,19 +236,17 @@ def restore_weights(model: keras.Model, workdir: str) -> str:
         The path of the checkpoint.
 
     Raises:
-        UserError: The directory holds no checkpoint, or one of another network.
+        UserError: The directory holds no checkpoint, or one of another network, or the
+            best weights are gone.
     """
-    for name in ("best", "latest"):
-        path = tf.train.latest_checkpoint(os.path.join(workdir, name))
-        if path:
-            break
-    else:
-        raise UserError(
-            f"{workdir}: expected a directory that tfmusic.train wrote, found no "
-            "checkpoint in it; train first, or check --workdir"
-        )
+    best = {p: loss_of(p) for p in checkpoints_in(os.path.join(workdir, "best"))}
+    # Those with a loss that is known first; of equal ones, the newest.
+    order = sorted(best, key=lambda p: (math.isnan(best[p]), best[p]))
+    path = order[0] if order else _newest_without_best(workdir)
     try:
-        status = tf.train.Checkpoint(weights=_values(model.variables)).restore(path)
+        with readable(path) as prefix:
+            checkpoint = tf.train.Checkpoint(weights=_values(model.variables))
+            status = checkpoint.read(prefix)
         status.assert_existing_objects_matched().expect_partial()
     except UNREADABLE as error:
         raise UserError(
@@ -173,6 +255,39 @@ def restore_weights(model: keras.Model, workdir: str) -> str:
             "the files from a copy"
         ) from error
     return path
+
+
+def _newest_without_best(workdir: str) -> str:
+    """The newest state of a run, which has no best weights yet.
+
+    Raises:
+        UserError: There is no state, or it speaks of best weights that are gone.
+    """
+    paths = checkpoints_in(os.path.join(workdir, "latest"))
+    if not paths:
+        raise UserError(
+            f"{workdir}: expected a directory that tfmusic.train wrote, found no "
+            "checkpoint in it; train first, or check --workdir"
+        )
+    for path in paths:
+        try:
+            progress = read_progress(path)
+        except UNREADABLE:
+            continue
+        if progress["best_step"] == progress["step"]:
+            return path  # they are the best
+        if progress["best_step"]:
+            raise UserError(
+                f"{workdir}/best: the weights of step {progress['best_step']:.0f}, "
+                f"with the lowest validation loss ({progress['best_loss']:.4f}), are "
+                f"gone; put them back from a copy, or copy {path}.* there to use the "
+                "newest weights"
+            )
+        logging.warning(
+            "no epoch is validated yet: taking the newest weights, %s", path
+        )
+        return path
+    return paths[0]
 
 
 def metric_values(model: MusicModel) -> list[tf.Variable]:
@@ -187,18 +302,6 @@ def optimizer_metrics(model: MusicModel) -> dict[str, keras.metrics.Metric]:
     if len(metrics) == 1:
         return {"gradient_norm": metrics.popitem()[1]}
     return {f"gradient_norm_{name}": metric for name, metric in metrics.items()}
-
-
-def _remove(paths: Iterable[str]) -> None:
-    """Removes the leavings of a failed save, as far as that is possible."""
-    for path in paths:
-        try:
-            if tf.io.gfile.isdir(path):
-                tf.io.gfile.rmtree(path)
-            else:
-                tf.io.gfile.remove(path)
-        except tf.errors.OpError:
-            logging.warning("%s is left over from a failed save", path)
 
 
 def _values(variables: Iterable[keras.Variable]) -> list[tf.Variable]:

@@ -14,7 +14,8 @@ from tfmusic.data.dataset_info import SPLITS, DatasetInfo, differences
 from tfmusic.errors import UserError
 from tfmusic.models import MusicModel, make_model
 from tfmusic.representations import Representation, make_representation
-from tfmusic.training.checkpoints import has_checkpoint, restore_weights
+from tfmusic.training.checkpoint_files import has_begun
+from tfmusic.training.checkpoints import restore_weights
 from tfmusic.training.experiment import check_config, without_gone_fields
 from tfmusic.training.optimizers import Schedule
 
@@ -31,12 +32,18 @@ def save_run(
     They may say otherwise than before as long as the run has no checkpoint.
 
     Raises:
-        UserError: The directory holds a run with another config or vocabulary.
+        UserError: The directory holds a run with another config or vocabulary, or one
+            whose files are not all there.
     """
     storage.prepare(workdir)
     path = os.path.join(workdir, "config.json")
     new = json.loads(config.to_json_best_effort())
-    if tf.io.gfile.exists(path) and has_checkpoint(workdir):
+    if has_begun(workdir):
+        if not tf.io.gfile.exists(path):
+            raise UserError(
+                f"{workdir} holds checkpoints but no config.json, which says what they "
+                "are; put it back from a copy, or use another --workdir"
+            )
         old = without_gone_fields(_read(path), path)
         changes = [
             f"{name} was {old_value!r}, now {new_value!r}"
@@ -96,7 +103,7 @@ def save_dataset_description(workdir: str, info: DatasetInfo) -> None:
         UserError: The run has learned from other music so far.
     """
     old, new = load_dataset_description(workdir), info.describe()
-    if old and has_checkpoint(workdir):
+    if old and has_begun(workdir):
         if not is_same_music(old, new):
             raise UserError(
                 f"{workdir} holds a run that learns from other music: from "
