@@ -103,6 +103,13 @@ def test_the_state_goes_through_a_loop_in_a_graph(network, inputs):
     close(run(inputs, TIME), network(inputs)[:, -1])
 
 
+def test_long_sequences_are_read_in_graphs_too(network):
+    inputs = tf.random.stateless_normal([2, 130, FEATURES], [3, 4])
+    read = tf.function(lambda inputs: network(inputs), autograph=False)
+    close(read(inputs), network(inputs))
+    assert np.all(np.any(read(inputs)[:, 1:] != read(inputs)[:, :-1], axis=-1))
+
+
 def test_steps_beyond_the_context_are_forgotten():
     keras.utils.set_random_seed(0)
     network = transformer(context_steps=4, num_layers=1)

@@ -46,15 +46,12 @@ class TransformerSettings(Settings):
 class AttentionState(NamedTuple):
     """The keys and values of the newest steps, in a ring: step `p` in slot `p % slots`.
 
-    Attributes:
-        keys: `[batch, layer, slot, head, size]`, rotated to their positions.
-        values: The same shape.
-        num_steps: int32 `[batch]`, steps read so far, the same number in all rows.
+    Both are `[batch, layer, slot, head, size]`, keys rotated to their positions.
     """
 
     keys: tf.Tensor
     values: tf.Tensor
-    num_steps: tf.Tensor
+    num_steps: tf.Tensor  # int32 [batch], read so far, the same number in all rows
 
 
 class Transformer(keras.layers.Layer):
@@ -96,11 +93,10 @@ class Transformer(keras.layers.Layer):
         state: AttentionState | None = None,
         training: bool = False,
     ) -> tuple[tf.Tensor, AttentionState | None]:
-        """Like `call`, after the steps of a state; gives the new state too.
+        """Like `call`, after the steps of a state, if any; gives the new state too.
 
-        Without a state, which has room for a stated number of steps, there is no new
-        one either. Outside training, long sequences are read block by block: memory
-        then grows with their length, not with its square.
+        Outside training, long sequences are read block by block: memory then grows with
+        their length, not with its square.
         """
         if training:
             return self._read(inputs, state, training)
@@ -111,16 +107,16 @@ class Transformer(keras.layers.Layer):
             carried = self.initial_state(batch_size, tf.minimum(length, size))
         empty = tf.zeros([batch_size, 0, self.output_size], self.compute_dtype)
 
-        def body(outputs, carried):
-            start = tf.shape(outputs)[1]
+        def body(start, outputs, carried):
             new, carried = self._read(inputs[:, start : start + size], carried)
-            return tf.concat([outputs, new], axis=1), carried
+            return start + size, tf.concat([outputs, new], axis=1), carried
 
-        outputs, carried = tf.while_loop(
-            lambda outputs, _: tf.shape(outputs)[1] < length,
+        _, outputs, carried = tf.while_loop(
+            lambda start, *_: start < length,
             body,
-            (empty, carried),
+            (0, empty, carried),
             (
+                tf.TensorShape([]),
                 tf.TensorShape([None, None, self.output_size]),
                 tf.nest.map_structure(lambda part: part.shape, carried),
             ),
@@ -173,15 +169,11 @@ class Transformer(keras.layers.Layer):
     ) -> AttentionState:
         """The state before the first step, with room for so many steps."""
         settings = self.settings
-        shape = [
-            batch_size,
-            settings.num_layers,
-            tf.clip_by_value(max_steps, 1, settings.context_steps),
-            settings.num_heads,
-            settings.hidden_size // settings.num_heads,
-        ]
+        slots = tf.clip_by_value(max_steps, 1, settings.context_steps)
+        ends = [settings.num_heads, settings.hidden_size // settings.num_heads]
+        shape = [batch_size, settings.num_layers, slots, *ends]
         empty = tf.zeros(shape, self.compute_dtype)
-        empty = tf.ensure_shape(empty, [None, settings.num_layers, None, *shape[3:]])
+        empty = tf.ensure_shape(empty, [None, settings.num_layers, None, *ends])
         return AttentionState(empty, empty, tf.zeros([batch_size], tf.int32))
 
 
