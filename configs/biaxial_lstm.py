@@ -1,4 +1,6 @@
-"""Biaxial LSTM: every note hears its neighbours, and each chooses after those below.
+"""Biaxial LSTM: harmony, the same in every key; the best scores.
+
+Every note hears its neighbours, and each chooses after those below.
 
 Source: the TensorFlow port of D. Johnson's "Composing Music With Recurrent Neural
 Networks" (2015) by a team of Columbia's Applied Data Science course, and Johnson's
@@ -50,6 +52,25 @@ DEFAULT = dict(
     optimizer=dict(learning_rate=0.003),
     train=dict(batch_size=8, eval_batch_size=8, num_epochs=20, early_stopping_epochs=4),
 )
+JOHNSON = dict(
+    representation=dict(steps_per_quarter=1, play_only=True),
+    data=dict(min_steps=1, window_steps=32, window_stride=32),
+    model=dict(
+        time_units=(200, 200),
+        note_units=(100, 100),
+        dropout=0.5,
+        pitch_class=False,
+        beat="none",
+    ),
+    optimizer=dict(
+        learning_rate=0.008,
+        schedule="exponential",
+        warmup_steps=20,
+        decay_rate=0.5,
+        decay_epochs=8,
+    ),
+    train=dict(eval_batch_size=16, num_epochs=60, early_stopping_epochs=8),
+)
 VARIANTS = {
     "": (
         "Smaller layers that two cores can train, the whole piano, a metre that "
@@ -86,47 +107,11 @@ VARIANTS = {
     "johnson2017": (
         "The paper's BALSTM, for its table on the sets of Boulanger-Lewandowski: "
         "play alone, no beat; for JSB Chorales.",
-        dict(
-            representation=dict(steps_per_quarter=1, play_only=True),
-            data=dict(min_steps=1, window_steps=32, window_stride=32),
-            model=dict(
-                time_units=(200, 200),
-                note_units=(100, 100),
-                dropout=0.5,
-                pitch_class=False,
-                beat="none",
-            ),
-            optimizer=dict(
-                learning_rate=0.008,
-                schedule="exponential",
-                warmup_steps=20,
-                decay_rate=0.5,
-                decay_epochs=8,
-            ),
-            train=dict(eval_batch_size=16, num_epochs=60, early_stopping_epochs=8),
-        ),
+        JOHNSON,
     ),
     "johnson2017_eighths": (
         "The same for the other three, with frames of an eighth.",
-        dict(
-            representation=dict(steps_per_quarter=2, play_only=True),
-            data=dict(min_steps=1, window_steps=32, window_stride=32),
-            model=dict(
-                time_units=(200, 200),
-                note_units=(100, 100),
-                dropout=0.5,
-                pitch_class=False,
-                beat="none",
-            ),
-            optimizer=dict(
-                learning_rate=0.008,
-                schedule="exponential",
-                warmup_steps=20,
-                decay_rate=0.5,
-                decay_epochs=8,
-            ),
-            train=dict(eval_batch_size=16, num_epochs=60, early_stopping_epochs=8),
-        ),
+        common.merge(JOHNSON, dict(representation=dict(steps_per_quarter=2))),
     ),
     "smoke": (
         "A minute on two cores.",

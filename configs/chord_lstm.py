@@ -1,4 +1,6 @@
-"""Chord-vocabulary LSTM: each frame's set of sounding keys is one token.
+"""Chord LSTM: chorales and other music of few voices.
+
+Each frame's set of sounding keys is one token.
 
 Source: chord-token LSTM (UW CSE 599G1, December 2022): two frames a second of the first
 instrument, a tied embedding of 512, two LSTM layers of 512, Adam, softmax over the
@@ -38,7 +40,7 @@ DEFAULT = dict(
         tied_output=True,
         loss_steps="all",
         learn_end=True,
-        carry_state=False,  # True: windows begin where those before ended
+        carry_state=False,  # True: stateful training
     ),
     train=dict(
         batch_size=64, eval_batch_size=64, num_epochs=60, early_stopping_epochs=5

@@ -1,4 +1,6 @@
-"""Sequence to sequence over a roll: a segment is encoded, the next one decoded.
+"""Frame seq2seq: continues a beginning, four bars at a time.
+
+A segment is encoded, the next one decoded.
 
 Source: experiments 3 and 4 of F. Carrascosa, O. Casanovas, A. Pintaudi and M. Pomes,
 "Music generation" (AIDL, UPC Barcelona, 2019): encoder and decoder of two LSTM layers
@@ -42,19 +44,37 @@ DEFAULT = dict(
         loss="nats",
         alpha=0.7,  # of the focal loss: ones weigh as much, zeros the rest
         gamma=2.0,
-        teacher_forcing=1.0,  # share of true frames fed, at first and at last
+        teacher_forcing=1.0,  # fraction of true frames fed, at first and at last
         teacher_forcing_end=0.9,
-        teacher_forcing_steps=4000,  # the whole run
+        teacher_forcing_steps=4000,
         feedback_temperature=1.0,  # 0: own frames are thresholded
     ),
     train=dict(
         batch_size=16, eval_batch_size=16, num_epochs=40, early_stopping_epochs=4
     ),
 )
+REFERENCE = dict(
+    data=dict(min_steps=129, window_stride=1, transpose_semitones=0),
+    model=dict(
+        units=(512, 512),
+        segment_steps=128,
+        head_dropout=0.5,
+        key_chains=False,
+        loss="focal",
+        teacher_forcing=0.5,
+        teacher_forcing_end=0.0,
+        teacher_forcing_steps=30000,
+        feedback_temperature=0.0,
+    ),
+    optimizer=dict(
+        learning_rate=0.0001, schedule="constant", warmup_steps=0, clip_norm=0.0
+    ),
+    train=dict(num_epochs=50, steps_per_epoch=600, early_stopping_epochs=0),
+)
 VARIANTS = {
     "": (
         "Smaller layers that two cores can train, segments of four bars of 4/4, the "
-        "exact likelihood of each frame as loss, a few drawn frames among the "
+        "exact likelihood of each frame as loss, a few sampled frames among the "
         "decoder's inputs.",
         dict(),
     ),
@@ -64,45 +84,22 @@ VARIANTS = {
         "thresholded. Its text also names an alpha of 0.5 "
         "(`--config.model.alpha=0.5`), of 0.75, and a first learning rate above "
         "1e-4.",
-        dict(
-            data=dict(min_steps=129, window_stride=1, transpose_semitones=0),
-            model=dict(
-                units=(512, 512),
-                segment_steps=128,
-                head_dropout=0.5,
-                key_chains=False,
-                loss="focal",
-                teacher_forcing=0.5,
-                teacher_forcing_end=0.0,
-                teacher_forcing_steps=30000,
-                feedback_temperature=0.0,
-            ),
-            optimizer=dict(
-                learning_rate=0.0001, schedule="constant", warmup_steps=0, clip_norm=0.0
-            ),
-            train=dict(num_epochs=50, steps_per_epoch=600, early_stopping_epochs=0),
-        ),
+        REFERENCE,
     ),
     "reference_experiment3": (
         "One class for the whole frame, true frames alone.",
-        dict(
-            data=dict(
-                min_steps=129, window_steps=320, window_stride=1, transpose_semitones=0
+        common.merge(
+            REFERENCE,
+            dict(
+                data=dict(window_steps=320),
+                model=dict(
+                    segment_steps=160,
+                    loss="single",
+                    teacher_forcing=1.0,
+                    teacher_forcing_end=1.0,
+                    teacher_forcing_steps=0,
+                ),
             ),
-            model=dict(
-                units=(512, 512),
-                segment_steps=160,
-                head_dropout=0.5,
-                key_chains=False,
-                loss="single",
-                teacher_forcing_end=1.0,
-                teacher_forcing_steps=0,
-                feedback_temperature=0.0,
-            ),
-            optimizer=dict(
-                learning_rate=0.0001, schedule="constant", warmup_steps=0, clip_norm=0.0
-            ),
-            train=dict(num_epochs=50, steps_per_epoch=600, early_stopping_epochs=0),
         ),
     ),
     "binary": (

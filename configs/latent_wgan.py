@@ -1,4 +1,6 @@
-"""Latent WGAN: sixteen seconds of expressive piano, pedals and all, from noise.
+"""Latent WGAN: textures of expressive piano, from noise.
+
+Sixteen seconds of expressive piano, pedals and all, from noise.
 
 Source: "TimeStepMusic" (E. Warner): a Wasserstein GAN with gradient penalty (Gulrajani
 et al., 2017) over what a set autoencoder (configs/set_autoencoder.py) makes of quarters

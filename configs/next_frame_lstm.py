@@ -1,4 +1,6 @@
-"""Next-frame LSTM: for every key, whether it starts, goes on or is silent next.
+"""Next-frame LSTM: texture on a grid, at small cost.
+
+For every key, whether it starts, goes on or is silent next.
 
 Source: experiment 2 of F. Carrascosa, O. Casanovas, A. Pintaudi and M. Pomes, "Music
 generation" (AIDL, UPC Barcelona, 2019): a roll of starts and sustains, two LSTM layers
@@ -36,7 +38,7 @@ DEFAULT = dict(
         alpha=0.7,  # of the focal loss: ones weigh as much, zeros the rest
         gamma=2.0,
         loss_steps="all",
-        teacher_forcing=1.0,  # share of true frames fed, at first and at last
+        teacher_forcing=1.0,  # fraction of true frames fed, at first and at last
         teacher_forcing_end=1.0,
         teacher_forcing_steps=0,
         feedback_temperature=1.0,

@@ -1,4 +1,6 @@
-"""Performance LSTM: keys down, keys up, time and loudness as one stream of events.
+"""Performance LSTM: piano as it is played.
+
+Keys down, keys up, time and loudness as one stream of events.
 
 Source: Performance RNN (Simon and Oore, Magenta, 2017; Oore et al., "This Time with
 Feeling", 2018), in its configuration `performance_with_dynamics`: three LSTM layers of
@@ -49,7 +51,7 @@ DEFAULT = dict(
         tied_output=False,
         loss_steps="all",
         learn_end=True,
-        carry_state=False,  # True: windows begin where those before ended
+        carry_state=False,  # True: stateful training
     ),
     train=dict(
         batch_size=16, eval_batch_size=64, num_epochs=40, early_stopping_epochs=4

@@ -1,4 +1,6 @@
-"""Performance Transformer: played music as one stream of events, by attention.
+"""Performance Transformer: the same, by attention.
+
+Played music as one stream of events, by attention.
 
 The events of `performance_lstm` (keys down, keys up, time and loudness), read by a
 decoder-only Transformer with rotary positions: what was played comes back more easily

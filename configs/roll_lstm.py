@@ -1,4 +1,6 @@
-"""Factorised baseline: one recurrent layer over one roll, every key by itself.
+"""Roll LSTM: a baseline to measure others by.
+
+One recurrent layer over one roll, every key by itself.
 
 Source: the LSTM rows beside which polyphonic models are published on the four sets of
 Boulanger-Lewandowski et al. (2012): Chung et al. 2014, Bai et al. 2018, Pascanu et al.

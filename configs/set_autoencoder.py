@@ -1,4 +1,6 @@
-"""Set autoencoder: the notes and pedals of a quarter of a second as one vector.
+"""Set autoencoder: a quarter second of piano as a vector.
+
+The notes and pedals of a quarter of a second as one vector.
 
 Source: "TimeStepMusic" (E. Warner), after Kortvelesy, Morad and Prorok,
 "Permutation-Invariant Set Autoencoders with Fixed-Size Embeddings for Multi-Agent

@@ -1,4 +1,6 @@
-"""Note/chord LSTM: music as one stream of note names, chords and durations.
+"""Skuldur LSTM: tunes with chords, from a folder of files.
+
+Music as one stream of note names, chords and durations.
 
 Source: Classical-Piano-Composer (S. Skuldur, 2017), three LSTM layers of 512 over
 windows of 100 tokens; experiment 1 of the AIDL UPC music generation project (2019)
@@ -39,7 +41,7 @@ DEFAULT = dict(
         tied_output=False,
         loss_steps="all",
         learn_end=True,
-        carry_state=False,  # True: windows begin where those before ended
+        carry_state=False,  # True: stateful training
     ),
     train=dict(
         batch_size=64, eval_batch_size=64, num_epochs=40, early_stopping_epochs=4

@@ -1,4 +1,6 @@
-"""Two-hands LSTM: which keys each hand holds at the next step, and how many.
+"""Two-hands LSTM: piano for two hands.
+
+Which keys each hand holds at the next step, and how many.
 
 Source: F. Vidaich's two-hands piano-roll LSTM and its one-hand original (Neural
 Networks and Deep Learning, Lab 4): sixteenth steps, windows of 32, a shared LSTM
@@ -46,6 +48,27 @@ DEFAULT = dict(
         batch_size=64, eval_batch_size=64, num_epochs=40, early_stopping_epochs=4
     ),
 )
+ONE_HAND = dict(
+    representation=dict(name="binary_roll", qpm=100.0), model=dict(branch_units=0)
+)
+REFERENCE = dict(
+    representation=dict(onsets=False),
+    data=dict(window_steps=32, window_stride=1, transpose_semitones=3),
+    model=dict(
+        units=(150, 150),
+        dropout=0.5,
+        key_loss_coefficient=1.2,
+        count_loss_coefficient=1.0,
+        key_weights="positive",
+        max_key_weight=10000.0,
+        key_chains=False,
+        loss_steps="last",
+    ),
+    optimizer=dict(
+        learning_rate=0.001, schedule="constant", warmup_steps=0, clip_norm=0.0
+    ),
+    train=dict(batch_size=100, num_epochs=4, early_stopping_epochs=0),
+)
 VARIANTS = {
     "": (
         "An onset channel so that repeated notes survive, every step of a window "
@@ -55,52 +78,22 @@ VARIANTS = {
     ),
     "reference": (
         "The published two-hands settings.",
-        dict(
-            representation=dict(onsets=False),
-            data=dict(window_steps=32, window_stride=1, transpose_semitones=3),
-            model=dict(
-                units=(150, 150),
-                dropout=0.5,
-                key_loss_coefficient=1.2,
-                count_loss_coefficient=1.0,
-                key_weights="positive",
-                max_key_weight=10000.0,
-                key_chains=False,
-                loss_steps="last",
-            ),
-            optimizer=dict(
-                learning_rate=0.001, schedule="constant", warmup_steps=0, clip_norm=0.0
-            ),
-            train=dict(batch_size=100, num_epochs=4, early_stopping_epochs=0),
-        ),
+        REFERENCE,
     ),
     "one_hand": (
         "The original: both hands merged into one roll, mended as the default is.",
-        dict(
-            representation=dict(name="binary_roll", qpm=100.0),
-            model=dict(branch_units=0),
-        ),
+        ONE_HAND,
     ),
     "one_hand_reference": (
         "The original's published settings.",
-        dict(
-            representation=dict(name="binary_roll", qpm=100.0, onsets=False),
-            data=dict(window_steps=32, window_stride=1, transpose_semitones=1),
-            model=dict(
-                units=(128, 128),
-                dropout=0.4,
-                branch_units=0,
-                key_loss_coefficient=1.2,
-                count_loss_coefficient=1.0,
-                key_weights="positive",
-                max_key_weight=10000.0,
-                key_chains=False,
-                loss_steps="last",
+        common.merge(
+            REFERENCE,
+            ONE_HAND,
+            dict(
+                data=dict(transpose_semitones=1),
+                model=dict(units=(128, 128), dropout=0.4),
+                train=dict(num_epochs=5),
             ),
-            optimizer=dict(
-                learning_rate=0.001, schedule="constant", warmup_steps=0, clip_norm=0.0
-            ),
-            train=dict(batch_size=100, num_epochs=5, early_stopping_epochs=0),
         ),
     ),
     "smoke": (
