@@ -196,16 +196,6 @@ def test_steps_one_by_one_are_those_of_keras(dtype):
         assert [part.dtype for part in states[0]] == [part.dtype for part in state]
 
 
-def test_it_can_be_switched_off(monkeypatch):
-    monkeypatch.setattr(LSTM, "enabled", False)
-    inputs, state = make_inputs()
-    ours, stock = (
-        outputs_and_gradients(layer, inputs, state, training=True)
-        for layer in make_pair()
-    )
-    tf.nest.map_structure(np.testing.assert_array_equal, ours, stock)
-
-
 def test_masked_sequences_are_read_as_keras_reads_them():
     inputs, _ = make_inputs()
     mask = tf.sequence_mask([3, 9, 1, 5], 9)
