@@ -14,9 +14,9 @@ COMMANDS = {
     "evaluate": "Score a trained model on held-out music.",
     "export": "Write a trained model as a SavedModel that generates by itself.",
     "generate": "Make new music with an exported model.",
-    "reconstruct": "Encode a piece by an exported autoencoder, and decode it.",
-    "encode_latents": "Write a dataset of latents with an exported autoencoder.",
-    "show": "List the experiments; show one, or an exported model and its controls.",
+    "reconstruct": "Encode a piece by an autoencoder, and decode it.",
+    "encode_latents": "Write a dataset of latents with an autoencoder.",
+    "show": "List the experiments; show one, or a model and its controls.",
     "doctor": "Say what is installed, what is missing, and how to get it.",
 }
 
