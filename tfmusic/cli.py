@@ -9,10 +9,10 @@ from tfmusic.errors import choose
 
 COMMANDS = {
     "build": "Write a dataset from your music or a published collection.",
-    "inspect": "Show what a dataset holds, or write one of its pieces as MIDI.",
+    "inspect": "Show what a dataset holds; write a piece of it as MIDI.",
     "train": "Train a model; called again, it resumes.",
     "evaluate": "Score a trained model on held-out music.",
-    "export": "Write a trained model as a SavedModel that generates by itself.",
+    "export": "Write a trained model as a SavedModel that generates music.",
     "generate": "Make new music with an exported model.",
     "reconstruct": "Encode a piece by an autoencoder, and decode it.",
     "encode_latents": "Write a dataset of latents with an autoencoder.",

@@ -231,7 +231,10 @@ class Dataset:
             .enumerate()
             .shard(num_workers, worker)
         )
-        return self._examples(batches, example_fn, np.zeros([2], np.int32))
+        total = self.num_evaluation_batches(split, windows, batch_size)
+        own = len(range(worker, total, num_workers))
+        examples = self._examples(batches, example_fn, np.zeros([2], np.int32))
+        return examples.apply(tf.data.experimental.assert_cardinality(own))
 
     def num_evaluation_batches(
         self, split: str, windows: Windows, batch_size: int
