@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfmusic.config import load_config
 from tfmusic.models import make_model
-from tfmusic.models.latent_generator import CRITIC_NOISE, GENERATOR_NOISE, MIX
+from tfmusic.models.latent_sequences import CRITIC_NOISE, GENERATOR_NOISE, MIX, draw
 from tfmusic.models.latent_wgan import LatentWGAN
 from tfmusic.representations import make_representation
 
@@ -157,10 +157,10 @@ def make_pair(config: ml_collections.ConfigDict):
     real = tf.constant(random.normal(size=shape), tf.float32)
     seeds = tf.constant([[0, i] for i in range(number)], tf.int32)
     noises = [
-        ours.draw(seeds, purpose, [1, config.model.noise_size])[:, 0]
+        draw(seeds, purpose, [1, config.model.noise_size])[:, 0]
         for purpose in (CRITIC_NOISE, GENERATOR_NOISE)
     ]
-    mix = ours.draw(seeds, MIX, [], tf.random.stateless_uniform)
+    mix = draw(seeds, MIX, [], tf.random.stateless_uniform)
     weights = ours.generator.get_weights(), ours.critic.get_weights()
 
     def make_plain() -> PlainWGAN:

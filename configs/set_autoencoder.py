@@ -53,7 +53,6 @@ DEFAULT = dict(
         normalize_keys=True,
         learn_order=True,
         size_output="classes",
-        matching="order",
         continuous_coefficient=10.0,
         size_coefficient=1.0,
         latent_noise=0.0,

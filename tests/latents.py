@@ -133,5 +133,5 @@ def make_batch(model, num_rows, seed=0):
     x = {n: tf.cast(v, tf.int32) if v.dtype.is_integer else v for n, v in x.items()}
     x["seed"] = tf.constant([[seed, i] for i in range(num_rows)], tf.int32)
     inside = np.ones([num_rows, length], np.float32)
-    inside[0, length // 2 :] = 0.0 if model.has_end else 1.0
+    inside[0, length // 2 :] = 0.0 if model.form.has_end else 1.0
     return x, {}, tf.constant(inside)

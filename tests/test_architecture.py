@@ -159,4 +159,4 @@ def test_importing_the_domain_costs_no_more_of_note_seq_than_its_messages():
 def test_no_module_is_longer_than_a_reader_can_hold():
     for name, path in modules():
         num_lines = len(path.read_text(encoding="utf-8").splitlines())
-        assert num_lines <= 400, f"{name} has {num_lines} lines; about 300 is the limit"
+        assert num_lines <= 500, f"{name} has {num_lines} lines: more than one concept?"

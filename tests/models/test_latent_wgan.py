@@ -195,7 +195,7 @@ def test_pieces_end_where_their_generator_says(with_end):
     for piece, length in zip(values, wanted, strict=True):
         piece[:, -1] = 5.0
         piece[length : length + 1, -1] = -8.0  # then it says again that it goes on
-    sequences = model.finish(tf.constant(values))
+    sequences = model.form.finish(tf.constant(values))
     music = model.decode(sequences)
     np.testing.assert_array_equal(music["num_steps"], wanted)
     for i, length in enumerate(wanted):
@@ -218,7 +218,7 @@ def test_real_pieces_end_anywhere_in_windows_that_reach_their_end(with_end):
     inside = np.ones(inside.shape, np.float32)
     inside[:30, -1] = 0.0
     real = model.real(x, tf.constant(inside))
-    lengths = model.alive(real).numpy().sum(axis=1)
+    lengths = model.form.alive(real).numpy().sum(axis=1)
     assert np.all(lengths[30:] == 8)
     assert set(lengths[:30]) == set(range(1, 8))
     end = int(lengths[0])
@@ -247,8 +247,8 @@ def test_chunks_of_chance_are_told_from_pieces(untrained):
     pieces = random.normal(size=[3, 400, 1, 6]) + random.normal(size=[3, 400, 8, 6])
     real, other, shuffled = pieces.astype(np.float32)
     shuffled = random.permutation(shuffled.reshape(-1, 6)).reshape(shuffled.shape)
-    near = untrained.distance_of_means(real, other)
-    assert untrained.distance_of_means(real, shuffled) > 5 * near
+    near = untrained.form.distance_of_means(real, other)
+    assert untrained.form.distance_of_means(real, shuffled) > 5 * near
 
 
 # ---- Music.

@@ -9,6 +9,7 @@ from tests.experiments import load_config
 from tests.models.contracts import call_endpoint, cut_window, make_batch
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
+from tfmusic.models.set_autoencoder import AutoencoderSettings
 from tfmusic.models.set_layers import noise_like
 from tfmusic.representations import make_representation
 from tfmusic.representations.event_vectors import ENCODINGS
@@ -184,17 +185,6 @@ def test_the_loss_of_every_encoding_reaches_all_weights(encoding):
         assert np.all(np.isfinite(gradient)) and np.any(gradient != 0), variable.path
 
 
-def test_assignment_makes_order_of_slots_free():
-    """Matched by assignment, slots may give the events in any order."""
-    model = make_autoencoder(matching="assignment")
-    events, num_events = random_sets(10, MAX_EVENTS)
-    x = {"events": events[None], "num_events": num_events[None]}
-    by_order = make_autoencoder(matching="order")
-    by_order.set_weights(model.get_weights())
-    best, ranked = (float(m.compute_loss(x, y_pred=m(x))) for m in (model, by_order))
-    assert best < ranked
-
-
 def test_noise_of_training_is_as_wide_as_the_latents_are():
     random = np.random.default_rng(0)
     latents = random.normal([0.0, 5.0], [1.0, 0.1], [4000, 2]).astype(np.float32)
@@ -281,11 +271,17 @@ def test_half_precision_gives_whole_latents():
         keras.config.set_dtype_policy("float32")
 
 
+def test_settings_saved_when_matching_could_be_chosen_still_load():
+    read = AutoencoderSettings.from_config
+    assert read({"latent_size": 7, "matching": "order"}) == read({"latent_size": 7})
+    with pytest.raises(UserError, match="unknown 'matching'"):
+        read({"matching": "assignment"})
+
+
 def test_wrong_settings_are_told():
     for setting, message in {
         "encoding": "model.encoding: unknown 'x'.* ponOHE",
         "durations": "model.durations: unknown 'x'.* logarithm, share",
-        "matching": "model.matching: unknown 'x'.* assignment, order",
         "size_output": "model.size_output: unknown 'x'.* classes, number",
     }.items():
         with pytest.raises(UserError, match=message):

@@ -1,35 +1,22 @@
 """The endpoints of models that make whole pieces of noise."""
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import tensorflow as tf
 
 from tfmusic.generation.controls import SPREAD
-from tfmusic.models.base import Endpoint, Tensors
+from tfmusic.models.base import Endpoint, MusicModel
 
 
-class Playing(Protocol):
-    """What the endpoints need of a model."""
-
-    @property
-    def noise_shape(self) -> tuple[int | None, int]:
-        """How many vectors a piece takes, None for any number, and their size."""
-
-    def noise(
-        self, num_outputs: tf.Tensor, num_steps: tf.Tensor, seed: tf.Tensor
-    ) -> tf.Tensor:
-        """Noise for pieces, float32 `[piece, vector, noise]`."""
-
-    def play(self, noise: tf.Tensor, num_steps: tf.Tensor | None = None) -> Tensors:
-        """Music of noise, of at most so many steps."""
-
-
-def noise_endpoints(model: Playing) -> Mapping[str, Endpoint]:
+def noise_endpoints(model: MusicModel) -> Mapping[str, Endpoint]:
     """`generate` and `interpolate`, each also for noise that the client has.
 
     That is float32 `[piece, vector, noise]`: a vector for the piece, and as many after
     it for its chunks as the model takes. `spread` is for noise of seeds alone.
+
+    Args:
+        model: One that makes whole pieces of noise: it has `noise_shape`, `noise` and
+            `play` as `LatentWGAN` has them.
     """
     number = tf.TensorSpec([], tf.int32, "num_outputs")
     num_steps = tf.TensorSpec([], tf.int32, "num_steps")

@@ -8,12 +8,11 @@ music.
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar, Self
 
 import keras
 import tensorflow as tf
 
-from tfmusic.models.assignment import assign_events
 from tfmusic.models.base import Endpoint, MusicModel, Tensors, step_is_target
 from tfmusic.models.event_encoding import DURATIONS, EventEncoding
 from tfmusic.models.set_layers import Perceptron, SlotKeys, noise_like
@@ -46,8 +45,6 @@ class AutoencoderSettings(Settings):
         learn_order: Whether the score that ranks events also scales their values, and
             so can be learned. It cannot as published: it stays as it began.
         size_output: "classes": a logit for each size, 0 to the largest; "number".
-        matching: "order": a slot is to give the event of its rank, as published;
-            "assignment": each event is compared with the slot that suits best.
         continuous_coefficient: Weighs the squared error of start, duration and
             intensity against what says which key or pedal it is.
         size_coefficient: Weighs the size's loss against that of all events.
@@ -72,10 +69,16 @@ class AutoencoderSettings(Settings):
     normalize_keys: bool = True
     learn_order: bool = True
     size_output: str = setting("classes", choices=("classes", "number"))
-    matching: str = setting("order", choices=("order", "assignment"))
     continuous_coefficient: float = setting(10.0, at_least=0.0)
     size_coefficient: float = setting(1.0, at_least=0.0)
     latent_noise: float = setting(0.0, at_least=0.0)
+
+    @classmethod
+    def from_config(cls, section: Mapping[str, Any]) -> Self:
+        """Reads a section of a config; see `Settings.from_config`."""
+        # Events once could also be matched with slots by optimal assignment.
+        kept = {k: v for k, v in section.items() if (k, v) != ("matching", "order")}
+        return super().from_config(kept)
 
 
 class SetAutoencoder(MusicModel):
@@ -290,10 +293,6 @@ class SetAutoencoder(MusicModel):
                 latents, inputs["seed"], shape[1]
             )
         outputs = self._decode(latents, num_events, slots)
-        if self.settings.matching == "assignment":
-            vectors = assign_events(
-                slots, vectors, outputs, num_events, self.max_size, self._costs
-            )
         which, continuous = self.encoding.losses(vectors, outputs)
         said, true = self.encoding.ids(outputs), self.encoding.ids(vectors)
         losses = {
@@ -315,12 +314,6 @@ class SetAutoencoder(MusicModel):
             return tf.nn.sparse_softmax_cross_entropy_with_logits(num_events, sizes)
         return tf.square(sizes[:, 0] - tf.cast(num_events, tf.float32))
 
-    def _costs(self, vectors: tf.Tensor, outputs: tf.Tensor) -> tf.Tensor:
-        return self._weighed(*self.encoding.losses(vectors, outputs))
-
-    def _weighed(self, which: tf.Tensor, continuous: tf.Tensor) -> tf.Tensor:
-        return which + self.settings.continuous_coefficient * continuous
-
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
@@ -328,7 +321,8 @@ class SetAutoencoder(MusicModel):
         del y, training
         num_events = tf.cast(x["num_events"], tf.float32)
         weight = tf.ones_like(num_events) if sample_weight is None else sample_weight
-        events = self._weighed(y_pred["which"], y_pred["continuous"])
+        continuous = self.settings.continuous_coefficient * y_pred["continuous"]
+        events = y_pred["which"] + continuous
         total = events + self.settings.size_coefficient * y_pred["size"]
         for name in ("which", "continuous"):
             mean = tf.math.divide_no_nan(y_pred[name], num_events)

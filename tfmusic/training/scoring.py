@@ -207,17 +207,17 @@ def score_samples(
     groups = {
         "generated": model.sequences(noise),
         "untrained": model.sequences(noise, model.make_generator()),
-        "shuffled": model.with_end(np.reshape(chunks, other.shape)),
-        "held_out": model.with_end(other),
+        "shuffled": model.form.with_end(np.reshape(chunks, other.shape)),
+        "held_out": model.form.with_end(other),
     }
     decode = functools.partial(_describe_samples, model, tf.function(model.decode))
-    known = decode(model.with_end(reference))
+    known = decode(model.form.with_end(reference))
     found = {name: decode(sequences) for name, sequences in groups.items()}
     sys.stdout.write(format_comparison(found, known) + "\n")
-    distances, real = {}, model.with_end(reference)
+    distances, real = {}, model.form.with_end(reference)
     for name, made in groups.items():
-        distances[f"{name}.frechet"] = model.distance(real, made)
-        distances[f"{name}.frechet_of_means"] = model.distance_of_means(real, made)
+        distances[f"{name}.frechet"] = model.form.distance(real, made)
+        distances[f"{name}.frechet_of_means"] = model.form.distance_of_means(real, made)
     return {
         "num_steps": described["num_steps"],
         "num_pieces": described["num_pieces"],
