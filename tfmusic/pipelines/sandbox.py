@@ -5,11 +5,12 @@ is killed from outside, whatever code it is in; one that takes too much memory i
 refused it by the kernel; one that crashes takes its process along. Each costs that one
 task, and the next has a new process. As long as nothing goes wrong there is one process
 for all tasks, so that a task costs a fraction of a millisecond beyond the work.
+
+Windows lacks what this takes: there the work is done in this process, without limits.
 """
 
 import contextlib
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -49,6 +50,8 @@ class Sandbox:
         Raises:
             DropError: The work did, or `timeout`, `out_of_memory` or `crashed`.
         """
+        if sys.platform == "win32":
+            return self._work(task)
         is_fresh = self._process is None
         try:
             return self._attempt(task)
@@ -184,6 +187,8 @@ def _limit_memory(megabytes: int) -> None:
     """Lets the process take so much more memory than it has by now; Linux only."""
     if sys.platform != "linux":
         return
+    import resource  # Windows has no such module
+
     with open("/proc/self/statm", encoding="ascii") as file:
         data_pages = int(file.read().split()[5])
     limit = data_pages * resource.getpagesize() + megabytes * 2**20
