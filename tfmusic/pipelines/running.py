@@ -15,8 +15,8 @@ users are trusted. Both of these were seen to write 337 files byte for byte as t
 machine alone does, while other processes than the one that was called did the work:
 
 -   Beam's portable runner, with nothing but apache-beam: a job server and a pool of
-    workers, each a process of its own and anywhere on the network (the pool looks for
-    its Python on the PATH):
+    workers, each a process of its own and anywhere on the network. All need tfmusic
+    installed, no clone of it; the pool looks for its Python on the PATH:
 
         python -m apache_beam.runners.portability.local_job_service_main --port=8801
         python -m apache_beam.runners.worker.worker_pool_main --service_port=8802
