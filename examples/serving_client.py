@@ -127,7 +127,7 @@ def main() -> None:
     )
     folder = pathlib.Path(_OUTPUT_DIR.value)
     folder.mkdir(parents=True, exist_ok=True)
-    pieces = read_music(representation, outputs, request.prompt)
+    pieces = read_music(representation, request, outputs)
     for number, piece in enumerate(pieces, start=1):
         path = folder / f"piece_{number}.mid"
         write_midi(piece, path)

@@ -21,8 +21,26 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _NUM_OUTPUTS = flags.DEFINE_integer("num_outputs", 4, "How many pieces to make.")
 _NUM_STEPS = flags.DEFINE_integer(
     "num_steps",
-    256,
-    "Longest length of a piece, in steps of the model (frames or tokens).",
+    None,
+    "Longest length of the new music in steps of the model (frames or tokens); 256 "
+    "unless --bars or --seconds is given.",
+)
+_BARS = flags.DEFINE_float("bars", None, "Its longest length in bars, instead.")
+_SECONDS = flags.DEFINE_float("seconds", None, "Its longest length, instead.")
+_QPM = flags.DEFINE_float(
+    "qpm", None, "Tempo, quarter notes a minute; a primer has its own."
+)
+_KEY = flags.DEFINE_string(
+    "key",
+    None,
+    "Key, such as G, Bb or F#m, if the model knows one key alone; with --primer, the "
+    "key that the primer is in.",
+)
+_METRE = flags.DEFINE_string("metre", None, "Metre, such as 3/4; a primer has its own.")
+_PROGRAM = flags.DEFINE_integer(
+    "program",
+    None,
+    "Sound, 0 to 127 of General MIDI: 0 piano, 40 violin; a primer has its own.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same music.")
 _PRIMER = flags.DEFINE_string("primer", None, "MIDI, MusicXML or ABC file to continue.")
@@ -81,30 +99,44 @@ def _make(player) -> tuple[list, str, list[str]]:
     """The pieces, how they were made, and what is to be said of each."""
     from tfmusic.notes.reading import read_input
 
-    settings = dict(num_steps=_NUM_STEPS.value, controls=command_line.extra_flags())
+    settings = dict(controls=command_line.extra_flags())
     if _INTERPOLATE_SEEDS.present:
         reason = "it leads from one new piece to another"
-        _refuse(_INTERPOLATE_SEEDS, reason, _SEED, _PRIMER, _BEAM_WIDTH)
+        others = (_BARS, _SECONDS, _QPM, _KEY, _METRE, _PROGRAM)
+        _refuse(_INTERPOLATE_SEEDS, reason, _SEED, _PRIMER, _BEAM_WIDTH, *others)
+        settings["num_steps"] = 256 if _NUM_STEPS.value is None else _NUM_STEPS.value
         seeds = _seeds(_INTERPOLATE_SEEDS.value)
         pieces = player.interpolate(_NUM_OUTPUTS.value, seeds=seeds, **settings)
         return pieces, f"from seed {seeds[0]} to {seeds[1]}", []
     settings |= dict(
         primer=read_input(_PRIMER.value, "primer") if _PRIMER.value else None,
         include_primer=_INCLUDE_PRIMER.value,
+        num_steps=_NUM_STEPS.value,
+        bars=_BARS.value,
+        seconds=_SECONDS.value,
+        qpm=_QPM.value,
+        key=_KEY.value,
+        metre=_METRE.value,
+        program=_PROGRAM.value,
     )
     if _BEAM_WIDTH.value:
         reason = "it leaves nothing to chance and writes all beams"
         _refuse(_BEAM_WIDTH, reason, _NUM_OUTPUTS, _SEED)
         ranked = player.search(_BEAM_WIDTH.value, **settings)
         remarks = [f", log-likelihood {value:.2f} nats" for _, value in ranked]
-        how = f"beam search of width {_BEAM_WIDTH.value}"
+        how = f"beam search of width {_BEAM_WIDTH.value}" + _of_primer(player)
         return [piece for piece, _ in ranked], how, remarks
     pieces = player.generate(_NUM_OUTPUTS.value, seed=_SEED.value, **settings)
     how = f"seed {_SEED.value}"
     if player.guarded_steps:
         guards = [name for name in player.controls if name.startswith("max_")]
         how += f"; {', '.join(guards)} changed {player.guarded_steps} steps"
-    return pieces, how, []
+    return pieces, how + _of_primer(player), []
+
+
+def _of_primer(player) -> str:
+    """What was changed of the primer for the model, a line each."""
+    return "".join(f"\n  the model's primer: {remark}" for remark in player.remarks)
 
 
 def _refuse(flag: flags.FlagHolder, reason: str, *others: flags.FlagHolder) -> None:

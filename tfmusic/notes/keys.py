@@ -2,16 +2,21 @@
 
 import dataclasses
 import functools
+import re
 
 import numpy as np
 
-from tfmusic.errors import DropError
+from tfmusic.errors import DropError, UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.transforms import transpose
 
 _MODES = ("major", "minor")
 _SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
+_TONICS = {
+    "major": ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
+    "minor": ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B"),
+}
 _TONIC_WITHOUT_ACCIDENTALS = {"major": 0, "minor": 9}
 
 
@@ -28,6 +33,33 @@ class Key:
     tonic: int
     mode: str
     correlation: float
+
+    def __str__(self) -> str:
+        return f"{_TONICS[self.mode][self.tonic]} {self.mode}"
+
+    @property
+    def semitones_to_c(self) -> int:
+        """How far, -6..+5, it is to C major or A minor."""
+        distance = _TONIC_WITHOUT_ACCIDENTALS[self.mode] - self.tonic
+        return (distance + 6) % 12 - 6
+
+
+def parse_key(text: str) -> Key:
+    """Reads the name of a key, such as "G", "Bb", "F#m" or "D minor".
+
+    Raises:
+        UserError: It is no such name.
+    """
+    found = re.fullmatch(
+        r"([A-Ga-g])([#b-]?)\s*(m|min|minor|M|maj|major)?", text.strip()
+    )
+    if not found:
+        raise UserError(f"key: expected such as G, Bb, F#m or D minor, got {text!r}")
+    letter, accidental, mode = found.groups()
+    tonic = _SCALES["major"]["CDEFGAB".index(letter.upper())]
+    tonic += {"#": 1, "": 0}.get(accidental, -1)
+    is_minor = (mode or "M").startswith("m") and mode not in ("maj", "major")
+    return Key(tonic % 12, "minor" if is_minor else "major", 1.0)
 
 
 def best_key(sequence: NoteSequence) -> Key:
@@ -92,6 +124,4 @@ def transpose_to_c(sequence: NoteSequence) -> NoteSequence:
     Raises:
         DropError: A note would leave 0..127.
     """
-    key = best_key(sequence)
-    distance = _TONIC_WITHOUT_ACCIDENTALS[key.mode] - key.tonic
-    return transpose(sequence, (distance + 6) % 12 - 6)
+    return transpose(sequence, best_key(sequence).semitones_to_c)

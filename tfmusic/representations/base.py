@@ -250,6 +250,34 @@ class Representation(abc.ABC):
         return make_grid(self.steps_per_quarter, self.steps_per_second, self.qpm)
 
     @property
+    def decode_grid(self) -> Grid:
+        """The grid of decoded music."""
+        return self.grid
+
+    @property
+    def step_seconds(self) -> float | None:
+        """How long a step of the arrays lasts, decoded; None where that varies."""
+        return float(self.decode_grid.to_seconds(1))
+
+    @property
+    def has_dynamics(self) -> bool:
+        """Whether decoded notes have velocities of their own."""
+        return False
+
+    def splice(self, notes: NoteTable, features: Features) -> tuple[float, int]:
+        """A moment of decoded music, and the step of the piece that it stands for.
+
+        Args:
+            notes: Those of the piece, as `read_notes` gives them.
+            features: What they were encoded to.
+
+        Returns:
+            Seconds of `decode(features)`, and a step of `grid`.
+        """
+        del notes, features
+        return 0.0, 0
+
+    @property
     def num_keys(self) -> int:
         """Pitches from the lowest to the highest."""
         return self.highest_pitch - self.lowest_pitch + 1

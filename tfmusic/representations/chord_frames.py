@@ -17,6 +17,7 @@ from tfmusic.representations.chords import (
     transposed,
     unique_chords,
 )
+from tfmusic.representations.note_table import NoteTable
 from tfmusic.representations.rolls import notes_to_roll, roll_to_notes
 from tfmusic.representations.token_grammar import NOTHING, TokenGrammar
 from tfmusic.representations.tokens import (
@@ -183,12 +184,23 @@ class ChordFrames(TokenRepresentation):
 
     def _to_sequence(self, frames: np.ndarray) -> NoteSequence:
         notes = roll_to_notes(frames[:, None], None, 0, self.velocity)
-        return notes.to_sequence(self._decode_grid, INSTRUMENTS)
+        return notes.to_sequence(self.decode_grid, INSTRUMENTS)
 
     @property
-    def _decode_grid(self) -> Grid:
+    def decode_grid(self) -> Grid:
+        """The grid of decoded music."""
         rate = self.decode_steps_per_second
         return FrameGrid(rate) if rate else self.grid
+
+    @property
+    def step_seconds(self) -> float:
+        """How long a frame lasts in decoded music."""
+        return float(self.decode_grid.to_seconds(1))
+
+    def splice(self, notes: NoteTable, features: Features) -> tuple[float, int]:
+        """The end of the piece."""
+        num_frames = len(features["tokens"])
+        return float(self.decode_grid.to_seconds(num_frames)), notes.num_steps
 
     @cached_property
     def _token_pitches(self) -> np.ndarray:

@@ -106,6 +106,16 @@ class EventChunks(Representation):
         self.check(self.highest_pitch <= high, "highest_pitch", f"{high} or less")
 
     @property
+    def step_seconds(self) -> float:
+        """How long a chunk lasts."""
+        return self.chunk_seconds
+
+    @property
+    def has_dynamics(self) -> bool:
+        """Decoded notes have velocities of their own."""
+        return True
+
+    @property
     def chunk_steps(self) -> int:
         """Steps of a chunk."""
         return round(self.chunk_seconds * self.steps_per_second)

@@ -119,6 +119,19 @@ class NoteChordTokens(TokenRepresentation):
         self.check(self.lowest_pitch <= CLASS_OCTAVE, "lowest_pitch", reason)
         self.check(self.highest_pitch >= top, "highest_pitch", reason)
 
+    @property
+    def step_seconds(self) -> float | None:
+        """How long a token of mode "reference" lasts; None in mode "notes"."""
+        if not self._is_reference:
+            return None
+        return self.reference_step_quarters * 60 / self.qpm
+
+    def splice(self, notes: NoteTable, features: Features) -> tuple[float, int]:
+        """In mode "reference", which has no rhythm, the end of the piece."""
+        if not self._is_reference:
+            return super().splice(notes, features)
+        return len(features["tokens"]) * self.step_seconds, notes.num_steps
+
     def always_known(self) -> tuple[str, ...]:
         """Single notes, and lengths and shifts or chords of one pitch class."""
         names = PITCH_NAMES[self.lowest_pitch : self.highest_pitch + 1]

@@ -81,6 +81,11 @@ class PerformanceEvents(TokenRepresentation):
             f"0..{NUM_VELOCITIES}",
         )
 
+    @property
+    def has_dynamics(self) -> bool:
+        """Whether decoded notes have velocities of their own."""
+        return self.num_velocity_bins > 0
+
     def always_known(self) -> tuple[str, ...]:
         """All tokens but the special ones, in the order of their ids."""
         pitches = range(self.lowest_pitch, self.highest_pitch + 1)

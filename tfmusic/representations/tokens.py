@@ -57,6 +57,11 @@ class TokenRepresentation(Representation):
         """One row of token ids."""
         return {"tokens": FeatureSpec((None,), "int32", "[token]; ids above END")}
 
+    @property
+    def step_seconds(self) -> float | None:
+        """Tokens stand for any time or none."""
+        return None
+
     @abc.abstractmethod
     def always_known(self) -> tuple[str, ...]:
         """Tokens of the vocabulary whatever it is fitted on, in order of their ids."""

@@ -13,6 +13,7 @@ from tfmusic.data import storage
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.representations import make_representation
+from tfmusic.serving.primers import read_primer
 from tfmusic.serving.requests import (
     encode,
     read_music,
@@ -34,6 +35,8 @@ class Player:
         representation: How the model's arrays encode music.
         guarded_steps: In how many steps of all pieces of the last `generate` a guard
             against standing still changed what was drawn.
+        remarks: What the last `generate` or `search` changed of the primer for the
+            model, in words.
     """
 
     def __init__(self, model_dir: str):
@@ -51,6 +54,7 @@ class Player:
             self.card: dict[str, Any] = json.load(file)
         self.representation = make_representation(self.card["representation"])
         self.guarded_steps = 0
+        self.remarks: tuple[str, ...] = ()
         # The loaded object owns the variables that its signatures use.
         self._model = tf.saved_model.load(self.path)
 
@@ -62,30 +66,36 @@ class Player:
     def generate(
         self,
         num_outputs: int = 1,
-        num_steps: int = 256,
+        num_steps: int | None = None,
         seed: int = 0,
         primer: NoteSequence | None = None,
         include_primer: bool = True,
         controls: Mapping[str, float] | None = None,
+        **setting: Any,
     ) -> list[NoteSequence]:
         """Makes new music, all pieces at once.
 
         Args:
             num_outputs: How many pieces.
             num_steps: Their length at most, in steps of the representation (frames or
-                tokens), without the primer.
+                tokens), without the primer; 256 unless `bars` or `seconds` is given.
             seed: The same seed on the same machine gives the same music.
             primer: A beginning to go on from; None starts as the training pieces do.
-            include_primer: Whether the pieces begin with the primer.
+                The music goes on in its key, tempo, metre and instruments; `remarks`
+                says what was changed for the model.
+            include_primer: Whether the pieces begin with the primer's notes, as they
+                are.
             controls: Values for `controls` that are not to have their defaults.
+            **setting: `bars`, `seconds`, `qpm`, `key`, `metre` and `program`; see
+                `tfmusic.serving.setting.Setting`.
 
         Returns:
-            The pieces, in the representation's tempo.
+            The pieces; without a primer or a setting in the model's own tempo.
 
         Raises:
             UserError: A control that the model does not know or that is out of its
-                bounds, a number below 1 or too large, or a primer that cannot be
-                encoded.
+                bounds, a number below 1 or too large, a primer that cannot be
+                encoded, or a setting that is not open.
         """
         request = request_music(
             self.card,
@@ -95,11 +105,12 @@ class Player:
             seed=seed,
             primer=primer,
             controls=controls,
+            **setting,
         )
         outputs = self.call(request.endpoint, request.inputs)
         self.guarded_steps = int(outputs.get("guarded_steps", np.zeros(1)).sum())
-        prompt = request.prompt if include_primer else None
-        return read_music(self.representation, outputs, prompt)
+        self.remarks = request.primer.remarks if request.primer else ()
+        return read_music(self.representation, request, outputs, include_primer)
 
     def interpolate(
         self,
@@ -123,15 +134,16 @@ class Player:
             self.card, num_outputs, num_steps, seeds, controls
         )
         outputs = self.call(request.endpoint, request.inputs)
-        return read_music(self.representation, outputs)
+        return read_music(self.representation, request, outputs)
 
     def search(
         self,
         beam_width: int = 10,
-        num_steps: int = 256,
+        num_steps: int | None = None,
         primer: NoteSequence | None = None,
         include_primer: bool = True,
         controls: Mapping[str, float] | None = None,
+        **setting: Any,
     ) -> list[tuple[NoteSequence, float]]:
         """Makes the music that the model holds most likely, by beam search.
 
@@ -142,6 +154,7 @@ class Player:
             include_primer: As for `generate`.
             controls: Values for the card's `search_controls` that are not to have their
                 defaults.
+            **setting: As for `generate`.
 
         Returns:
             The pieces, best first, each with the log-likelihood, in nats, of what
@@ -157,11 +170,12 @@ class Player:
             num_steps=num_steps,
             primer=primer,
             controls=controls,
+            **setting,
         )
         outputs = self.call(request.endpoint, request.inputs)
+        self.remarks = request.primer.remarks if request.primer else ()
         beams = {name: array[0] for name, array in outputs.items()}
-        prompt = request.prompt if include_primer else None
-        pieces = read_music(self.representation, beams, prompt)
+        pieces = read_music(self.representation, request, beams, include_primer)
         ranked = zip(pieces, beams["log_likelihood"].tolist(), strict=True)
         return [(piece, value) for piece, value in ranked if value > -math.inf]
 
@@ -169,7 +183,7 @@ class Player:
         """How likely the model finds a piece.
 
         Args:
-            sequence: The piece.
+            sequence: The piece; for a model that knows one key alone it is moved there.
 
         Returns:
             float32 `[step]`: the natural logarithm of the probability of each step of
@@ -179,7 +193,7 @@ class Player:
             UserError: It cannot be encoded, or the model has no likelihood.
         """
         choose(f"endpoint of {self.card['name']}", "score", self.card["endpoints"])
-        features = encode(self.representation, sequence)
+        features = read_primer(self.card, self.representation, sequence).prompt
         inputs = {name: array[np.newaxis] for name, array in features.items()}
         inputs["num_steps"] = np.array([len(array) for array in features.values()][:1])
         return self.call("score", inputs)["log_likelihood"][0]

@@ -13,6 +13,8 @@ import numpy as np
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.representations import EncodeError, Representation
+from tfmusic.serving.primers import Primer, join, read_primer
+from tfmusic.serving.setting import Setting, shorten
 
 # What fits the integers of the graphs; anything else would wrap around.
 _SIZES = 1, np.iinfo(np.int32).max
@@ -26,22 +28,28 @@ class Request:
     Attributes:
         endpoint: Its name.
         inputs: Its inputs, in their types.
-        prompt: The encoded primer `[time, ...]`; None without one.
+        primer: What the music goes on from; None without one.
+        setting: What the music is to be set in.
+        limit_seconds: How much of the answer is wanted, in seconds of the model's own
+            tempo; None: all.
     """
 
     endpoint: str
     inputs: dict[str, np.ndarray]
-    prompt: dict[str, np.ndarray] | None = None
+    primer: Primer | None = None
+    setting: Setting = Setting()
+    limit_seconds: float | None = None
 
 
 def request_music(
     card: Mapping[str, Any],
     representation: Representation,
     num_outputs: int = 1,
-    num_steps: int = 256,
+    num_steps: int | None = None,
     seed: int = 0,
     primer: NoteSequence | None = None,
     controls: Mapping[str, float] | None = None,
+    **setting: Any,
 ) -> Request:
     """Asks for new pieces; see `Player.generate` for the arguments.
 
@@ -49,32 +57,36 @@ def request_music(
         card: The model's card.
         representation: How its arrays encode music.
         num_outputs: How many pieces.
-        num_steps: Their length at most, without the primer.
+        num_steps: Their length at most in steps, without the primer.
         seed: Decides the music.
         primer: A beginning to go on from.
         controls: Values that are not to have their defaults.
+        **setting: Of `Setting`.
 
     Raises:
         UserError: A control that the model does not know or that is out of its
-            bounds, a number below 1 or too large, or a primer that cannot be encoded.
+            bounds, a number below 1 or too large, a primer that cannot be encoded, or
+            a setting that is not open.
     """
-    _check_numbers(_SIZES, num_outputs=num_outputs, num_steps=num_steps)
+    _check_numbers(_SIZES, num_outputs=num_outputs)
     _check_numbers(_SEEDS, seed=seed)
-    values: dict[str, Any] = check_controls(card, controls or {})
-    values |= {"num_steps": num_steps, "seed": seed}
+    values: dict[str, Any] = check_controls(card, controls or {}) | {"seed": seed}
+    parts = _prepare(card, representation, num_steps, primer, setting)
+    values["num_steps"] = parts.pop("num_steps")
     if primer is None:
-        return _request(card, "generate", values | {"num_outputs": num_outputs})
-    prompt = encode(representation, primer)
-    return _request(card, "continue", values, prompt, num_outputs)
+        values["num_outputs"] = num_outputs
+        return _request(card, "generate", values, **parts)
+    return _request(card, "continue", values, num_prompts=num_outputs, **parts)
 
 
 def request_search(
     card: Mapping[str, Any],
     representation: Representation,
     beam_width: int = 10,
-    num_steps: int = 256,
+    num_steps: int | None = None,
     primer: NoteSequence | None = None,
     controls: Mapping[str, float] | None = None,
+    **setting: Any,
 ) -> Request:
     """Asks for the likeliest pieces; see `Player.search` for the arguments.
 
@@ -86,12 +98,12 @@ def request_search(
             f"beam_width: {card['name']} has no beam search, which takes a model of "
             f"tokens; what steers it is {', '.join(card['controls'])}"
         )
-    _check_numbers(_SIZES, beam_width=beam_width, num_steps=num_steps)
+    _check_numbers(_SIZES, beam_width=beam_width)
     values: dict[str, Any] = check_controls(card, controls or {}, "search_controls")
-    values |= {"num_steps": num_steps, "beam_width": beam_width}
-    if primer is None:
-        return _request(card, "search", values)
-    return _request(card, "continue_search", values, encode(representation, primer))
+    parts = _prepare(card, representation, num_steps, primer, setting)
+    values |= {"num_steps": parts.pop("num_steps"), "beam_width": beam_width}
+    endpoint = "search" if primer is None else "continue_search"
+    return _request(card, endpoint, values, **parts)
 
 
 def request_interpolation(
@@ -120,17 +132,41 @@ def request_interpolation(
     return _request(card, "interpolate", values)
 
 
+def _prepare(
+    card: Mapping[str, Any],
+    representation: Representation,
+    num_steps: int | None,
+    primer: NoteSequence | None,
+    setting: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The primer as the model reads it, the length, and what the music is set in."""
+    for name in setting:
+        choose("setting", name, [field.name for field in dataclasses.fields(Setting)])
+    wanted = Setting(num_steps=num_steps, **setting)
+    wanted.check(card, primer)
+    limit_seconds = wanted.limit_seconds(representation, primer)
+    steps = wanted.steps(card, representation, limit_seconds)
+    _check_numbers(_SIZES, num_steps=steps)
+    return {
+        "primer": primer and read_primer(card, representation, primer, wanted.tonality),
+        "num_steps": steps,
+        "setting": wanted,
+        "limit_seconds": limit_seconds,
+    }
+
+
 def _request(
     card: Mapping[str, Any],
     endpoint: str,
     values: Mapping[str, Any],
-    prompt: dict[str, np.ndarray] | None = None,
+    primer: Primer | None = None,
     num_prompts: int = 1,
+    **parts: Any,
 ) -> Request:
-    """A call with some values, and with copies of a prompt if there is one."""
+    """A call with some values, and with copies of a primer if there is one."""
     tiled = {
         name: np.broadcast_to(array, (num_prompts, *array.shape))
-        for name, array in (prompt or {}).items()
+        for name, array in (primer.prompt if primer else {}).items()
     }
     values = {**values, **tiled}
     choose(f"endpoint of {card['name']}", endpoint, card["endpoints"])
@@ -139,50 +175,55 @@ def _request(
         name: np.asarray(values[name], spec["dtype"])
         for name, spec in card["endpoints"][endpoint]["inputs"].items()
     }
-    return Request(endpoint, inputs, prompt)
+    return Request(endpoint, inputs, primer, **parts)
 
 
 def read_music(
     representation: Representation,
+    request: Request,
     outputs: Mapping[str, np.ndarray],
-    prompt: Mapping[str, np.ndarray] | None = None,
+    include_primer: bool = True,
 ) -> list[NoteSequence]:
     """The pieces in an answer.
 
     Args:
         representation: How the model's arrays encode music.
-        outputs: Its arrays `[piece, time, ...]` and `num_steps` `[piece]`.
-        prompt: What is to stand before each piece.
+        request: What was asked.
+        outputs: Arrays `[piece, time, ...]` and `num_steps` `[piece]`.
+        include_primer: Whether the pieces begin with the primer.
     """
     pieces = []
+    limit_seconds = request.limit_seconds
+    own_qpm = representation.qpm if representation.steps_per_quarter else None
     for i, length in enumerate(outputs["num_steps"]):
         features = {
             name: np.asarray(outputs[name][i][:length])
             for name in representation.feature_specs
         }
-        if prompt:
-            features = {
-                name: np.concatenate([prompt[name], array])
-                for name, array in features.items()
-            }
-        pieces.append(representation.decode(features))
+        if request.primer:
+            piece = join(
+                request.primer, representation, features, include_primer, limit_seconds
+            )
+        else:
+            piece = shorten(representation.decode(features), limit_seconds)
+            piece = request.setting.apply(piece, own_qpm)
+        pieces.append(piece)
     return pieces
 
 
 def encode(
-    representation: Representation, primer: NoteSequence
+    representation: Representation, piece: NoteSequence
 ) -> dict[str, np.ndarray]:
-    """A primer's arrays.
+    """The arrays of a piece.
 
     Raises:
         UserError: It cannot be encoded.
     """
     try:
-        return representation.encode(primer)
+        return representation.encode(piece)
     except EncodeError as error:
         raise UserError(
-            f"primer {primer.filename}: cannot be encoded as {representation.name} "
-            f"({error})"
+            f"{piece.filename}: cannot be encoded as {representation.name} ({error})"
         ) from error
 
 

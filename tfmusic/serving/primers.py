@@ -1,0 +1,249 @@
+"""A primer on its way into a model, and the music that the model goes on with back.
+
+A model has a tempo of its own, often a key, and knows no instruments. So a primer is
+moved to the key that the model knows and encoded; what the model adds is moved back,
+played at the primer's tempo by its instruments, and put after the primer's own notes,
+which stay as they are.
+"""
+
+import dataclasses
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tfmusic.errors import DropError, UserError
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.grid import TempoMap
+from tfmusic.notes.keys import Key, best_key
+from tfmusic.notes.transforms import transpose
+from tfmusic.representations import Features, Representation
+from tfmusic.representations.losses import describe_losses
+from tfmusic.serving.setting import knows_one_key
+
+_MOST_TICKS = 2**15 - 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Primer:
+    """A primer as a model reads it.
+
+    Attributes:
+        sequence: As it was given.
+        semitones: By how much higher the model reads it.
+        prompt: Its arrays `[time, ...]`.
+        splice: A moment of decoded music and the step of the primer that it stands
+            for; see `Representation.splice`.
+        end_step: The step in which the primer ends.
+        remarks: What was changed for the model, in words.
+    """
+
+    sequence: NoteSequence
+    semitones: int
+    prompt: Features
+    splice: tuple[float, int]
+    end_step: int
+    remarks: tuple[str, ...]
+
+
+def read_primer(
+    card: Mapping[str, Any],
+    representation: Representation,
+    sequence: NoteSequence,
+    key: Key | None = None,
+) -> Primer:
+    """Moves a primer to the key that the model knows, and encodes it.
+
+    Args:
+        card: The model's.
+        representation: How its arrays encode music.
+        sequence: The primer.
+        key: Which key it is in; None: as its notes say.
+
+    Raises:
+        UserError: It cannot be encoded.
+    """
+    semitones, remarks = 0, []
+    try:
+        moved = sequence
+        if knows_one_key(card):
+            key = key or best_key(sequence)
+            semitones = key.semitones_to_c
+            moved = transpose(sequence, semitones)
+            if semitones:
+                home = "C major" if key.mode == "major" else "A minor"
+                remarks.append(
+                    f"read in {home}, which the model knows; written in {key}"
+                )
+        prompt, losses = representation.encode_with_losses(moved)
+        notes, _ = representation.read_notes(moved)
+    except DropError as error:
+        raise UserError(
+            f"primer {sequence.filename}: cannot be encoded as {representation.name} "
+            f"({error})"
+        ) from error
+    remarks += describe_losses(
+        losses, len(sequence.notes), len(next(iter(prompt.values())))
+    )
+    return Primer(
+        sequence,
+        semitones,
+        prompt,
+        representation.splice(notes, prompt),
+        notes.num_steps,
+        tuple(remarks),
+    )
+
+
+def join(
+    primer: Primer,
+    representation: Representation,
+    generated: Features,
+    include_primer: bool = True,
+    limit_seconds: float | None = None,
+) -> NoteSequence:
+    """The primer and what the model goes on with, as one piece.
+
+    Each new note belongs to the instrument of the primer whose notes lie nearest to it
+    in pitch. Notes that the model holds on from the primer are struck again.
+
+    Args:
+        primer: As `read_primer` gives it.
+        representation: How the arrays encode music.
+        generated: Arrays of what comes after the primer, `[time, ...]`.
+        include_primer: Whether the primer's own notes are in the piece; otherwise that
+            begins where they end.
+        limit_seconds: How much of the new music is kept, in seconds of the model's own
+            tempo; None: all.
+    """
+    both = {
+        name: np.concatenate([array, generated[name]])
+        for name, array in primer.prompt.items()
+    }
+    new = _new_notes(representation.decode(primer.prompt), representation.decode(both))
+    clock = _Clock(primer, representation)
+    begin = clock.end
+    if limit_seconds is not None:
+        limit = begin + limit_seconds
+        new = [(note, a, min(b, limit)) for note, a, b in new if a < limit - 1e-6]
+    result = NoteSequence()
+    result.CopyFrom(primer.sequence)
+    result.ClearField("id")
+    result.ClearField("filename")
+    players = _Players(primer.sequence)
+    velocity = players.velocity if not representation.has_dynamics else 0
+    for note, start, end in new:
+        pitch = note.pitch - primer.semitones
+        if 0 <= pitch <= 127:
+            result.notes.add(
+                pitch=pitch,
+                velocity=velocity or note.velocity,
+                start_time=clock.to_seconds(start),
+                end_time=clock.to_seconds(end),
+                **players.of(pitch),
+            )
+    ends = [note.end_time for note in result.notes]
+    result.total_time = max([primer.sequence.total_time, *ends])
+    result.ticks_per_quarter = _ticks(result.ticks_per_quarter, representation)
+    if include_primer:
+        return result
+    return _without_primer(result, len(primer.sequence.notes), clock.to_seconds(begin))
+
+
+def _new_notes(before: NoteSequence, after: NoteSequence) -> list[tuple]:
+    """(note, start, end) of what is new in decoded music that begins like another."""
+    known = Counter()
+    ends = {}
+    for note in before.notes:
+        place = note.pitch, note.instrument, round(note.start_time, 6)
+        known[place] += 1
+        ends[place] = note.end_time
+    new = []
+    for note in after.notes:
+        place = note.pitch, note.instrument, round(note.start_time, 6)
+        if not known[place]:
+            new.append((note, note.start_time, note.end_time))
+            continue
+        known[place] -= 1
+        if note.end_time > ends[place] + 1e-6:
+            new.append((note, ends[place], note.end_time))
+    return sorted(new, key=lambda item: (item[1], item[0].pitch))
+
+
+class _Clock:
+    """Seconds of decoded music into seconds of the primer's piece."""
+
+    def __init__(self, primer: Primer, representation: Representation):
+        self._decoded, step = primer.splice
+        self._tempos = TempoMap.of(primer.sequence)
+        self._quarters_per_second = 0.0
+        self._origin = step * (
+            1 / representation.steps_per_quarter
+            if representation.steps_per_quarter
+            else 1 / representation.steps_per_second
+        )
+        if representation.steps_per_quarter:
+            self._quarters_per_second = representation.qpm / 60
+            last = primer.end_step / representation.steps_per_quarter
+            distance = (last - self._origin) / self._quarters_per_second
+        else:
+            distance = primer.end_step / representation.steps_per_second - self._origin
+        # Where the primer ends, in seconds of decoded music.
+        self.end = self._decoded + distance
+
+    def to_seconds(self, decoded: float) -> float:
+        """The time in the piece of a time in decoded music."""
+        since = decoded - self._decoded
+        if not self._quarters_per_second:
+            return self._origin + since
+        quarters = self._origin + since * self._quarters_per_second
+        return float(self._tempos.to_seconds(quarters))
+
+
+class _Players:
+    """The instruments of a primer, for new notes."""
+
+    def __init__(self, sequence: NoteSequence):
+        notes = [note for note in sequence.notes if not note.is_drum]
+        pitches: dict[tuple[int, int], list[int]] = {}
+        for note in notes:
+            key = note.instrument, note.program
+            pitches.setdefault(key, []).append(note.pitch)
+        self._means = {key: sum(p) / len(p) for key, p in pitches.items()}
+        self.velocity = round(sum(note.velocity for note in notes) / len(notes))
+
+    def of(self, pitch: int) -> dict[str, int]:
+        """The instrument that plays a new note, as fields of it."""
+        nearest = min(self._means, key=lambda key: abs(self._means[key] - pitch))
+        return {"instrument": nearest[0], "program": nearest[1]}
+
+
+def _ticks(ticks_per_quarter: int, representation: Representation) -> int:
+    """Ticks in which both the primer's notes and steps of the model can be written."""
+    steps = representation.steps_per_quarter
+    if not (ticks_per_quarter and steps):
+        return ticks_per_quarter
+    both = math.lcm(ticks_per_quarter, steps)
+    return both if both <= _MOST_TICKS else ticks_per_quarter
+
+
+def _without_primer(piece: NoteSequence, num_notes: int, begin: float) -> NoteSequence:
+    """What comes after the primer's notes, from where they end."""
+    new = piece.notes[num_notes:]
+    result = NoteSequence(ticks_per_quarter=piece.ticks_per_quarter)
+    result.instrument_infos.extend(piece.instrument_infos)
+    begin = min([begin, *(note.start_time for note in new)])
+    for name in ("tempos", "time_signatures", "key_signatures"):
+        events, kept = getattr(piece, name), getattr(result, name)
+        before = [event for event in events if event.time <= begin][-1:]
+        kept.extend(before + [event for event in events if event.time > begin])
+        for event in kept:
+            event.time = max(event.time - begin, 0.0)
+    result.notes.extend(new)
+    for note in result.notes:
+        note.start_time -= begin
+        note.end_time -= begin
+    result.total_time = max((note.end_time for note in result.notes), default=0.0)
+    return result

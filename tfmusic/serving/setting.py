@@ -1,0 +1,176 @@
+"""What a model leaves open: the length, tempo, key, metre and sound of new music."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from tfmusic.errors import UserError
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.keys import Key, parse_key
+from tfmusic.notes.transforms import crop, stretch, transpose
+from tfmusic.representations import Representation
+
+DEFAULT_STEPS = 256
+# Of tokens that take no fixed time, as a multiple of what training pieces take.
+_MARGIN = 2.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What new music is to be set in. Fields that are None are left to the model.
+
+    With a primer its own tempo, metre and instruments hold, and `key` says which key
+    the primer is in, where that is not what its notes seem to say.
+
+    Attributes:
+        num_steps: Length at most in steps of the model (frames or tokens).
+        bars: Length at most in bars, instead.
+        seconds: Length at most in seconds, instead.
+        qpm: Tempo, quarter notes a minute.
+        key: Such as "G", "Bb", "F#m"; for models that know one key alone.
+        metre: Such as "3/4".
+        program: Sound of all notes, 0..127 of General MIDI: 0 piano, 40 violin.
+    """
+
+    num_steps: int | None = None
+    bars: float | None = None
+    seconds: float | None = None
+    qpm: float | None = None
+    key: str | None = None
+    metre: str | None = None
+    program: int | None = None
+
+    def __post_init__(self):
+        lengths = ("num_steps", "bars", "seconds")
+        given = [name for name in lengths if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise UserError(
+                f"{given[1]}: leave it out with {given[0]}: both are the length"
+            )
+        for name in ("bars", "seconds"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value <= 100_000:
+                raise UserError(f"{name}: expected more than 0, got {value:g}")
+        if self.qpm is not None and not 10 <= self.qpm <= 1000:
+            raise UserError(f"qpm: expected 10 to 1000, got {self.qpm:g}")
+        if self.program is not None and not 0 <= self.program <= 127:
+            raise UserError(f"program: expected 0 to 127, got {self.program}")
+        # Both complain of what they cannot read.
+        _ = self.tonality, self.beats
+
+    @property
+    def tonality(self) -> Key | None:
+        """The key."""
+        return None if self.key is None else parse_key(self.key)
+
+    @property
+    def beats(self) -> tuple[int, int] | None:
+        """Numerator and denominator of the metre."""
+        if self.metre is None:
+            return None
+        found = re.fullmatch(r"(\d{1,2})/(1|2|4|8|16|32)", self.metre)
+        if not found or not int(found[1]):
+            raise UserError(
+                f"metre: expected such as 4/4, 3/4 or 6/8, got {self.metre!r}"
+            )
+        return int(found[1]), int(found[2])
+
+    def check(self, card: Mapping[str, Any], primer: NoteSequence | None) -> None:
+        """Refuses what neither the model nor the primer leaves open.
+
+        Raises:
+            UserError: There is such a field.
+        """
+        if primer is not None:
+            for name in ("qpm", "metre", "program"):
+                if getattr(self, name) is not None:
+                    raise UserError(
+                        f"{name}: leave it out with a primer: the music goes on in the "
+                        "primer's own"
+                    )
+        if self.key and not knows_one_key(card):
+            raise UserError(
+                f"key: {card['name']} learned from music in many keys and chooses by "
+                "itself; only models of music moved to one key (data.key=C) take it"
+            )
+
+    def limit_seconds(
+        self, representation: Representation, primer: NoteSequence | None
+    ) -> float | None:
+        """The length in seconds of the model's own tempo; None where it is in steps."""
+        if self.num_steps is not None or self.bars is self.seconds is None:
+            return None
+        own = representation.qpm if representation.steps_per_quarter else None
+        qpm = self.qpm or own or 120.0
+        beats = self.beats
+        if primer is not None:
+            qpm = primer.tempos[-1].qpm if primer.tempos else 120.0
+            if primer.time_signatures:
+                last = primer.time_signatures[-1]
+                beats = last.numerator, last.denominator
+        if self.seconds is not None:
+            return self.seconds * qpm / own if own else self.seconds
+        numerator, denominator = beats or (4, 4)
+        quarters = self.bars * 4 * numerator / denominator
+        return quarters * 60 / (own or qpm)
+
+    def steps(
+        self,
+        card: Mapping[str, Any],
+        representation: Representation,
+        limit_seconds: float | None,
+    ) -> int:
+        """How many steps to ask for; where they vary in length, more than are needed.
+
+        Raises:
+            UserError: The length is not in steps, and nothing tells how long those are.
+        """
+        if limit_seconds is None:
+            return DEFAULT_STEPS if self.num_steps is None else self.num_steps
+        if step := representation.step_seconds:
+            return max(round(limit_seconds / step), 1)
+        train = ((card.get("data") or {}).get("splits") or {}).get("train") or {}
+        if not train.get("seconds"):
+            raise UserError(
+                f"{card['name']}: its steps vary in length and its card does not say "
+                "how long they are; give the length as num_steps"
+            )
+        rate = train["num_steps"] / train["seconds"]
+        return max(round(_MARGIN * rate * limit_seconds), 64)
+
+    def apply(self, piece: NoteSequence, own_qpm: float | None) -> NoteSequence:
+        """Sets a piece that was made without a primer in tempo, key, metre and sound.
+
+        Args:
+            piece: In the model's own tempo and key.
+            own_qpm: The model's tempo; None where it has no beat.
+        """
+        if self.tonality:
+            piece = transpose(piece, -self.tonality.semitones_to_c)
+        if self.qpm and own_qpm:
+            piece = stretch(piece, own_qpm / self.qpm)
+        elif self.qpm:
+            del piece.tempos[:]
+            piece.tempos.add(time=0, qpm=self.qpm)
+        if self.beats:
+            numerator, denominator = self.beats
+            del piece.time_signatures[:]
+            piece.time_signatures.add(numerator=numerator, denominator=denominator)
+        if self.program is not None:
+            for events in (piece.notes, piece.control_changes, piece.pitch_bends):
+                for event in events:
+                    event.program = self.program
+        return piece
+
+
+def knows_one_key(card: Mapping[str, Any]) -> bool:
+    """Whether a model learned from music that was all moved to C major or A minor."""
+    return (card.get("config") or {}).get("data", {}).get("key") == "C"
+
+
+def shorten(piece: NoteSequence, seconds: float | None) -> NoteSequence:
+    """The beginning of a piece, or all of it."""
+    if seconds is None or piece.total_time <= seconds:
+        return piece
+    return crop(piece, 0.0, seconds)
