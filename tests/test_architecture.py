@@ -1,4 +1,4 @@
-"""The order in which the rooms may import one another (CONTRIBUTING.md)."""
+"""The order in which packages may import one another (docs/architecture.md)."""
 
 import ast
 import pathlib
@@ -94,7 +94,9 @@ def is_in(name, rooms):
 
 def level(name):
     found = [i for i, rooms in enumerate(LEVELS) if is_in(name, rooms)]
-    assert found, f"{name} belongs to no level: add it to LEVELS and CONTRIBUTING.md"
+    assert found, (
+        f"{name} belongs to no level: add it to LEVELS and docs/architecture.md"
+    )
     return found[0]
 
 
