@@ -135,7 +135,7 @@ def test_playing_an_export_takes_no_model_code(name):
 
 def test_importing_the_package_costs_no_tensorflow():
     code = (
-        "import sys, tfmusic, tfmusic.notes, tfmusic.representations; "
+        "import sys, tfmusic, tfmusic.files, tfmusic.notes, tfmusic.representations; "
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

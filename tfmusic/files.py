@@ -1,35 +1,117 @@
-"""Files, local or in a bucket, that are never half-written."""
+"""Files that are written whole or not at all, on this machine or in a bucket.
+
+TensorFlow is imported only for paths with a scheme, such as gs://bucket/data.
+"""
 
 import contextlib
+import errno
 import json
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
-import tensorflow as tf
+from tfmusic.errors import UserError, first_line
+
+# By the system's words, which TensorFlow's errors hold too.
+_REMEDIES = {
+    os.strerror(errno.ENOENT): "make the directory first",
+    os.strerror(errno.EEXIST): "move the file of that name away",
+    os.strerror(errno.ENOTDIR): "choose a path that leads through no file",
+    os.strerror(errno.EISDIR): "move the directory of that name away",
+}
 
 
-def partial_name(path: str) -> str:
-    """A name beside a file's own; each worker that writes the file has another."""
-    return f"{path}.{os.urandom(8).hex()}.partial"
+def write_file(path: str | os.PathLike, content: str | bytes) -> None:
+    """Writes a file; a reader finds the old contents or the new ones, never a part.
+
+    Args:
+        path: The file, new or there already.
+        content: Bytes, or text that is written as UTF-8.
+
+    Raises:
+        UserError: It cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with replacing(path) as partial, _open(partial, "wb") as file:
+        file.write(data)
 
 
 @contextlib.contextmanager
-def written_beside(path: str, mode: str = "w") -> Iterator[tf.io.gfile.GFile]:
-    """Opens a file for writing that takes its name when it is complete.
+def replacing(path: str | os.PathLike, folder: str = "") -> Iterator[str]:
+    """Gives the path of a new file to write, which then takes its place.
+
+    Upon an error the new file is removed, and the old one stays as it was. Several
+    processes may write the same file at once.
 
     Args:
-        path: Its name.
-        mode: `"w"` or `"wb"`.
+        path: The file, new or there already.
+        folder: Where to write meanwhile, instead of beside it.
+
+    Raises:
+        UserError: It cannot be written.
     """
-    partial = partial_name(path)
-    with tf.io.gfile.GFile(partial, mode) as file:
-        file.write(b"" if "b" in mode else "")  # empty files are files too
-        yield file
-    tf.io.gfile.rename(partial, path, overwrite=True)
+    path = os.fspath(path)
+    directory, name = os.path.split(path)
+    # The ending stays last: some writers choose the format by it.
+    name = f".{os.urandom(8).hex()}.partial.{name}"
+    partial = os.path.join(folder or directory, name)
+    with writing(path), contextlib.ExitStack() as upon_error:
+        upon_error.callback(_remove, partial)
+        yield partial
+        if "://" in path:
+            _gfile().rename(partial, path, overwrite=True)
+        else:
+            os.replace(partial, path)
+        upon_error.pop_all()
+
+
+@contextlib.contextmanager
+def writing(what: str | os.PathLike) -> Iterator[None]:
+    """Makes one clear line of a full disk, or of one that cannot be written.
+
+    Args:
+        what: What is written inside, for the message.
+
+    Raises:
+        UserError: It could not be written.
+    """
+    try:
+        yield
+    except _system_errors() as error:
+        reason = first_line(error)
+        remedies = [remedy for words, remedy in _REMEDIES.items() if words in reason]
+        remedy = remedies[0] if remedies else "make room, or give permission"
+        raise UserError(
+            f"{what} cannot be written ({reason}); {remedy}, and start the same "
+            "command again: what was saved is whole"
+        ) from error
 
 
 def read_json(path: str) -> Any:
     """The contents of a JSON file."""
-    with tf.io.gfile.GFile(path) as file:
+    with _open(path, "rb") as file:
         return json.load(file)
+
+
+def _open(path: str, mode: str) -> Any:
+    return _gfile().GFile(path, mode) if "://" in path else open(path, mode)
+
+
+def _remove(path: str) -> None:
+    """Removes a file, as far as it is there and that is possible."""
+    with contextlib.suppress(*_system_errors()):
+        _gfile().remove(path) if "://" in path else os.remove(path)
+
+
+def _gfile() -> Any:
+    import tensorflow as tf
+
+    return tf.io.gfile
+
+
+def _system_errors() -> tuple[type[Exception], ...]:
+    """What reading and writing raises; of TensorFlow's only where it is in use."""
+    if tf := sys.modules.get("tensorflow"):
+        return OSError, tf.errors.OpError
+    return (OSError,)

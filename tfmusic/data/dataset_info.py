@@ -15,6 +15,7 @@ from tfmusic.data import storage
 from tfmusic.data.settings import DataSettings
 from tfmusic.data.splits import SPLITS as SPLITS  # its readers look here
 from tfmusic.errors import UserError
+from tfmusic.files import write_file
 from tfmusic.representations import make_representation
 from tfmusic.representations.base import Representation
 
@@ -146,10 +147,7 @@ class DatasetInfo:
         text = json.dumps(fields, indent=1, sort_keys=True)
         # Lists of numbers on one line: pieces may be many.
         text = re.sub(r"\[[\s\d.,]+\]", lambda m: " ".join(m[0].split()), text)
-        path = os.path.join(data_dir, FILE_NAME)
-        with tf.io.gfile.GFile(path + ".partial", "w") as file:
-            file.write(text + "\n")
-        tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+        write_file(os.path.join(data_dir, FILE_NAME), text + "\n")
 
     def check(self, config: Any) -> None:
         """Makes sure that the dataset is the one that an experiment asks for.

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.data import storage
-from tfmusic.data.writing import writing
+from tfmusic.files import write_file, writing
 from tfmusic.models import Endpoint, MusicModel
 from tfmusic.networks.recurrence import without_cudnn
 from tfmusic.serving.model_card import describe_endpoints, make_card
@@ -123,8 +123,7 @@ def _write(
             "the export has no warm-up requests for TensorFlow Serving; they need "
             'pip install "tfmusic[serving]"'
         )
-    with tf.io.gfile.GFile(os.path.join(partial, CARD), "w") as file:
-        json.dump(card, file, indent=1)
+    write_file(os.path.join(partial, CARD), json.dumps(card, indent=1))
     storage.move_directory(partial, path, last=CARD)
 
 

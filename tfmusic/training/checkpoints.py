@@ -10,8 +10,8 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.data import storage
-from tfmusic.data.writing import first_line, writing
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, first_line
+from tfmusic.files import writing
 from tfmusic.models import MusicModel
 from tfmusic.training.checkpoint_files import (
     UNREADABLE,
