@@ -56,14 +56,16 @@ def replacing(path: str | os.PathLike, folder: str = "") -> Iterator[str]:
     # The ending stays last: some writers choose the format by it.
     name = f".{os.urandom(8).hex()}.partial.{name}"
     partial = os.path.join(folder or directory, name)
-    with writing(path), contextlib.ExitStack() as upon_error:
-        upon_error.callback(_remove, partial)
-        yield partial
-        if "://" in path:
-            _gfile().rename(partial, path, overwrite=True)
-        else:
-            os.replace(partial, path)
-        upon_error.pop_all()
+    with writing(path):
+        try:
+            yield partial
+            if "://" in path:
+                _gfile().rename(partial, path, overwrite=True)
+            else:
+                os.replace(partial, path)
+        except BaseException:  # Ctrl-C, too
+            _remove(partial)
+            raise
 
 
 @contextlib.contextmanager
