@@ -14,6 +14,10 @@ class UserError(ValueError):
     """
 
 
+class WriteError(UserError):
+    """Something cannot be written now; what was written before is good to resume."""
+
+
 class DropError(UserError):
     """One piece cannot be used; jobs count these by `reason` and go on.
 

@@ -5,13 +5,14 @@ TensorFlow is imported only for paths with a scheme, such as gs://bucket/data.
 
 import contextlib
 import errno
+import functools
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
-from tfmusic.errors import UserError, first_line
+from tfmusic.errors import WriteError, first_line
 
 # By the system's words, which TensorFlow's errors hold too.
 _REMEDIES = {
@@ -30,10 +31,10 @@ def write_file(path: str | os.PathLike, content: str | bytes) -> None:
         content: Bytes, or text that is written as UTF-8.
 
     Raises:
-        UserError: It cannot be written.
+        WriteError: It cannot be written.
     """
     data = content.encode() if isinstance(content, str) else content
-    with replacing(path) as partial, _open(partial, "wb") as file:
+    with replacing(path) as partial, _functions(partial)[0](partial, "wb") as file:
         file.write(data)
 
 
@@ -49,22 +50,21 @@ def replacing(path: str | os.PathLike, folder: str = "") -> Iterator[str]:
         folder: Where to write meanwhile, instead of beside it.
 
     Raises:
-        UserError: It cannot be written.
+        WriteError: It cannot be written.
     """
     path = os.fspath(path)
     directory, name = os.path.split(path)
     # The ending stays last: some writers choose the format by it.
     name = f".{os.urandom(8).hex()}.partial.{name}"
     partial = os.path.join(folder or directory, name)
+    _, rename, remove = _functions(path)
     with writing(path):
         try:
             yield partial
-            if "://" in path:
-                _gfile().rename(partial, path, overwrite=True)
-            else:
-                os.replace(partial, path)
+            rename(partial, path)
         except BaseException:  # Ctrl-C, too
-            _remove(partial)
+            with contextlib.suppress(*_system_errors()):  # it may not be there yet
+                remove(partial)
             raise
 
 
@@ -76,15 +76,15 @@ def writing(what: str | os.PathLike) -> Iterator[None]:
         what: What is written inside, for the message.
 
     Raises:
-        UserError: It could not be written.
+        WriteError: It could not be written.
     """
     try:
         yield
     except _system_errors() as error:
         reason = first_line(error)
         remedies = [remedy for words, remedy in _REMEDIES.items() if words in reason]
-        remedy = remedies[0] if remedies else "make room, or give permission"
-        raise UserError(
+        remedy = [*remedies, "make room, or give permission"][0]
+        raise WriteError(
             f"{what} cannot be written ({reason}); {remedy}, and start the same "
             "command again: what was saved is whole"
         ) from error
@@ -92,24 +92,18 @@ def writing(what: str | os.PathLike) -> Iterator[None]:
 
 def read_json(path: str) -> Any:
     """The contents of a JSON file."""
-    with _open(path, "rb") as file:
+    with _functions(path)[0](path, "rb") as file:
         return json.load(file)
 
 
-def _open(path: str, mode: str) -> Any:
-    return _gfile().GFile(path, mode) if "://" in path else open(path, mode)
-
-
-def _remove(path: str) -> None:
-    """Removes a file, as far as it is there and that is possible."""
-    with contextlib.suppress(*_system_errors()):
-        _gfile().remove(path) if "://" in path else os.remove(path)
-
-
-def _gfile() -> Any:
+def _functions(path: str) -> tuple[Callable, Callable, Callable]:
+    """`open`, a `rename` that replaces, and `remove` where a path leads."""
+    if "://" not in path:
+        return open, os.replace, os.remove
     import tensorflow as tf
 
-    return tf.io.gfile
+    gfile = tf.io.gfile
+    return gfile.GFile, functools.partial(gfile.rename, overwrite=True), gfile.remove
 
 
 def _system_errors() -> tuple[type[Exception], ...]:

@@ -73,11 +73,7 @@ def write_records(
         path: The file.
         records: As `make_record` gives them.
         compression: `""` or `"gzip"`.
-        work_dir: Where the file is until it is complete: what a killed job leaves there
-            is no part of the dataset.
-
-    Raises:
-        UserError: It cannot be written.
+        work_dir: Where it is until it is complete; a killed job leaves its part there.
     """
     with (
         replacing(path, work_dir) as partial,

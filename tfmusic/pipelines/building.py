@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from tfmusic.data import storage
 from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import UserError, WriteError, choose
 from tfmusic.files import read_json
 from tfmusic.pipelines import account
 from tfmusic.pipelines.conversion import Converter
@@ -93,8 +93,9 @@ def write_datasets(
     take_over(job, items, partial_dir, settings.overwrite)
     try:
         infos = build_datasets(job, items, partial_dir, settings)
-    except UserError:  # another call would come to the same end
-        tf.io.gfile.rmtree(partial_dir)
+    except UserError as error:
+        if not isinstance(error, WriteError):  # another call would end in the same way
+            tf.io.gfile.rmtree(partial_dir)
         raise
     publish(experiments, partial_dir, output_dir)
     logging.info("%d files in %.1f s", len(items), time.monotonic() - start)
@@ -111,6 +112,7 @@ def build_datasets(
 
     Raises:
         UserError: One of them has no pieces to train on.
+        WriteError: The disk is full, for example.
     """
 
     def run(title: str, make_step: Callable, elements: Sequence, total: int) -> None:
