@@ -48,7 +48,7 @@ LEVELS = [
 RESTRICTED = {
     "note_seq": ("tfmusic.notes",),
     "symusic": ("tfmusic.notes",),
-    "tensorflow_io": ("tfmusic.data",),
+    "tensorflow_io": ("tfmusic.files",),
     "tensorflow_serving": ("tfmusic.serving",),
     "apache_beam": ("tfmusic.pipelines",),
     "pickle": (),
@@ -125,7 +125,7 @@ def test_playing_an_export_takes_no_model_code(name):
         "tfmusic.errors",
         "tfmusic.notes",
         "tfmusic.representations",
-        "tfmusic.data.storage",
+        "tfmusic.files",
         "tfmusic.serving.requests",
     )
     for imported in imports(path):

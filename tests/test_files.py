@@ -1,15 +1,25 @@
-"""Files appear under their names only when they are complete."""
+"""Files and directories, here and in buckets: whole, or not there."""
 
 import pathlib
 import subprocess
 import sys
+import types
 
 import pytest
 import tensorflow as tf
 
 from tests.disks import IN_OWN_MOUNTS, needs_disk
+from tfmusic import files
 from tfmusic.errors import UserError
-from tfmusic.files import read_json, replacing, write_file, writing
+from tfmusic.files import (
+    make_directory,
+    move_directory,
+    prepare_path,
+    read_json,
+    replacing,
+    write_file,
+    writing,
+)
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -157,3 +167,42 @@ def test_a_disk_that_takes_no_more_keeps_the_old_file(tmp_path, spoil, reason):
         f"{disk}/a.txt cannot be written ({reason}); make room, or give permission, "
         "and start the same command again: what was saved is whole ['a.txt']\nold"
     )
+
+
+def test_local_paths_need_nothing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_io", None)
+    for path in ("data", "/data/x.mid", "C:/data", "gs://bucket/data", "~/a:b//c"):
+        prepare_path(path)
+
+
+def test_bucket_without_tensorflow_io_is_a_users_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorflow_io", None)
+    with pytest.raises(UserError, match="s3:// need tensorflow-io.*tfmusic.s3.") as e:
+        prepare_path("s3://bucket/data")
+    assert "\n" not in str(e.value)
+
+
+def test_tensorflow_io_that_does_not_load_is_a_users_error(monkeypatch):
+    # With a TensorFlow that it was not built for it comes, but brings no file systems.
+    monkeypatch.setitem(sys.modules, "tensorflow_io", types.ModuleType("empty"))
+    # The others may be known from tests before this one.
+    monkeypatch.setattr(files, "_TENSORFLOW_IO_SCHEMES", ("new",))
+    with pytest.raises(UserError, match="does not load with TensorFlow .*tfmusic.s3."):
+        prepare_path("new://bucket/data")
+
+
+def test_directories_are_made_but_for_a_bucket_which_is_there(tmp_path):
+    make_directory(str(tmp_path / "deep" / "data"))
+    assert (tmp_path / "deep" / "data").is_dir()
+    for bucket in ("s3://bucket", "s3://bucket/"):
+        make_directory(bucket)
+
+
+def test_directory_moves_with_its_files(tmp_path):
+    (tmp_path / "new").mkdir()
+    for name in ("info.json", "train"):
+        (tmp_path / "new" / name).write_text(name)
+    target = tmp_path / "deep" / "data"
+    move_directory(str(tmp_path / "new"), str(target), last="info.json")
+    assert sorted(path.name for path in target.iterdir()) == ["info.json", "train"]
+    assert not (tmp_path / "new").exists()

@@ -11,11 +11,10 @@ from typing import Any
 import tensorflow as tf
 
 import tfmusic
-from tfmusic.data import storage
 from tfmusic.data.settings import DataSettings
 from tfmusic.data.splits import SPLITS as SPLITS  # its readers look here
 from tfmusic.errors import UserError
-from tfmusic.files import write_file
+from tfmusic.files import prepare_path, write_file
 from tfmusic.representations import make_representation
 from tfmusic.representations.base import Representation
 
@@ -114,7 +113,7 @@ class DatasetInfo:
             UserError: The directory holds no dataset, or one that is half-written or of
                 another version.
         """
-        storage.prepare(data_dir)
+        prepare_path(data_dir)
         path = os.path.join(data_dir, FILE_NAME)
         if not tf.io.gfile.exists(path):
             raise UserError(

@@ -67,14 +67,7 @@ def record_of_packed(
 def write_records(
     path: str, records: Iterable[bytes], compression: str, work_dir: str
 ) -> None:
-    """Writes a shard.
-
-    Args:
-        path: The file.
-        records: As `make_record` gives them.
-        compression: `""` or `"gzip"`.
-        work_dir: Where it is until it is complete; a killed job leaves its part there.
-    """
+    """Writes a shard; in `work_dir`, where killed jobs leave theirs, until it is whole."""
     with (
         replacing(path, work_dir) as partial,
         tf.io.TFRecordWriter(partial, compression.upper()) as writer,

@@ -12,10 +12,9 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from tfmusic.data import storage
 from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo
 from tfmusic.errors import UserError, WriteError, choose
-from tfmusic.files import read_json
+from tfmusic.files import move_directory, prepare_path, read_json
 from tfmusic.pipelines import account
 from tfmusic.pipelines.conversion import Converter
 from tfmusic.pipelines.dataset_job import Batch, Convert, WriteShard
@@ -59,7 +58,7 @@ def write_datasets(
     """
     settings = Settings(**settings)
     choose("--compression", settings.compression or "none", ["none", "gzip"])
-    storage.prepare(output_dir)
+    prepare_path(output_dir)
     output_dir = output_dir.rstrip("/")
     check_output_dir(output_dir)
     experiments = [
@@ -223,5 +222,5 @@ def publish(
         if tf.io.gfile.exists(directory):
             tf.io.gfile.rmtree(directory)
         written = os.path.join(partial_dir, "data", experiment.directory).rstrip("/")
-        storage.move_directory(written, directory, last=FILE_NAME)
+        move_directory(written, directory, last=FILE_NAME)
     tf.io.gfile.rmtree(partial_dir)

@@ -16,10 +16,9 @@ from typing import Any, BinaryIO
 
 import tensorflow as tf
 
-from tfmusic.data import storage
 from tfmusic.data.features import record_of_packed, write_records
 from tfmusic.errors import DropError
-from tfmusic.files import replacing, write_file
+from tfmusic.files import prepare_path, replacing, write_file
 from tfmusic.pipelines.conversion import Converter
 from tfmusic.pipelines.elements import (
     Converted,
@@ -61,7 +60,7 @@ class Convert(beam.DoFn):
 
     def setup(self) -> None:
         """Makes ready to start a process."""
-        storage.prepare(self._job.work_dir)
+        prepare_path(self._job.work_dir)
         self._sandbox = Sandbox(
             self._converter, self._job.file_seconds, self._job.file_megabytes
         )
@@ -164,14 +163,10 @@ class WriteShard(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterator[str]:
         """Writes a shard unless that was done before."""
-        storage.prepare(shard.path)
+        prepare_path(shard.path)
         if not tf.io.gfile.exists(shard.path):
-            write_records(
-                shard.path,
-                read_places(shard.places),
-                shard.compression,
-                self._job.work_dir,
-            )
+            records, work_dir = read_places(shard.places), self._job.work_dir
+            write_records(shard.path, records, shard.compression, work_dir)
         self._job.report_progress()
         yield shard.path
 

@@ -17,12 +17,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.data import storage, weights
+from tfmusic.data import weights
 from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo, differences
 from tfmusic.data.features import make_record, parse_record, write_records
 from tfmusic.errors import UserError
-from tfmusic.files import read_json, write_file, writing
+from tfmusic.files import move_directory, prepare_path, read_json, write_file, writing
 from tfmusic.pipelines import account
 from tfmusic.pipelines.planning import (
     check_output_dir,
@@ -85,7 +85,7 @@ class EncodeShard(beam.DoFn):
 
     def setup(self) -> None:
         """Loads the autoencoder."""
-        storage.prepare(self._job.work_dir)
+        prepare_path(self._job.work_dir)
         self._player = Player(self._job.model_path)
 
     def process(self, shard: str) -> Iterator[str]:
@@ -129,7 +129,7 @@ class NormalizeShard(beam.DoFn):
     def process(self, shard: str) -> Iterator[str]:
         """Writes a shard; anew each time, for that takes no time."""
         kind = self._representation
-        storage.prepare(self._job.output_dir)
+        prepare_path(self._job.output_dir)
         pieces = self._job.read(self._job.encoded_path(shard), kind.feature_specs)
         records = (
             _record({**piece, "latents": kind.normalize(piece["latents"])}, kind)
@@ -184,7 +184,7 @@ def write_latents(
     player = Player(model_dir)
     kind = latents_of(player, info, data_dir)
     kind = dataclasses.replace(kind, with_events=with_events)
-    storage.prepare(output_dir)
+    prepare_path(output_dir)
     check_output_dir(output_dir)
     if holds_dataset(output_dir) and not overwrite:
         _check_written(output_dir, kind, info)
@@ -365,5 +365,5 @@ def _take_over(
 def _publish(written: str, partial_dir: str, output_dir: str) -> None:
     if tf.io.gfile.exists(output_dir):
         tf.io.gfile.rmtree(output_dir)
-    storage.move_directory(written, output_dir, last=FILE_NAME)
+    move_directory(written, output_dir, last=FILE_NAME)
     tf.io.gfile.rmtree(partial_dir)

@@ -9,10 +9,10 @@ import ml_collections
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.data import storage, weights
+from tfmusic.data import weights
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo, differences
 from tfmusic.errors import UserError
-from tfmusic.files import read_json, write_file, writing
+from tfmusic.files import make_directory, prepare_path, read_json, write_file, writing
 from tfmusic.models import MusicModel, make_model
 from tfmusic.representations import Representation, make_representation
 from tfmusic.training.checkpoint_files import has_begun
@@ -36,7 +36,7 @@ def save_run(
         UserError: The directory holds a run with another config or vocabulary, or one
             whose files are not all there.
     """
-    storage.prepare(workdir)
+    prepare_path(workdir)
     path = os.path.join(workdir, "config.json")
     new = json.loads(config.to_json_best_effort())
     if has_begun(workdir):
@@ -65,7 +65,7 @@ def save_run(
         if old == new:
             return
     with writing(workdir):
-        storage.make_directory(workdir)
+        make_directory(workdir)
     # The config comes last: where it is, the run is described in full.
     _write(os.path.join(workdir, "representation.json"), representation.to_config())
     _write(path, new)
@@ -85,7 +85,7 @@ def load_run(workdir: str) -> tuple[ml_collections.ConfigDict, Representation]:
     Raises:
         UserError: The directory is no run.
     """
-    storage.prepare(workdir)
+    prepare_path(workdir)
     path = os.path.join(workdir, "config.json")
     if not tf.io.gfile.exists(path):
         raise UserError(

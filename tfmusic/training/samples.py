@@ -18,7 +18,7 @@ from tfmusic.data.dataset import Dataset
 from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.music_statistics import LABELS, aggregate, statistics
 from tfmusic.evaluation.pictures import piano_roll_image
-from tfmusic.files import write_file, writing
+from tfmusic.files import make_directory, write_file, writing
 from tfmusic.models import MusicModel
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.synthesis import synthesize
@@ -205,7 +205,7 @@ class Samples(keras.callbacks.Callback):
             )
             path = f"{directory}/piece_{number}"
             with writing(path):
-                tf.io.gfile.makedirs(directory)
+                make_directory(directory)
             write_file(f"{path}.mid", to_midi_bytes(piece))
             write_file(f"{path}.png", tf.io.encode_png(picture).numpy())
 

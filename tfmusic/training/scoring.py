@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.data import storage
 from tfmusic.data.dataset import Dataset
 from tfmusic.data.settings import DataSettings
 from tfmusic.data.windows import Windows
@@ -24,7 +23,7 @@ from tfmusic.evaluation.sample_overlap import (
     compare_samples,
     format_comparison,
 )
-from tfmusic.files import write_file, writing
+from tfmusic.files import make_directory, prepare_path, write_file, writing
 from tfmusic.models import MusicModel
 from tfmusic.training.run_directory import (
     hash_weights,
@@ -68,9 +67,9 @@ def evaluate_run(
             split is empty, or the result cannot be written.
     """
     if json_path:
-        storage.prepare(json_path)
+        prepare_path(json_path)
         with writing(json_path):
-            storage.make_directory(os.path.dirname(json_path) or ".")
+            make_directory(os.path.dirname(json_path) or ".")
     config, model, checkpoint = restore_model(workdir)
     settings = TrainSettings.from_config(config.train)
     dataset = Dataset.open(data_dir, settings.memory_megabytes)
