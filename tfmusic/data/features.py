@@ -67,7 +67,11 @@ def record_of_packed(
 def write_records(
     path: str, records: Iterable[bytes], compression: str, work_dir: str
 ) -> None:
-    """Writes a shard, in `work_dir` until it is whole: there killed jobs leave theirs."""
+    """Writes a shard, in `work_dir` until it is whole; killed jobs leave theirs there.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
     with (
         replacing(path, work_dir) as partial,
         tf.io.TFRecordWriter(partial, compression.upper()) as writer,
