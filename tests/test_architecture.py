@@ -48,7 +48,7 @@ LEVELS = [
 RESTRICTED = {
     "note_seq": ("tfmusic.notes",),
     "symusic": ("tfmusic.notes",),
-    "tensorflow_io": ("tfmusic.data",),
+    "tensorflow_io": ("tfmusic.files",),
     "tensorflow_serving": ("tfmusic.serving",),
     "apache_beam": ("tfmusic.pipelines",),
     "pickle": (),
@@ -127,7 +127,7 @@ def test_playing_an_export_takes_no_model_code(name):
         "tfmusic.errors",
         "tfmusic.notes",
         "tfmusic.representations",
-        "tfmusic.data.storage",
+        "tfmusic.files",
         "tfmusic.serving.requests",
     )
     for imported in imports(path):
@@ -137,7 +137,7 @@ def test_playing_an_export_takes_no_model_code(name):
 
 def test_importing_the_package_costs_no_tensorflow():
     code = (
-        "import sys, tfmusic, tfmusic.notes, tfmusic.representations; "
+        "import sys, tfmusic, tfmusic.files, tfmusic.notes, tfmusic.representations; "
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
