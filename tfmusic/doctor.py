@@ -75,7 +75,7 @@ def _devices() -> list[str]:
         f"GPUs         {len(gpus) or 'none'}",
     ]
     if installed_version("tensorflow-io"):
-        from tfmusic.data.storage import can_use_buckets
+        from tfmusic.files import can_use_buckets
 
         works = "works" if can_use_buckets() else "does not load with this TensorFlow"
         lines.append(f"tensorflow-io {works}")

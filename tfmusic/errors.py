@@ -14,6 +14,10 @@ class UserError(ValueError):
     """
 
 
+class WriteError(UserError):
+    """Something cannot be written now; what was written before is good to resume."""
+
+
 class DropError(UserError):
     """One piece cannot be used; jobs count these by `reason` and go on.
 
@@ -52,3 +56,10 @@ def choose(what: str, name: str, choices: Iterable[str]) -> str:
     raise UserError(
         f"{what}: unknown {name!r}{hint}; it can be {', '.join(choices) or 'nothing'}"
     )
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, without the stack that TensorFlow adds."""
+    text = getattr(error, "message", None) or getattr(error, "strerror", None)
+    text = (text or str(error)).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__

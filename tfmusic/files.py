@@ -1,35 +1,211 @@
-"""Files, local or in a bucket, that are never half-written."""
+"""Files and directories, on this machine or in a bucket; each is whole or not there.
+
+`tf.io.gfile` knows buckets once the library for a scheme is loaded. TensorFlow is
+imported only for paths with a scheme, and tensorflow-io here and nowhere else.
+
+Its S3 client aborts the interpreter as it exits, after all work is done;
+`tfmusic.command_line` therefore ends a program that has imported it on purpose.
+"""
 
 import contextlib
+import errno
+import functools
 import json
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import tensorflow as tf
+from tfmusic.errors import UserError, WriteError, first_line
+
+_TENSORFLOW_IO_SCHEMES = ("s3", "az", "hdfs", "viewfs", "har", "http", "https")
+# By the system's words, which TensorFlow's errors hold too.
+_REMEDIES = {
+    os.strerror(errno.ENOENT): "make the directory first",
+    os.strerror(errno.EEXIST): "move the file of that name away",
+    os.strerror(errno.ENOTDIR): "choose a path that leads through no file",
+    os.strerror(errno.EISDIR): "move the directory of that name away",
+}
 
 
-def partial_name(path: str) -> str:
-    """A name beside a file's own; each worker that writes the file has another."""
-    return f"{path}.{os.urandom(8).hex()}.partial"
+def write_file(path: str | os.PathLike, content: str | bytes) -> None:
+    """Writes a file; a reader finds the old contents or the new ones, never a part.
+
+    Args:
+        path: The file, new or there already.
+        content: Bytes, or text that is written as UTF-8.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with replacing(path) as partial, _functions(partial)[0](partial, "wb") as file:
+        file.write(data)
 
 
 @contextlib.contextmanager
-def written_beside(path: str, mode: str = "w") -> Iterator[tf.io.gfile.GFile]:
-    """Opens a file for writing that takes its name when it is complete.
+def replacing(path: str | os.PathLike, folder: str = "") -> Iterator[str]:
+    """Gives the path of a new file to write, which then takes its place.
+
+    Upon an error the new file is removed, and the old one stays as it was. Several
+    processes may write the same file at once.
 
     Args:
-        path: Its name.
-        mode: `"w"` or `"wb"`.
+        path: The file, new or there already.
+        folder: Where to write meanwhile, instead of beside it.
+
+    Raises:
+        WriteError: It cannot be written.
     """
-    partial = partial_name(path)
-    with tf.io.gfile.GFile(partial, mode) as file:
-        file.write(b"" if "b" in mode else "")  # empty files are files too
-        yield file
-    tf.io.gfile.rename(partial, path, overwrite=True)
+    path = os.fspath(path)
+    directory, name = os.path.split(path)
+    # The ending stays last: some writers choose the format by it.
+    name = f".{os.urandom(8).hex()}.partial.{name}"
+    partial = os.path.join(folder or directory, name)
+    _, rename, remove = _functions(path)
+    with writing(path):
+        try:
+            yield partial
+            rename(partial, path)
+        except BaseException:  # Ctrl-C, too
+            with contextlib.suppress(*_system_errors()):  # it may not be there yet
+                remove(partial)
+            raise
+
+
+@contextlib.contextmanager
+def writing(what: str | os.PathLike) -> Iterator[None]:
+    """Makes one clear line of a full disk, or of one that cannot be written.
+
+    Args:
+        what: What is written inside, for the message.
+
+    Raises:
+        WriteError: It could not be written.
+    """
+    try:
+        yield
+    except _system_errors() as error:
+        reason = first_line(error)
+        remedies = [remedy for words, remedy in _REMEDIES.items() if words in reason]
+        remedy = [*remedies, "make room, or give permission"][0]
+        raise WriteError(
+            f"{what} cannot be written ({reason}); {remedy}, and start the same "
+            "command again: what was saved is whole"
+        ) from error
 
 
 def read_json(path: str) -> Any:
     """The contents of a JSON file."""
-    with tf.io.gfile.GFile(path) as file:
+    with _functions(path)[0](path, "rb") as file:
         return json.load(file)
+
+
+def prepare_path(path: str) -> None:
+    """Makes sure that `tf.io.gfile` can open a path.
+
+    Args:
+        path: Any path or pattern; those without a scheme need nothing.
+
+    Raises:
+        UserError: Its scheme needs tensorflow-io, which cannot be used.
+    """
+    scheme, separator, _ = path.partition("://")
+    if not separator or scheme not in _TENSORFLOW_IO_SCHEMES:
+        return
+    if reason := _why_not(scheme):
+        raise UserError(
+            f"{path}: paths with {scheme}:// need tensorflow-io, which cannot be used "
+            f'here ({reason}); pip install "tfmusic[s3]" installs a TensorFlow that '
+            "fits it, on Python 3.11 or 3.12; or use a local path"
+        )
+
+
+def can_use_buckets() -> bool:
+    """Whether paths such as s3://bucket/data can be used."""
+    return not _why_not("s3")
+
+
+def _why_not(scheme: str) -> str:
+    """Why paths of a scheme cannot be used; empty if they can."""
+    import tensorflow as tf
+
+    try:
+        import tensorflow_io  # noqa: F401  It registers its file systems.
+    except (ImportError, NotImplementedError) as error:
+        return str(error)
+    # With a TensorFlow that it was not built for it registers none, and warns.
+    if scheme in tf.io.gfile.get_registered_schemes():
+        return ""
+    return f"it does not load with TensorFlow {tf.__version__}"
+
+
+def check_model_path(path: str) -> None:
+    """Refuses a directory for models from which TensorFlow could not load them.
+
+    Raises:
+        UserError: It has a bracket, which TensorFlow takes for a pattern.
+    """
+    if "[" in path:
+        raise UserError(
+            f"{path}: TensorFlow cannot load a model from a directory with '[' in its "
+            "name; choose another, or rename it"
+        )
+
+
+def make_directory(path: str) -> None:
+    """Makes a directory and those above it, as far as they are not there.
+
+    Args:
+        path: Any; that of a bucket alone is there already, and cannot be made.
+    """
+    _, separator, rest = path.partition("://")
+    if not separator:
+        os.makedirs(path, exist_ok=True)
+    elif "/" in rest.rstrip("/"):
+        _gfile().makedirs(path)
+
+
+def move_directory(source: str, target: str, last: str) -> None:
+    """Moves a directory with all that is in it, in a bucket file by file.
+
+    Args:
+        source: The directory.
+        target: Where it is to be; nothing is there yet, perhaps not even its parents.
+        last: The file, relative to the directory, that tells that all others are
+            there: moved after them.
+    """
+    source = source.rstrip("/")
+    if "://" not in source:
+        os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
+        os.rename(source, target)
+        return
+    gfile = _gfile()
+    names = [
+        os.path.relpath(os.path.join(folder, name), source)
+        for folder, _, files in gfile.walk(source)
+        for name in files
+    ]
+    for name in sorted(names, key=lambda name: (name == last, name)):
+        gfile.rename(os.path.join(source, name), os.path.join(target, name))
+
+
+def _functions(path: str) -> tuple[Callable, Callable, Callable]:
+    """`open`, a `rename` that replaces, and `remove` where a path leads."""
+    if "://" not in path:
+        return open, os.replace, os.remove
+    gfile = _gfile()
+    return gfile.GFile, functools.partial(gfile.rename, overwrite=True), gfile.remove
+
+
+def _gfile() -> Any:
+    import tensorflow as tf
+
+    return tf.io.gfile
+
+
+def _system_errors() -> tuple[type[Exception], ...]:
+    """What reading and writing raises; of TensorFlow's only where it is in use."""
+    if tf := sys.modules.get("tensorflow"):
+        return OSError, tf.errors.OpError
+    return (OSError,)

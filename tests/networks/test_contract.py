@@ -1,4 +1,4 @@
-"""What every network keeps: see `tfmusic.networks`."""
+"""What every network keeps: see docs/architecture.md."""
 
 import keras
 import numpy as np

@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def many(tmp_path_factory):
     return folder
 
 
-def start(config, music, directory, num_workers=1):
+def start(config, music, directory, num_workers=1, **options):
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "pipelines.build_tfrecords"),
@@ -37,6 +38,7 @@ def start(config, music, directory, num_workers=1):
         stdout=subprocess.DEVNULL,
         text=True,
         start_new_session=True,  # a group of its own, as in a terminal
+        **options,
     )
 
 
@@ -79,6 +81,25 @@ def test_killed_job_leaves_no_dataset_and_is_continued(config, many, tmp_path):
     for name in ("roll", "tokens"):
         assert contents(data / name) == contents(tmp_path / "expected" / name)
     assert sorted(os.listdir(tmp_path)) == ["data", "expected"]
+
+
+def test_job_that_cannot_write_keeps_what_it_has_and_is_continued(
+    config, music, tmp_path
+):
+    def keep_files_small():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400, resource.RLIM_INFINITY))
+
+    job = start(config, music, tmp_path / "data", preexec_fn=keep_files_small)
+    _, log = job.communicate(timeout=120)
+    assert job.returncode == 2, log
+    assert "records cannot be written (" in log.splitlines()[-1]
+    assert os.listdir(tmp_path) == ["data.partial"]
+    assert not os.listdir(tmp_path / "data.partial" / "work")
+    job = start(config, music, tmp_path / "data")
+    _, log = job.communicate(timeout=120)
+    assert job.returncode == 0, log
+    assert "continuing what" in log
+    assert os.listdir(tmp_path) == ["data"]
 
 
 def test_ctrl_c_ends_the_job_in_one_line(config, many, tmp_path):

@@ -212,8 +212,8 @@ def test_scores_that_cannot_be_kept_are_shown_all_the_same(tiny_run, tmp_path, c
     path = tmp_path / "scores.json"
     with pytest.raises(UserError, match="config.json/scores.json cannot be written"):
         evaluate_run(str(mine), data_dir, "test", f"{mine}/config.json/scores.json")
-    (mine / "scores_test.json.partial").mkdir()  # in the way of a file
-    with pytest.raises(UserError, match="run: the result cannot be written"):
+    (mine / "scores_test.json").mkdir()  # in the way of a file
+    with pytest.raises(UserError, match="run/scores_test.json cannot be written"):
         evaluate_run(str(mine), data_dir, "test", str(path))
     likelihood = json.loads(path.read_text())["log_likelihood_per_step"]
     assert f"{likelihood:.4f}" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.disks import IN_OWN_MOUNTS, needs_disk
 from tests.experiments import (
     assert_same_run,
     start_training,
@@ -17,21 +18,11 @@ from tests.experiments import (
 from tests.training.test_distribution import assert_same_curves, finish, start_workers
 from tests.training.test_resume import newest_step
 
-# A small disk of its own, that ends with the program: a user's own mount.
-IN_OWN_MOUNTS = ["unshare", "--map-root-user", "--mount", "sh", "-e", "-c"]
 TRAIN = f"{sys.executable} -m tfmusic.train"
 
 
-def can_mount():
-    command = [*IN_OWN_MOUNTS, "mount -t tmpfs tmpfs /mnt"]
-    try:
-        return subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.slow
-@pytest.mark.skipif(not can_mount(), reason="nothing can be mounted here")
+@needs_disk
 @pytest.mark.parametrize("trouble", ["full", "read-only"])
 def test_run_ends_in_one_line_where_it_cannot_write_and_then_goes_on(
     trouble, tiny_data, whole_run, tmp_path

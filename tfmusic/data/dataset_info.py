@@ -11,10 +11,10 @@ from typing import Any
 import tensorflow as tf
 
 import tfmusic
-from tfmusic.data import storage
 from tfmusic.data.settings import DataSettings
 from tfmusic.data.splits import SPLITS as SPLITS  # its readers look here
 from tfmusic.errors import UserError
+from tfmusic.files import prepare_path, write_file
 from tfmusic.representations import make_representation
 from tfmusic.representations.base import Representation
 
@@ -113,7 +113,7 @@ class DatasetInfo:
             UserError: The directory holds no dataset, or one that is half-written or of
                 another version.
         """
-        storage.prepare(data_dir)
+        prepare_path(data_dir)
         path = os.path.join(data_dir, FILE_NAME)
         if not tf.io.gfile.exists(path):
             raise UserError(
@@ -146,10 +146,7 @@ class DatasetInfo:
         text = json.dumps(fields, indent=1, sort_keys=True)
         # Lists of numbers on one line: pieces may be many.
         text = re.sub(r"\[[\s\d.,]+\]", lambda m: " ".join(m[0].split()), text)
-        path = os.path.join(data_dir, FILE_NAME)
-        with tf.io.gfile.GFile(path + ".partial", "w") as file:
-            file.write(text + "\n")
-        tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+        write_file(os.path.join(data_dir, FILE_NAME), text + "\n")
 
     def check(self, config: Any) -> None:
         """Makes sure that the dataset is the one that an experiment asks for.

@@ -5,13 +5,14 @@ array of the representation, packed by `tfmusic.data.packing`.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfmusic.data.packing import Specs, num_values, pack, stored_size, stored_type
+from tfmusic.files import replacing
 from tfmusic.representations.base import FeatureSpec
 
 Tensors = dict[str, tf.Tensor]
@@ -61,6 +62,22 @@ def record_of_packed(
     example.features.feature["num_steps"].int64_list.value.append(num_steps)
     # The order of map entries, and with it the file's bytes, is otherwise left open.
     return example.SerializeToString(deterministic=True)
+
+
+def write_records(
+    path: str, records: Iterable[bytes], compression: str, work_dir: str
+) -> None:
+    """Writes a shard, in `work_dir` until it is whole; killed jobs leave theirs there.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    with (
+        replacing(path, work_dir) as partial,
+        tf.io.TFRecordWriter(partial, compression.upper()) as writer,
+    ):
+        for record in records:
+            writer.write(record)
 
 
 def parse_stored(serialized: tf.Tensor, specs: Specs) -> Tensors:

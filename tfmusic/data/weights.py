@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import UserError
+from tfmusic.files import write_file
 from tfmusic.representations import Representation
 
 FILE_NAME = "autoencoder.npz"
@@ -50,10 +51,7 @@ def save_weights(weights: Sequence[np.ndarray], directory: str) -> None:
     """Writes the file into a directory."""
     buffer = io.BytesIO()
     np.savez(buffer, *weights)
-    path = os.path.join(directory, FILE_NAME)
-    with tf.io.gfile.GFile(path + ".partial", "wb") as file:
-        file.write(buffer.getvalue())
-    tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+    write_file(os.path.join(directory, FILE_NAME), buffer.getvalue())
 
 
 def load_weights(directory: str) -> Weights:

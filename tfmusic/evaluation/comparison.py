@@ -12,6 +12,7 @@ from tfmusic.evaluation.music_statistics import (
     format_table,
     statistics,
 )
+from tfmusic.files import write_file
 from tfmusic.notes import NoteSequence
 
 
@@ -68,14 +69,9 @@ class Comparison:
     def write(self, output_dir: str) -> None:
         """Writes `statistics.md` and `statistics.json` into a directory."""
         os.makedirs(output_dir, exist_ok=True)
-        for name, text in (
-            ("statistics.md", self.table()),
-            ("statistics.json", self.to_json() + "\n"),
-        ):
-            path = os.path.join(output_dir, name)
-            with open(f"{path}.partial", "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(f"{path}.partial", path)
+        write_file(os.path.join(output_dir, "statistics.md"), self.table())
+        path = os.path.join(output_dir, "statistics.json")
+        write_file(path, self.to_json() + "\n")
 
 
 def compare(

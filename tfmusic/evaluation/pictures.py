@@ -1,7 +1,6 @@
 """Piano rolls as pictures: generated music beside real music on the same scale."""
 
 import io
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +14,7 @@ from matplotlib.patches import Patch
 
 from tfmusic.errors import UserError
 from tfmusic.evaluation.note_arrays import NoteArrays
+from tfmusic.files import write_file
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import BeatGrid, bar_positions
 
@@ -60,15 +60,11 @@ def draw_piano_rolls(
             known) instead of quarter notes with bar lines.
 
     Raises:
-        UserError: There are no panels.
+        UserError: There are no panels, or it cannot be written.
     """
-    # Written whole and then renamed, so that nobody ever opens half a picture.
     buffer = io.BytesIO()
     _draw(panels, max_quarters, in_seconds, DOTS_PER_INCH).print_png(buffer)
-    partial = f"{path}.partial"
-    with open(partial, "wb") as file:
-        file.write(buffer.getvalue())
-    os.replace(partial, path)
+    write_file(path, buffer.getvalue())
 
 
 def piano_roll_image(

@@ -123,7 +123,7 @@ class TokenModel(AutoregressiveModel):
         Args:
             representation: One whose feature is `tokens`, fitted.
             settings: See `TokenSettings`.
-            make_network: Makes what reads the encoded tokens, see `tfmusic.networks`;
+            make_network: Makes what reads the encoded tokens, see docs/architecture.md;
                 its argument is `exact_inputs`.
 
         Raises:

@@ -13,6 +13,7 @@ import mido
 import numpy as np
 
 from tfmusic.errors import UserError
+from tfmusic.files import replacing
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import DEFAULT_TICKS_PER_QUARTER, TempoMap, round_steps
 
@@ -114,15 +115,10 @@ def check_local(path: str | os.PathLike) -> str:
 def _write_beside(
     path: str | os.PathLike, write: Callable[[pathlib.Path], object]
 ) -> None:
-    path = pathlib.Path(check_local(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The ending stays last: some writers choose the format by it.
-    beside = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
+    with replacing(check_local(path)) as partial:
+        beside = pathlib.Path(partial)
+        beside.parent.mkdir(parents=True, exist_ok=True)
         write(beside)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _by_part(sequence: NoteSequence) -> dict[tuple, tuple[list, list, list]]:

@@ -16,6 +16,7 @@ from tfmusic.compat import installed_version
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
 from tfmusic.data.splits import Content, assign_splits, count_leaks
 from tfmusic.errors import UserError
+from tfmusic.files import write_file
 from tfmusic.pipelines.elements import Job, Place, Shard, data_path
 
 DROPPED_FILE = "dropped.jsonl"
@@ -220,11 +221,11 @@ def select_drops(indexes: Mapping[str, Entry], number: int) -> list[dict[str, An
 
 def write_drops(drops: Sequence[Entry], directory: str) -> None:
     """Writes a line for each piece that was dropped."""
-    with tf.io.gfile.GFile(os.path.join(directory, DROPPED_FILE), "w") as file:
-        file.write("")  # where nothing was dropped there is a file, too
-        for drop in drops:
-            line = {k: v for k, v in drop.items() if k != "experiment"}
-            file.write(json.dumps({**line, "kept_by": remedy(drop)}) + "\n")
+    lines = []
+    for drop in drops:
+        line = {k: v for k, v in drop.items() if k != "experiment"}
+        lines.append(json.dumps({**line, "kept_by": remedy(drop)}) + "\n")
+    write_file(os.path.join(directory, DROPPED_FILE), "".join(lines))
 
 
 def read_drops(directory: str) -> list[dict[str, Any]]:

@@ -12,10 +12,9 @@ import tensorflow as tf
 from absl import logging
 from ml_collections import ConfigDict
 
-from tfmusic.data import storage
 from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo
-from tfmusic.errors import UserError, choose
-from tfmusic.files import read_json
+from tfmusic.errors import UserError, WriteError, choose
+from tfmusic.files import move_directory, prepare_path, read_json
 from tfmusic.pipelines import account
 from tfmusic.pipelines.conversion import Converter
 from tfmusic.pipelines.dataset_job import Batch, Convert, WriteShard
@@ -59,7 +58,7 @@ def write_datasets(
     """
     settings = Settings(**settings)
     choose("--compression", settings.compression or "none", ["none", "gzip"])
-    storage.prepare(output_dir)
+    prepare_path(output_dir)
     output_dir = output_dir.rstrip("/")
     check_output_dir(output_dir)
     experiments = [
@@ -93,8 +92,9 @@ def write_datasets(
     take_over(job, items, partial_dir, settings.overwrite)
     try:
         infos = build_datasets(job, items, partial_dir, settings)
-    except UserError:  # another call would come to the same end
-        tf.io.gfile.rmtree(partial_dir)
+    except UserError as error:
+        if not isinstance(error, WriteError):  # another call would end in the same way
+            tf.io.gfile.rmtree(partial_dir)
         raise
     publish(experiments, partial_dir, output_dir)
     logging.info("%d files in %.1f s", len(items), time.monotonic() - start)
@@ -111,6 +111,7 @@ def build_datasets(
 
     Raises:
         UserError: One of them has no pieces to train on.
+        WriteError: The disk is full, for example.
     """
 
     def run(title: str, make_step: Callable, elements: Sequence, total: int) -> None:
@@ -221,5 +222,5 @@ def publish(
         if tf.io.gfile.exists(directory):
             tf.io.gfile.rmtree(directory)
         written = os.path.join(partial_dir, "data", experiment.directory).rstrip("/")
-        storage.move_directory(written, directory, last=FILE_NAME)
+        move_directory(written, directory, last=FILE_NAME)
     tf.io.gfile.rmtree(partial_dir)

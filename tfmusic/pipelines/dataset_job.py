@@ -16,10 +16,9 @@ from typing import Any, BinaryIO
 
 import tensorflow as tf
 
-from tfmusic.data import storage
-from tfmusic.data.features import record_of_packed
+from tfmusic.data.features import record_of_packed, write_records
 from tfmusic.errors import DropError
-from tfmusic.files import partial_name, written_beside
+from tfmusic.files import prepare_path, replacing, write_file
 from tfmusic.pipelines.conversion import Converter
 from tfmusic.pipelines.elements import (
     Converted,
@@ -61,7 +60,7 @@ class Convert(beam.DoFn):
 
     def setup(self) -> None:
         """Makes ready to start a process."""
-        storage.prepare(self._job.work_dir)
+        prepare_path(self._job.work_dir)
         self._sandbox = Sandbox(
             self._converter, self._job.file_seconds, self._job.file_megabytes
         )
@@ -82,7 +81,11 @@ class Convert(beam.DoFn):
     def _convert(self, items: Sequence[SourceItem], path: str) -> None:
         index = {"files": {}, "pieces": [], "drops": [], "num_bytes": 0}
         counts = {}
-        with written_beside(data_path(path), "wb") as file:
+        with (
+            replacing(data_path(path)) as partial,
+            tf.io.gfile.GFile(partial, "wb") as file,
+        ):
+            file.write(b"")  # an empty file is a file too
             for item in items:
                 pieces = self._convert_item(item, index)
                 for piece in pieces:
@@ -99,10 +102,8 @@ class Convert(beam.DoFn):
                         for number, counter in piece.counts.items()
                     }
                 self._job.report_progress()
-        with written_beside(counts_path(path), "w") as file:
-            json.dump(counts, file)
-        with written_beside(index_path(path), "w") as file:
-            json.dump(index, file)
+        write_file(counts_path(path), json.dumps(counts))
+        write_file(index_path(path), json.dumps(index))
 
     def _convert_item(
         self, item: SourceItem, index: dict[str, Any]
@@ -162,15 +163,10 @@ class WriteShard(beam.DoFn):
 
     def process(self, shard: Shard) -> Iterator[str]:
         """Writes a shard unless that was done before."""
-        storage.prepare(shard.path)
+        prepare_path(shard.path)
         if not tf.io.gfile.exists(shard.path):
-            # Not beside the shard: what a killed job leaves is no part of the dataset.
-            name = os.path.basename(shard.path)
-            partial = partial_name(os.path.join(self._job.work_dir, name))
-            with tf.io.TFRecordWriter(partial, shard.compression.upper()) as writer:
-                for record in read_places(shard.places):
-                    writer.write(record)
-            tf.io.gfile.rename(partial, shard.path, overwrite=True)
+            records, work_dir = read_places(shard.places), self._job.work_dir
+            write_records(shard.path, records, shard.compression, work_dir)
         self._job.report_progress()
         yield shard.path
 

@@ -17,13 +17,12 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.data import storage, weights
+from tfmusic.data import weights
 from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo, differences
-from tfmusic.data.features import make_record, parse_record
-from tfmusic.data.writing import writing
+from tfmusic.data.features import make_record, parse_record, write_records
 from tfmusic.errors import UserError
-from tfmusic.files import partial_name, read_json, written_beside
+from tfmusic.files import move_directory, prepare_path, read_json, write_file, writing
 from tfmusic.pipelines import account
 from tfmusic.pipelines.planning import (
     check_output_dir,
@@ -70,14 +69,6 @@ class LatentsJob:
         """Where a shard is before it is normalised; its sums are beside it."""
         return os.path.join(self.work_dir, shard)
 
-    def write(self, path: str, records: Iterator[bytes]) -> None:
-        """Writes a shard beside its place, and moves it there."""
-        partial = partial_name(os.path.join(self.work_dir, os.path.basename(path)))
-        with tf.io.TFRecordWriter(partial, self.compression.upper()) as writer:
-            for record in records:
-                writer.write(record)
-        tf.io.gfile.rename(partial, path, overwrite=True)
-
     def read(self, path: str, specs: Mapping) -> Iterator[dict]:
         """The pieces of a shard, as numpy arrays and bytes."""
         records = tf.data.TFRecordDataset(path, self.compression.upper())
@@ -94,7 +85,7 @@ class EncodeShard(beam.DoFn):
 
     def setup(self) -> None:
         """Loads the autoencoder."""
-        storage.prepare(self._job.work_dir)
+        prepare_path(self._job.work_dir)
         self._player = Player(self._job.model_path)
 
     def process(self, shard: str) -> Iterator[str]:
@@ -104,9 +95,10 @@ class EncodeShard(beam.DoFn):
             size = self._representation.latent_size
             sums = {"count": 0, "sum": np.zeros(size), "squares": np.zeros(size)}
             sums["no_numbers"] = []
-            self._job.write(path, self._records(shard, sums))
-            with written_beside(path + ".json") as file:
-                json.dump({k: np.asarray(v).tolist() for k, v in sums.items()}, file)
+            records = self._records(shard, sums)
+            write_records(path, records, self._job.compression, self._job.work_dir)
+            sums = {name: np.asarray(value).tolist() for name, value in sums.items()}
+            write_file(path + ".json", json.dumps(sums))
         self._job.report_progress()
         yield shard
 
@@ -137,13 +129,14 @@ class NormalizeShard(beam.DoFn):
     def process(self, shard: str) -> Iterator[str]:
         """Writes a shard; anew each time, for that takes no time."""
         kind = self._representation
-        storage.prepare(self._job.output_dir)
+        prepare_path(self._job.output_dir)
         pieces = self._job.read(self._job.encoded_path(shard), kind.feature_specs)
         records = (
             _record({**piece, "latents": kind.normalize(piece["latents"])}, kind)
             for piece in pieces
         )
-        self._job.write(os.path.join(self._job.output_dir, shard), records)
+        path = os.path.join(self._job.output_dir, shard)
+        write_records(path, records, self._job.compression, self._job.work_dir)
         self._job.report_progress()
         yield shard
 
@@ -191,7 +184,7 @@ def write_latents(
     player = Player(model_dir)
     kind = latents_of(player, info, data_dir)
     kind = dataclasses.replace(kind, with_events=with_events)
-    storage.prepare(output_dir)
+    prepare_path(output_dir)
     check_output_dir(output_dir)
     if holds_dataset(output_dir) and not overwrite:
         _check_written(output_dir, kind, info)
@@ -366,12 +359,11 @@ def _take_over(
     with writing(partial_dir):
         for directory in (job.work_dir, job.output_dir):
             tf.io.gfile.makedirs(directory)
-        with written_beside(key_path) as file:
-            json.dump(key, file)
+    write_file(key_path, json.dumps(key))
 
 
 def _publish(written: str, partial_dir: str, output_dir: str) -> None:
     if tf.io.gfile.exists(output_dir):
         tf.io.gfile.rmtree(output_dir)
-    storage.move_directory(written, output_dir, last=FILE_NAME)
+    move_directory(written, output_dir, last=FILE_NAME)
     tf.io.gfile.rmtree(partial_dir)

@@ -19,9 +19,8 @@ from tfmusic.data.dataset_info import (
     differences,
 )
 from tfmusic.data.settings import DataSettings
-from tfmusic.data.writing import writing
 from tfmusic.errors import UserError
-from tfmusic.files import read_json, written_beside
+from tfmusic.files import read_json, write_file, writing
 from tfmusic.notes.reading import Limits
 from tfmusic.pipelines import account
 from tfmusic.pipelines.elements import Experiment, Job
@@ -251,5 +250,4 @@ def take_over(
         tf.io.gfile.rmtree(partial_dir)
     with writing(partial_dir):
         tf.io.gfile.makedirs(job.work_dir)
-        with written_beside(key_path) as file:
-            json.dump(key, file)
+    write_file(key_path, json.dumps(key))

@@ -4,10 +4,10 @@ import os
 from collections.abc import Sequence
 
 from tfmusic.data.dataset import Dataset
-from tfmusic.data.writing import writing
 from tfmusic.errors import UserError
 from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.pictures import draw_piano_rolls
+from tfmusic.files import write_file, writing
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.writing import (
     check_local,
@@ -93,10 +93,7 @@ def write_gallery(
         path("statistics.json", "the same, with every piece by itself")
         lines += ["", comparison.table()]
     account = "\n".join(lines)
-    contents = os.path.join(output_dir, "contents.txt")
-    with open(contents + ".partial", "w", encoding="utf-8") as file:
-        file.write(account + "\n")
-    os.replace(contents + ".partial", contents)
+    write_file(os.path.join(output_dir, "contents.txt"), account + "\n")
     return account
 
 

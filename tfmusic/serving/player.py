@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.data import storage
 from tfmusic.errors import UserError, choose
+from tfmusic.files import check_model_path, prepare_path
 from tfmusic.notes import NoteSequence
 from tfmusic.representations import make_representation
 from tfmusic.serving.primers import read_primer
@@ -250,8 +250,8 @@ def newest_version(model_dir: str) -> str:
     Raises:
         UserError: It is neither.
     """
-    storage.prepare(model_dir)
-    storage.check_model_path(model_dir)
+    prepare_path(model_dir)
+    check_model_path(model_dir)
     if tf.io.gfile.exists(os.path.join(model_dir, CARD)):
         return model_dir
     found = versions(model_dir)

@@ -9,8 +9,13 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.data import storage
-from tfmusic.data.writing import writing
+from tfmusic.files import (
+    check_model_path,
+    move_directory,
+    prepare_path,
+    write_file,
+    writing,
+)
 from tfmusic.models import Endpoint, MusicModel
 from tfmusic.networks.recurrence import without_cudnn
 from tfmusic.serving.model_card import describe_endpoints, make_card
@@ -38,8 +43,8 @@ def export_run(workdir: str, export_dir: str) -> str:
         UserError: `workdir` holds no run with a checkpoint, or `export_dir` cannot be
             written, or not read again.
     """
-    storage.prepare(export_dir)
-    storage.check_model_path(export_dir)
+    prepare_path(export_dir)
+    check_model_path(export_dir)
     config, model, checkpoint = restore_model(workdir)
     card = make_card(config, model, checkpoint, workdir)
     found = versions(export_dir)
@@ -123,9 +128,8 @@ def _write(
             "the export has no warm-up requests for TensorFlow Serving; they need "
             'pip install "tfmusic[serving]"'
         )
-    with tf.io.gfile.GFile(os.path.join(partial, CARD), "w") as file:
-        json.dump(card, file, indent=1)
-    storage.move_directory(partial, path, last=CARD)
+    write_file(os.path.join(partial, CARD), json.dumps(card, indent=1))
+    move_directory(partial, path, last=CARD)
 
 
 def piece_by_piece(

@@ -8,8 +8,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.data.writing import writing
 from tfmusic.errors import UserError
+from tfmusic.files import write_file
 from tfmusic.training.checkpoints import Checkpoints, metric_values
 from tfmusic.training.distribution import Distribution
 from tfmusic.training.stopping import Stopped, StopSignals
@@ -158,7 +158,4 @@ class MetricsFile(keras.callbacks.Callback):
         writer = csv.DictWriter(text, names)
         writer.writeheader()
         writer.writerows(self._rows)
-        with writing(self._path):
-            with tf.io.gfile.GFile(self._path + ".partial", "w") as file:
-                file.write(text.getvalue())
-            tf.io.gfile.rename(self._path + ".partial", self._path, overwrite=True)
+        write_file(self._path, text.getvalue())

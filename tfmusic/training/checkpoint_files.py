@@ -16,7 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.errors import UserError
-from tfmusic.files import written_beside
+from tfmusic.files import write_file
 
 # What TensorFlow raises for a checkpoint of another network or a damaged one; an index
 # error where the file of the values is cut off.
@@ -139,8 +139,8 @@ def free_path(path: str) -> str:
 def write_record(path: str) -> None:
     """Tells programs that ask `tf.train.latest_checkpoint` of a new checkpoint."""
     directory, name = os.path.split(path)
-    with written_beside(os.path.join(directory, "checkpoint")) as file:
-        file.write(f'model_checkpoint_path: "{name}"\n')
+    content = f'model_checkpoint_path: "{name}"\n'
+    write_file(os.path.join(directory, "checkpoint"), content)
 
 
 def files_of(path: str) -> list[str]:

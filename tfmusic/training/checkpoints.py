@@ -9,9 +9,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.data import storage
-from tfmusic.data.writing import first_line, writing
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, first_line
+from tfmusic.files import make_directory, writing
 from tfmusic.models import MusicModel
 from tfmusic.training.checkpoint_files import (
     UNREADABLE,
@@ -182,7 +181,7 @@ class Checkpoints:
                 checkpoint.write(os.path.join(unused, name))
             return os.path.join(directory, name)
         with writing(f"{directory}: the checkpoint of step {step}"):
-            storage.make_directory(directory)
+            make_directory(directory)
             path = free_path(os.path.join(directory, name))
             partial = f"{path}.partial"
             try:

@@ -9,9 +9,10 @@ import ml_collections
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.data import storage, weights
+from tfmusic.data import weights
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo, differences
 from tfmusic.errors import UserError
+from tfmusic.files import make_directory, prepare_path, read_json, write_file, writing
 from tfmusic.models import MusicModel, make_model
 from tfmusic.representations import Representation, make_representation
 from tfmusic.training.checkpoint_files import has_begun
@@ -35,7 +36,7 @@ def save_run(
         UserError: The directory holds a run with another config or vocabulary, or one
             whose files are not all there.
     """
-    storage.prepare(workdir)
+    prepare_path(workdir)
     path = os.path.join(workdir, "config.json")
     new = json.loads(config.to_json_best_effort())
     if has_begun(workdir):
@@ -44,7 +45,7 @@ def save_run(
                 f"{workdir} holds checkpoints but no config.json, which says what they "
                 "are; put it back from a copy, or use another --workdir"
             )
-        old = without_gone_fields(_read(path), path)
+        old = without_gone_fields(read_json(path), path)
         changes = [
             f"{name} was {old_value!r}, now {new_value!r}"
             for name, old_value, new_value in differences(
@@ -63,7 +64,8 @@ def save_run(
             )
         if old == new:
             return
-    storage.make_directory(workdir)
+    with writing(workdir):
+        make_directory(workdir)
     # The config comes last: where it is, the run is described in full.
     _write(os.path.join(workdir, "representation.json"), representation.to_config())
     _write(path, new)
@@ -83,16 +85,16 @@ def load_run(workdir: str) -> tuple[ml_collections.ConfigDict, Representation]:
     Raises:
         UserError: The directory is no run.
     """
-    storage.prepare(workdir)
+    prepare_path(workdir)
     path = os.path.join(workdir, "config.json")
     if not tf.io.gfile.exists(path):
         raise UserError(
             f"{workdir}: expected a directory that tfmusic.train wrote, found no "
             "config.json in it; train first, or check --workdir"
         )
-    config = ml_collections.ConfigDict(without_gone_fields(_read(path), path))
+    config = ml_collections.ConfigDict(without_gone_fields(read_json(path), path))
     check_config(config)
-    saved = _read(os.path.join(workdir, "representation.json"))
+    saved = read_json(os.path.join(workdir, "representation.json"))
     return config, make_representation(saved)
 
 
@@ -137,7 +139,7 @@ def _name_music(description: Mapping[str, Any]) -> str:
 def load_dataset_description(workdir: str) -> dict[str, Any] | None:
     """What `save_dataset_description` wrote; None for a run without it."""
     path = os.path.join(workdir, "dataset.json")
-    return _read(path) if tf.io.gfile.exists(path) else None
+    return read_json(path) if tf.io.gfile.exists(path) else None
 
 
 def save_schedule(workdir: str, schedule: Schedule, step: int) -> None:
@@ -153,7 +155,7 @@ def save_schedule(workdir: str, schedule: Schedule, step: int) -> None:
     """
     path = os.path.join(workdir, "schedule.json")
     if step and tf.io.gfile.exists(path):
-        old = Schedule.from_config(_read(path))
+        old = Schedule.from_config(read_json(path))
         if str(old) != str(schedule):
             logging.warning(
                 "the learning rate's schedule was %s, is now %s: at step %d it gives "
@@ -183,7 +185,7 @@ def load_scores(workdir: str, weights_hash: str) -> dict[str, dict[str, Any]]:
     for split in SPLITS:
         path = os.path.join(workdir, f"scores_{split}.json")
         if tf.io.gfile.exists(path):
-            scores = _read(path)
+            scores = read_json(path)
             if scores.get("weights") == weights_hash:
                 found[split] = scores
     return found
@@ -197,15 +199,8 @@ def hash_weights(model: MusicModel) -> str:
     return weights.fingerprint(model.get_weights(), model.representation)
 
 
-def _read(path: str) -> Any:
-    with tf.io.gfile.GFile(path) as file:
-        return json.load(file)
-
-
 def _write(path: str, value: Any) -> None:
-    with tf.io.gfile.GFile(path + ".partial", "w") as file:
-        json.dump(value, file, indent=1, sort_keys=True)
-    tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+    write_file(path, json.dumps(value, indent=1, sort_keys=True))
 
 
 def restore_model(workdir: str) -> tuple[ml_collections.ConfigDict, MusicModel, str]:

@@ -15,10 +15,10 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.data.dataset import Dataset
-from tfmusic.data.writing import writing
 from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.music_statistics import LABELS, aggregate, statistics
 from tfmusic.evaluation.pictures import piano_roll_image
+from tfmusic.files import make_directory, write_file, writing
 from tfmusic.models import MusicModel
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.synthesis import synthesize
@@ -205,13 +205,9 @@ class Samples(keras.callbacks.Callback):
             )
             path = f"{directory}/piece_{number}"
             with writing(path):
-                tf.io.gfile.makedirs(directory)
-                for name, content in (
-                    (f"{path}.mid", to_midi_bytes(piece)),
-                    (f"{path}.png", tf.io.encode_png(picture).numpy()),
-                ):
-                    with tf.io.gfile.GFile(name, "wb") as file:
-                        file.write(content)
+                make_directory(directory)
+            write_file(f"{path}.mid", to_midi_bytes(piece))
+            write_file(f"{path}.png", tf.io.encode_png(picture).numpy())
 
 
 def _draw_curves(pieces: Sequence[NoteSequence]) -> None:

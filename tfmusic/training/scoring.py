@@ -12,11 +12,9 @@ import numpy as np
 import tensorflow as tf
 from absl import logging
 
-from tfmusic.data import storage
 from tfmusic.data.dataset import Dataset
 from tfmusic.data.settings import DataSettings
 from tfmusic.data.windows import Windows
-from tfmusic.data.writing import writing
 from tfmusic.errors import UserError, choose
 from tfmusic.evaluation.likelihood import LikelihoodTotal
 from tfmusic.evaluation.reconstruction import ReconstructionTotal
@@ -25,6 +23,7 @@ from tfmusic.evaluation.sample_overlap import (
     compare_samples,
     format_comparison,
 )
+from tfmusic.files import make_directory, prepare_path, write_file, writing
 from tfmusic.models import MusicModel
 from tfmusic.training.run_directory import (
     hash_weights,
@@ -68,9 +67,9 @@ def evaluate_run(
             split is empty, or the result cannot be written.
     """
     if json_path:
-        storage.prepare(json_path)
+        prepare_path(json_path)
         with writing(json_path):
-            storage.make_directory(os.path.dirname(json_path) or ".")
+            make_directory(os.path.dirname(json_path) or ".")
     config, model, checkpoint = restore_model(workdir)
     settings = TrainSettings.from_config(config.train)
     dataset = Dataset.open(data_dir, settings.memory_megabytes)
@@ -109,17 +108,13 @@ def evaluate_run(
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
         sys.stdout.write(f"{name:28s} {text}\n")
     if json_path:
-        with writing(json_path):
-            with tf.io.gfile.GFile(json_path + ".partial", "w") as file:
-                json.dump(result, file, indent=1)
-            tf.io.gfile.rename(json_path + ".partial", json_path, overwrite=True)
+        write_file(json_path, json.dumps(result, indent=1))
     learned = load_dataset_description(workdir)
     if learned and not is_same_music(learned, info.describe()):
         logging.info("not kept with %s, which learned from other music", workdir)
         return result
     # Last: a run that may only be read is scored all the same.
-    with writing(f"{workdir}: the result"):
-        save_scores(workdir, result)
+    save_scores(workdir, result)
     return result
 
 

@@ -13,8 +13,7 @@ from absl import logging
 from tfmusic.data.dataset import Dataset
 from tfmusic.data.settings import DataSettings
 from tfmusic.data.windows import Windows
-from tfmusic.data.writing import first_line, writing
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, first_line
 from tfmusic.models import make_model
 from tfmusic.training.callbacks import MetricsFile, SaveProgress
 from tfmusic.training.checkpoints import Checkpoints
@@ -82,9 +81,8 @@ def _train(
     # First, for a config that it refuses is to leave no trace.
     run = Run(config, settings, distribution, dataset)
     if distribution.is_chief:
-        with writing(workdir):
-            save_run(workdir, config, dataset.representation)
-            save_dataset_description(workdir, dataset.info)
+        save_run(workdir, config, dataset.representation)
+        save_dataset_description(workdir, dataset.info)
     validation = dataset.evaluation(
         "validation",
         run.windows,
@@ -110,8 +108,7 @@ def _train(
         run.model.load_parts(data_dir)
         run.model.adapt(dataset.pieces("train"))
     if distribution.is_chief:
-        with writing(workdir):
-            save_schedule(workdir, run.schedule, step)
+        save_schedule(workdir, run.schedule, step)
     training = dataset.train(
         run.windows,
         run.model.example_fn,

@@ -11,6 +11,7 @@ import keras
 import ml_collections
 import tensorflow as tf
 
+from tfmusic.files import write_file
 from tfmusic.models import MusicModel
 from tfmusic.representations.chords import STEP_NAMES
 from tfmusic.training.checkpoints import Progress
@@ -159,10 +160,7 @@ def write_token_vectors(model: MusicModel, directory: str) -> None:
         ],
     }
     for name, lines in files.items():
-        path = os.path.join(directory, name)
-        with tf.io.gfile.GFile(path + ".partial", "w") as file:
-            file.write("\n".join(lines) + "\n")
-        tf.io.gfile.rename(path + ".partial", path, overwrite=True)
+        write_file(os.path.join(directory, name), "\n".join(lines) + "\n")
 
 
 def _grouped(name: str) -> str:

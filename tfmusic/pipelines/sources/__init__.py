@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from tfmusic.data import storage
 from tfmusic.errors import UserError, choose
+from tfmusic.files import prepare_path
 from tfmusic.pipelines.sources.boulanger_lewandowski import list_boulanger_lewandowski
 from tfmusic.pipelines.sources.chorales import list_bach_chorales
 from tfmusic.pipelines.sources.files import (
@@ -55,7 +55,7 @@ def open_source(text: str) -> Source:
     kind, colon, rest = text.partition(":")
     if kind in KINDS and colon:
         return Source(text, functools.partial(KINDS[kind], os.path.expanduser(rest)))
-    storage.prepare(text)
+    prepare_path(text)
     path = os.path.expanduser(text)
     if tf.io.gfile.isdir(path) or path.lower().endswith(".zip"):
         list_items = functools.partial(list_collection, path)

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from tfmusic.data import storage
 from tfmusic.errors import DropError, UserError
+from tfmusic.files import prepare_path
 from tfmusic.notes.reading import SUFFIXES
 from tfmusic.pipelines.sources.items import SourceItem
 
@@ -121,7 +121,7 @@ def open_collection(path: str) -> Collection:
     Raises:
         UserError: It is neither.
     """
-    storage.prepare(path)
+    prepare_path(path)
     path = os.path.expanduser(path)
     if tf.io.gfile.isdir(path):
         return Folder(path)
@@ -139,7 +139,7 @@ def list_collection(path: str) -> Iterator[SourceItem]:
 
 def list_glob(pattern: str) -> Iterator[SourceItem]:
     """The music that a pattern names, such as `music/**/*.mid`."""
-    storage.prepare(pattern)
+    prepare_path(pattern)
     # Only Python's glob knows "**", only TensorFlow's knows buckets.
     remote = "://" in pattern
     paths = tf.io.gfile.glob(pattern) if remote else glob.glob(pattern, recursive=True)
@@ -176,7 +176,7 @@ def load_file(path: str, max_bytes: int) -> bytes:
     Raises:
         DropError: `unreadable`: it is gone, or may not be read.
     """
-    storage.prepare(path)
+    prepare_path(path)
     # Only Python opens files whose names are not UTF-8, only TensorFlow buckets.
     opener = tf.io.gfile.GFile if "://" in path else open
     try:
@@ -189,7 +189,7 @@ def load_file(path: str, max_bytes: int) -> bytes:
 # Kept open: reading the list of 100,000 files takes a second.
 @functools.lru_cache(maxsize=1)
 def _open_zip(path: str) -> zipfile.ZipFile:
-    storage.prepare(path)
+    prepare_path(path)
     try:
         return zipfile.ZipFile(tf.io.gfile.GFile(path, "rb"))
     # The second one is for a file of a few bytes.

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from tfmusic.data import storage
 from tfmusic.errors import DropError, UserError
+from tfmusic.files import prepare_path
 from tfmusic.pipelines.parsing import parse_note_sequence
 from tfmusic.pipelines.sources.files import fixed_folder, name_within
 from tfmusic.pipelines.sources.items import SourceItem
@@ -23,7 +23,7 @@ def list_note_sequences(path: str) -> Iterator[SourceItem]:
     Raises:
         UserError: There are no files, or one holds no records.
     """
-    storage.prepare(path)
+    prepare_path(path)
     pattern = os.path.join(path, "*") if tf.io.gfile.isdir(path) else path
     paths = sorted(p for p in tf.io.gfile.glob(pattern) if not tf.io.gfile.isdir(p))
     if not paths:
@@ -72,7 +72,7 @@ def load_record(path: str, offset: int, size: int, max_bytes: int) -> bytes:
     Raises:
         DropError: `cut_off`: the file ends before the record does; `unreadable`.
     """
-    storage.prepare(path)
+    prepare_path(path)
     wanted = min(size, max_bytes + 1)
     try:
         with tf.io.gfile.GFile(path, "rb") as file:
