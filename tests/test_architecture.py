@@ -120,7 +120,7 @@ def test_module_imports_only_what_stands_before_it(name, path):
             assert is_in(imported, CONFIGS_IMPORT), f"{name} imports {imported}"
 
 
-@pytest.mark.parametrize("name", ["player", "requests"])
+@pytest.mark.parametrize("name", ["player", "requests", "primers", "setting"])
 def test_playing_an_export_takes_no_model_code(name):
     path = ROOT / "tfmusic" / "serving" / f"{name}.py"
     allowed = (
@@ -128,7 +128,9 @@ def test_playing_an_export_takes_no_model_code(name):
         "tfmusic.notes",
         "tfmusic.representations",
         "tfmusic.files",
+        "tfmusic.serving.primers",
         "tfmusic.serving.requests",
+        "tfmusic.serving.setting",
     )
     for imported in imports(path):
         if is_in(imported, ["tfmusic"]) and imported != "tfmusic.data":

@@ -85,20 +85,17 @@ def test_export_plays_as_the_model_in_memory_does(player, tiny_run):
 
 def test_music_goes_on_from_the_primer(player):
     pieces = player.generate(num_outputs=2, num_steps=8, seed=0, primer=PRIMER)
-    expected = player.representation.canonicalize(PRIMER)
-    grid_seconds = 0.15  # a sixteenth at this model's 100 quarters a minute
-    primer_end = expected.total_time
     for piece in pieces:
-        before = [
-            (note.pitch, round(note.start_time, 6))
-            for note in piece.notes
-            if note.start_time < primer_end - grid_seconds / 2
-        ]
-        assert sorted(before) == sorted(
-            (note.pitch, round(note.start_time, 6)) for note in expected.notes
-        )
+        assert list(piece.notes[:3]) == list(PRIMER.notes)
+        # At 120 quarters a minute PRIMER lasts a second, and a sixteenth an eighth.
+        new = [(note.start_time - 1.0) / 0.125 for note in piece.notes[3:]]
+        assert new == sorted(new)
+        np.testing.assert_allclose(new, np.round(new), atol=1e-6)
+        assert all(0 <= step < 8 for step in new)
     alone = player.generate(2, 8, 0, primer=PRIMER, include_primer=False)
-    assert alone[0].total_time < pieces[0].total_time
+    assert [(n.pitch, n.start_time) for n in alone[0].notes] == [
+        (n.pitch, n.start_time - 1.0) for n in pieces[0].notes[3:]
+    ]
 
 
 def test_steps_that_guards_changed_are_counted(player):

@@ -7,6 +7,7 @@ from typing import Any
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.pipelines.account import remedy
 from tfmusic.pipelines.filters import Filters
+from tfmusic.representations.losses import describe_losses
 
 
 def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
@@ -51,9 +52,12 @@ def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
             for (stage, reason, flag), count in rows.most_common()
         ]
     if info.losses:
-        lines += ["", f"{'lost':>9s}  in encoding"]
-        ordered = sorted(info.losses.items(), key=lambda item: -item[1])
-        lines += [f"{count:9,d}  {name}" for name, count in ordered]
+        notes, steps = (
+            sum(split[name] for split in info.splits.values())
+            for name in ("num_notes", "num_steps")
+        )
+        lines += ["", "lost in encoding"]
+        lines += [f"  {line}" for line in describe_losses(info.losses, notes, steps)]
     return "\n".join(lines) + "\n"
 
 

@@ -7,7 +7,7 @@ is what each means to a musician.
 from collections.abc import Mapping
 
 # What is counted, notes where nothing is said; and what becomes of it.
-_WORDS = {
+WORDS = {
     "drums": ("notes", "drums are left out"),
     "other_instruments": ("notes", "all instruments but the first are left out"),
     "outside_range": ("notes", "notes outside the model's keyboard are left out"),
@@ -36,7 +36,7 @@ def describe_losses(
     """
     lines = []
     for name, count in sorted(losses.items(), key=lambda item: -item[1]):
-        unit, text = _WORDS[name]
+        unit, text = WORDS[name]
         total = num_notes if unit == "notes" else num_steps
         part = f" of {total:,d} {unit} ({percent(count, total)})" if total else ""
         lines.append(f"{count:,d}{part or f' {unit}'}: {text}")

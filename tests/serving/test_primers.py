@@ -1,0 +1,245 @@
+"""Primers into models and back, without a model: what it adds is made up here."""
+
+import numpy as np
+import pytest
+
+from tests.contracts import make_sequence
+from tfmusic.errors import UserError
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.transforms import transpose
+from tfmusic.representations import make_representation
+from tfmusic.serving.primers import join, read_primer
+from tfmusic.serving.setting import Setting
+
+ONE_KEY = {"name": "test", "config": {"data": {"key": "C"}}}
+ANY_KEY = {"name": "test", "config": {"data": {"key": "original"}}}
+# Sixteenths at 100 quarters a minute, as decoded music has them.
+ROLL = make_representation({"name": "play_articulate", "qpm": 100})
+# I IV V I of C major; half notes at 60 quarters a minute.
+CHORDS = ((48, 55, 60, 64), (53, 57, 60, 65), (55, 59, 62, 67), (48, 55, 60, 64))
+
+
+def cadence(semitones=0):
+    notes = [
+        (pitch + semitones, 70, 2.0 * i, 2.0 * i + 2.0)
+        for i, chord in enumerate(CHORDS)
+        for pitch in chord
+    ]
+    return make_sequence(notes, qpm=60, time_signature=(2, 4))
+
+
+def rows(notes):
+    return [(n.pitch, round(n.start_time, 6), round(n.end_time, 6)) for n in notes]
+
+
+def generated(*notes):
+    """What a model might add: (pitch, first step, last step, exclusive)."""
+    return ROLL.encode(make_sequence([(p, 80, a / 4, b / 4) for p, a, b in notes]))
+
+
+def test_model_of_one_key_reads_any_primer_as_in_that_key():
+    primer = read_primer(ONE_KEY, ROLL, cadence(1))
+    assert primer.semitones == -1
+    expected = ROLL.encode(cadence())
+    np.testing.assert_array_equal(primer.prompt["roll"], expected["roll"])
+    assert primer.remarks == (
+        "read in C major, which the model knows; written in Db major",
+    )
+    assert read_primer(ANY_KEY, ROLL, cadence(1)).semitones == 0
+
+
+def test_what_a_model_of_one_key_adds_is_moved_back():
+    primer = read_primer(ONE_KEY, ROLL, cadence(1))
+    piece = join(primer, ROLL, generated((60, 0, 4)))
+    assert rows(piece.notes[:16]) == rows(cadence(1).notes)
+    assert rows(piece.notes[16:]) == [(61, 8.0, 9.0)]
+
+
+def test_key_that_is_given_is_believed():
+    a_minor = Setting(key="Em").tonality
+    primer = read_primer(ONE_KEY, ROLL, cadence(), a_minor)
+    assert primer.semitones == 5
+    assert "A minor" in primer.remarks[0]
+
+
+def test_music_goes_on_in_tempo_and_metre_at_the_end_of_the_primer():
+    sequence = cadence()
+    sequence.tempos.add(time=6, qpm=120)  # the last chord lasts four quarters then
+    primer = read_primer(ANY_KEY, ROLL, sequence)
+    piece = join(primer, ROLL, generated((60, 0, 4), (62, 4, 6)))
+    assert rows(piece.notes[16:]) == [(60, 8.0, 8.5), (62, 8.5, 8.75)]
+    assert [(t.time, t.qpm) for t in piece.tempos] == [(0, 60), (6, 120)]
+    assert [(s.numerator, s.denominator) for s in piece.time_signatures] == [(2, 4)]
+    assert piece.total_time == 8.75
+
+
+def test_notes_that_the_model_holds_are_struck_again_and_others_are_not():
+    sequence = make_sequence([(60, 80, 0.0, 0.5), (67, 80, 0.0, 0.5)], qpm=60)
+    held = make_representation({"name": "binary_roll", "qpm": 100})
+    primer = read_primer(ANY_KEY, held, sequence)
+    new = make_sequence([(67, 80, 0.0, 0.5), (72, 80, 0.0, 0.5)])
+    piece = join(primer, held, held.encode(new))
+    assert rows(piece.notes) == [
+        (60, 0.0, 0.5),
+        (67, 0.0, 0.5),
+        (67, 0.5, 1.0),
+        (72, 0.5, 1.0),
+    ]
+
+
+def test_new_notes_go_to_the_instrument_that_plays_near_them():
+    sequence = make_sequence([(72, 100, 0.0, 0.5), (40, 60, 0.0, 0.5)])
+    sequence.notes[0].instrument, sequence.notes[0].program = 3, 73
+    sequence.notes[1].instrument, sequence.notes[1].program = 5, 32
+    sequence.notes.add(
+        pitch=36, velocity=90, start_time=0, end_time=0.5, instrument=9, is_drum=True
+    )
+    primer = read_primer(ANY_KEY, ROLL, sequence)
+    assert primer.remarks == ("1 of 3 notes (33 %): drums are left out",)
+    piece = join(primer, ROLL, generated((45, 0, 4), (70, 0, 4)))
+    found = [(n.pitch, n.instrument, n.program, n.velocity) for n in piece.notes[3:]]
+    # Without dynamics of the model's own, notes are as loud as the primer's.
+    assert found == [(45, 5, 32, 80), (70, 3, 73, 80)]
+
+
+def test_primer_with_silence_before_goes_on_at_its_end():
+    chords = make_representation(
+        {"name": "chord_frames", "steps_per_quarter": 2, "qpm": 100}
+    ).fit_counts({"60.64.67": 2, "62.65.69": 2})
+    sequence = make_sequence([(p, 80, 2.0, 3.0) for p in (60, 64, 67)], qpm=60)
+    primer = read_primer(ANY_KEY, chords, sequence)
+    new = chords.encode(make_sequence([(p, 80, 0.0, 1.0) for p in (62, 65, 69)]))
+    piece = join(primer, chords, new)
+    assert {row[1:] for row in rows(piece.notes[3:])} == {(3.0, 4.0)}
+
+
+def test_performance_goes_on_in_real_time():
+    events = make_representation({"name": "performance_events"})
+    sequence = make_sequence([(60, 64, 0.0, 1.25)], qpm=60)
+    primer = read_primer(ANY_KEY, events, sequence)
+    new = events.encode(make_sequence([(64, 99, 0.5, 0.75)], qpm=60))
+    piece = join(primer, events, new)
+    assert rows(piece.notes) == [(60, 0.0, 1.25), (64, 1.75, 2.0)]
+    assert piece.notes[1].velocity in range(96, 100)
+    assert [t.qpm for t in piece.tempos] == [60]
+
+
+def test_music_without_its_primer_begins_at_zero_in_the_last_tempo():
+    sequence = cadence()
+    sequence.tempos.add(time=6, qpm=120)
+    sequence.time_signatures.add(time=4, numerator=3, denominator=4)
+    primer = read_primer(ANY_KEY, ROLL, sequence)
+    piece = join(primer, ROLL, generated((60, 0, 4)), include_primer=False)
+    assert rows(piece.notes) == [(60, 0.0, 0.5)]
+    assert [(t.time, t.qpm) for t in piece.tempos] == [(0, 120)]
+    assert [s.numerator for s in piece.time_signatures] == [3]
+
+
+def test_limit_cuts_what_is_new():
+    primer = read_primer(ANY_KEY, ROLL, cadence())
+    new = generated((60, 0, 4), (62, 4, 8), (64, 8, 12))
+    piece = join(primer, ROLL, new, limit_seconds=6 * 60 / 100 / 4)
+    assert rows(piece.notes[16:]) == [(60, 8.0, 9.0), (62, 9.0, 9.5)]
+
+
+def test_ticks_hold_the_steps_of_model_and_primer():
+    sequence = cadence()
+    sequence.ticks_per_quarter = 10
+    piece = join(read_primer(ANY_KEY, ROLL, sequence), ROLL, generated((60, 0, 1)))
+    assert piece.ticks_per_quarter == 20
+
+
+def test_primer_of_drums_alone_is_refused_in_one_line():
+    sequence = NoteSequence(filename="beat.mid")
+    sequence.notes.add(pitch=36, velocity=90, end_time=0.5, is_drum=True)
+    for card in (ONE_KEY, ANY_KEY):
+        with pytest.raises(UserError, match="primer beat.mid: cannot be encoded"):
+            read_primer(card, ROLL, sequence)
+
+
+# ---- What a model leaves open.
+
+
+@pytest.mark.parametrize(
+    ("setting", "primer", "seconds"),
+    [
+        (dict(bars=2), None, 8 * 60 / 100),
+        (dict(bars=2, metre="3/4"), None, 6 * 60 / 100),
+        (dict(seconds=6, qpm=50), None, 3.0),  # half as many quarters in a second
+        (dict(bars=2), cadence(), 4 * 60 / 100),
+        (dict(seconds=10), cadence(), 6.0),
+        (dict(num_steps=7), None, None),
+        (dict(), None, None),
+    ],
+)
+def test_length_in_seconds_of_the_models_own_tempo(setting, primer, seconds):
+    assert Setting(**setting).limit_seconds(ROLL, primer) == (
+        seconds if seconds is None else pytest.approx(seconds)
+    )
+
+
+def test_length_in_steps():
+    assert Setting().steps(ANY_KEY, ROLL, None) == 256
+    assert Setting(num_steps=7).steps(ANY_KEY, ROLL, None) == 7
+    assert Setting(bars=2).steps(ANY_KEY, ROLL, 4.8) == 32
+    # Twice what training pieces take, for tokens that take no fixed time.
+    events = make_representation({"name": "performance_events"})
+    splits = {"train": {"num_steps": 3000, "seconds": 100}}
+    card = {"name": "test", "data": {"splits": splits}}
+    assert Setting(seconds=10).steps(card, events, 10.0) == 600
+    with pytest.raises(UserError, match="give the length as num_steps"):
+        Setting(seconds=10).steps(ANY_KEY, events, 10.0)
+
+
+def test_new_music_is_set_in_tempo_key_metre_and_sound():
+    piece = ROLL.decode(generated((60, 0, 4), (64, 4, 8)))
+    setting = Setting(qpm=50, key="Bb", metre="6/8", program=40)
+    piece = setting.apply(piece, own_qpm=100)
+    assert rows(piece.notes) == [(58, 0.0, 1.2), (62, 1.2, 2.4)]
+    assert {note.program for note in piece.notes} == {40}
+    assert [t.qpm for t in piece.tempos] == [50]
+    (metre,) = piece.time_signatures
+    assert (metre.numerator, metre.denominator) == (6, 8)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (dict(bars=2, seconds=3), "seconds: leave it out with bars"),
+        (dict(num_steps=2, bars=3), "bars: leave it out with num_steps"),
+        (dict(bars=0), "bars: expected more than 0, got 0"),
+        (dict(seconds=float("nan")), "seconds: expected more than 0, got nan"),
+        (dict(qpm=5), "qpm: expected 10 to 1000, got 5"),
+        (dict(program=128), "program: expected 0 to 127, got 128"),
+        (dict(key="H"), "key: expected such as G, Bb, F#m or D minor, got 'H'"),
+        (dict(metre="4"), "metre: expected such as 4/4, 3/4 or 6/8, got '4'"),
+        (dict(metre="0/4"), "metre: expected such as"),
+    ],
+)
+def test_wrong_setting_is_answered_in_words(setting, message):
+    with pytest.raises(UserError, match=message):
+        Setting(**setting)
+
+
+def test_what_is_not_open_is_refused():
+    with pytest.raises(UserError, match="key: test learned from music in many keys"):
+        Setting(key="G").check(ANY_KEY, None)
+    with pytest.raises(UserError, match="qpm: leave it out with a primer"):
+        Setting(qpm=90).check(ONE_KEY, cadence())
+    Setting(key="G").check(ONE_KEY, cadence())
+
+
+@pytest.mark.parametrize(
+    ("text", "tonic", "mode"),
+    [("C", 0, "major"), ("Bb", 10, "major"), ("F#m", 6, "minor"), ("cb", 11, "major")]
+    + [("D minor", 2, "minor"), ("G- maj", 6, "major")],
+)
+def test_names_of_keys(text, tonic, mode):
+    key = Setting(key=text).tonality
+    assert (key.tonic, key.mode) == (tonic, mode)
+
+
+def test_moving_to_c_and_back_is_no_move():
+    for semitones in range(-5, 7):
+        moved = transpose(cadence(), semitones)
+        assert read_primer(ONE_KEY, ROLL, moved).semitones == -semitones
