@@ -14,10 +14,12 @@ the time from one training step to the next, as if the two could not go on at on
 
 Before that the same of music that is larger than memory: one, two and four times as
 much, streamed with 256 MiB in a process each. All batches of a pass are made, so that
-reading counts, then some are learned. The music is that of the folder or zip of MIDI
-files at PATH, such as MAESTRO, else the chorales; it is repeated in other files until
-it takes as much as MAESTRO. Memory is the peak of the process: before it reads music,
-after the pass, which is claimed to stay the same, and after learning.
+reading counts, then some are learned. The larger of `waits` and `share` is claimed; the
+goal is 0.05. Memory is the peak of the process before it reads music, after the pass,
+and after learning; the growth of the second, which no network hides, is claimed: the
+goal is 1.15. The music is that of the folder or zip of MIDI files at PATH, such as
+MAESTRO, else the chorales; it is repeated in other files until it takes as much as
+MAESTRO.
 """
 
 import dataclasses
@@ -30,6 +32,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from typing import NamedTuple
 
 import ml_collections
@@ -100,7 +103,9 @@ def write_records(names: list[str], source: str, output_dir: str) -> None:
         *(f"--config={FAMILIES[name]}" for name in names),
         *(f"--source={source}", f"--output_dir={output_dir}"),
     ]
-    subprocess.run(command, check=True, capture_output=True)
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    if result.returncode:
+        sys.exit(result.stderr)
 
 
 def write_datasets(folder: str) -> dict[str, str]:
@@ -213,8 +218,9 @@ def compare_streamed(num_steps: int, num_seconds: float) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for factor, data_dir in write_repeated(folder):
             # A process is told its parent's memory as its own, so these come first.
-            with multiprocessing.get_context("spawn").Pool(1) as pool:
-                row = pool.apply(measure_streamed, (data_dir, num_steps, num_seconds))
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                arguments = data_dir, num_steps, num_seconds
+                row = pool.submit(measure_streamed, *arguments).result()
             rows.append(row)
             before, after_pass, after_learning = row.peaks
             print(
@@ -225,7 +231,7 @@ def compare_streamed(num_steps: int, num_seconds: float) -> None:
                 f"{before:12,.0f}{after_pass:7,.0f}{after_learning:10,.0f}",
                 flush=True,
             )
-    share = max(row.made / row.step for row in rows)
+    share = max(max(row.made, row.wait) / row.step for row in rows)
     growth = rows[-1].peaks[1] / rows[0].peaks[1]
     print(f"input_pipeline.streaming_share = {share:.4f}")
     print(f"input_pipeline.streaming_memory_growth = {growth:.3f}\n", flush=True)
