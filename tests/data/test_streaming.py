@@ -218,3 +218,14 @@ def test_evaluation_gives_the_same_batches_streamed_as_in_memory(data_dir, split
     assert_same_batches(streamed.as_numpy_iterator(), batches)
     count = Dataset.open(data_dir, STREAMED).num_evaluation_batches
     assert count(split, make_windows(), 24) == len(batches)
+
+
+def test_a_file_that_is_too_large_is_a_group_by_itself_and_named(tmp_path, caplog):
+    lengths = {"train": [40_000, 12_000]}  # 430 KiB and 129 KiB
+    info = write_dataset(tmp_path, lengths, num_shards=2)
+    with caplog.at_level("WARNING", logger="absl"):
+        groups = make_groups(Shards(str(tmp_path), info, "train"), STREAMED)
+    assert (groups.num_groups, groups.size) == (2, 1)
+    assert f"{tmp_path}/train-0 takes" in caplog.text
+    assert "memory_megabytes (1); raise that" in caplog.text
+    assert "--num_shards=4" in caplog.text
