@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from tests.data.builders import write_dataset
 from tests.experiments import (
     CONFIGS,
     assert_same_run,
@@ -17,6 +18,9 @@ from tests.experiments import (
     start_training,
     tiny_config,
 )
+from tfmusic.data.groups import make_groups
+from tfmusic.data.shards import Shards
+from tfmusic.representations import make_representation
 from tfmusic.training.setup import train_and_evaluate
 from tfmusic.training.stopping import Stopped
 
@@ -101,3 +105,35 @@ def test_killed_run_of_every_family_goes_on_to_the_same_weights(name, tmp_path):
     assert "going on from step" in errors
     assert_same_run(tmp_path / "whole", workdir)
     assert metrics_rows(workdir) == metrics_rows(tmp_path / "whole")
+
+
+@pytest.mark.slow
+def test_run_killed_within_the_third_of_four_groups_goes_on_to_the_same_weights(
+    tmp_path,
+):
+    config = tiny_config(
+        num_epochs=1, steps_per_epoch=256, save_every_steps=80, memory_megabytes=1
+    )
+    config.data.update(window_steps=128, window_stride=128)
+    representation = make_representation(config.representation)
+    data_dir, workdir = str(tmp_path / "data"), str(tmp_path / "killed")
+    lengths = {"train": [63 * 128] * 8, "validation": [200]}  # 64 windows a piece
+    info = write_dataset(data_dir, lengths, representation, num_shards=8)
+    groups = make_groups(Shards(data_dir, info, "train"), 1)
+    assert (groups.num_groups, groups.size) == (4, 2)  # 32 batches each
+    whole = start_training(config, data_dir, tmp_path / "whole")
+    _, errors = whole.communicate(timeout=900)
+    assert whole.returncode == 0, errors
+    run = start_training(config, data_dir, workdir)
+    while newest_step(f"{workdir}/latest") < 80:
+        assert run.poll() is None, run.stderr.read()
+        time.sleep(0.01)
+    run.kill()
+    run.communicate(timeout=300)
+    assert newest_step(f"{workdir}/latest") == 80
+    run = start_training(config, data_dir, workdir)
+    _, errors = run.communicate(timeout=900)
+    assert run.returncode == 0, errors
+    assert "going on from step 80" in errors
+    assert_same_run(tmp_path / "whole", workdir)
+    assert metrics_rows(tmp_path / "whole") == metrics_rows(workdir)
