@@ -30,7 +30,7 @@ _OUTPUT_DIR = flags.DEFINE_string(
 _WITH_EVENTS = flags.DEFINE_bool(
     "with_events",
     False,
-    "Keep the events too, for training that varies them or goes on training the "
+    "Keep the events too, for training that varies them or trains on the "
     "autoencoder; the dataset grows by the size of the events.",
 )
 _OVERWRITE = flags.DEFINE_bool(

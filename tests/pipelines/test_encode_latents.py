@@ -240,7 +240,9 @@ def test_latents_that_are_no_numbers_are_refused_in_one_line(made, tmp_path):
     model = make_autoencoder()
     model.set_weights([np.full_like(w, np.nan) for w in model.get_weights()])
     export_model(model, card_of(model), str(tmp_path / "model" / "1"))
-    message = "/model/1: the latents of test-piece-0 are no numbers; .* is trained$"
+    message = (
+        "/model/1: the latents of test-piece-0 are NaN or infinite; .* is trained$"
+    )
     with pytest.raises(UserError, match=message):
         write_latents(
             data, str(tmp_path / "model"), str(tmp_path / "latents"), num_workers=1

@@ -83,7 +83,7 @@ class MusicStatistics:
     def rows(self) -> dict[str, float]:
         """The values that exist, by the label that tables give them.
 
-        Labels that end in "%" hold shares times 100.
+        Labels that end in "%" hold fractions times 100.
         """
         rows = {
             label: getattr(self, name)

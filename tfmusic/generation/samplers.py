@@ -34,7 +34,7 @@ def categorical(
         top_k: Draw from the k most probable classes; 0 is no limit.
         top_p: Draw from the most probable classes that together reach this
             probability; 1 is no limit.
-        min_p: Draw from the classes with at least this share of the most probable
+        min_p: Draw from the classes with at least this fraction of the most probable
             one's probability; 0 is no limit.
 
     Returns:
@@ -61,7 +61,7 @@ def keep_probable(
     """
     top_k = tf.convert_to_tensor(top_k, tf.float32)
     top_p = tf.convert_to_tensor(top_p, tf.float32)
-    # A share of the greatest probability is a distance from the greatest logit.
+    # A fraction of the greatest probability is a distance from the greatest logit.
     distance = temperature * tf.math.log(tf.maximum(min_p, _TINY))
     floor = tf.reduce_max(logits, axis=-1, keepdims=True) + distance
 

@@ -66,7 +66,7 @@ class LatentSettings(Settings):
         penalty_coefficient: Weighs the penalty on the critic's gradient.
         matching: How features are compared, see `feature_distance`.
         matching_coefficient: Weighs that in the generator's loss.
-        joint: Whether the autoencoder goes on learning from the events of the same
+        joint: Whether the autoencoder learns on, from the events of the same
             windows: to give them back, and to make latents of them that the critic
             takes for generated ones, which are easier to generate.
         joint_coefficient: Weighs the second against the first.

@@ -95,7 +95,7 @@ class TiedOutput(keras.layers.Layer):
 
 
 class HandHead(keras.layers.Layer):
-    """One hand's share of a roll model: its keys and their number."""
+    """One hand's part of a roll model: its keys and their number."""
 
     def __init__(
         self,

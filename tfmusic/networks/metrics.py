@@ -57,7 +57,7 @@ class Perplexity(TokenNats):
 
 
 class TokenAccuracy(WeightedMean):
-    """The share of tokens that the model held the most probable."""
+    """The fraction of tokens that the model held the most probable."""
 
     def __init__(self, name: str = "accuracy", **kwargs):
         super().__init__(name, **kwargs)
@@ -125,7 +125,7 @@ class FrameCounts(keras.metrics.Metric):
 
 
 class FrameAccuracy(FrameCounts):
-    """The share of all keys predicted rightly; high even where all are silent."""
+    """The fraction of all keys predicted rightly; high even where all are silent."""
 
     def __init__(self, name: str = "accuracy", **kwargs):
         super().__init__(name, **kwargs)
@@ -138,7 +138,7 @@ class FrameAccuracy(FrameCounts):
 
 
 class FramePrecision(FrameCounts):
-    """Of the keys predicted to sound, the share that does."""
+    """Of the keys predicted to sound, the fraction that does."""
 
     def __init__(self, name: str = "precision", **kwargs):
         super().__init__(name, **kwargs)
@@ -149,7 +149,7 @@ class FramePrecision(FrameCounts):
 
 
 class FrameRecall(FrameCounts):
-    """Of the keys that sound, the share predicted to."""
+    """Of the keys that sound, the fraction predicted to."""
 
     def __init__(self, name: str = "recall", **kwargs):
         super().__init__(name, **kwargs)
@@ -172,7 +172,7 @@ class FrameF1(FrameCounts):
 
 
 class FrameDensity(FrameCounts):
-    """The share of all keys predicted to sound; 0 means that the model fell silent."""
+    """The fraction of all keys predicted to sound; 0 means that the model fell silent."""
 
     def __init__(self, name: str = "density", **kwargs):
         super().__init__(name, **kwargs)

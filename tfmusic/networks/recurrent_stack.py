@@ -161,7 +161,7 @@ class CarriedState:
 
     Attributes:
         variables: The state, which no optimizer moves. Checkpoints hold it after the
-            weights: a resumed run goes on exactly, and who evaluates reads the same
+            weights: a run resumes exactly, and who evaluates reads the same
             checkpoint without it.
     """
 

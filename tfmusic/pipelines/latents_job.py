@@ -174,8 +174,8 @@ def write_latents(
 
     Raises:
         UserError: One of the directories does not hold what it should, the dataset is
-            damaged, dataset and autoencoder do not fit each other, or latents are no
-            numbers.
+            corrupted, dataset and autoencoder do not fit each other, or latents are not
+            finite.
     """
     output_dir = output_dir.rstrip("/")
     _check_apart(data_dir, output_dir)
@@ -218,7 +218,7 @@ def write_latents(
     if broken := [piece for found in sums.values() for piece in found["no_numbers"]]:
         tf.io.gfile.rmtree(partial_dir)  # another call would come to the same end
         raise UserError(
-            f"{player.path}: the latents of {broken[0]} are no numbers; export an "
+            f"{player.path}: the latents of {broken[0]} are NaN or infinite; export an "
             "autoencoder that is trained"
         )
     kind = fit(kind, [sums[shard] for shard in info.splits["train"]["shards"]])

@@ -67,7 +67,7 @@ class Settings:
 
     @property
     def fractions(self) -> tuple[float, ...]:
-        """The share of each split.
+        """The fraction of each split.
 
         Raises:
             UserError: They are impossible.

@@ -101,7 +101,7 @@ def to_sequence(events: np.ndarray, grid: Grid) -> NoteSequence:
 
     A note ends where its key is struck again. A pedal is where the newest of its events
     that last has it, of those that began together the longest: one that lasts beyond
-    those after it takes up again. Events of recorded music do not overlap, those that a
+    those after it resumes. Events of recorded music do not overlap, those that a
     network makes do, as most of them are short steps on a pedal's way down or up.
 
     Args:

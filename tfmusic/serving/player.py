@@ -80,7 +80,7 @@ class Player:
             num_steps: Their length at most, in steps of the representation (frames or
                 tokens), without the primer; 256 unless `bars` or `seconds` is given.
             seed: The same seed on the same machine gives the same music.
-            primer: A beginning to go on from; None starts as the training pieces do.
+            primer: A beginning to continue; None starts as the training pieces do.
                 The music goes on in its key, tempo, metre and instruments; `remarks`
                 says what was changed for the model.
             include_primer: Whether the pieces begin with the primer's notes, as they

@@ -28,7 +28,7 @@ class Request:
     Attributes:
         endpoint: Its name.
         inputs: Its inputs, in their types.
-        primer: What the music goes on from; None without one.
+        primer: What the music continues; None without one.
         setting: What the music is to be set in.
         limit_seconds: How much of the answer is wanted, in seconds of the model's own
             tempo; None: all.
@@ -59,7 +59,7 @@ def request_music(
         num_outputs: How many pieces.
         num_steps: Their length at most in steps, without the primer.
         seed: Decides the music.
-        primer: A beginning to go on from.
+        primer: A beginning to continue.
         controls: Values that are not to have their defaults.
         **setting: Of `Setting`.
 

@@ -105,7 +105,7 @@ class SaveProgress(keras.callbacks.Callback):
             self._leave(told)
 
     def _check(self, loss: float) -> None:
-        """Refuses to save weights that give no number: none follow but such."""
+        """Refuses to save after a NaN or infinite loss: no other follows."""
         if not math.isfinite(loss):
             raise UserError(
                 f"the loss is {float(loss)} at step "
@@ -121,7 +121,7 @@ class SaveProgress(keras.callbacks.Callback):
     def _leave(self, told: int) -> None:
         stopped = Stopped(told)
         logging.info(
-            "saved at step %d and stopped by %s; the same command goes on from there",
+            "saved at step %d and stopped by %s; the same command resumes there",
             int(self._checkpoints.progress.step),
             stopped.signal_name,
         )

@@ -18,7 +18,7 @@ from absl import logging
 from tfmusic.errors import UserError
 from tfmusic.files import write_file
 
-# What TensorFlow raises for a checkpoint of another network or a damaged one; an index
+# What TensorFlow raises for a checkpoint of another network or a corrupted one; an index
 # error where the file of the values is cut off.
 UNREADABLE = (AssertionError, IndexError, ValueError, tf.errors.OpError)
 # Two checkpoints of one step have different names: no file is ever written over.
@@ -93,7 +93,7 @@ def read_progress(path: str) -> dict[str, float]:
 def loss_of(path: str) -> float:
     """The validation loss of weights in best/.
 
-    Infinite for damaged ones; NaN where it is not known: for those that earlier
+    Infinite for corrupted ones; NaN where it is not known: for those that earlier
     versions wrote, or states that someone has put there.
     """
     try:

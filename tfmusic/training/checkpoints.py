@@ -88,7 +88,7 @@ class Checkpoints:
         self._best_directory = os.path.join(workdir, "best")
         self._is_chief = is_chief
         self._keep = keep
-        self._damaged = set()
+        self._corrupted = set()
         self._best_losses = {}  # of the weights in best/, by path
         weights = _values(model.variables)
         self._state = tf.train.Checkpoint(
@@ -116,7 +116,7 @@ class Checkpoints:
                 if int(self.progress.step) != step_of(path):
                     raise ValueError(f"it is of step {int(self.progress.step)}")
             except UNREADABLE as error:
-                self._damaged.add(path)
+                self._corrupted.add(path)
                 logging.warning(
                     "checkpoint %s cannot be read (%s); trying the one before",
                     path,
@@ -126,7 +126,7 @@ class Checkpoints:
                 self.has_state = True
                 self._find_best()
                 return True
-        names = ", ".join(sorted(map(os.path.basename, self._damaged)))
+        names = ", ".join(sorted(map(os.path.basename, self._corrupted)))
         raise UserError(
             f"{self.directory}: expected a readable checkpoint, but {names} cannot be "
             "restored; put one back from a copy, or use another --workdir"
@@ -143,7 +143,7 @@ class Checkpoints:
         if self._is_chief:
             paths = checkpoints_in(self.directory)
             older = paths[paths.index(path) + 1 :]
-            spare = [p for p in older if p not in self._damaged][: self._keep - 1]
+            spare = [p for p in older if p not in self._corrupted][: self._keep - 1]
             remove_checkpoints(self.directory, set(older) - set(spare))
 
     def save_best(self) -> None:

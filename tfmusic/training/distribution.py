@@ -1,9 +1,9 @@
 """Which devices train, and how a batch is divided among them.
 
-Every device has a copy of the model (a replica) and takes an equal share of the rows of
+Every device has a copy of the model (a replica) and takes equally many of the rows of
 each batch; gradients are summed over all. So the number of devices changes speed, not
 results, but for what each replica does by itself: dropout, whose masks then repeat from
-share to share, the coins and draws of scheduled sampling, and statistics of a batch
+replica to replica, the coins and draws of scheduled sampling, and statistics of a batch
 normalisation.
 """
 

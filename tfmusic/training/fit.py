@@ -62,7 +62,7 @@ class Fitting:
         """Trains to the last epoch, or until a callback stops the model.
 
         Logs of an epoch are those of `fit` (training and `val_` metrics), the norm of
-        the gradients, and `steps_per_second` and `input_share`, the share of the time
+        the gradients, and `steps_per_second` and `input_share`, the fraction of the time
         that went into waiting for data; both are of this call alone.
 
         Args:

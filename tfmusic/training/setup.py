@@ -42,7 +42,7 @@ def train_and_evaluate(
 ) -> None:
     """Trains to the end of the run that `config` describes.
 
-    Called again with the same arguments it goes on from the newest checkpoint, or says
+    Called again with the same arguments it resumes from the newest checkpoint, or says
     that the run is complete. SIGTERM and Ctrl-C save and end the program with 128 + the
     signal's number. The workdir then holds `config.json`, `representation.json`,
     `dataset.json`, `schedule.json`, `metrics.csv`, `tensorboard/`, `samples/` (music
@@ -167,7 +167,7 @@ def _all_workers(
             raise
         raise UserError(
             "a worker of TF_CONFIG no longer answers, or all were told to stop "
-            f"({first_line(error)}); start all of them again, and they go on from the "
+            f"({first_line(error)}); start all of them again, and they resume from the "
             f"newest checkpoint in {checkpoints.directory}"
         ) from error
 
