@@ -172,7 +172,7 @@ class FrameF1(FrameCounts):
 
 
 class FrameDensity(FrameCounts):
-    """The fraction of all keys predicted to sound; 0 means that the model fell silent."""
+    """The fraction of all keys predicted to sound; 0: the model fell silent."""
 
     def __init__(self, name: str = "density", **kwargs):
         super().__init__(name, **kwargs)

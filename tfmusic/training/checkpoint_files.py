@@ -18,8 +18,8 @@ from absl import logging
 from tfmusic.errors import UserError
 from tfmusic.files import write_file
 
-# What TensorFlow raises for a checkpoint of another network or a corrupted one; an index
-# error where the file of the values is cut off.
+# What TensorFlow raises for a checkpoint of another network or a corrupted one; an
+# index error where the file of the values is cut off.
 UNREADABLE = (AssertionError, IndexError, ValueError, tf.errors.OpError)
 # Two checkpoints of one step have different names: no file is ever written over.
 _ENDING = r"\.(?:index|data-\d+-of-\d+)"

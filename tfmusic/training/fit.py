@@ -62,8 +62,8 @@ class Fitting:
         """Trains to the last epoch, or until a callback stops the model.
 
         Logs of an epoch are those of `fit` (training and `val_` metrics), the norm of
-        the gradients, and `steps_per_second` and `input_share`, the fraction of the time
-        that went into waiting for data; both are of this call alone.
+        the gradients, and `steps_per_second` and `input_share`, the fraction of
+        the time that went into waiting for data; both are of this call alone.
 
         Args:
             training: Endless batches from the step on at which `progress` is.

@@ -36,7 +36,7 @@ _PICTURE = {"width": 700, "inches": 5.0, "panel_inches": 2.5}
 _SEED = 0
 # Notes per second tell as much; without them the curves fill one page of TensorBoard.
 _NO_CURVES = ("num_notes", "seconds")
-# Sampling may take this fraction of a run's time; an epoch that is too short goes without.
+# The fraction of a run's time that sampling may take; short epochs go without.
 _MAX_TIME_SHARE = 0.1
 
 
