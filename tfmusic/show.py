@@ -77,6 +77,8 @@ def model(model_dir: str) -> str:
         score = scores.get("log_likelihood_per_step", scores.get("loss"))
         if score is not None:
             lines.append(f"{split + ' score':12s} {score:.4g} nats a step")
+    for label, text in (card.get("knows") or {}).items():
+        lines.append(_hang(f"{label:12s} ", text))
     lines += ["endpoints    " + ", ".join(card["endpoints"]), ""]
     for title, key in (("Controls", "controls"), ("Search", "search_controls")):
         if card.get(key):

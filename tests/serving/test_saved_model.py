@@ -181,6 +181,13 @@ def test_card_tells_the_data_and_the_scores_of_the_weights(tiny_run, tmp_path):
     export_dir = str(tmp_path / "export")
     card = read_card(pathlib.Path(export_run(mine, export_dir)))
     assert card["scores"] == {}
+    assert card["knows"] == {
+        "time": "beats: 4 steps in a quarter note",
+        "tempo": "none: music is written at 100 or at --qpm",
+        "key": "any",
+        "dynamics": "none: all notes are equally loud",
+        "instruments": "Piano",
+    }
     assert card["data"]["source"] == "test"
     assert card["data"]["splits"]["train"]["num_pieces"] == 4
     result = evaluate_run(mine, data_dir, "test")

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tfmusic
 from tfmusic.generation.controls import Control
 from tfmusic.models import MusicModel
+from tfmusic.representations import Representation
 from tfmusic.training.run_directory import (
     hash_weights,
     load_dataset_description,
@@ -55,9 +56,10 @@ def make_card(
     Returns:
         `name`, `tfmusic` and `tensorflow` (versions), `checkpoint`, `weights` (a hash
         of them), `config`, `num_parameters`, `representation`, `controls`,
-        `search_controls` (of the beam search, if there is one), `data` (source,
-        licence, splits; None where the run does not know) and `scores` (the results of
-        `tfmusic.evaluate` for these weights, by split).
+        `search_controls` (of the beam search, if there is one), `knows` (see
+        `describe_knowledge`), `data` (source, licence, splits; None where the run does
+        not know) and `scores` (the results of `tfmusic.evaluate` for these weights, by
+        split).
     """
     weights = hash_weights(model)
     return {
@@ -71,8 +73,40 @@ def make_card(
         "representation": model.output_representation.to_config(),
         "controls": describe_controls(model.CONTROLS),
         "search_controls": describe_controls(model.SEARCH_CONTROLS),
+        "knows": describe_knowledge(
+            model.output_representation, config.data.get("key", "original")
+        ),
         "data": load_dataset_description(workdir),
         "scores": load_scores(workdir, weights),
+    }
+
+
+def describe_knowledge(kind: Representation, key: str) -> dict[str, str]:
+    """What a model knows of music, in words, and so what is left open.
+
+    Args:
+        kind: What its music is encoded as.
+        key: The setting `data.key`: "C" where all music was moved to one key.
+
+    Returns:
+        A line each on `time`, `tempo`, `key`, `dynamics` and `instruments`.
+    """
+    names = getattr(kind, "instruments", ("Piano",))
+    if kind.steps_per_quarter:
+        time = f"beats: {kind.steps_per_quarter} steps in a quarter note"
+        tempo = f"none: music is written at {kind.qpm:g} or at --qpm"
+    else:
+        time, tempo = "seconds, without beats", "as it is played"
+    return {
+        "time": time,
+        "tempo": tempo,
+        "key": (
+            "C major and A minor alone: primers are moved there and back; --key"
+            if key == "C"
+            else "any"
+        ),
+        "dynamics": "yes" if kind.has_dynamics else "none: all notes are equally loud",
+        "instruments": ", ".join(names),
     }
 
 
