@@ -133,18 +133,15 @@ def make_step_baseline(model: AutoregressiveModel) -> Callable[[int], np.ndarray
     feature, *_ = model.representation.feature_specs
 
     def generate(num_steps: int) -> np.ndarray:
-        frame, state, frames = (
-            model.start_frame(1),
-            model.initial_state(1, num_steps),
-            [],
-        )
+        frame, state = model.start_frame(1), model.initial_state(1, num_steps)
+        first, frames = state, []
         for step in range(num_steps):
             seed = tf.constant([0, step], tf.int64)
             free = tf.constant([False])
             frame, state, _ = model.next_frame(frame, state, controls, seed, free)
             frames.append(frame)
         frames = tf.nest.map_structure(lambda *parts: tf.stack(parts, 1), *frames)
-        return model.frames_to_features(frames)[feature].numpy()
+        return model.frames_to_features(frames, first)[feature].numpy()
 
     return generate
 

@@ -23,6 +23,7 @@ DEFAULT = dict(
         steps_per_quarter=2,
         steps_per_second=0.0,
         qpm=100.0,
+        metre=True,  # the network reads where in its bar each frame lies
         first_instrument_only=False,
         max_vocabulary=8192,  # rarer chords become the nearest ones; 0: all
         fit_semitones=0,  # above 0, windows can be transposed so far
@@ -40,6 +41,7 @@ DEFAULT = dict(
         tied_output=True,
         loss_steps="all",
         learn_end=True,
+        min_p=0.03,  # default of generation: chords that are this unlikely sound wrong
         carry_state=False,  # True: stateful training
     ),
     train=dict(
@@ -58,6 +60,7 @@ VARIANTS = {
             representation=dict(
                 steps_per_quarter=0,
                 steps_per_second=2.0,
+                metre=False,
                 first_instrument_only=True,
                 max_vocabulary=0,
             ),
@@ -68,6 +71,7 @@ VARIANTS = {
                 units=(512, 512),
                 dropout=0.0,
                 learn_end=False,
+                min_p=0.0,
             ),
             optimizer=dict(
                 schedule="step",

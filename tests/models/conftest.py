@@ -83,9 +83,20 @@ def play_pieces() -> list[contracts.Piece]:
     return pieces
 
 
-def chords():
+def chords(**settings):
     names = {str(60 + i): 1 for i in range(12)}
-    return make_representation({"name": "chord_frames"}).fit_counts(names)
+    return make_representation({"name": "chord_frames", **settings}).fit_counts(names)
+
+
+def metre_pieces() -> list[contracts.Piece]:
+    """Three notes of each bar of 3/4, told apart by their place alone."""
+    pieces = []
+    for size in SIZES:
+        step = np.arange(size, dtype=np.int32) + 2
+        bars = {"bar_position": step % 6, "bar_length": np.full(size, 6, np.int32)}
+        tokens = 4 + step // 3 % 2 + 3 * (step % 6 == 0)
+        pieces.append({"tokens": tokens.astype(np.int32), **bars})
+    return pieces
 
 
 CASES = {
@@ -93,6 +104,11 @@ CASES = {
         chords,
         {"name": "token_lstm", "embedding_size": 16, "units": (32, 24), "dropout": 0.1},
         token_pieces,
+    ),
+    "tokens_metre": (
+        lambda: chords(metre=True),
+        {"name": "token_lstm", "embedding_size": 16, "units": (32,), "dropout": 0.1},
+        metre_pieces,
     ),
     "tokens_tied_gru": (
         chords,

@@ -163,7 +163,10 @@ def check_step_equals_sequence(model: AutoregressiveModel, piece: Piece) -> None
     length, room = len(next(iter(piece.values()))), 8
     expected_frame, expected = model.prime(prompt, room)
     controls = {c.name: tf.constant(c.default, tf.float32) for c in model.CONTROLS}
-    frame, state = model.start_frame(1), model.initial_state(1, length + 1 + room)
+    controls |= {k: tf.constant(v) for k, v in metre_controls(model, piece).items()}
+    frame, state = model.begin(
+        model.start_frame(1), model.initial_state(1, length + 1 + room), controls
+    )
     for i in range(length):
         seed = tf.constant([0, i], tf.int64)
         free = tf.constant([False])
@@ -175,6 +178,18 @@ def check_step_equals_sequence(model: AutoregressiveModel, piece: Piece) -> None
         _without_count(state),
         _without_count(expected),
     )
+
+
+def metre_controls(model: AutoregressiveModel, piece: Piece) -> dict[str, float]:
+    """The controls for music in the metre of a piece, with its upbeat."""
+    if "bar_length" not in piece:
+        return {}
+    position, length = int(piece["bar_position"][0]), int(piece["bar_length"][0])
+    quarter = model.representation.steps_per_quarter
+    return {
+        "bar_quarters": length / quarter,
+        "pickup_quarters": -position % length / quarter,
+    }
 
 
 def _without_count(state):

@@ -68,9 +68,9 @@ def test_the_step_learned_is_the_next_one(trained):
 
 def test_music_from_nothing_is_what_was_learned(trained):
     # Down to the first step: the start is learned too.
-    made = contracts.call_endpoint(
-        trained.model, "generate", num_outputs=2, num_steps=8, seed=0, temperature=0.0
-    )
+    controls = contracts.metre_controls(trained.model, trained.pieces[0])
+    settings = dict(num_outputs=2, num_steps=8, seed=0, temperature=0.0, **controls)
+    made = contracts.call_endpoint(trained.model, "generate", **settings)
     for name, array in trained.pieces[0].items():
         np.testing.assert_array_equal(made[name][1], array[:8])
 

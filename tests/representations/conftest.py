@@ -42,6 +42,7 @@ CONFIGS = {
     },
     "note_chord_tokens_reference": {"name": "note_chord_tokens", "mode": "reference"},
     "chord_frames": {"name": "chord_frames"},
+    "chord_frames_metre": {"name": "chord_frames", "metre": True},
     "chord_frames_untrimmed": {
         "name": "chord_frames",
         "trim_silence": False,

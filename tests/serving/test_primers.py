@@ -202,6 +202,16 @@ def test_new_music_is_set_in_tempo_key_metre_and_sound():
     assert (metre.numerator, metre.denominator) == (6, 8)
 
 
+def test_metre_reaches_models_that_know_it():
+    assert Setting(metre="6/8").controls({"bar_quarters": {}}) == {"bar_quarters": 3.0}
+    assert Setting(metre="6/8").controls({"temperature": {}}) == {}
+    piece = ROLL.decode(generated((60, 2, 14)))
+    piece.time_signatures[0].time = 0.3  # an upbeat stays one
+    piece = Setting(metre="6/8").apply(piece, own_qpm=100)
+    (metre,) = piece.time_signatures
+    assert (metre.time, metre.numerator, metre.denominator) == (0.3, 6, 8)
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

@@ -124,6 +124,17 @@ SPREAD = Control(
     *(1.0, 0.0, 10.0),
     "Scale of the noise: below 1 the music is closer to the average.",
 )
+BAR_QUARTERS = Control(
+    "bar_quarters",
+    *(4.0, 0.25, 16.0),
+    "Length of a bar in quarter notes: 4 for 4/4, 3 for 3/4 and 6/8.",
+)
+PICKUP_QUARTERS = Control(
+    "pickup_quarters",
+    *(0.0, 0.0, 16.0),
+    "Length of the upbeat before the first bar, in quarter notes; 0: none.",
+)
+METRE = (BAR_QUARTERS, PICKUP_QUARTERS)
 
 # How fast a held key's bonus fades, as published for each hand.
 _RATES = {"right": 0.25, "left": 0.1}

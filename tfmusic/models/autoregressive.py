@@ -43,6 +43,20 @@ class AutoregressiveModel(MusicModel):
         """The state before the start frame, with room for so many steps."""
         raise NotImplementedError
 
+    def begin(self, frame: Nest, state: Nest, controls: Tensors) -> tuple[Nest, Nest]:
+        """What controls say of the beginning of a new piece.
+
+        Args:
+            frame: The start frame.
+            state: The initial state.
+            controls: A float32 scalar for every one of `CONTROLS`.
+
+        Returns:
+            Both, changed or not.
+        """
+        del controls
+        return frame, state
+
     def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[Nest, Nest]:
         """Takes in a beginning.
 
@@ -92,8 +106,12 @@ class AutoregressiveModel(MusicModel):
         """Whether nothing sounds in a frame, bool `[batch]`; with `MAX_SILENCE`."""
         raise NotImplementedError
 
-    def frames_to_features(self, frames: Nest) -> Tensors:
+    def frames_to_features(self, frames: Nest, state: Nest) -> Tensors:
         """Generated frames `[batch, time, ...]` as arrays and their `num_steps`.
+
+        Args:
+            frames: The frames.
+            state: The state before them.
 
         Returns:
             The representation's arrays `[batch, time, ...]` and int32 `[batch]`, how
@@ -127,8 +145,11 @@ class AutoregressiveModel(MusicModel):
         names = [spec.name for spec in arrays]
 
         def generate(num_outputs, num_steps, seed, *values):
-            frame = self.start_frame(num_outputs)
-            state = self.initial_state(num_outputs, num_steps)
+            frame, state = self.begin(
+                self.start_frame(num_outputs),
+                self.initial_state(num_outputs, num_steps),
+                self._named(values),
+            )
             run = tf.zeros([num_outputs], tf.int32)
             return self._play(frame, state, run, num_steps, seed, values)
 
@@ -164,8 +185,7 @@ class AutoregressiveModel(MusicModel):
 
     def _play(self, frame, state, run, num_steps, seed, values) -> Tensors:
         """Generates from a frame and a state, with control values in their order."""
-        names = [control.name for control in self.CONTROLS]
-        controls = dict(zip(names, values, strict=True))
+        controls = self._named(values)
 
         def next_frame(frame, carried, seed):
             state, watch = carried
@@ -185,8 +205,12 @@ class AutoregressiveModel(MusicModel):
             seed,
             self.is_finished if has_end else None,
         )
-        features = self.frames_to_features(frames)
+        features = self.frames_to_features(frames, state)
         return {**features, "guarded_steps": watch.guarded_steps}
+
+    def _named(self, values) -> Tensors:
+        names = [control.name for control in self.CONTROLS]
+        return dict(zip(names, values, strict=True))
 
     def run_limit(self, frame: Nest, controls: Tensors) -> tf.Tensor:
         """How often a frame may come in a row, float32; 0: no limit."""

@@ -7,12 +7,13 @@ from typing import ClassVar
 import keras
 import tensorflow as tf
 
-from tfmusic.generation.controls import CONSERVATIVITY, DENSITY, roll_controls
+from tfmusic.generation.controls import CONSERVATIVITY, DENSITY, METRE, roll_controls
 from tfmusic.generation.loop import split_seed
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Tensors, step_is_target
 from tfmusic.models.biaxial_features import BEATS, NoteFeatures
 from tfmusic.models.biaxial_sampling import adapt_power, change_note, sample_frame
+from tfmusic.models.metre import before_piece, next_place
 from tfmusic.models.roll_frames import compile_roll_model, force_onsets
 from tfmusic.models.roll_sampling import (
     count_held,
@@ -93,7 +94,7 @@ class BiaxialLSTM(AutoregressiveModel):
 
     TAKES = PlayArticulate
     Settings = BiaxialSettings
-    CONTROLS = (*roll_controls(1), CONSERVATIVITY, DENSITY)
+    CONTROLS = (*roll_controls(1), CONSERVATIVITY, DENSITY, *METRE)
 
     def __init__(self, representation: Representation, settings: BiaxialSettings):
         """Makes the layers."""
@@ -170,12 +171,18 @@ class BiaxialLSTM(AutoregressiveModel):
     def start_frame(self, batch_size: tf.Tensor) -> Tensors:
         """Silence, one step before a bar of 4/4."""
         shape = [batch_size, self.num_pitches, self.num_channels]
-        bar = 4 * self.representation.steps_per_quarter
-        return {
-            "roll": tf.zeros(shape, tf.bool),
-            "bar_position": tf.fill([batch_size], bar - 1),
-            "bar_length": tf.fill([batch_size], bar),
-        }
+        controls = {control.name: tf.constant(control.default) for control in METRE}
+        return {"roll": tf.zeros(shape, tf.bool), **self._before(batch_size, controls)}
+
+    def begin(
+        self, frame: Tensors, state: State, controls: Tensors
+    ) -> tuple[Tensors, State]:
+        """Silence one step before the piece, in its metre."""
+        return {**frame, **self._before(tf.shape(frame["roll"])[0], controls)}, state
+
+    def _before(self, batch_size: tf.Tensor, controls: Tensors) -> Tensors:
+        quarter = self.representation.steps_per_quarter
+        return before_piece(batch_size, quarter, controls)
 
     def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> State:
         """Zeros for each note, and the power 1."""
@@ -211,9 +218,8 @@ class BiaxialLSTM(AutoregressiveModel):
         recurrent, power, held = state
         roll = frame["roll"]
         held = hold(held, roll[:, tf.newaxis])
-        length = tf.maximum(frame["bar_length"], 1)
-        position = (frame["bar_position"] + 1) % length
-        features = self.note_features(roll, position, length)
+        place = next_place(frame)
+        features = self.note_features(roll, place["bar_position"], place["bar_length"])
         hidden, recurrent = self.time_stack.step(
             _fold(features), tuple(_fold(part) for part in recurrent)
         )
@@ -238,7 +244,7 @@ class BiaxialLSTM(AutoregressiveModel):
             sampled[:, 0], odds, roll, must_change, change_seed, temperature
         )
         is_guarded = tf.logical_or(is_released, is_stuck)
-        frame = {"roll": sampled, "bar_position": position, "bar_length": length}
+        frame = {"roll": sampled, **place}
         power = adapt_power(power, sampled, controls["density"])
         return frame, (self._unfold(recurrent), power, held), is_guarded
 
@@ -250,8 +256,9 @@ class BiaxialLSTM(AutoregressiveModel):
         """Whether no note plays."""
         return tf.logical_not(tf.reduce_any(frame["roll"][..., 0], axis=1))
 
-    def frames_to_features(self, frames: Tensors) -> Tensors:
+    def frames_to_features(self, frames: Tensors, state: State) -> Tensors:
         """The frames as they are; all of them count."""
+        del state
         batch_size, num_steps = tf.unstack(tf.shape(frames["bar_length"]))
         return {**frames, "num_steps": tf.fill([batch_size], num_steps)}
 

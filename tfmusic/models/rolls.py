@@ -136,8 +136,9 @@ class RollModel(AutoregressiveModel):
         """Whether no key sounds."""
         return self.frames.is_silent(frame)
 
-    def frames_to_features(self, frames: tf.Tensor) -> Tensors:
+    def frames_to_features(self, frames: tf.Tensor, state: State) -> Tensors:
         """The frames as a roll; all of them count."""
+        del state
         return self.frames.to_features(frames)
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:

@@ -19,25 +19,38 @@ if TYPE_CHECKING:
 def search_endpoints(model: "TokenModel") -> Mapping[str, Endpoint]:
     """`search` and `continue_search`: beams `[batch, beam, ...]`, best first.
 
-    Their outputs are `tokens`, int32 `[batch, beam, time]`, `num_steps`, int32, and
+    Their outputs are the arrays of the representation, int32 `[batch, beam, time]`,
+    `num_steps`, int32, and
     `log_likelihood`, float32, both `[batch, beam]`: the sum of what `score` gives for
     each token and for the end if there is one. A beam of which nothing is possible has
     no steps and minus infinity.
     """
     width = tf.TensorSpec([], tf.int32, "beam_width")
     num_steps = tf.TensorSpec([], tf.int32, "num_steps")
-    tokens = tf.TensorSpec([None, None], tf.int32, "tokens")
+    arrays = tuple(
+        tf.TensorSpec([None, None], tf.int32, name)
+        for name in model.representation.feature_specs
+    )
     controls = tuple(control.spec for control in model.SEARCH_CONTROLS)
 
-    def search(width, num_steps, *values):
-        start, run = model.start_frame(1), tf.zeros([1], tf.int32)
-        state = model.initial_state(1, num_steps)
-        return _search(model, start, state, run, width, num_steps, values)
+    def named(values) -> Tensors:
+        names = [control.name for control in model.SEARCH_CONTROLS]
+        return dict(zip(names, values, strict=True))
 
-    def go_on(tokens, width, num_steps, *values):
-        token, state = model.prime({"tokens": tokens}, num_steps)
-        run = count_run(tokens)
-        return _search(model, token, state, run, width, num_steps, values)
+    def search(width, num_steps, *values):
+        run = tf.zeros([1], tf.int32)
+        start, state = model.begin(
+            model.start_frame(1), model.initial_state(1, num_steps), named(values)
+        )
+        return _search(model, start, state, run, width, num_steps, named(values))
+
+    def go_on(*inputs):
+        names = [spec.name for spec in arrays]
+        prompt = dict(zip(names, inputs, strict=False))
+        width, num_steps, *values = inputs[len(names) :]
+        token, state = model.prime(prompt, num_steps)
+        run = count_run(prompt["tokens"])
+        return _search(model, token, state, run, width, num_steps, named(values))
 
     return {
         "search": Endpoint(
@@ -47,18 +60,16 @@ def search_endpoints(model: "TokenModel") -> Mapping[str, Endpoint]:
         ),
         "continue_search": Endpoint(
             go_on,
-            (tokens, width, num_steps, *controls),
+            (*arrays, width, num_steps, *controls),
             "The likeliest continuations of each prompt, without the prompt.",
         ),
     }
 
 
 def _search(
-    model: "TokenModel", token, state, run, width, num_steps, values
+    model: "TokenModel", token, state, run, width, num_steps, controls
 ) -> Tensors:
     """Searches from a token, the state before it, and how often it has come."""
-    names = [control.name for control in model.SEARCH_CONTROLS]
-    controls = dict(zip(names, values, strict=True))
 
     def step(token, carried):
         state, before, watch = carried
@@ -71,6 +82,7 @@ def _search(
         added += unwanted * tf.one_hot(token, model.vocabulary_size)
         return tf.nn.log_softmax(logits), added, (state, token, watch)
 
+    first = state
     # The first step counts its token once more.
     watch = Watch.begin(run - 1)
     beams = beam_search(
@@ -86,8 +98,14 @@ def _search(
     is_token = tf.logical_and(beams.tokens != END, is_possible[..., tf.newaxis])
     tokens = tf.where(is_token, beams.tokens, PAD)
     lengths = tf.reduce_sum(tf.cast(tokens != PAD, tf.int32), axis=-1)
+    # As many places as beams, for each prompt.
+    places = {
+        name: tf.repeat(values[:, tf.newaxis], width, axis=1)
+        for name, values in model.places(first, tf.shape(tokens)[-1]).items()
+    }
     return {
         "tokens": tokens,
+        **places,
         "num_steps": lengths,
         "log_likelihood": tf.where(is_possible, beams.log_likelihood, -float("inf")),
     }

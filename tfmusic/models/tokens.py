@@ -15,6 +15,7 @@ from tfmusic.generation.controls import (
     MAX_HELD,
     MAX_REPEATS,
     MAX_SILENCE,
+    METRE,
     MIN_P,
     MIN_STEPS,
     NO_REPEAT_NGRAM,
@@ -28,6 +29,13 @@ from tfmusic.generation.guards import draw_another
 from tfmusic.generation.token_rules import RulesState, TokenRules
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
+from tfmusic.models.metre import (
+    BarEmbedding,
+    before_piece,
+    next_place,
+    places_after,
+    places_with_end,
+)
 from tfmusic.models.token_search import search_endpoints
 from tfmusic.networks.layers import (
     PitchEmbedding,
@@ -37,13 +45,14 @@ from tfmusic.networks.layers import (
 from tfmusic.networks.losses import TokenLoss, token_nats
 from tfmusic.networks.metrics import Perplexity, TokenAccuracy, TokenNats
 from tfmusic.networks.recurrent_stack import CarriedState
-from tfmusic.representations import Representation
+from tfmusic.representations import Representation, metre
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
 from tfmusic.settings import Settings, setting
 
-# The network's, and what the rules know of the tokens so far.
-State = tuple[Any, RulesState]
+# The network's, what the rules know of the tokens so far, and the place in the bar of
+# the newest token (empty without metre).
+State = tuple[Any, RulesState, Tensors]
 
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
 # Tokens of time are short: a key may be held for many of their steps.
@@ -70,6 +79,7 @@ class TokenSettings(Settings):
             output then has `embedding_size` numbers.
         loss_steps: "all", or "last": a window teaches its last token alone.
         learn_end: Whether the model learns where pieces end, and generation may end.
+        min_p: Default of the control of this name.
         carry_state: Whether training reads each piece from its beginning, window after
             window, and a window begins with the state that the one before left:
             truncated back-propagation. Needs a recurrent network, and windows that do
@@ -88,6 +98,7 @@ class TokenSettings(Settings):
     tied_output: bool = False
     loss_steps: str = setting("all", choices=("all", "last"))
     learn_end: bool = True
+    min_p: float = setting(0.0, at_least=0.0, at_most=1.0)
     carry_state: bool = False
 
 
@@ -136,14 +147,19 @@ class TokenModel(AutoregressiveModel):
         self.vocabulary_size = len(representation.vocabulary)
         self._silent = representation.silent_tokens()
         self._rules = TokenRules(representation.token_grammar())
+        self.bars = None
+        if "bar_position" in representation.feature_specs:
+            self.bars = BarEmbedding(name="bars")
         common = (
+            *(METRE if self.bars else ()),
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
             *([MAX_SILENCE] if self._silent.any() else []),
             *([MAX_HELD_EVENTS] if self._rules.tells_ends else []),
             *([MIN_STEPS] if self.learn_end else []),
         )
-        self.CONTROLS = (*SAMPLING, REPETITION_PENALTY, REPETITION_WINDOW, *common)
+        sampling = (*SAMPLING[:-1], MIN_P.with_default(settings.min_p))
+        self.CONTROLS = (*sampling, REPETITION_PENALTY, REPETITION_WINDOW, *common)
         self.SEARCH_CONTROLS = (LENGTH_POWER, *common)
         self.embedding = None
         if settings.input_encoding == "embedding":
@@ -229,7 +245,8 @@ class TokenModel(AutoregressiveModel):
 
     def build_model(self) -> None:
         """Makes all weights."""
-        self(tf.zeros([1, 2], tf.int32))
+        tokens = tf.zeros([1, 2], tf.int32)
+        self(self._inputs(tokens, {"bar_position": tokens, "bar_length": tokens}))
 
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles with cross-entropy, nats a token, perplexity and accuracy."""
@@ -247,23 +264,36 @@ class TokenModel(AutoregressiveModel):
         step, length = features["step"], features["num_steps"]
         tokens = tf.cast(features["tokens"], tf.int32)
         tokens = tf.where(step == -1, START, tokens)
+        inputs = self._inputs(
+            tokens[:-1],
+            features,
+            # A window's step is cut off where the piece's is appended: all from the
+            # second one on, the end's included.
+            lambda bar: {
+                name: values[1:-1]
+                for name, values in places_with_end(bar, length - step[0]).items()
+            },
+        )
         if self.learn_end:
             tokens = tf.where(step == length, END, tokens)
             length += 1
-        return tokens[:-1], tokens[1:], step_is_target(step[1:], length)
+        return inputs, tokens[1:], step_is_target(step[1:], length)
 
-    def call(self, tokens: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor | Tensors, training: bool = False) -> tf.Tensor:
         """Logits of the token after each.
 
         Args:
-            tokens: int32 `[batch, time]`, from a piece's start token on or from any
-                place in it.
+            inputs: int32 `[batch, time]`: tokens from a piece's start token on or from
+                any place in it. Where the representation has the metre, a dict of
+                these, `tokens`, and of the place of the token *after* each:
+                `bar_position` and `bar_length`, int32 `[batch, time]`.
             training: Whether dropout is on.
 
         Returns:
             float32 `[batch, time, token]`.
         """
-        inputs = self._encode_all(tokens)
+        tokens = inputs["tokens"] if self.bars else inputs
+        inputs = self._encode_all(tokens, inputs)
         if training and self.carried:
             hidden = self.carried.run(inputs, begins=tf.equal(tokens[:, 0], START))
         else:
@@ -277,7 +307,22 @@ class TokenModel(AutoregressiveModel):
     def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> State:
         """The network's, and no tokens."""
         network = self.network.initial_state(batch_size, max_steps)
-        return network, self._rules.initial_state(batch_size)
+        controls = {control.name: tf.constant(control.default) for control in METRE}
+        bar = self._before(batch_size, controls)
+        return network, self._rules.initial_state(batch_size), bar
+
+    def begin(
+        self, frame: tf.Tensor, state: State, controls: Tensors
+    ) -> tuple[tf.Tensor, State]:
+        """The start token one step before the piece, in its metre."""
+        network, rules, _ = state
+        return frame, (network, rules, self._before(tf.shape(frame)[0], controls))
+
+    def _before(self, batch_size: tf.Tensor, controls: Tensors) -> Tensors:
+        if not self.bars:
+            return {}
+        quarter = self.representation.steps_per_quarter
+        return before_piece(batch_size, quarter, controls)
 
     def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[tf.Tensor, State]:
         """Takes in the start token and all of the prompt but its last token."""
@@ -285,8 +330,9 @@ class TokenModel(AutoregressiveModel):
         batch_size, length = tf.unstack(tf.shape(tokens))
         earlier = tokens[:, :-1]
         state = self.network.initial_state(batch_size, length + num_steps)
-        _, state = self.network.run(self._encode_all(earlier), state)
-        return tokens[:, -1], (state, self._rules.after_all(earlier))
+        _, state = self.network.run(self._encode_all(earlier, prompt), state)
+        bar = {name: prompt[name][:, -1] for name in metre.SPECS} if self.bars else {}
+        return tokens[:, -1], (state, self._rules.after_all(earlier), bar)
 
     def next_frame(
         self,
@@ -312,14 +358,17 @@ class TokenModel(AutoregressiveModel):
 
     def next_logits(self, token: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         """The network's logits of the token after one, and the state after that one."""
-        network, rules = state
+        network, rules, bar = state
         rules = self._rules.after(rules, token)
         inputs = self._encode(token)
+        if self.bars:
+            bar = next_place(bar)
+            inputs = _join(inputs, self.bars(bar))
         if self.settings.keys_down:
             inputs = _join(inputs, self._rules.sounding(rules))
         hidden, network = self.network.step(inputs, network)
         logits = self._logits(hidden[:, tf.newaxis])[:, 0]
-        return logits, (network, rules)
+        return logits, (network, rules, bar)
 
     def steer(self, logits: tf.Tensor, state: State, controls: Tensors) -> tf.Tensor:
         """Logits under the rules and controls that do not depend on chance."""
@@ -343,11 +392,16 @@ class TokenModel(AutoregressiveModel):
         """Whether the token is a rest."""
         return tf.gather(tf.constant(self._silent), frame)
 
-    def frames_to_features(self, frames: tf.Tensor) -> Tensors:
-        """The tokens without their end, and how many there are."""
+    def frames_to_features(self, frames: tf.Tensor, state: State) -> Tensors:
+        """The tokens without their end, how many there are, and their places."""
         tokens = tf.where(tf.equal(frames, END), PAD, frames)
         is_token = tf.cast(tf.not_equal(tokens, PAD), tf.int32)
-        return {"tokens": tokens, "num_steps": tf.reduce_sum(is_token, axis=1)}
+        features = {"tokens": tokens, "num_steps": tf.reduce_sum(is_token, axis=1)}
+        return {**features, **self.places(state, tf.shape(tokens)[1])}
+
+    def places(self, state: State, num_steps: tf.Tensor) -> Tensors:
+        """The places in their bars of the steps after a state; empty without metre."""
+        return places_after(state[2], num_steps) if self.bars else {}
 
     def endpoints(self) -> Mapping[str, Endpoint]:
         """Besides those of all families, the beam searches."""
@@ -360,7 +414,12 @@ class TokenModel(AutoregressiveModel):
         targets = tf.pad(tokens, [[0, 0], [0, 1]])
         is_end = tf.equal(time, num_steps[:, tf.newaxis])  # [batch, time + 1]
         targets = tf.where(is_end, END, targets)
-        nats = token_nats(targets, self(self._from_start(tokens)))
+        inputs = self._inputs(
+            self._from_start(tokens),
+            features,
+            lambda bar: places_with_end(bar, num_steps),
+        )
+        nats = token_nats(targets, self(inputs))
         is_token = time < num_steps[:, tf.newaxis]
         outputs = {"log_likelihood": tf.where(is_token, -nats, 0.0)[:, :-1]}
         if self.learn_end:
@@ -372,9 +431,22 @@ class TokenModel(AutoregressiveModel):
         """The start token and then the tokens, `[batch, time + 1]`."""
         return tf.pad(tokens, [[0, 0], [1, 0]], constant_values=START)
 
-    def _encode_all(self, tokens: tf.Tensor) -> tf.Tensor:
+    def _inputs(
+        self,
+        tokens: tf.Tensor,
+        features: Tensors,
+        places: Callable[[Tensors], Tensors] = lambda bar: bar,
+    ) -> tf.Tensor | Tensors:
+        """What `call` takes: the places are made of those in arrays of the piece."""
+        if not self.bars:
+            return tokens
+        return {"tokens": tokens, **places({n: features[n] for n in metre.SPECS})}
+
+    def _encode_all(self, tokens: tf.Tensor, places: Tensors) -> tf.Tensor:
         """Tokens `[batch, time]` of a sequence as what the network reads."""
         inputs = self._encode(tokens)
+        if self.bars:
+            inputs = _join(inputs, self.bars(places))
         if not self.settings.keys_down:
             return inputs
         return _join(inputs, self._rules.sounding_after_each(tokens))
@@ -393,6 +465,6 @@ class TokenModel(AutoregressiveModel):
         return self.output_layer(hidden) + self._banned
 
 
-def _join(vectors: tf.Tensor, keys_down: tf.Tensor) -> tf.Tensor:
+def _join(vectors: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
     """Both as one vector, `[..., feature]`."""
-    return tf.concat([vectors, tf.cast(keys_down, vectors.dtype)], axis=-1)
+    return tf.concat([vectors, tf.cast(others, vectors.dtype)], axis=-1)

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar
 
@@ -9,7 +10,8 @@ import numpy as np
 
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import FrameGrid, Grid
-from tfmusic.representations.base import EncodeError, Features
+from tfmusic.representations import metre
+from tfmusic.representations.base import EncodeError, Features, FeatureSpec
 from tfmusic.representations.chords import (
     NUM_PITCHES,
     KnownChords,
@@ -47,6 +49,9 @@ class ChordFrames(TokenRepresentation):
     (`steps_per_second=2`, `first_instrument_only`) and plays 8 a second.
 
     Attributes:
+        metre: Whether it also holds where in its bar each frame lies, as arrays
+            "bar_position" and "bar_length" (see `metre.SPECS`), on a grid that follows
+            the beat.
         trim_silence: Whether pieces begin with their first note.
         decode_steps_per_second: Frames per second of decoded music, where it is to be
             played faster or slower than it was read; 0 for the same. With it, decoded
@@ -62,6 +67,7 @@ class ChordFrames(TokenRepresentation):
     fitted_fields: ClassVar[tuple[str, ...]] = ("tokens",)
 
     steps_per_quarter: int = 2
+    metre: bool = False
     trim_silence: bool = True
     decode_steps_per_second: float = 0.0
     min_count: int = 1
@@ -74,6 +80,13 @@ class ChordFrames(TokenRepresentation):
         self.check(
             self.decode_steps_per_second >= 0, "decode_steps_per_second", "0 or more"
         )
+        has_beat = self.steps_per_quarter > 0 and not self.decode_steps_per_second
+        self.check(has_beat or not self.metre, "metre", "False without a beat")
+
+    @property
+    def feature_specs(self) -> Mapping[str, FeatureSpec]:
+        """One row of token ids and, with `metre`, two numbers for each."""
+        return {**super().feature_specs, **(metre.SPECS if self.metre else {})}
 
     def always_known(self) -> tuple[str, ...]:
         """The rest."""
@@ -124,14 +137,14 @@ class ChordFrames(TokenRepresentation):
     def encode_with_losses(
         self, sequence: NoteSequence
     ) -> tuple[Features, collections.Counter]:
-        """Encodes a piece as `{"tokens": int32 [num_frames]}`.
+        """Encodes a piece as "tokens", int32 [num_frames], and with `metre` its bars.
 
         Raises:
             EncodeError: No notes, or none of a known chord.
             UserError: The vocabulary is not fitted.
         """
-        ids, _, losses = self._known_frames(sequence)
-        return {"tokens": ids}, losses
+        ids, _, first, losses = self._known_frames(sequence)
+        return {"tokens": ids, **self._bars(sequence, first, len(ids))}, losses
 
     def decode(self, features: Features) -> NoteSequence:
         """Turns tokens into music.
@@ -140,26 +153,44 @@ class ChordFrames(TokenRepresentation):
         the first `END`.
         """
         frames = self._token_pitches[self.musical_ids(features["tokens"])]
-        return self._to_sequence(frames)
+        return self._to_sequence(frames, features)
 
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding: of known chords."""
-        return self._to_sequence(self._known_frames(sequence)[1])
+        _, frames, first, _ = self._known_frames(sequence)
+        return self._to_sequence(frames, self._bars(sequence, first, len(frames)))
 
-    def _frames(self, sequence: NoteSequence) -> tuple[np.ndarray, collections.Counter]:
-        """Sounding pitches, bool [num_steps, 128], before any substitution."""
+    def _bars(self, sequence: NoteSequence, first: int, num_frames: int) -> Features:
+        if not self.metre:
+            return {}
+        return metre.encode_bars(sequence, self.grid, first, first + num_frames)
+
+    def _frames(
+        self, sequence: NoteSequence
+    ) -> tuple[np.ndarray, int, collections.Counter]:
+        """Sounding pitches, bool [num_steps, 128], before any substitution.
+
+        Returns:
+            These, the step of the piece in which they begin, and losses.
+        """
         notes, losses = self.read_notes(sequence)
         notes, merged = notes.merged()
         roll, _ = notes_to_roll(notes, 1, 0, NUM_PITCHES)
         frames = roll[:, 0]
-        return frames[self._span(frames)], losses + merged
+        span = self._span(frames)
+        return frames[span], span.start, losses + merged
 
     def _known_frames(
         self, sequence: NoteSequence
-    ) -> tuple[np.ndarray, np.ndarray, collections.Counter]:
-        """Ids, int32 [num_steps], their pitches, bool [num_steps, 128], and losses."""
+    ) -> tuple[np.ndarray, np.ndarray, int, collections.Counter]:
+        """Known chords of a piece.
+
+        Returns:
+            Ids, int32 [num_steps], their pitches, bool [num_steps, 128], the step of
+            the piece in which they begin, and losses.
+        """
         known = self._known  # before reading: an unfitted one is the user's mistake
-        sounding, losses = self._frames(sequence)
+        sounding, first, losses = self._frames(sequence)
         chords, frames = unique_chords(sounding)
         ids = known.find(chords)
         unknown = ids < 0
@@ -175,16 +206,19 @@ class ChordFrames(TokenRepresentation):
             )
         # A substitute may be a rest, and rests at the borders are trimmed once more.
         kept = self._span(sounding)
-        return ids[kept], sounding[kept], +losses
+        return ids[kept], sounding[kept], first + kept.start, +losses
 
     def _span(self, frames: np.ndarray) -> slice:
         """From the first frame that is kept to the last one that sounds."""
         sounding = np.flatnonzero(frames.any(axis=1))
         return slice(sounding[0] if self.trim_silence else 0, sounding[-1] + 1)
 
-    def _to_sequence(self, frames: np.ndarray) -> NoteSequence:
+    def _to_sequence(self, frames: np.ndarray, features: Features) -> NoteSequence:
         notes = roll_to_notes(frames[:, None], None, 0, self.velocity)
-        return notes.to_sequence(self.decode_grid, INSTRUMENTS)
+        sequence = notes.to_sequence(self.decode_grid, INSTRUMENTS)
+        if self.metre:
+            metre.add_signatures(sequence, self.grid, features)
+        return sequence
 
     @property
     def decode_grid(self) -> Grid:

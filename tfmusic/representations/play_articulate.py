@@ -8,11 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.grid import bars
-from tfmusic.representations.base import EncodeError, Features, FeatureSpec
+from tfmusic.representations import metre
+from tfmusic.representations.base import Features, FeatureSpec
 from tfmusic.representations.rolls import RollRepresentation
-
-_LONGEST_BAR = np.iinfo(np.int16).max
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,14 +32,12 @@ class PlayArticulate(RollRepresentation):
 
     It cannot express what `RollRepresentation` names, nor who plays which note. Unlike
     other kinds it holds the metre as far as bars are concerned: decoding writes a time
-    signature wherever bars begin anew, as the fraction with the smallest denominator,
-    4 or more, that fills the bar. So 6/8 comes back as 3/4 and 2/2 as 4/4; a bar that
-    is no whole number of steps long comes back as bars that differ by one step.
+    signature wherever bars begin anew (`metre.add_signatures`). So 6/8 comes back as
+    3/4 and 2/2 as 4/4; a bar that is no whole number of steps long comes back as bars
+    that differ by one step.
 
-    Decoding takes any arrays: a bar begins at the first step and wherever
-    `bar_position` is 0, and lasts as many steps as `bar_length` says there, at least
-    one, or until the next one begins. Play without articulate, after silence, begins a
-    note; articulate without play means nothing.
+    Decoding takes any arrays. Play without articulate, after silence, begins a note;
+    articulate without play means nothing.
 
     Attributes:
         play_only: Leave out channel 1, for data that does not tell re-strikes from
@@ -75,10 +71,7 @@ class PlayArticulate(RollRepresentation):
                 "bool",
                 f"[time, pitch, channel]; channels: {channels}",
             ),
-            "bar_position": FeatureSpec(
-                (None,), "int16", "[time]; steps since the bar"
-            ),
-            "bar_length": FeatureSpec((None,), "int16", "[time]; steps of the bar"),
+            **metre.SPECS,
         }
 
     def pack(self, sounding: np.ndarray, struck: np.ndarray) -> np.ndarray:
@@ -100,69 +93,19 @@ class PlayArticulate(RollRepresentation):
             EncodeError: `no_notes`, `too_long`, or `bar_too_long`.
         """
         features, losses = super().encode_with_losses(sequence)
-        position, length = self._bars(sequence, len(features["roll"]))
-        bars = {
-            "bar_position": position.astype(np.int16),
-            "bar_length": length.astype(np.int16),
-        }
-        return {**features, **bars}, losses
+        places = metre.encode_bars(sequence, self.grid, 0, len(features["roll"]))
+        return {**features, **places}, losses
 
     def decode(self, features: Features) -> NoteSequence:
         """Turns a roll and its bars into music, as the class says."""
         sequence = super().decode(features)
-        self._add_signatures(sequence, features["bar_position"], features["bar_length"])
+        metre.add_signatures(sequence, self.grid, features)
         return sequence
 
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding."""
         result = super().canonicalize(sequence)
         num_steps = int(self.grid.to_steps(result, result.total_time))
-        self._add_signatures(result, *self._bars(sequence, num_steps))
+        places = metre.encode_bars(sequence, self.grid, 0, num_steps)
+        metre.add_signatures(result, self.grid, places)
         return result
-
-    def _bars(
-        self, sequence: NoteSequence, num_steps: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        position, length = bars(sequence, self.grid, num_steps)
-        if length.max(initial=0) > _LONGEST_BAR:
-            raise EncodeError(
-                "bar_too_long",
-                f"expected bars of at most {_LONGEST_BAR} steps, found "
-                f"{length.max()}; take a coarser grid or mend the time signatures",
-            )
-        return position, length
-
-    def _add_signatures(
-        self, decoded: NoteSequence, position: np.ndarray, length: np.ndarray
-    ) -> None:
-        """Writes the metre of a decoded sequence; both are int [num_steps]."""
-        begins = np.asarray(position) == 0
-        begins[:1] = True
-        lines = np.flatnonzero(begins)
-        lengths = np.maximum(np.asarray(length, np.int64)[lines], 1)
-        # Where the bar before is as long as this one and ends here, nothing changes.
-        is_next = (lengths[1:] == lengths[:-1]) & (np.diff(lines) == lengths[1:])
-        new = np.concatenate([[True], ~is_next])[: len(lines)]
-        for line, steps in zip(lines[new], lengths[new].tolist(), strict=True):
-            numerator, denominator = _fraction(steps, 4 * self.steps_per_quarter)
-            decoded.time_signatures.add(
-                time=self.grid.to_seconds(line),
-                numerator=numerator,
-                denominator=denominator,
-            )
-
-
-def _fraction(steps: int, steps_per_whole: int) -> tuple[int, int]:
-    """A bar as numerator and denominator of a time signature.
-
-    The denominator is the smallest of 4, 8, 16, .. that will do, or `steps_per_whole`
-    where none does, which a NoteSequence can hold but no score.
-    """
-    denominator = 4
-    while denominator < steps_per_whole:
-        if steps * denominator % steps_per_whole == 0:
-            break
-        denominator *= 2
-    if steps * denominator % steps_per_whole:
-        return steps, steps_per_whole
-    return steps * denominator // steps_per_whole, denominator

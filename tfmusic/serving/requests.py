@@ -72,6 +72,7 @@ def request_music(
     _check_numbers(_SEEDS, seed=seed)
     values: dict[str, Any] = check_controls(card, controls or {}) | {"seed": seed}
     parts = _prepare(card, representation, num_steps, primer, setting)
+    values |= parts["setting"].controls(card["controls"])
     values["num_steps"] = parts.pop("num_steps")
     if primer is None:
         values["num_outputs"] = num_outputs
@@ -101,6 +102,7 @@ def request_search(
     _check_numbers(_SIZES, beam_width=beam_width)
     values: dict[str, Any] = check_controls(card, controls or {}, "search_controls")
     parts = _prepare(card, representation, num_steps, primer, setting)
+    values |= parts["setting"].controls(card["search_controls"])
     values |= {"num_steps": parts.pop("num_steps"), "beam_width": beam_width}
     endpoint = "search" if primer is None else "continue_search"
     return _request(card, endpoint, values, **parts)

@@ -12,6 +12,7 @@ from tfmusic.notes.transforms import crop, stretch, transpose
 from tfmusic.representations import Representation
 
 DEFAULT_STEPS = 256
+BAR_QUARTERS = "bar_quarters"  # the control of models that know the metre
 # Of tokens that take no fixed time, as a multiple of what training pieces take.
 _MARGIN = 2.0
 
@@ -95,6 +96,13 @@ class Setting:
                 "itself; only models of music moved to one key (data.key=C) take it"
             )
 
+    def controls(self, known: Mapping[str, Any]) -> dict[str, float]:
+        """What the metre is to those controls that a model has."""
+        if not self.beats or BAR_QUARTERS not in known:
+            return {}
+        numerator, denominator = self.beats
+        return {BAR_QUARTERS: 4 * numerator / denominator}
+
     def limit_seconds(
         self, representation: Representation, primer: NoteSequence | None
     ) -> float | None:
@@ -154,9 +162,11 @@ class Setting:
             del piece.tempos[:]
             piece.tempos.add(time=0, qpm=self.qpm)
         if self.beats:
-            numerator, denominator = self.beats
-            del piece.time_signatures[:]
-            piece.time_signatures.add(numerator=numerator, denominator=denominator)
+            # What a model with a metre wrote says where its bars begin.
+            if not piece.time_signatures:
+                piece.time_signatures.add()
+            for signature in piece.time_signatures:
+                signature.numerator, signature.denominator = self.beats
         if self.program is not None:
             for events in (piece.notes, piece.control_changes, piece.pitch_bends):
                 for event in events:
