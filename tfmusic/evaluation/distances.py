@@ -17,6 +17,7 @@ _NUM_BINS = 512
 MIN_PIECES = 3
 # The narrowest kernel, in bins: where all distances are equal there is no density.
 _MIN_WIDTH = 2.0
+_MARGIN = 0.25
 _TINY = 1e-12
 
 
@@ -34,61 +35,35 @@ class Nearness:
     divergence: float
 
 
-def compare_distances(inter: np.ndarray, intra: np.ndarray) -> Nearness:
-    """Sets the densities of two samples of distances beside each other.
-
-    Args:
-        inter: Distances from pieces of a set to those of the reference, [n].
-        intra: Distances between pieces of the reference, [m].
-    """
-    largest = max(inter.max(), intra.max())
-    edges = np.linspace(-0.25, 1.25, _NUM_BINS + 1) * (largest or 1.0)
-    width = edges[1] - edges[0]
-    one, other = (density(values, edges) for values in (inter, intra))
-    overlap = np.minimum(one, other).sum() * width
-    logarithm = np.log((one + _TINY) / (other + _TINY))
-    return Nearness(float(overlap), float((one * logarithm).sum() * width))
-
-
-def density(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """A kernel density estimate at the middles of bins, with Scott's rule.
-
-    As scipy's `gaussian_kde` up to the width of a bin, at a hundredth of its time.
-
-    Args:
-        values: [n].
-        edges: Of bins of equal width, which reach beyond the values.
-
-    Returns:
-        The density, [number of bins]; its sum times the width of a bin is 1.
-    """
-    counts, _ = np.histogram(values, edges)
-    width = edges[1] - edges[0]
-    spread = values.std(ddof=1) if len(values) > 1 else 0.0
-    bandwidth = max(spread * len(values) ** -0.2 / width, _MIN_WIDTH)
-    # What leaves at the ends comes back, so the whole stays 1.
-    smooth = gaussian_filter1d(
-        counts.astype(np.float64), bandwidth, mode="reflect", truncate=6
-    )
-    return smooth / (smooth.sum() * width)
-
-
 class Distances:
-    """The distances that one statistic gives, ready for any choice of pieces.
-
-    Args of the constructor are values of pieces, `[pieces]` for a number or
-    `[pieces, bins]` for a histogram, whose distance is Euclid's.
-    """
+    """The distances that one statistic gives, ready for any choice of pieces."""
 
     def __init__(self, values: np.ndarray, reference: np.ndarray):
-        """Computes all of them."""
+        """Computes all of them.
+
+        Args:
+            values: Of the pieces of a set: `[pieces]` of a number, `[pieces, bins]` of
+                a histogram, whose distance is Euclid's.
+            reference: Likewise of the pieces of the reference.
+        """
         values, reference = (
             np.reshape(array, [len(array), -1]).astype(np.float64)
             for array in (values, reference)
         )
-        self._own = _pairwise(values, values)
-        self._inter = _pairwise(values, reference)
-        self._intra = _pairwise(reference, reference)
+        own, inter, intra = (
+            np.linalg.norm(one[:, np.newaxis] - other[np.newaxis], axis=-1)
+            for one, other in (
+                (values, values),
+                (values, reference),
+                (reference, reference),
+            )
+        )
+        largest = max(inter.max(initial=0), intra.max(initial=0)) or 1.0
+        self._inter, self._intra = (_bins(table / largest) for table in (inter, intra))
+        means = [table[~np.eye(len(table), dtype=bool)] for table in (own, intra)]
+        means = [float(pairs.mean()) if len(pairs) else 0.0 for pairs in means]
+        # How far apart pieces of the set are, as a multiple of those of the reference.
+        self.spread = means[0] / means[1] if means[1] else None
 
     def nearness(
         self, pieces: np.ndarray | None = None, references: np.ndarray | None = None
@@ -106,19 +81,42 @@ class Distances:
             return None
         inter = self._inter[np.ix_(pieces, references)].ravel()
         # A piece that is drawn twice is no pair with itself.
-        rows, columns = np.triu_indices(len(references), 1)
-        distinct = references[rows] != references[columns]
-        intra = self._intra[references[rows], references[columns]][distinct]
-        return compare_distances(inter, intra) if len(intra) else None
+        distinct = references[:, np.newaxis] != references
+        intra = self._intra[np.ix_(references, references)][distinct]
+        if not len(intra):
+            return None
+        one, other = (
+            density(np.bincount(bins, minlength=_NUM_BINS), pairs)
+            # Each pair within the reference is there in both orders.
+            for bins, pairs in ((inter, len(inter)), (intra, len(intra) / 2))
+        )
+        logarithm = np.log((one + _TINY) / (other + _TINY))
+        return Nearness(
+            overlap=float(np.minimum(one, other).sum()),
+            divergence=max(float(one @ logarithm), 0.0),
+        )
 
-    def relative_spread(self) -> float | None:
-        """The mean distance within the set over that within the reference."""
-        means = []
-        for table in (self._own, self._intra):
-            pairs = table[np.triu_indices(len(table), 1)]
-            means.append(pairs.mean() if len(pairs) else 0.0)
-        return float(means[0] / means[1]) if means[1] else None
+
+def density(counts: np.ndarray, num_values: float) -> np.ndarray:
+    """A kernel density estimate of binned values, its width by Scott's rule.
+
+    As scipy's `gaussian_kde` up to the width of a bin, in a hundredth of its time.
+
+    Args:
+        counts: How many values are in each bin, [num_bins].
+        num_values: By how many of them the width is chosen.
+
+    Returns:
+        The probability of each bin, [num_bins]. What a kernel has beyond the ends is
+        reflected.
+    """
+    fractions = counts / counts.sum()
+    places = np.arange(len(counts))
+    spread = np.sqrt(fractions @ np.square(places - fractions @ places))
+    width = max(spread * num_values**-0.2, _MIN_WIDTH)
+    return gaussian_filter1d(fractions, width, mode="reflect", truncate=6)
 
 
-def _pairwise(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(one[:, np.newaxis] - other[np.newaxis], axis=-1)
+def _bins(distances: np.ndarray) -> np.ndarray:
+    """The bin of distances of at most 1; room is left for kernels on either side."""
+    return ((distances + _MARGIN) / (1 + 2 * _MARGIN) * (_NUM_BINS - 1)).astype(int)

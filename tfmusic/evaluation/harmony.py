@@ -32,7 +32,11 @@ def _codes(*chords: tuple[int, ...]) -> np.ndarray:
 
 
 _CHORD_CODES = np.unique(
-    [_code(np.roll(np.isin(np.arange(12), c), root)) for c in _CHORDS for root in range(12)]
+    [
+        _code(np.roll(np.isin(np.arange(12), c), root))
+        for c in _CHORDS
+        for root in range(12)
+    ]
 )
 
 

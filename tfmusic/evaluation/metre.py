@@ -35,9 +35,7 @@ def metre(notes: NoteArrays, voices: VoiceGrid | None) -> dict[str, float]:
             rows["3 or more voices move on the beat, %"] = on_beat
         windows = [
             moving[start : start + _WINDOW_STEPS]
-            for start in range(
-                0, max(len(moving) - _WINDOW_STEPS, 0) + 1, _WINDOW_HOP
-            )
+            for start in range(0, max(len(moving) - _WINDOW_STEPS, 0) + 1, _WINDOW_HOP)
         ]
         clear = [_on_beat(w) >= _CLEAR for w in windows if w.sum() >= _MIN_MOVES]
         if clear:

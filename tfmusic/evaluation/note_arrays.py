@@ -1,5 +1,6 @@
 """The pitched notes of a sequence as arrays, which is how all of evaluation sees it."""
 
+import collections
 import dataclasses
 from collections.abc import Sequence
 
@@ -33,7 +34,8 @@ class NoteArrays:
             else "voice 1" and so on; names are unique, and each voice has notes.
         seconds: The length of the music from time 0, trailing silence included.
         tempo_map: Turns seconds into quarters.
-        bar_quarters: The length of a bar, by the first time signature; 4 without one.
+        bar_quarters: The length of a bar, by the time signature that holds longest;
+            4 without one.
         has_beat: Whether the tempo map means anything. Where it does not, a "quarter"
             is a second.
     """
@@ -147,11 +149,17 @@ class Segments:
 
 
 def _bar_quarters(sequence: NoteSequence) -> float:
+    """The length of a bar by the time signature that holds the longest."""
     signatures = [
         s for s in sequence.time_signatures if s.numerator > 0 and s.denominator > 0
     ]
-    first = min(signatures, key=lambda s: s.time, default=None)
-    return 4 * first.numerator / first.denominator if first else 4.0
+    signatures.sort(key=lambda signature: signature.time)
+    ends = [*(s.time for s in signatures[1:]), sequence.total_time]
+    seconds = collections.Counter({4.0: 0.0})
+    for signature, end in zip(signatures, ends, strict=False):
+        quarters = 4 * signature.numerator / signature.denominator
+        seconds[quarters] += max(end - signature.time, 0.0)
+    return seconds.most_common(1)[0][0]
 
 
 def _names(sequence: NoteSequence, voices: list[tuple[int, int]]) -> tuple[str, ...]:

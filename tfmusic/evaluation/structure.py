@@ -1,11 +1,11 @@
 """How well a part of a piece stands for the whole: the structureness indicator.
 
-Wu and Yang, "The Jazz Transformer on the front line", ISMIR 2020: the greatest value of
-a fitness scape plot (Mueller, Jiang and Grosche, "A robust fitness measure for capturing
+Wu and Yang, "The Jazz Transformer on the front line", ISMIR 2020: the greatest value
+of a fitness scape plot (Mueller, Jiang and Grosche, "A robust fitness measure for capturing
 repetitions in music recordings", 2013) among segments of some durations. The fitness of
 a segment says how much of the piece its repetitions cover, and how exact they are; the
-segment itself counts for nothing. Theirs is of audio; here a frame is the time for which
-each pitch class sounds within a quarter note (or a second).
+segment itself counts for nothing. Theirs is of audio; here a frame is the time for
+which each pitch class sounds within a quarter note (or a second).
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ def structure(chroma: np.ndarray) -> dict[str, float]:
 
 
 def self_similarity(chroma: np.ndarray) -> np.ndarray:
-    """How alike frames are, [num_frames, num_frames]: 1 at most, and for a frame itself.
+    """How alike frames are, [num_frames, num_frames]; 1 for a frame and itself.
 
     Cosines of frames, the mean over a few frames forwards or backwards. What is not
     among the most similar quarter is set to a penalty.

@@ -1,4 +1,4 @@
-"""The music on a grid of eighth notes: what sounds, and in four voices where it has them.
+"""The music on a grid of eighth notes: what sounds, and its voices where it has four.
 
 Metre, harmony and voice leading are looked at on this grid: a grace note or a passing
 sixteenth changes none of them.
