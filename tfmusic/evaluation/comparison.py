@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from tfmusic.evaluation.description import RANGES, Description, describe
+from tfmusic.evaluation.description import Description, describe
 from tfmusic.evaluation.distances import Distances, Nearness
 from tfmusic.evaluation.memorisation import CopiedPassage, TrainingMusic
+from tfmusic.evaluation.music_statistics import RANGES
 from tfmusic.evaluation.note_arrays import has_beat as find_beat
 from tfmusic.evaluation.tables import (
     BOUNDS,

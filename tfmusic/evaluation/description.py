@@ -24,8 +24,6 @@ from tfmusic.evaluation.voice_leading import voice_leading
 from tfmusic.evaluation.voices import VoiceGrid, sounding_frames
 from tfmusic.notes import NoteSequence
 
-RANGES = "Pitch ranges"
-
 
 @dataclasses.dataclass(frozen=True)
 class Description:
@@ -74,8 +72,7 @@ def describe(
     for durations, value in structure(chroma).items():
         label = f"a part of {durations} {notes.unit} stands for the piece, 0 to 1"
         repetition[label] = value
-    sections["Notes and chords"] = music.rows()
-    sections[RANGES] = music.range_rows()
+    sections |= music.sections()
     return Description(
         statistics=music,
         sections={name: rows for name, rows in sections.items() if rows},

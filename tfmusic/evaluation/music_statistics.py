@@ -12,6 +12,7 @@ from tfmusic.evaluation.note_arrays import NoteArrays, Segments
 from tfmusic.evaluation.tonality import entropy
 from tfmusic.notes import NoteSequence
 
+RANGES = "Pitch ranges"
 # Upper bounds of the note length classes in quarters, inclusive; then "longer".
 LENGTH_BOUNDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 CHORALE_VOICES = ("Soprano", "Alto", "Tenor", "Bass")
@@ -95,6 +96,10 @@ class MusicStatistics:
             )
             for label, value in rows.items()
         }
+
+    def sections(self) -> dict[str, dict[str, float]]:
+        """All values by the section of a table and their label."""
+        return {"Notes and chords": self.rows(), RANGES: self.range_rows()}
 
     def range_rows(self) -> dict[str, float]:
         """The pitch ranges, by the label that tables give them."""

@@ -1,11 +1,11 @@
 """How well a part of a piece stands for the whole: the structureness indicator.
 
 Wu and Yang, "The Jazz Transformer on the front line", ISMIR 2020: the greatest value
-of a fitness scape plot (Mueller, Jiang and Grosche, "A robust fitness measure for capturing
-repetitions in music recordings", 2013) among segments of some durations. The fitness of
-a segment says how much of the piece its repetitions cover, and how exact they are; the
-segment itself counts for nothing. Theirs is of audio; here a frame is the time for
-which each pitch class sounds within a quarter note (or a second).
+among segments of some durations in a fitness scape plot (Mueller, Jiang and Grosche,
+"A robust fitness measure for capturing repetitions in music recordings", 2013). The
+fitness of a segment says how much of the piece its repetitions cover, and how exact
+they are; the segment itself counts for nothing. Theirs is of audio; here a frame is the
+time for which each pitch class sounds within a quarter note (or a second).
 """
 
 import numpy as np
