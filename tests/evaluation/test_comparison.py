@@ -6,7 +6,7 @@ from tests.contracts import make_sequence
 from tests.evaluation.conftest import make_random_piece
 from tfmusic.evaluation.comparison import AS_WRITTEN, compare
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.transforms import transpose
+from tfmusic.notes.transforms import crop, transpose
 
 
 def test_report_flags_a_copy_beside_what_held_out_music_shares(chorales, tmp_path):
@@ -106,8 +106,13 @@ def test_music_without_a_beat_has_rows_in_seconds_alone():
     assert "Metre" in compare(pieces, pieces, has_beat=True).table()
 
 
-def test_cut_pieces_have_no_ending(chorales):
-    assert "ends on" in compare(chorales[:1], chorales[1:3]).table()
-    cut = compare(chorales[:1], chorales[1:3], are_whole=False)
+def test_longer_music_is_cut_to_what_is_generated(chorales):
+    whole = compare(chorales[:4], chorales[1:5])
+    assert "ends on the tonic" in whole.table()
+    short = [crop(piece, 0.0, 8.0) for piece in chorales[:2]]  # 16 quarters
+    cut = compare(short, chorales[1:4], as_written=chorales[4:7])
+    for pieces in cut.groups.values():
+        for piece in pieces:
+            assert piece.description.statistics.length_quarters <= 16
     assert "ends on" not in cut.table()
     assert "on the beat" in cut.table()

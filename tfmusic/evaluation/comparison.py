@@ -25,6 +25,8 @@ from tfmusic.evaluation.tables import (
     resamples,
 )
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.grid import TempoMap
+from tfmusic.notes.transforms import crop
 
 GENERATED, HELD_OUT = "generated", "held-out"
 AS_WRITTEN = "held-out, as written"
@@ -154,25 +156,27 @@ class Comparison:
         return format_table(self.groups, extra) + summary
 
     def to_json(self) -> str:
-        """The same for programs: of each set the summary, then every piece."""
-        groups = {
-            heading: {
-                "summary": {
-                    label: dataclasses.asdict(value)
-                    for label, value in aggregate(pieces).items()
-                },
-                "pieces": [_plain(piece) for piece in pieces],
-            }
-            for heading, pieces in self.groups.items()
-        }
+        """The same for programs: `to_dict`, and every piece of each set."""
+        found = self.to_dict()
+        for heading, pieces in self.groups.items():
+            found[heading]["pieces"] = [_plain(piece) for piece in pieces]
+        return json.dumps(found, indent=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The `summary` of each set by its heading, and `nearness`."""
+        found: dict[str, Any] = {}
+        for heading, pieces in self.groups.items():
+            values = aggregate(pieces).items()
+            summary = {label: dataclasses.asdict(value) for label, value in values}
+            found[heading] = {"num_pieces": len(pieces), "summary": summary}
         mean = self.mean_overlap
-        groups["nearness"] = {
+        found["nearness"] = {
             "reference": list(self.groups)[-1],
             "mean_overlap": dataclasses.asdict(mean) if mean else None,
             "variety": self.variety,
             "rows": {n: dataclasses.asdict(v) for n, v in self.nearness.items()},
         }
-        return json.dumps(groups, indent=1)
+        return found
 
     def write(self, output_dir: str) -> None:
         """Writes `statistics.md` and `statistics.json` into a directory."""
@@ -227,7 +231,14 @@ def report(
     has_beat: bool = True,
     are_whole: bool = True,
 ) -> list[PieceReport]:
-    """Measures the pieces of a set; for the arguments see `compare`."""
+    """Measures the pieces of a set.
+
+    Args:
+        pieces: The set.
+        training: What each may copy from.
+        has_beat: Whether their tempos mean anything.
+        are_whole: Whether they have their own ends, and were not cut.
+    """
     music = TrainingMusic.of(training) if training else None
     own = TrainingMusic.of(pieces) if len(pieces) > 1 else None
     reports = []
@@ -252,9 +263,11 @@ def compare(
     training: Sequence[NoteSequence] = (),
     as_written: Sequence[NoteSequence] = (),
     has_beat: bool | None = None,
-    are_whole: bool = True,
 ) -> Comparison:
     """Compares generated with held-out pieces.
+
+    If most held-out pieces are longer than the longest generated one, all are cut to
+    its length, as much that is measured grows with it; cut pieces have no endings.
 
     Args:
         generated: What a model made.
@@ -267,19 +280,40 @@ def compare(
             which no representation has done anything. They are the reference if given.
         has_beat: Whether the tempos mean anything; None finds that out from the
             reference.
-        are_whole: Whether pieces have their own ends, and were not cut.
     """
     groups = {GENERATED: generated, HELD_OUT: held_out, AS_WRITTEN: as_written}
     if not as_written:
         del groups[AS_WRITTEN]
     if has_beat is None:
         has_beat = find_beat(as_written or held_out)
+    lengths = {
+        heading: [_length(piece, has_beat) for piece in pieces]
+        for heading, pieces in groups.items()
+    }
+    longest = max(lengths[GENERATED], default=0.0)
+    is_cut = np.median(lengths[HELD_OUT] or [0.0]) > longest > 0
+    if is_cut:
+        for heading in list(groups)[1:]:
+            groups[heading] = [_cut(p, longest, has_beat) for p in groups[heading]]
     return Comparison(
         {
-            heading: report(pieces, training, has_beat, are_whole)
+            heading: report(pieces, training, has_beat, are_whole=not is_cut)
             for heading, pieces in groups.items()
         }
     )
+
+
+def _length(piece: NoteSequence, has_beat: bool) -> float:
+    """The length of a piece in quarters, or in seconds where there is no beat."""
+    if not has_beat:
+        return piece.total_time
+    return float(TempoMap.of(piece).to_quarters(piece.total_time))
+
+
+def _cut(piece: NoteSequence, length: float, has_beat: bool) -> NoteSequence:
+    """The beginning of a piece, if it is longer than so many quarters or seconds."""
+    end = float(TempoMap.of(piece).to_seconds(length)) if has_beat else length
+    return crop(piece, 0.0, end) if end < piece.total_time else piece
 
 
 def _plain(piece: PieceReport) -> dict[str, Any]:

@@ -43,7 +43,11 @@ NUM_SAMPLES = 256
 
 
 def evaluate_run(
-    workdir: str, data_dir: str, split: str, json_path: str | None = None
+    workdir: str,
+    data_dir: str,
+    split: str,
+    json_path: str | None = None,
+    more: Callable[[], dict[str, Any]] = dict,
 ) -> dict[str, Any]:
     """Scores a run's best weights, prints the result and keeps it with the run.
 
@@ -58,6 +62,7 @@ def evaluate_run(
         data_dir: A dataset of the same representation.
         split: `"train"`, `"validation"` or `"test"`.
         json_path: Where the result is to be written too.
+        more: Called when the scores are printed; what it gives is written there too.
 
     Returns:
         At least `num_steps`, `num_pieces`, `split`, `weights` (a hash of them),
@@ -108,19 +113,20 @@ def evaluate_run(
     for name, value in result.items():
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
         sys.stdout.write(f"{name:28s} {text}\n")
+    found = more()
     if json_path:
         with writing(json_path):
             with tf.io.gfile.GFile(json_path + ".partial", "w") as file:
-                json.dump(result, file, indent=1)
+                json.dump(result | found, file, indent=1)
             tf.io.gfile.rename(json_path + ".partial", json_path, overwrite=True)
     learned = load_dataset_description(workdir)
     if learned and not is_same_music(learned, info.describe()):
         logging.info("not kept with %s, which learned from other music", workdir)
-        return result
+        return result | found
     # Last: a run that may only be read is scored all the same.
     with writing(f"{workdir}: the result"):
         save_scores(workdir, result)
-    return result
+    return result | found
 
 
 def score_likelihood(
