@@ -47,7 +47,7 @@ def leading_of(*chords, length=1):
         ((71, 67, 62, 55), (72, 67, 64, 52), (0, 0, 0)),  # first inversion
         ((66, 62, 57, 50), (71, 67, 62, 43), (100, 0, 100)),  # V-I of G, the dominant
         ((68, 64, 59, 52), (72, 69, 64, 45), (100, 0, 100)),  # V-i in A minor
-        ((71, 67, 62, 55), (72, 67, 60, 48), (0, 100, 0)),  # an empty fifth
+        ((71, 67, 62, 55), (72, 67, 60, 48), (0, 100, 100)),  # an empty fifth
     ],
 )
 def test_endings(before, last, expected):

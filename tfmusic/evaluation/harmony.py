@@ -81,8 +81,8 @@ def ending(frames: np.ndarray, tonic: int) -> dict[str, float]:
     -   On a root-position triad: the pitch classes of the last chord are a major or
         minor triad, and its root is the lowest pitch.
     -   On the tonic: the lowest pitch of the last chord is the tonic.
-    -   V-I: the last chord is such a triad, and the one before it a major triad or a
-        dominant seventh a fifth above, which may lack its fifth.
+    -   V-I: the chord before the last is a major triad or a dominant seventh, a fifth
+        above the lowest pitch of the last; it may lack its own fifth.
 
     Args:
         frames: What sounds at each eighth; see `voices.sounding_frames`.
@@ -98,7 +98,7 @@ def ending(frames: np.ndarray, tonic: int) -> dict[str, float]:
         classes = pitch_classes(chords[-2:])
         is_triad = _code(np.roll(classes[-1], -root)) in _codes(*_TRIADS)
         before = _code(np.roll(classes[0], -root - 7)) in _codes(*_DOMINANTS)
-        is_cadence = is_triad and before and len(classes) == 2
+        is_cadence = before and len(classes) == 2
         rows["ends on a root-position triad, %"] = 100.0 * is_triad
         rows["last two chords V-I, %"] = 100.0 * is_cadence
     return rows
