@@ -12,11 +12,11 @@ import dataclasses
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-_NUM_BINS = 512
+_NUM_BINS = 256
 # Fewer pieces have too few distances for a density.
 MIN_PIECES = 3
 # The narrowest kernel, in bins: where all distances are equal there is no density.
-_MIN_WIDTH = 2.0
+_MIN_WIDTH = 1.0
 _MARGIN = 0.25
 _TINY = 1e-12
 
@@ -114,7 +114,7 @@ def density(counts: np.ndarray, num_values: float) -> np.ndarray:
     places = np.arange(len(counts))
     spread = np.sqrt(fractions @ np.square(places - fractions @ places))
     width = max(spread * num_values**-0.2, _MIN_WIDTH)
-    return gaussian_filter1d(fractions, width, mode="reflect", truncate=6)
+    return gaussian_filter1d(fractions, width, mode="reflect", truncate=5)
 
 
 def _bins(distances: np.ndarray) -> np.ndarray:
