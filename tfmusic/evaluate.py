@@ -67,6 +67,7 @@ def _make_pieces(controls: dict[str, str]) -> Callable[[], dict[str, Any]]:
     from tfmusic.serving.player import Player
     from tfmusic.serving.saved_model import export_run
 
+    found = read_references(_DATA_DIR.value, _SPLIT.value)
     lengths = DatasetInfo.load(_DATA_DIR.value).splits[_SPLIT.value]["piece_steps"]
     with tempfile.TemporaryDirectory() as folder:
         player = Player(export_run(_WORKDIR.value, folder))
@@ -78,7 +79,6 @@ def _make_pieces(controls: dict[str, str]) -> Callable[[], dict[str, Any]]:
         )
 
     def print_table() -> dict[str, Any]:
-        found = read_references(_DATA_DIR.value, _SPLIT.value)
         has_beat = None if player.representation.steps_per_quarter else False
         comparison = compare(
             pieces, found.held_out, found.training, found.as_written, has_beat

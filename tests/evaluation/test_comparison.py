@@ -63,11 +63,17 @@ def test_chorales_are_near_chorales_and_noise_is_not(chorales):
 
 
 def test_pieces_as_they_were_written_are_the_reference(chorales):
-    comparison = compare(chorales[:4], chorales[4:8], as_written=chorales[8:12])
+    comparison = compare(
+        chorales[:4], chorales[4:8], chorales[12:15], as_written=chorales[8:12]
+    )
     assert list(comparison.groups) == ["generated", "held-out", AS_WRITTEN]
     table = comparison.table()
     assert f"that of {AS_WRITTEN} music" in table
     assert table.splitlines()[0].count("|") == 7
+    # They are not searched for passages of encoded music.
+    assert comparison.groups[AS_WRITTEN][0].copied is None
+    (row,) = [line for line in table.splitlines() if "passage, strokes" in line]
+    assert row.split("|")[4].strip() == "-"
 
 
 def test_outputs_that_share_passages_show(chorales):

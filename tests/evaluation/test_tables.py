@@ -65,7 +65,7 @@ def test_table_shows_sets_side_by_side(chorales):
     assert "lowest pitch, Bass" in cells
 
 
-def test_last_set_decides_which_rows_there_are():
+def test_sets_after_the_first_decide_which_rows_there_are():
     usual = statistics(make_sequence([(60, 80, 0, 1)]))
     rare = statistics(
         make_sequence([(60, 80, 0, 1)], [(50, 80, 0, 1)], names=("Oboe", "Horn"))
@@ -75,4 +75,5 @@ def test_last_set_decides_which_rows_there_are():
     assert "Horn" not in format_table({"generated": [rare], "held-out": [usual]})
     table = format_table({"generated": [usual], "held-out": [rare]})
     assert cells_of(table)["lowest pitch, Horn"] == ["-", "50.0 [50.0, 50.0]"]
-    assert "notes" in format_table({"generated": [usual], "held-out": []})
+    both = {"generated": [usual], "held-out": [rare], "as written": [usual]}
+    assert "Horn" in format_table(both)

@@ -297,7 +297,13 @@ def compare(
             groups[heading] = [_cut(p, longest, has_beat) for p in groups[heading]]
     return Comparison(
         {
-            heading: report(pieces, training, has_beat, are_whole=not is_cut)
+            heading: report(
+                pieces,
+                # What was not encoded has no passages in common with what was.
+                () if heading == AS_WRITTEN else training,
+                has_beat,
+                are_whole=not is_cut,
+            )
             for heading, pieces in groups.items()
         }
     )

@@ -91,19 +91,24 @@ def format_table(
     number follows; where none has, the cell is "-".
 
     Args:
-        groups: The pieces of each set, by its heading. The last one decides which rows
-            there are: those that at least half of its pieces have a value for. What
-            its kind of music lacks, such as four voices, is no matter of comparison.
+        groups: The pieces of each set, by its heading. Those after the first decide
+            which rows there are: those that at least half of the pieces of one of them
+            have a value for. What real music of a kind lacks, such as four voices, is
+            no matter of comparison.
         extra: More columns: texts by label, by heading.
     """
     extra = extra or {}
     columns = {heading: aggregate(pieces) for heading, pieces in groups.items()}
-    deciding = list(groups.values())[-1] or next(filter(None, groups.values()), [])
+    first, *others = groups.values()
+    rows: dict[str, dict[str, None]] = {}
+    for pieces in filter(None, reversed(others or [first])):
+        for section, labels in labels_by_section(pieces).items():
+            rows.setdefault(section, {}).update(dict.fromkeys(labels))
     table = [
         ["", *groups, *extra],
         ["pieces", *(str(len(pieces)) for pieces in groups.values())],
     ]
-    for section, labels in labels_by_section(deciding).items():
+    for section, labels in rows.items():
         table.append([f"**{section}**"])
         for label in labels:
             cells = (
