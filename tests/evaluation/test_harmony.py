@@ -101,6 +101,9 @@ def test_parallels_move_both_ways_alike():
     # Contrary motion from a fifth to a twelfth, and a fifth that is held, are none.
     found = leading_of((72, 64, 55, 48), (72, 65, 57, 38), (72, 69, 57, 38))
     assert found["parallel fifths, per 100 chord changes"] == 0
+    # From a fourth to a fifth, and from a fifth to a sixth, upwards: none either.
+    found = leading_of((72, 64, 53, 48), (72, 64, 57, 50), (72, 64, 61, 52))
+    assert found["parallel fifths, per 100 chord changes"] == 0
 
 
 def test_repeated_chords_are_one():

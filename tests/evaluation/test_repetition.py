@@ -50,9 +50,9 @@ def test_two_bars_that_come_again():
 
 
 def test_returning_passages_do_not_overlap():
-    # A pattern of 10 steps comes after 10 steps again, and passages have 16.
-    pattern = np.arange(60, 70)
-    assert not passage_returns(np.tile(pattern, 3)[:27])
+    # A pattern of 15 steps comes after 15 steps again, and passages have 16.
+    pattern = np.arange(60, 75)
+    assert not passage_returns(np.tile(pattern, 3)[:40])
     assert passage_returns(np.tile(pattern, 4))
 
 
