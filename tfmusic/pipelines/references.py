@@ -1,5 +1,6 @@
 """Real music to set beside generated music: a dataset's, or any that a user has."""
 
+import collections
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
@@ -127,11 +128,12 @@ def _pieces(
 ) -> Iterator[tuple[str, NoteSequence]]:
     """The pieces of a source by the names that records have; others are passed over."""
     filters = filters or Filters()
+    dropped = collections.Counter()
     for item in source.items():
         try:
             sequences = item.read()
         except DropError as error:
-            logging.info("%s: %s", item.name, error)
+            dropped[error.reason] += 1
             continue
         for number, sequence in enumerate(sequences, 1):
             if isinstance(sequence, DropError) or not sequence.notes:
@@ -141,5 +143,8 @@ def _pieces(
             metadata = {**describe(sequence), **item.metadata}
             try:
                 yield name, filters.apply(sequence, metadata)
-            except DropError:
-                continue
+            except DropError as error:
+                dropped[error.reason] += 1
+    if dropped:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.items())
+        logging.info("%s: left out: %s", source.name, reasons)
