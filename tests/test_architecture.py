@@ -37,6 +37,7 @@ LEVELS = [
         "tfmusic.export",
         "tfmusic.generate",
         "tfmusic.reconstruct",
+        "tfmusic.listening",
         "tfmusic.show",
         "tfmusic.doctor",
         "tfmusic.cli",

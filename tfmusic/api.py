@@ -192,14 +192,20 @@ def compare_music(
     generated: Sequence[NoteSequence],
     held_out: Sequence[NoteSequence],
     training: Sequence[NoteSequence] = (),
+    as_written: Sequence[NoteSequence] = (),
+    has_beat: bool | None = None,
 ) -> "Comparison":
     """Compares new with held-out music: `.table()` and `.to_json()` tell the result.
+
+    What is measured: docs/measures.md.
 
     Args:
         generated: What a model made.
         held_out: What it should resemble, such as `read_pieces(data_dir, "test")`.
         training: What it learned from: adds how much the pieces copy of it.
+        as_written: The held-out pieces before they were encoded, if there are any.
+        has_beat: Whether tempos mean anything; None finds that out from held-out music.
     """
     from tfmusic.evaluation.comparison import compare
 
-    return compare(generated, held_out, training)
+    return compare(generated, held_out, training, as_written, has_beat)

@@ -16,6 +16,7 @@ COMMANDS = {
     "generate": "Make new music with an exported model.",
     "reconstruct": "Encode a piece by an autoencoder, and decode it.",
     "encode_latents": "Write a dataset of latents with an autoencoder.",
+    "listening": "Write a page for a blind listening test; score answers.",
     "show": "List the experiments; show one, or a model and its controls.",
     "doctor": "Say what is installed, what is missing, and how to get it.",
 }

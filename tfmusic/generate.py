@@ -64,20 +64,22 @@ _SCORES = flags.DEFINE_bool("scores", False, "Write each piece as a score (Music
 _COMPARE_WITH = flags.DEFINE_string(
     "compare_with",
     None,
-    "Dataset to compare with: its test pieces beside the new ones in pictures and "
-    "statistics; passages copied from its training pieces are counted.",
+    "Real music beside the new pieces in pictures and statistics: a dataset (its test "
+    "pieces; passages copied from its training pieces are counted), or a folder, "
+    "bach_chorales, KIND:PATH as tfmusic build takes it.",
 )
 
 
 def main() -> None:
     """Generates as the flags say."""
     import_tensorflow()
-    from tfmusic.serving.gallery import check_folder, read_pieces, write_gallery
+    from tfmusic.pipelines.references import References, read_references
+    from tfmusic.serving.gallery import check_folder, write_gallery
     from tfmusic.serving.player import Player
 
     player = Player(_MODEL_DIR.value)
-    data_dir = _COMPARE_WITH.value
-    references = read_pieces(data_dir, "test") if data_dir else []
+    music = _COMPARE_WITH.value
+    found = read_references(music) if music else References()
     check_folder(_OUTPUT_DIR.value)
     pieces, how, remarks = _make(player)
     account = write_gallery(
@@ -85,8 +87,9 @@ def main() -> None:
         pieces,
         f"{player.card['name']} ({player.card['checkpoint']}), {how}",
         remarks=remarks,
-        references=references,
-        training=read_pieces(data_dir, "train") if data_dir else [],
+        references=found.held_out,
+        training=found.training,
+        as_written=found.as_written,
         pictures=_PICTURES.value,
         audio=_AUDIO.value,
         scores=_SCORES.value,

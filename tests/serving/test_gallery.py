@@ -33,7 +33,26 @@ def test_gallery_holds_what_it_says(tiny_export, tiny_run, tmp_path):
     assert (tmp_path / "piece_2.wav").read_bytes().startswith(b"RIFF")
     with open(tmp_path / "statistics.json") as file:
         groups = json.load(file)
-    assert [len(group["pieces"]) for group in groups.values()] == [2, 1]
+    sizes = {name: len(groups[name]["pieces"]) for name in ("generated", "held-out")}
+    assert sizes == {"generated": 2, "held-out": 1}
+    assert "notes that begin on the beat, %" in account
+
+
+def test_music_without_a_beat_is_measured_in_seconds(tiny_run, tmp_path):
+    pieces = read_pieces(tiny_run[0], "train")
+    account = write_gallery(
+        str(tmp_path),
+        pieces[:1],
+        "a test",
+        references=pieces,
+        as_written=pieces,
+        pictures=False,
+        in_seconds=True,
+    )
+    assert "mean note length, seconds" in account
+    assert "held-out, as written" in account
+    assert "quarters" not in account
+    assert "on the beat" not in account
 
 
 def test_directory_without_a_dataset_is_refused(tmp_path):

@@ -60,8 +60,13 @@ def test_mistake_in_training_ends_with_one_line_and_status_2(
             ["tfmusic.generate", "--output_dir=none", "--model_dir=configs"],
             "found no exported model",
         ),
+        (["tfmusic.listening", "--output_dir=none"], "--real: expected music"),
+        (
+            ["tfmusic.evaluate", "--data_dir=x", "--workdir=x", "--temperature=1"],
+            "--temperature: unknown; if it steers music, add --pieces=64",
+        ),
     ],
-    ids=["evaluate", "export", "generate"],
+    ids=["evaluate", "export", "generate", "listening", "control"],
 )
 def test_directory_of_another_kind_is_refused_in_one_line(command, message):
     status, errors = run(*command)

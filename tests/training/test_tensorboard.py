@@ -55,11 +55,19 @@ def test_generated_music_stands_beside_held_out_music(board):
     tags = board.Runs()
     for run in ("generated", "held-out"):
         assert {"piano_roll/1", "sound/1"} <= set(tags[run]["tensors"])
-        assert len(values(board, run, "music/pitches at once")) == 2
-    held_out = values(board, "held-out", "music/pitches at once")
+        assert (
+            len(values(board, run, "music: metre/notes that begin on the beat, %")) == 2
+        )
+    held_out = values(board, "held-out", "music: notes and chords/pitches at once")
     # Chords of three for three quarters of the time under a tune of one.
     assert held_out[0][1] == held_out[1][1] == pytest.approx(3.25)
-    assert "statistics" in tags["generated"]["tensors"]
+    overlaps = values(board, "generated", "music/mean overlap with held-out")
+    assert len(overlaps) == 2
+    assert all(0 < overlap <= 1 for _, overlap in overlaps)
+    (event, _) = board.Tensors("generated", "statistics")
+    table = tf.make_ndarray(event.tensor_proto).item().decode()
+    assert "notes that begin on the beat, %" in table
+    assert "ends on" not in table  # pieces are cut at the same length
 
 
 def test_music_on_the_way_lies_in_the_workdir(workdir):

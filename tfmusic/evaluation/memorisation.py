@@ -5,12 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfmusic.evaluation.note_arrays import NoteArrays
+from tfmusic.evaluation.note_arrays import BEAT_DIVISION, NoteArrays
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import round_steps
 
-# Sixteenths and triplets both fall on twelfths of a quarter note.
-STEPS_PER_QUARTER = 12
 # 64 random bits stand for each interval above the lowest note of a stroke; a stroke is
 # the sum over its notes. The seed is part of nothing that is kept.
 _INTERVAL_BITS = np.random.default_rng(0).integers(2**64, size=128, dtype=np.uint64)
@@ -102,7 +100,12 @@ class TrainingMusic:
             pieces=np.concatenate([np.zeros(0, np.int64), *pieces]),
         )
 
-    def find(self, sequence: NoteSequence, min_strokes: int = 8) -> CopiedPassage:
+    def find(
+        self,
+        sequence: NoteSequence,
+        min_strokes: int = 8,
+        apart_from: int | None = None,
+    ) -> CopiedPassage:
         """Finds what a piece has in common with the training music.
 
         Args:
@@ -110,6 +113,8 @@ class TrainingMusic:
             min_strokes: The shortest passage that `copied_share` counts. Music of one
                 style shares short ones, so judge by what held-out pieces give: of
                 Bach's chorales three in four share at most 6 strokes with the others.
+            apart_from: Index of a piece that is not looked at, such as this one where
+                pieces of one set are set beside each other.
         """
         quarters, moves = _strokes(NoteArrays.of(sequence))
         first = np.searchsorted(self.moves, moves, "left")
@@ -122,6 +127,8 @@ class TrainingMusic:
         before = self.places[:0]
         for i in range(len(moves)):
             here = self.places[first[i] : last[i]]
+            if apart_from is not None:
+                here = here[self.pieces[here] != apart_from]
             lengths = runs[here - 1] + 1
             runs[before] = 0
             runs[here] = lengths
@@ -158,7 +165,7 @@ def _strokes(notes: NoteArrays) -> tuple[np.ndarray, np.ndarray]:
         When each stroke comes in quarters, float64 [num_strokes], and the moves,
         uint64 [num_strokes - 1] (none if there is no stroke).
     """
-    steps = round_steps(notes.start_quarters * STEPS_PER_QUARTER)
+    steps = round_steps(notes.start_quarters * BEAT_DIVISION)
     # Each pitch of a stroke once, lowest first, however many voices strike it.
     steps, pitches = np.divmod(np.unique(steps * 128 + notes.pitch), 128)
     strokes, first, counts = np.unique(steps, return_index=True, return_counts=True)
@@ -170,4 +177,4 @@ def _strokes(notes: NoteArrays) -> tuple[np.ndarray, np.ndarray]:
     intervals = np.diff(lowest).astype(np.uint64) * _MIX[0]
     times = np.diff(strokes).astype(np.uint64) * _MIX[1]
     moves = chords[:-1] ^ (chords[1:] * _MIX[0] + intervals + times) * _MIX[1]
-    return strokes / STEPS_PER_QUARTER, moves
+    return strokes / BEAT_DIVISION, moves

@@ -1,21 +1,18 @@
-"""What a piece of music is like in numbers, and how two sets of pieces compare.
+"""What a piece is like in numbers that any music has: notes, lengths, chords, ranges.
 
-No number here says that music is good. They show what went wrong (a note held for
-ever, silence, one chord again and again) and how near generated music comes to music
-of the kind it was learned from, which is why tables hold both side by side.
+No number here says that music is good. They show what went wrong: a note held for ever,
+silence, one chord again and again.
 """
 
-import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 
 from tfmusic.evaluation.note_arrays import NoteArrays, Segments
+from tfmusic.evaluation.tonality import entropy
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.keys import best_key, in_scale_rate
 
+RANGES = "Pitch ranges"
 # Upper bounds of the note length classes in quarters, inclusive; then "longer".
 LENGTH_BOUNDS = (0.25, 0.5, 1.0, 2.0, 4.0)
 CHORALE_VOICES = ("Soprano", "Alto", "Tenor", "Bass")
@@ -35,14 +32,13 @@ class MusicStatistics:
     Attributes:
         num_notes: Notes.
         seconds: From time 0 to the end of the sequence, silence included.
-        notes_per_second: `num_notes / seconds`; 0 in a piece of no length.
-        polyphony: Pitches that sound at once, the mean over the seconds in which any
-            does; 0 if none ever does.
+        length_quarters: The same in quarters.
+        notes_per_quarter: `num_notes / length_quarters`; 0 in a piece of no length.
+        polyphony: Pitches that sound at once, the mean over the quarters in which any
+            does (as MusPy has it); 0 if none ever does.
         silence_share: Share of `seconds` in which no pitch sounds; 1 in a piece of no
             length.
         longest_silence_quarters: The longest time without a sounding pitch.
-        in_scale_rate: Share of the notes in the scale of its best key (see
-            `tfmusic.notes.keys`); None without notes that last.
         pitch_class_entropy: Of the pitch classes of all notes, in bits: 0 if they are
             all of one class, log2(12) = 3.58 if all are equally frequent.
         mean_length_quarters: Mean note length; None without notes.
@@ -61,15 +57,16 @@ class MusicStatistics:
             has four parts (four pitches sound in more than half of the sounding time),
             the pitches of each moment of four are Soprano, Alto, Tenor and Bass from
             the top. Empty without notes.
+        unit: What lengths are in: quarters, or seconds where there is no beat.
     """
 
     num_notes: int
     seconds: float
-    notes_per_second: float
+    length_quarters: float
+    notes_per_quarter: float
     polyphony: float
     silence_share: float
     longest_silence_quarters: float
-    in_scale_rate: float | None
     pitch_class_entropy: float
     mean_length_quarters: float | None
     median_length_quarters: float | None
@@ -79,6 +76,7 @@ class MusicStatistics:
     most_repeats: int
     longest_chord_quarters: float
     pitch_ranges: dict[str, tuple[int, int]]
+    unit: str = "quarters"
 
     def rows(self) -> dict[str, float]:
         """The values that exist, by the label that tables give them.
@@ -92,23 +90,33 @@ class MusicStatistics:
         }
         if self.length_shares is not None:
             rows |= zip(_LENGTH_LABELS, self.length_shares, strict=True)
-        for name, (low, high) in self.pitch_ranges.items():
-            rows |= {f"lowest pitch, {name}": low, f"highest pitch, {name}": high}
         return {
-            label: value * 100 if label.endswith("%") else value
+            label.replace("quarter", self.unit.removesuffix("s")): (
+                value * 100 if label.endswith("%") else value
+            )
             for label, value in rows.items()
         }
+
+    def sections(self) -> dict[str, dict[str, float]]:
+        """All values by the section of a table and their label."""
+        return {"Notes and chords": self.rows(), RANGES: self.range_rows()}
+
+    def range_rows(self) -> dict[str, float]:
+        """The pitch ranges, by the label that tables give them."""
+        rows = {}
+        for name, (low, high) in self.pitch_ranges.items():
+            rows |= {f"lowest pitch, {name}": low, f"highest pitch, {name}": high}
+        return rows
 
 
 # What tables call the values that every style has.
 LABELS = {
     "num_notes": "notes",
-    "seconds": "seconds",
-    "notes_per_second": "notes per second",
+    "length_quarters": "length, quarters",
+    "notes_per_quarter": "notes per quarter",
     "polyphony": "pitches at once",
     "silence_share": "silence, %",
     "longest_silence_quarters": "longest silence, quarters",
-    "in_scale_rate": "in scale, %",
     "pitch_class_entropy": "pitch class entropy, bits",
     "num_distinct_chords": "different chords",
     "repeated_chord_share": "repeated chords, %",
@@ -130,29 +138,30 @@ _LENGTH_LABELS = (
 def statistics(sequence: NoteSequence) -> MusicStatistics:
     """The numbers of one piece; see `MusicStatistics`."""
     notes = NoteArrays.of(sequence)
-    segments = Segments.of(notes)
-    durations = np.diff(segments.seconds)
+    return statistics_of(notes, Segments.of(notes))
+
+
+def statistics_of(notes: NoteArrays, segments: Segments) -> MusicStatistics:
+    """The numbers of one piece; see `MusicStatistics`."""
+    durations, quarters = np.diff(segments.seconds), np.diff(segments.quarters)
     num_sounding = segments.sounding.sum(axis=1)
     silent = num_sounding == 0
-    sounding_seconds = float(durations[~silent].sum())
+    sounding_quarters = float(quarters[~silent].sum())
     num_notes = len(notes.pitch)
-    seconds = notes.seconds
+    seconds, length = notes.seconds, float(segments.quarters[-1])
     lengths = notes.end_quarters - notes.start_quarters
     chords = segments.sounding[segments.struck]
     repeated = (chords[1:] == chords[:-1]).all(axis=1)
     return MusicStatistics(
         num_notes=num_notes,
         seconds=seconds,
-        notes_per_second=num_notes / seconds if seconds else 0.0,
-        polyphony=float(num_sounding @ durations) / (sounding_seconds or 1.0),
+        length_quarters=length,
+        notes_per_quarter=num_notes / length if length else 0.0,
+        polyphony=float(num_sounding @ quarters) / (sounding_quarters or 1.0),
         silence_share=float(durations[silent].sum()) / seconds if seconds else 1.0,
         # Silence cannot be struck, so only the end of the music ends it.
         longest_silence_quarters=_longest(segments, silent, ~silent),
-        in_scale_rate=(
-            # Keys are found from durations, so notes of no length have none.
-            in_scale_rate(sequence, best_key(sequence)) if lengths.any() else None
-        ),
-        pitch_class_entropy=_entropy(np.bincount(notes.pitch % 12, minlength=12)),
+        pitch_class_entropy=entropy(np.bincount(notes.pitch % 12, minlength=12)),
         mean_length_quarters=float(lengths.mean()) if num_notes else None,
         median_length_quarters=float(np.median(lengths)) if num_notes else None,
         length_shares=_length_shares(lengths) if num_notes else None,
@@ -161,93 +170,8 @@ def statistics(sequence: NoteSequence) -> MusicStatistics:
         most_repeats=_longest_run(repeated) + 1 if len(chords) else 0,
         longest_chord_quarters=_longest(segments, ~silent, _changes(segments)),
         pitch_ranges=_pitch_ranges(notes, segments),
+        unit=notes.unit,
     )
-
-
-@dataclasses.dataclass(frozen=True)
-class Aggregate:
-    """One statistic over several pieces.
-
-    Attributes:
-        mean: Over the pieces that have a value.
-        std: Standard deviation between those pieces (divided by their number).
-        num_pieces: How many they are.
-    """
-
-    mean: float
-    std: float
-    num_pieces: int
-
-
-class Rows(Protocol):
-    """Anything that a table can show: it gives values by their label."""
-
-    def rows(self) -> dict[str, float]:
-        """The values that exist."""
-
-
-def aggregate(pieces: Sequence[Rows]) -> dict[str, Aggregate]:
-    """Mean and spread of each statistic over pieces, by its label.
-
-    A statistic that no piece has, such as the lowest pitch of empty pieces, is left
-    out; so is everything if there is no piece.
-    """
-    values = collections.defaultdict(list)
-    for piece in pieces:
-        for label, value in piece.rows().items():
-            values[label].append(value)
-    return {
-        label: Aggregate(float(np.mean(column)), float(np.std(column)), len(column))
-        for label, column in values.items()
-    }
-
-
-def format_table(groups: Mapping[str, Sequence[Rows]]) -> str:
-    """Lays sets of pieces side by side; Markdown that also reads as plain text.
-
-    Cells are "mean ± standard deviation between pieces". Where only some of the
-    pieces have a value, their number follows; where none has, the cell is "-". A row
-    that most pieces of every set lack, such as the range of a rare instrument, is
-    left out.
-
-    Args:
-        groups: The statistics of each set, by its heading.
-    """
-    columns = {heading: aggregate(pieces) for heading, pieces in groups.items()}
-    labels = dict.fromkeys(
-        label
-        for heading, column in columns.items()
-        for label, value in column.items()
-        if 2 * value.num_pieces >= len(groups[heading])
-    )
-    rows = [
-        ["", *groups],
-        ["pieces", *(str(len(pieces)) for pieces in groups.values())],
-    ]
-    for label in labels:
-        rows.append([label])
-        for heading, pieces in groups.items():
-            rows[-1].append(_cell(columns[heading].get(label), len(pieces)))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row, widths, strict=True)][
-            1:
-        ]
-        lines.append(f"| {' | '.join(cells)} |")
-    rules = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join([lines[0], f"| {' | '.join(rules)} |", *lines[1:]]) + "\n"
-
-
-def _cell(value: Aggregate | None, num_pieces: int) -> str:
-    if value is None:
-        return "-"
-    largest = max(abs(value.mean), value.std)
-    digits = 0 if largest >= 100 else 1 if largest >= 10 else 2
-    text = f"{value.mean:.{digits}f} ± {value.std:.{digits}f}"
-    missing = value.num_pieces < num_pieces
-    return f"{text} ({value.num_pieces} of {num_pieces})" if missing else text
 
 
 def _changes(segments: Segments) -> np.ndarray:
@@ -272,12 +196,6 @@ def _longest_run(flags: np.ndarray) -> int:
     """The most flags that are set in a row."""
     gaps = np.flatnonzero(~np.concatenate([[False], flags, [False]]))
     return int(np.diff(gaps).max() - 1)
-
-
-def _entropy(counts: np.ndarray) -> float:
-    """Shannon entropy of a histogram in bits; 0 if it is empty."""
-    shares = counts[counts > 0] / max(counts.sum(), 1)
-    return float(abs(shares @ np.log2(shares)))
 
 
 def _length_shares(lengths: np.ndarray) -> tuple[float, ...]:

@@ -15,6 +15,7 @@ import numpy as np
 from tfmusic.evaluation.music_statistics import statistics
 from tfmusic.evaluation.note_arrays import NoteArrays
 from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes.keys import best_key, in_scale_rate
 
 _PEDALS = {64: "damper", 66: "sostenuto", 67: "soft"}
 _NUM_BINS = 20
@@ -90,7 +91,7 @@ def _describe(
         "pitches_at_once": music.polyphony,
         "pitch_range": float(np.ptp(notes.pitch)) if has_notes else np.nan,
         "pitch_class_entropy": music.pitch_class_entropy,
-        "in_scale_rate": _or_nan(music.in_scale_rate),
+        "in_scale_rate": _in_scale_rate(sample) if lengths.any() else np.nan,
         "mean_velocity": float(np.mean(velocities)) if has_notes else np.nan,
         "velocity_spread": float(np.std(velocities)) if has_notes else np.nan,
         "interval_seconds": float(np.median(intervals)) if len(intervals) else np.nan,
@@ -107,8 +108,9 @@ def _describe(
     return numbers, histograms
 
 
-def _or_nan(value: float | None) -> float:
-    return np.nan if value is None else value
+def _in_scale_rate(sample: NoteSequence) -> float:
+    # Keys are found from durations, so notes of no length have none.
+    return in_scale_rate(sample, best_key(sample))
 
 
 def _pedal(sample: NoteSequence, number: int, seconds: float) -> np.ndarray:

@@ -24,6 +24,7 @@ def write_gallery(
     remarks: Sequence[str] = (),
     references: Sequence[NoteSequence] = (),
     training: Sequence[NoteSequence] = (),
+    as_written: Sequence[NoteSequence] = (),
     pictures: bool = True,
     audio: bool = False,
     scores: bool = False,
@@ -39,6 +40,7 @@ def write_gallery(
         references: Held-out music: each picture shows one beside a piece, and
             `statistics.md` compares the two sets.
         training: What the model learned from: adds how much of it the pieces copy.
+        as_written: The held-out pieces before they were encoded.
         pictures: Whether to draw a piano roll of each piece.
         audio: Whether to render a WAV preview of each piece.
         scores: Whether to write a MusicXML score of each piece.
@@ -87,7 +89,8 @@ def write_gallery(
             picture = path(f"piece_{number}.png", meaning)
             draw_piano_rolls(picture, panels, in_seconds=in_seconds)
     if references:
-        comparison = compare(pieces, references, training)
+        has_beat = False if in_seconds else None
+        comparison = compare(pieces, references, training, as_written, has_beat)
         comparison.write(output_dir)
         path("statistics.md", f"the pieces beside {len(references)} held-out pieces")
         path("statistics.json", "the same, with every piece by itself")

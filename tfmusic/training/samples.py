@@ -5,6 +5,7 @@ the same seed, so that they can be heard to grow; without it, but with `reconstr
 held-out pieces given back.
 """
 
+import functools
 import os
 import time
 from collections.abc import Sequence
@@ -15,9 +16,17 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.data.dataset import Dataset
-from tfmusic.evaluation.comparison import compare
-from tfmusic.evaluation.music_statistics import LABELS, aggregate, statistics
+from tfmusic.evaluation.comparison import (
+    COPIES,
+    GENERATED,
+    HELD_OUT,
+    Comparison,
+    PieceReport,
+    report,
+)
+from tfmusic.evaluation.music_statistics import RANGES
 from tfmusic.evaluation.pictures import piano_roll_image
+from tfmusic.evaluation.tables import aggregate, labels_by_section
 from tfmusic.files import make_directory, write_file, writing
 from tfmusic.models import MusicModel
 from tfmusic.notes import NoteSequence
@@ -34,8 +43,8 @@ _SAMPLE_RATE = 16_000
 # legible in either.
 _PICTURE = {"width": 700, "inches": 5.0, "panel_inches": 2.5}
 _SEED = 0
-# Notes per second tell as much; without them the curves fill one page of TensorBoard.
-_NO_CURVES = ("num_notes", "seconds")
+# Too many for curves; the table has them.
+_NO_CURVES = (RANGES, COPIES)
 # The fraction of a run's time that sampling may take; short epochs go without.
 _MAX_TIME_SHARE = 0.1
 
@@ -113,7 +122,7 @@ class Samples(keras.callbacks.Callback):
 
     MIDI files and pictures lie in `samples/step_NUMBER/` of the workdir, and those of
     held-out pieces in `samples/held_out/`. TensorBoard has the rest too: curves under
-    `music/` stand in the run `generated`, and in `held-out` as they should be: the same
+    `music` stand in the run `generated`, and in `held-out` as they should be: the same
     number of steps from the beginning of held-out pieces.
     """
 
@@ -168,14 +177,19 @@ class Samples(keras.callbacks.Callback):
         before = time.monotonic()
         step = self._step_shown = int(self._progress.step)
         pieces = self._sampler.make()
-        held_out = self._sampler.held_out
+        held_out = self._held_out
         with self._writers["generated"].as_default(step=step):
             self._show(pieces, f"step_{step:08d}")
-            _draw_curves(pieces)
+            generated = self._report(pieces)
+            self._draw_curves(generated)
             if pieces:
-                tf.summary.text("statistics", compare(pieces, held_out).table())
+                comparison = Comparison({GENERATED: generated, HELD_OUT: held_out})
+                tf.summary.text("statistics", comparison.table())
+                if comparison.mean_overlap:
+                    mean = comparison.mean_overlap.mean
+                    tf.summary.scalar("music/mean overlap with held-out", mean)
         with self._writers["held-out"].as_default(step=step):
-            _draw_curves(held_out)
+            self._draw_curves(held_out)
         for writer in self._writers.values():
             writer.flush()
         write_token_vectors(self.model, f"{self._log_dir}/training")
@@ -209,10 +223,20 @@ class Samples(keras.callbacks.Callback):
             write_file(f"{path}.mid", to_midi_bytes(piece))
             write_file(f"{path}.png", tf.io.encode_png(picture).numpy())
 
+    @functools.cached_property
+    def _held_out(self) -> list[PieceReport]:
+        return self._report(self._sampler.held_out)
 
-def _draw_curves(pieces: Sequence[NoteSequence]) -> None:
-    values = aggregate([statistics(piece) for piece in pieces])
-    for name, label in LABELS.items():
-        if label in values and name not in _NO_CURVES:
-            tag = label.replace(", %", " (%)").replace(", ", " in ")
-            tf.summary.scalar(f"music/{tag}", values[label].mean)
+    def _report(self, pieces: Sequence[NoteSequence]) -> list[PieceReport]:
+        # Both sets are cut at the same length, so they have no endings.
+        has_beat = not self._sampler.in_seconds
+        return report(pieces, has_beat=has_beat, are_whole=False)
+
+    def _draw_curves(self, pieces: Sequence[PieceReport]) -> None:
+        """Draws the means of what held-out music has."""
+        values = aggregate(pieces)
+        for section, labels in labels_by_section(self._held_out).items():
+            for label in labels:
+                if label in values and section not in _NO_CURVES:
+                    tag = f"music: {section.lower()}/{label}"
+                    tf.summary.scalar(tag, values[label].mean)
