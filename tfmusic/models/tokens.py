@@ -264,19 +264,18 @@ class TokenModel(AutoregressiveModel):
         step, length = features["step"], features["num_steps"]
         tokens = tf.cast(features["tokens"], tf.int32)
         tokens = tf.where(step == -1, START, tokens)
-        inputs = self._inputs(
-            tokens[:-1],
-            features,
-            # A window's step is cut off where the piece's is appended: all from the
-            # second one on, the end's included.
-            lambda bar: {
-                name: values[1:-1]
-                for name, values in places_with_end(bar, length - step[0]).items()
-            },
-        )
+        num_steps = length - step[0]  # of the window until the piece ends
         if self.learn_end:
             tokens = tf.where(step == length, END, tokens)
             length += 1
+        inputs = self._inputs(
+            tokens[:-1],
+            features,
+            lambda bar: {
+                name: places[1:-1]
+                for name, places in places_with_end(bar, num_steps).items()
+            },
+        )
         return inputs, tokens[1:], step_is_target(step[1:], length)
 
     def call(self, inputs: tf.Tensor | Tensors, training: bool = False) -> tf.Tensor:
