@@ -27,7 +27,7 @@ demo: .venv/complete
 	$(RUN) -m tfmusic.train --config=$(DEMO) --data_dir=demo/data --workdir=demo/run
 	$(RUN) -m tfmusic.export --workdir=demo/run --export_dir=demo/model
 	$(RUN) -m tfmusic.generate --model_dir=demo/model --output_dir=demo \
-		--num_outputs=4 --num_steps=128 --temperature=0.95 --seed=1 \
+		--num_outputs=4 --bars=16 --pickup_quarters=1 --seed=1 \
 		--audio --compare_with=demo/data
 
 MINUTES ?= 60

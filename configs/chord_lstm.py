@@ -41,7 +41,8 @@ DEFAULT = dict(
         tied_output=True,
         loss_steps="all",
         learn_end=True,
-        min_p=0.03,  # default of generation: chords that are this unlikely sound wrong
+        temperature=0.9,  # defaults of generation, chosen by tfmusic evaluate --pieces
+        min_p=0.03,
         carry_state=False,  # True: stateful training
     ),
     train=dict(
@@ -71,6 +72,7 @@ VARIANTS = {
                 units=(512, 512),
                 dropout=0.0,
                 learn_end=False,
+                temperature=1.0,
                 min_p=0.0,
             ),
             optimizer=dict(

@@ -79,7 +79,7 @@ class TokenSettings(Settings):
             output then has `embedding_size` numbers.
         loss_steps: "all", or "last": a window teaches its last token alone.
         learn_end: Whether the model learns where pieces end, and generation may end.
-        min_p: Default of the control of this name.
+        temperature, min_p: Defaults of the controls of these names.
         carry_state: Whether training reads each piece from its beginning, window after
             window, and a window begins with the state that the one before left:
             truncated back-propagation. Needs a recurrent network, and windows that do
@@ -98,6 +98,7 @@ class TokenSettings(Settings):
     tied_output: bool = False
     loss_steps: str = setting("all", choices=("all", "last"))
     learn_end: bool = True
+    temperature: float = setting(1.0, at_least=0.0, at_most=10.0)
     min_p: float = setting(0.0, at_least=0.0, at_most=1.0)
     carry_state: bool = False
 
@@ -158,7 +159,11 @@ class TokenModel(AutoregressiveModel):
             *([MAX_HELD_EVENTS] if self._rules.tells_ends else []),
             *([MIN_STEPS] if self.learn_end else []),
         )
-        sampling = (*SAMPLING[:-1], MIN_P.with_default(settings.min_p))
+        sampling = (
+            TEMPERATURE.with_default(settings.temperature),
+            *SAMPLING[1:-1],
+            MIN_P.with_default(settings.min_p),
+        )
         self.CONTROLS = (*sampling, REPETITION_PENALTY, REPETITION_WINDOW, *common)
         self.SEARCH_CONTROLS = (LENGTH_POWER, *common)
         self.embedding = None
