@@ -1,7 +1,6 @@
 import collections
 import io
 import itertools
-import wave
 
 import mido
 import numpy as np
@@ -12,7 +11,6 @@ from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import BeatGrid, FrameGrid, TempoMap
 from tfmusic.notes.reading import read_bytes, read_file
-from tfmusic.notes.synthesis import synthesize
 from tfmusic.notes.writing import (
     to_midi_bytes,
     write_midi,
@@ -402,36 +400,6 @@ def test_a_real_performance_makes_a_score_that_opens(shared_data, tmp_path):
     write_musicxml(sequence, tmp_path / "a.musicxml")
     again = read_file(tmp_path / "a.musicxml")
     assert len(again.notes) == len(sequence.notes)
-
-
-def test_sound_follows_the_notes(tmp_path):
-    sequence = make_sequence(
-        (69, 120, 0.0, 1.0), (69, 30, 2.0, 3.0), (45, 120, 4.0, 5.0)
-    )
-    rate = 8000
-    samples = synthesize(sequence, rate)
-    assert samples.dtype == np.float32 and len(samples) == 6 * rate
-    assert np.abs(samples).max() == pytest.approx(0.9)
-    seconds = samples.reshape(6, rate)
-    loudness = np.abs(seconds).max(axis=1)
-    assert loudness[0] > 2 * loudness[2] > 0
-    assert np.abs(seconds[[1, 3]][:, rate // 5 :]).max() < 1e-6  # silence between notes
-    for second, frequency in [(0, 440), (4, 110)]:
-        assert abs(np.argmax(np.abs(np.fft.rfft(seconds[second]))) - frequency) <= 1
-    write_wav(sequence, tmp_path / "a.wav", sample_rate=rate)
-    with wave.open(str(tmp_path / "a.wav")) as file:
-        assert file.getframerate() == rate and file.getsampwidth() == 2
-        heard = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-    np.testing.assert_allclose(heard / 32767, samples, atol=1e-4)
-
-
-def test_the_pedal_is_heard_and_an_empty_sequence_is_silent():
-    sequence = make_sequence((60, 80, 0, 0.2), (72, 1, 2, 2.1))
-    dry = synthesize(sequence, 8000)
-    sequence.control_changes.add(time=0, control_number=64, control_value=127)
-    wet = synthesize(sequence, 8000)
-    assert np.abs(dry[8000:16000]).max() < 1e-6 < 0.01 < np.abs(wet[8000:16000]).max()
-    assert not synthesize(make_sequence(), 8000).any()
 
 
 @pytest.mark.parametrize("write", [write_midi, write_musicxml, write_wav])

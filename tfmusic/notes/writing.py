@@ -17,8 +17,8 @@ from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import DEFAULT_TICKS_PER_QUARTER, TempoMap, round_steps
 
-_DRUM_CHANNEL = 9
-_CHANNELS = [channel for channel in range(16) if channel != _DRUM_CHANNEL]
+DRUM_CHANNEL = 9
+_CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
 _TONICS = {
     NoteSequence.KeySignature.MAJOR: "C Db D Eb E F F# G Ab A Bb B",
     NoteSequence.KeySignature.MINOR: "Cm C#m Dm Ebm Em Fm F#m Gm G#m Am Bbm Bm",
@@ -47,7 +47,7 @@ class MidiPart:
     program: int
     is_drum: bool
     port: int = 0
-    channel: int = _DRUM_CHANNEL
+    channel: int = DRUM_CHANNEL
     messages: list[tuple[int, int, mido.Message]] = dataclasses.field(
         default_factory=list
     )
@@ -178,18 +178,32 @@ def write_musicxml(sequence: NoteSequence, path: str | os.PathLike) -> None:
 
 
 def write_wav(
-    sequence: NoteSequence, path: str | os.PathLike, sample_rate: int = 22050
+    sequence: NoteSequence,
+    path: str | os.PathLike,
+    soundfont: str | os.PathLike | None = None,
+    sample_rate: int = 44100,
 ) -> None:
     """Writes what the sequence sounds like; see `tfmusic.notes.synthesis`.
 
     Args:
-        sequence: Any sequence with notes.
-        path: The file, 16-bit PCM in one channel.
+        sequence: Any sequence.
+        path: The file, 16-bit PCM: in stereo by the instruments of a SoundFont, or,
+            where tinysoundfont is not installed, in one channel by simple tones.
+        soundfont: A SoundFont (.sf2) instead of the one that comes with pretty_midi.
         sample_rate: Samples per second.
-    """
-    from tfmusic.notes.synthesis import synthesize, to_wav_bytes
 
-    data = to_wav_bytes(synthesize(sequence, sample_rate), sample_rate)
+    Raises:
+        UserError: The SoundFont is none, or there is nothing to play it.
+    """
+    # Whoever writes no audio needs no synthesizer.
+    from tfmusic.notes import synthesis
+
+    check_local(path)
+    if found := synthesis.find_soundfont(soundfont):
+        samples = synthesis.render(sequence, found, sample_rate)
+    else:
+        samples = synthesis.synthesize(sequence, sample_rate)
+    data = synthesis.to_wav_bytes(samples, sample_rate)
     _write_beside(path, lambda beside: beside.write_bytes(data))
 
 

@@ -9,6 +9,7 @@ from tfmusic.errors import UserError
 from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.pictures import draw_piano_rolls
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.synthesis import find_soundfont, player_name
 from tfmusic.notes.writing import (
     check_local,
     write_midi,
@@ -27,6 +28,7 @@ def write_gallery(
     pictures: bool = True,
     audio: bool = False,
     scores: bool = False,
+    soundfont: str | None = None,
     in_seconds: bool = False,
 ) -> str:
     """Writes `piece_1.mid`, `piece_2.mid`, ... and what helps to judge them.
@@ -40,8 +42,9 @@ def write_gallery(
             `statistics.md` compares the two sets.
         training: What the model learned from: adds how much of it the pieces copy.
         pictures: Whether to draw a piano roll of each piece.
-        audio: Whether to render a WAV preview of each piece.
+        audio: Whether to write each piece as a WAV file.
         scores: Whether to write a MusicXML score of each piece.
+        soundfont: Plays the audio; None: the one that is installed, if any.
         in_seconds: Whether pictures show seconds, for music without a beat, rather
             than bars.
 
@@ -49,9 +52,10 @@ def write_gallery(
         The account that `contents.txt` holds: a line for each file, then the table.
 
     Raises:
-        UserError: See `check_folder`.
+        UserError: See `check_folder` and `find_soundfont`.
     """
     check_folder(output_dir)
+    soundfont = find_soundfont(soundfont) if audio else None
     with writing(output_dir):
         os.makedirs(output_dir, exist_ok=True)
     lines = [description, ""]
@@ -71,8 +75,8 @@ def write_gallery(
             ),
         )
         if audio:
-            meaning = f"piece {number} as a simple synthesizer plays it"
-            write_wav(piece, path(f"piece_{number}.wav", meaning))
+            meaning = f"piece {number}, played by {player_name(soundfont)}"
+            write_wav(piece, path(f"piece_{number}.wav", meaning), soundfont)
         if scores:
             write_musicxml(
                 piece, path(f"piece_{number}.musicxml", f"piece {number} as a score")
