@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import struct
 import subprocess
 import sys
 import wave
@@ -94,6 +95,22 @@ def test_programs_velocities_and_drums_are_heard(soundfont):
     for other in (flute, drum):
         assert abs(np.corrcoef(piano.mean(axis=1), other.mean(axis=1))[0, 1]) < 0.5
     assert loudness(soft, 0, 0.5) < loudness(piano, 0, 0.5) / 3
+
+
+def test_what_a_soundfont_lacks_its_first_instrument_plays(soundfont, tmp_path):
+    data = bytearray(pathlib.Path(soundfont).read_bytes())
+    begin = data.index(b"phdr") + 8
+    (length,) = struct.unpack("<I", data[begin - 4 : begin])
+    for place in range(begin + 38, begin + length - 38, 38):
+        data[place + 22 : place + 24] = b"\x63\x00"  # all but one go to bank 99
+    (tmp_path / "one.sf2").write_bytes(data)
+    (first,) = struct.unpack("<H", data[begin + 20 : begin + 22])
+    sequence = make_sequence((60, 80, 0, 1))
+    sequence.notes[0].program = first
+    expected = render(sequence, str(tmp_path / "one.sf2"))
+    sequence.notes[0].program = first + 1
+    heard = render(sequence, str(tmp_path / "one.sf2"))
+    np.testing.assert_array_equal(heard, expected)
 
 
 def test_volume_pan_and_bend_are_heard(soundfont):

@@ -4,6 +4,7 @@ A SoundFont is a file of sampled instruments; the package tinysoundfont plays it
 one of them is missing, an additive synthesizer plays, with nothing to install.
 """
 
+import contextlib
 import importlib.util
 import io
 import os
@@ -149,7 +150,9 @@ def _send(synth, message) -> None:
         synth.pitchbend(message.channel, message.pitch + 8192)
     else:
         is_drum = message.channel == DRUM_CHANNEL
-        synth.program_change(message.channel, message.program, is_drum)
+        # A SoundFont may lack the program: its first instrument plays then.
+        with contextlib.suppress(RuntimeError):
+            synth.program_change(message.channel, message.program, is_drum)
 
 
 def synthesize(sequence: NoteSequence, sample_rate: int = 22050) -> np.ndarray:
