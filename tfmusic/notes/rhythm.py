@@ -1,4 +1,4 @@
-"""Music as written rhythm: on a grid, in measures and voices, as symbols joined by ties.
+"""Music as written rhythm: on a grid, in measures and voices, as tied symbols.
 
 Times are whole numbers of units, 48 to a quarter note, so that thirty-seconds (6) and
 sixteenth triplets (8) are exact. A beat, here, is a quarter counted from the bar line;
