@@ -41,6 +41,7 @@ _HAND = re.compile(
 # What one staff holds: a line of so many semitones, chords above or below a pitch.
 _LINE_SPAN = 30
 _LOWEST_OF_UPPER, _HIGHEST_OF_LOWER = 55, 65
+_NOT_IN_XML = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 _LEAST_TEMPO_CHANGE = 0.1  # of a measure's mean tempo, where it changes all the time
 _FIRST_VOICES = (1, 5)  # of each staff: what notation programs number them by
 
@@ -170,9 +171,10 @@ def to_score(sequence: NoteSequence, title: str = "") -> stream.Score:
     writer.set_times(starts, ends)
     score = stream.Score()
     score.metadata = metadata.Metadata()
-    score.metadata.title = sequence.sequence_metadata.title or title
+    score.metadata.title = _text(sequence.sequence_metadata.title or title)
     if sequence.sequence_metadata.composers:
-        score.metadata.composer = ", ".join(sequence.sequence_metadata.composers)
+        names = ", ".join(sequence.sequence_metadata.composers)
+        score.metadata.composer = _text(names)
     for number, part in enumerate(_parts(sequence, rows), 1):
         staves = writer.write(part, number)
         for staff in staves:
@@ -200,7 +202,7 @@ def _parts(sequence: NoteSequence, rows: np.ndarray) -> list[_Part]:
         sequence: Any sequence.
         rows: Which of its notes are written.
     """
-    names = {info.instrument: info.name.strip() for info in sequence.instrument_infos}
+    names = {info.instrument: _text(info.name) for info in sequence.instrument_infos}
     of = np.array([note.instrument for note in sequence.notes])
     members = {i: rows[of[rows] == i] for i in np.unique(of[rows]).tolist()}
     programs = {i: sequence.notes[own[0]].program for i, own in members.items()}
@@ -229,6 +231,11 @@ def _parts(sequence: NoteSequence, rows: np.ndarray) -> list[_Part]:
             staves = [own]
         parts.append(_Part(name, programs[i], staves))
     return parts
+
+
+def _text(name: str) -> str:
+    """A name as XML can hold it, in one line."""
+    return " ".join(_NOT_IN_XML.sub(" ", name).split())
 
 
 def _program_name(program: int) -> str:
@@ -312,6 +319,15 @@ class _Writer:
     def set_times(self, starts: np.ndarray, ends: np.ndarray) -> None:
         """Moves all notes, in units [num_notes], to the grid."""
         self._starts, self._ends = self._grid.snap(starts, ends)
+        # A key that was let go about when it is struck again stays so.
+        keys = np.array([(n.instrument, n.pitch) for n in self._sequence.notes])
+        order = np.lexsort((starts, *keys.T))
+        now, then = order[:-1], order[1:]
+        apart = (keys[now] == keys[then]).all(axis=1)
+        apart &= ends[now] <= starts[then] + rhythm.QUARTER / 10
+        apart &= self._starts[now] < self._starts[then]
+        limits = self._starts[then[apart]]
+        self._ends[now[apart]] = np.minimum(self._ends[now[apart]], limits)
 
     def write(self, part: _Part, number: int) -> list[stream.Part]:
         """The staves of a part."""
@@ -322,9 +338,12 @@ class _Writer:
             staff.partName = part.name
             player = _instrument(part.program)
             player.partName, player.partId = part.name, f"P{number}"
+            if part.name != player.instrumentName:
+                player.partAbbreviation = player.instrumentAbbreviation = ""
             player.instrumentId = f"P{number}-I1"
             staff.insert(0, player)
-            self._write_staff(staff, rows, _FIRST_VOICES[i])
+            voice = _FIRST_VOICES[i] if len(part.staves) > 1 else None
+            self._write_staff(staff, rows, voice)
             if len(part.staves) > 1:
                 mark = clef.BassClef() if i else clef.TrebleClef()
             else:
@@ -338,7 +357,7 @@ class _Writer:
         return staves
 
     def _write_staff(
-        self, staff: stream.Part, rows: np.ndarray, first_voice: int
+        self, staff: stream.Part, rows: np.ndarray, first_voice: int | None
     ) -> None:
         notes = [self._sequence.notes[i] for i in rows]
         chords = rhythm.make_chords(
@@ -376,8 +395,8 @@ class _Writer:
                     found[i] = rhythm.write_measure(chords[begin:end], measure)
             for i, symbols in found.items():
                 target = written
-                if len(found) > 1 or first_voice > 1:
-                    target = stream.Voice(id=str(first_voice + i))
+                if len(found) > 1 or first_voice:
+                    target = stream.Voice(id=str((first_voice or 1) + i))
                     written.insert(0, target)
                 for symbol in symbols:
                     element = _element(symbol, spelling)
@@ -446,19 +465,13 @@ def _element(symbol: rhythm.Symbol, spelling: _Key) -> note.GeneralNote:
         if not symbol.value:
             element.fullMeasure = True
         return element
-    pitches = [spelling.spell(midi) for midi in symbol.chord.pitches]
-    if len(pitches) == 1:
-        element = note.Note(pitches[0], duration=length)
-    else:
-        element = chord.Chord(pitches, duration=length)
+    notes = []
+    for tone in symbol.chord.tones:
+        notes.append(note.Note(spelling.spell(tone.pitch), duration=length))
+        if kind := symbol.tie(tone):
+            notes[-1].tie = tie.Tie(kind)
+    element = notes[0] if len(notes) == 1 else chord.Chord(notes, duration=length)
     element.volume.velocity = symbol.chord.velocity
-    if symbol.is_tied_back or symbol.is_tied_on:
-        kinds = {
-            (False, True): "start",
-            (True, True): "continue",
-            (True, False): "stop",
-        }
-        element.tie = tie.Tie(kinds[symbol.is_tied_back, symbol.is_tied_on])
     return element
 
 

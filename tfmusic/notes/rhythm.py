@@ -9,6 +9,7 @@ other, so notes of both kinds there go to different voices.
 import dataclasses
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from tfmusic.notes.grid import TempoMap
 QUARTER = 48
 _HALF = QUARTER // 2
 _BINARY, _TERNARY = 6, 8  # thirty-seconds, sixteenth triplets
+MAX_VOICES = 4
 _TOLERANCE = 1.0  # units: what is nearer to the grid is meant to be on it
 # Note values that are written without a tie: length to (name, dots).
 _NAMES = {
@@ -69,14 +71,28 @@ class Measure:
         return 3 * beat if numerator % 3 == 0 and denominator >= 8 else beat
 
 
+class Tone(NamedTuple):
+    """A note of a chord.
+
+    Attributes:
+        pitch: Its MIDI number.
+        start: In units; before that of the chord if a tie leads to it.
+        end: In units; after that of the chord if a tie leads on.
+    """
+
+    pitch: int
+    start: int
+    end: int
+
+
 @dataclasses.dataclass(frozen=True)
 class Chord:
-    """Notes of one staff that start and end together.
+    """What one voice holds for some time.
 
     Attributes:
         start: In units.
         end: In units.
-        pitches: Ascending, each once.
+        tones: By pitch.
         velocity: Of the loudest.
         needs: Of its start and end, how the half of a beat that they are within has to
             be divided: (start of the half, 2 or 3).
@@ -84,14 +100,14 @@ class Chord:
 
     start: int
     end: int
-    pitches: tuple[int, ...]
+    tones: tuple[Tone, ...]
     velocity: int
-    needs: frozenset[tuple[int, int]]
+    needs: frozenset[tuple[int, int]] = frozenset()
 
     @property
     def height(self) -> float:
         """The mean pitch."""
-        return sum(self.pitches) / len(self.pitches)
+        return sum(tone.pitch for tone in self.tones) / len(self.tones)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +118,7 @@ class Symbol:
         start: In units.
         length: In units, as it sounds.
         value: Name of the note value, such as `"quarter"`; empty for a rest that fills
-            its measure.
+            a whole measure.
         dots: Of the note value.
         tuplet: Name of the value of which three stand for two, or nothing.
         tuplet_ends: `"start"`, `"stop"` or nothing: whether it is the first or last of
@@ -118,15 +134,12 @@ class Symbol:
     tuplet_ends: str
     chord: Chord | None
 
-    @property
-    def is_tied_back(self) -> bool:
-        """Whether its notes sound already."""
-        return self.chord is not None and self.start > self.chord.start
-
-    @property
-    def is_tied_on(self) -> bool:
-        """Whether its notes go on."""
-        return self.chord is not None and self.start + self.length < self.chord.end
+    def tie(self, tone: Tone) -> str:
+        """The tie of a note of the chord: `"start"`, `"continue"`, `"stop"` or none."""
+        goes_on = self.start + self.length < tone.end
+        if self.start > tone.start:
+            return "continue" if goes_on else "stop"
+        return "start" if goes_on else ""
 
 
 def fraction_on_grid(quarters: np.ndarray) -> float:
@@ -270,11 +283,12 @@ def make_chords(
             copy += 1
         groups[start, end, copy][pitch] = velocity
         needs[start, end] = frozenset((half, kind) for half, kind in both if kind)
-    chords = [
-        Chord(start, end, tuple(sorted(n)), max(n.values()), needs[start, end])
-        for (start, end, _), n in groups.items()
-    ]
-    return sorted(chords, key=lambda chord: (chord.start, -chord.pitches[-1]))
+    chords = []
+    for (start, end, _), found in groups.items():
+        tones = tuple(Tone(pitch, start, end) for pitch in sorted(found))
+        loudest = max(found.values())
+        chords.append(Chord(start, end, tones, loudest, needs[start, end]))
+    return sorted(chords, key=lambda chord: (chord.start, -chord.tones[-1].pitch))
 
 
 class _Voice:
@@ -306,6 +320,9 @@ class _Voice:
 def split_voices(chords: Sequence[Chord]) -> list[list[Chord]]:
     """As few voices as hold chords that sound together, the higher ones first.
 
+    Notation programs know four voices. What would need more of them shares the last:
+    there, chords are cut where another one starts or ends, and tied.
+
     Args:
         chords: From `make_chords`.
 
@@ -322,11 +339,28 @@ def split_voices(chords: Sequence[Chord]) -> list[list[Chord]]:
                 free = found[-1:]
             min(free, key=lambda voice: _leap(voice.chords, chord)).take(chord)
         found.sort(key=lambda voice: -np.mean([c.height for c in voice.chords]))
-        for i, voice in enumerate(found):
+        parts = [voice.chords for voice in found]
+        if len(parts) > MAX_VOICES:
+            kept = parts[: MAX_VOICES - 1]
+            parts = [*kept, _merge(sum(parts[MAX_VOICES - 1 :], []))]
+        for i, part in enumerate(parts):
             if i == len(voices):
                 voices.append([])
-            voices[i] += voice.chords
+            voices[i] += part
     return voices
+
+
+def _merge(chords: Sequence[Chord]) -> list[Chord]:
+    """Chords that sound together as one voice."""
+    bounds = sorted({place for chord in chords for place in (chord.start, chord.end)})
+    result = []
+    for start, end in itertools.pairwise(bounds):
+        own = [c for c in chords if c.start <= start and end <= c.end]
+        if own:
+            tones = sorted(tone for chord in own for tone in chord.tones)
+            loudest = max(chord.velocity for chord in own)
+            result.append(Chord(start, end, tuple(tones), loudest))
+    return result
 
 
 def _leap(chords: Sequence[Chord], chord: Chord) -> float:
@@ -369,7 +403,8 @@ def write_measure(chords: Sequence[Chord], measure: Measure) -> list[Symbol]:
         measure: Which one.
     """
     pieces = list(_fill(chords, measure))
-    if len(pieces) == 1 and pieces[0].chord is None:
+    is_full = measure.length == _bar_length(measure.metre)
+    if is_full and len(pieces) == 1 and pieces[0].chord is None:
         return [Symbol(measure.start, measure.length, "", 0, "", "", None)]
     tuplets = _tuplets(pieces, measure)
     for start, end, _ in tuplets:

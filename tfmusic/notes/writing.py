@@ -169,12 +169,20 @@ def write_midi(sequence: NoteSequence, path: str | os.PathLike) -> None:
 
 
 def write_musicxml(sequence: NoteSequence, path: str | os.PathLike) -> None:
-    """Writes a score that notation programs open; see `tfmusic.notes.notation`."""
-    # music21 takes a second to import, and who writes MIDI does not need it.
-    from tfmusic.notes.notation import to_score
+    """Writes a score that notation programs open; see `tfmusic.notes.notation`.
 
-    score = to_score(sequence)
-    _write_beside(path, lambda beside: score.write("musicxml", fp=beside))
+    Its title is that of the sequence's metadata, or the stem of the file that the
+    sequence comes from, or of this file.
+
+    Raises:
+        UserError: The sequence has no notes, or follows no beat, as performances do.
+    """
+    # music21 takes a second to import, and who writes MIDI does not need it.
+    from tfmusic.notes.notation import to_musicxml
+
+    check_local(path)
+    data = to_musicxml(sequence, pathlib.PurePath(sequence.filename or path).stem)
+    _write_beside(path, lambda beside: beside.write_bytes(data))
 
 
 def write_wav(
