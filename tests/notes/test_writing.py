@@ -358,50 +358,6 @@ def test_files_appear_whole_under_their_names_alone(tmp_path, rich):
     assert (tmp_path / "new folder" / "a.mid").read_bytes() == to_midi_bytes(rich)
 
 
-def test_a_score_reads_back_with_its_parts_metre_key_and_tempo(tmp_path):
-    sequence = make_sequence(
-        (60, 80, 0.01, 0.5, 0),  # a little late: the score rounds to sixteenths
-        (64, 80, 0.0, 0.5, 0),
-        (65, 80, 0.5, 0.667, 0),
-        (67, 80, 0.667, 0.833, 0),
-        (69, 80, 0.833, 1.0, 0),
-        (48, 80, 0.0, 2.0, 1),
-        (50, 80, 1.0, 3.0, 1),  # another voice
-        qpm=120,
-    )
-    sequence.time_signatures.add(time=0, numerator=3, denominator=4)
-    sequence.key_signatures.add(time=0, key=7)
-    sequence.tempos.add(time=2, qpm=90)
-    for instrument, name in enumerate(["Right hand", "Left hand"]):
-        sequence.instrument_infos.add(instrument=instrument, name=name)
-    write_musicxml(sequence, tmp_path / "a.musicxml")
-    again = read_file(tmp_path / "a.musicxml")
-    assert [info.name for info in again.instrument_infos] == ["Right hand", "Left hand"]
-    assert [t.qpm for t in again.tempos] == [120, 90]
-    assert [(t.numerator, t.denominator) for t in again.time_signatures] == [(3, 4)]
-    assert again.key_signatures[0].key == 7
-    third = 1 / 6
-    assert sorted(
-        (n.instrument, n.pitch, round(n.start_time, 3), round(n.end_time, 3))
-        for n in again.notes
-    ) == [
-        (0, 60, 0.0, 0.5),
-        (0, 64, 0.0, 0.5),
-        (0, 65, 0.5, round(0.5 + third, 3)),
-        (0, 67, round(0.5 + third, 3), round(0.5 + 2 * third, 3)),
-        (0, 69, round(0.5 + 2 * third, 3), 1.0),
-        (1, 48, 0.0, 2.0),
-        (1, 50, 1.0, 3.0),
-    ]
-
-
-def test_a_real_performance_makes_a_score_that_opens(shared_data, tmp_path):
-    sequence = read_file(shared_data / "piano_midi_de/midis/Chopin/chpn-p4.mid")
-    write_musicxml(sequence, tmp_path / "a.musicxml")
-    again = read_file(tmp_path / "a.musicxml")
-    assert len(again.notes) == len(sequence.notes)
-
-
 @pytest.mark.parametrize("write", [write_midi, write_musicxml, write_wav])
 def test_music_is_not_written_into_a_folder_named_as_a_bucket(
     write, tmp_path, monkeypatch

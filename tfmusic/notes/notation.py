@@ -246,11 +246,14 @@ def _hands(
     sequence: NoteSequence, pianos: Sequence[int], members: dict[int, np.ndarray]
 ) -> dict[int, int]:
     """The hand of each instrument, where two or more are those of a pianist."""
-    if len(pianos) < 2:
+    told = any(
+        info.instrument in pianos and _HAND.search(info.name)
+        for info in sequence.instrument_infos
+    )
+    if not told and len(pianos) != 2:
         return {}
-    told = any(_HAND.search(info.name) for info in sequence.instrument_infos)
     if not told and all(_is_wide(_pitches(sequence, members[i])) for i in pianos):
-        return {}  # two pianos
+        return {}  # two pianists
     rows = np.concatenate([members[i] for i in pianos])
     hands = assign_hands(_selected(sequence, rows))
     ends = np.cumsum([len(members[i]) for i in pianos])
@@ -413,7 +416,8 @@ class _Writer:
         bounds = [measure.start for measure in self._measures]
         for place, qpm in self._find_tempos():
             i = int(np.searchsorted(bounds, place, "right")) - 1
-            mark = tempo.MetronomeMark(number=round(qpm), numberSounding=round(qpm, 4))
+            number = round(qpm) if abs(qpm - round(qpm)) < 0.01 else round(qpm, 2)
+            mark = tempo.MetronomeMark(number=number, numberSounding=qpm)
             mark.placement = "above"
             written[i].insert(_quarters(place - bounds[i]), mark)
 
@@ -433,7 +437,7 @@ class _Writer:
             qpm = 60 * measure.length / rhythm.QUARTER / seconds
             change = abs(qpm / result[-1][1] - 1) if result else 1.0
             if change >= _LEAST_TEMPO_CHANGE:
-                result.append((measure.start, qpm))
+                result.append((measure.start, round(qpm)))
         return result
 
     def _find_keys(self) -> dict[int, _Key]:

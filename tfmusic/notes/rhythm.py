@@ -487,9 +487,10 @@ def _in_tuplet(piece: _Piece, name: str, stop: int) -> Iterable[Symbol]:
         if (piece.end - piece.start) * 3 // 2 in _VALUES:
             part, rest = piece, None
         else:
-            # The cut is where one of the three begins.
+            # The cut is where one of the three begins: late, or else soon.
             step = total // 3
-            number = 2 if offset == 0 else offset // step + 1
+            end = piece.end - (stop - total)
+            number = (end - 1) // step if offset % step == 0 else offset // step + 1
             part, rest = piece.cut(stop - total + number * step)
         value, dots = _VALUES[(part.end - part.start) * 3 // 2]
         ends = "start" if offset == 0 else "stop" if part.end == stop else ""
