@@ -327,7 +327,7 @@ class _Writer:
         order = np.lexsort((starts, *keys.T))
         now, then = order[:-1], order[1:]
         apart = (keys[now] == keys[then]).all(axis=1)
-        apart &= ends[now] <= starts[then] + rhythm.QUARTER / 10
+        apart &= ends[now] <= starts[then] + 1
         apart &= self._starts[now] < self._starts[then]
         limits = self._starts[then[apart]]
         self._ends[now[apart]] = np.minimum(self._ends[now[apart]], limits)
