@@ -317,12 +317,12 @@ class _Writer:
         self._tempo_map = tempo_map
         self._measures = measures
         self._grid = rhythm.Grid(measures)
-        self._keys = self._find_keys()
+        self._spellings = self._find_keys()
 
     def set_times(self, starts: np.ndarray, ends: np.ndarray) -> None:
         """Moves all notes, in units [num_notes], to the grid."""
         self._starts, self._ends = self._grid.snap(starts, ends)
-        # A key that was let go about when it is struck again stays so.
+        # A key that was let go before it is struck again stays so.
         keys = np.array([(n.instrument, n.pitch) for n in self._sequence.notes])
         order = np.lexsort((starts, *keys.T))
         now, then = order[:-1], order[1:]
@@ -362,6 +362,28 @@ class _Writer:
     def _write_staff(
         self, staff: stream.Part, rows: np.ndarray, first_voice: int | None
     ) -> None:
+        """Adds measures; voices are numbered from the first one, if it is given."""
+        voices = [
+            rhythm.by_measure(voice, self._measures)
+            for voice in self._voices(rows) or [[]]
+        ]
+        for i, measure in enumerate(self._measures):
+            written = self._new_measure(i)
+            used = [k for k, chords in enumerate(voices) if k == 0 or chords[i]]
+            for k in used:
+                target = written
+                if len(used) > 1 or first_voice:
+                    target = stream.Voice(id=str((first_voice or 1) + k))
+                    written.insert(0, target)
+                for symbol in rhythm.write_measure(voices[k][i], measure):
+                    element = _element(symbol, self._spellings[i])
+                    # Beside the first voice, silence needs no sign.
+                    if k > 0 and symbol.chord is None:
+                        element.style.hideObjectOnPrint = True
+                    target.insert(_quarters(symbol.start - measure.start), element)
+            staff.insert(_quarters(measure.start), written)
+
+    def _voices(self, rows: np.ndarray) -> list[list[rhythm.Chord]]:
         notes = [self._sequence.notes[i] for i in rows]
         chords = rhythm.make_chords(
             self._starts[rows],
@@ -370,46 +392,23 @@ class _Writer:
             [note.velocity for note in notes],
             self._grid,
         )
-        voices = rhythm.split_voices(chords) or [[]]
-        nexts = [0] * len(voices)
-        metre = None
-        first = 0 if self._measures[0].is_upbeat else 1
-        for number, measure in enumerate(self._measures, first):
-            written = stream.Measure(number=number)
-            if measure.is_upbeat:
-                written.showNumber = stream.enums.ShowNumber.NEVER
-                full = 4 * Fraction(*measure.metre)
-                written.paddingLeft = full - Fraction(measure.length, rhythm.QUARTER)
-            if measure.metre != metre:
-                metre = measure.metre
-                written.insert(0, meter.TimeSignature("{}/{}".format(*metre)))
-            if measure.start in self._keys:
-                spelling = self._keys[measure.start]
-                written.insert(0, _signature(spelling))
-            found = {}
-            for i, chords in enumerate(voices):
-                begin = nexts[i]
-                while begin < len(chords) and chords[begin].end <= measure.start:
-                    begin += 1
-                end = nexts[i] = begin
-                while end < len(chords) and chords[end].start < measure.end:
-                    end += 1
-                if i == 0 or begin < end:
-                    found[i] = rhythm.write_measure(chords[begin:end], measure)
-            for i, symbols in found.items():
-                target = written
-                if len(found) > 1 or first_voice:
-                    target = stream.Voice(id=str((first_voice or 1) + i))
-                    written.insert(0, target)
-                for symbol in symbols:
-                    element = _element(symbol, spelling)
-                    # Beside the first voice, silence needs no sign.
-                    if i > 0 and symbol.chord is None:
-                        element.style.hideObjectOnPrint = True
-                    target.insert(_quarters(symbol.start - measure.start), element)
-            if measure is self._measures[-1]:
-                written.rightBarline = bar.Barline("final")
-            staff.insert(_quarters(measure.start), written)
+        return rhythm.split_voices(chords)
+
+    def _new_measure(self, i: int) -> stream.Measure:
+        """A measure with its number and signatures, without notes."""
+        measure = self._measures[i]
+        result = stream.Measure(number=i + (not self._measures[0].is_upbeat))
+        if measure.is_upbeat:
+            result.showNumber = stream.enums.ShowNumber.NEVER
+            full = 4 * Fraction(*measure.metre)
+            result.paddingLeft = full - _quarters(measure.length)
+        if i == 0 or measure.metre != self._measures[i - 1].metre:
+            result.insert(0, meter.TimeSignature("{}/{}".format(*measure.metre)))
+        if i == 0 or self._spellings[i] != self._spellings[i - 1]:
+            result.insert(0, _signature(self._spellings[i]))
+        if i == len(self._measures) - 1:
+            result.rightBarline = bar.Barline("final")
+        return result
 
     def _write_tempos(self, staff: stream.Part) -> None:
         written = list(staff[stream.Measure])
@@ -437,23 +436,25 @@ class _Writer:
             qpm = 60 * measure.length / rhythm.QUARTER / seconds
             change = abs(qpm / result[-1][1] - 1) if result else 1.0
             if change >= _LEAST_TEMPO_CHANGE:
-                result.append((measure.start, round(qpm)))
+                result.append((measure.start, max(round(qpm), 1)))
         return result
 
-    def _find_keys(self) -> dict[int, _Key]:
-        """The key at each bar line where one begins."""
+    def _find_keys(self) -> list[_Key]:
+        """The key of each measure: changes go to the nearest bar line."""
         starts = np.array([measure.start for measure in self._measures])
         found = {}
         for signature in sorted(self._sequence.key_signatures, key=lambda s: s.time):
             quarters = float(self._tempo_map.to_quarters(max(signature.time, 0.0)))
-            nearest = starts[np.argmin(np.abs(starts - quarters * rhythm.QUARTER))]
-            found[int(nearest)] = _Key.of(signature.key, signature.mode)
+            nearest = int(np.argmin(np.abs(starts - quarters * rhythm.QUARTER)))
+            found[nearest] = _Key.of(signature.key, signature.mode)
         if not found:
             best = best_key(self._sequence)
             found[0] = _Key.of(best.tonic, _Signature.Mode.Value(best.mode.upper()))
         # What comes before the first signature is in its key.
-        found.setdefault(0, found[min(found)])
-        return found
+        result = [found[min(found)]]
+        for i in range(1, len(starts)):
+            result.append(found.get(i, result[-1]))
+        return result
 
 
 def _signature(spelling: _Key) -> key.Key:

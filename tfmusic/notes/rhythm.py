@@ -380,6 +380,17 @@ def _overlapping(chords: Sequence[Chord]) -> Iterable[list[Chord]]:
         yield group.chords
 
 
+def by_measure(
+    voice: Sequence[Chord], measures: Sequence[Measure]
+) -> list[list[Chord]]:
+    """The chords of a voice that sound in each measure."""
+    starts = np.array([chord.start for chord in voice])
+    ends = np.array([chord.end for chord in voice])
+    first = np.searchsorted(ends, [measure.start for measure in measures], "right")
+    last = np.searchsorted(starts, [measure.end for measure in measures], "left")
+    return [list(voice[i:j]) for i, j in zip(first, last, strict=True)]
+
+
 @dataclasses.dataclass(frozen=True)
 class _Piece:
     """What of a chord (or of silence) lies from one place to another."""
@@ -399,7 +410,7 @@ def write_measure(chords: Sequence[Chord], measure: Measure) -> list[Symbol]:
     """The symbols of one voice in one measure, rests included.
 
     Args:
-        chords: Of the voice, in order; those outside the measure do not count.
+        chords: Of the voice that sound in the measure, in order.
         measure: Which one.
     """
     pieces = list(_fill(chords, measure))
