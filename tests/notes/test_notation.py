@@ -164,7 +164,7 @@ def test_a_piano_has_two_staves_of_one_part():
         ([CHORDS, MELODY], ["Organ", "Melody"], [], [("Organ", 16), ("Melody", 8)]),
         # Another program.
         ([CHORDS], ["Violin"], [40], [("Violin", 16)]),
-        ([CHORDS], [], [48], [("StringInstrument", 16)]),
+        ([CHORDS], [], [48], [("Strings", 16)]),
         # Hands that are instruments of their own.
         (
             [MELODY, CHORDS],
@@ -217,6 +217,18 @@ def test_programs_names_and_drums():
     assert staves(score) == [("Gei ge ♪", 8), ("Flute", 8)]
     programs = [i.midiProgram for p in score.parts for i in p[instrument.Instrument]]
     assert programs == [40, 73]
+
+
+def test_every_program_keeps_its_number_and_its_pitch():
+    programs = range(0, 128, 8)  # piccolos among them
+    sequence = make_piece(*[[(60, 0, 4)]] * len(programs), programs=list(programs))
+    score = read(sequence)
+    assert [notes_of(part) for part in score.parts] == [[(60, 0, 4)]] * len(programs)
+    root = ElementTree.fromstring(to_musicxml(sequence))
+    found = [int(element.text) - 1 for element in root.iter("midi-program")]
+    assert found == list(programs)
+    channels = [int(element.text) for element in root.iter("midi-channel")]
+    assert channels[:16] == [1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 1]
 
 
 def metres(score: stream.Score) -> list[tuple]:

@@ -5,17 +5,15 @@ import pytest
 
 from tests.notes.sequences import make_sequence
 from tfmusic.notes.grid import TempoMap
-from tfmusic.notes.rhythm import (
-    MAX_VOICES,
+from tfmusic.notes.measures import (
     QUARTER,
     Grid,
     Measure,
     fraction_on_grid,
-    make_chords,
-    measures,
-    split_voices,
-    write_measure,
+    measures_of,
 )
+from tfmusic.notes.rhythm import write_measure
+from tfmusic.notes.voices import MAX_VOICES, make_chords, split_voices
 
 LETTERS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 FOUR_FOUR = Measure(0, 4 * QUARTER, (4, 4))
@@ -210,7 +208,7 @@ def bars(end: float, *signatures: tuple[float, int, int]):
         sequence.time_signatures.add(
             time=time, numerator=numerator, denominator=denominator
         )
-    found = measures(sequence, TempoMap.of(sequence), int(end * QUARTER))
+    found = measures_of(sequence, TempoMap.of(sequence), int(end * QUARTER))
     return [(m.start / 48, m.length / 48, m.metre, m.is_upbeat) for m in found]
 
 

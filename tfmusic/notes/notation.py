@@ -1,7 +1,6 @@
 """NoteSequences as scores of music21, which writes them as MusicXML."""
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from fractions import Fraction
 
@@ -11,7 +10,6 @@ from music21 import (
     chord,
     clef,
     duration,
-    instrument,
     key,
     layout,
     metadata,
@@ -25,23 +23,16 @@ from music21 import (
 from music21.musicxml.m21ToXml import ScoreExporter
 
 from tfmusic.errors import UserError
-from tfmusic.notes import NoteSequence, rhythm
+from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.keys import best_key
-from tfmusic.notes.transforms import LEFT, RIGHT, assign_hands
+from tfmusic.notes.measures import QUARTER, Grid, Measure, fraction_on_grid, measures_of
+from tfmusic.notes.rhythm import Symbol, write_measure
+from tfmusic.notes.staves import ScorePart, clean_text, find_parts, make_instrument
+from tfmusic.notes.voices import Chord, by_measure, make_chords, split_voices
+from tfmusic.notes.writing import DRUM_CHANNEL
 
 _LOWEST_FRACTION = 0.9  # of notes on the grid, below which there is no beat
-_PIANOS = range(8)
-_KEYBOARD = re.compile(r"piano|klavier|keyboard|clavi|cembalo|harpsichord|hand", re.I)
-_HAND = re.compile(
-    r"[\s(,_-]*\b(right|left|upper|lower|treble|bass|rechts?|links?|droite|gauche|"
-    r"destra|sinistra|[rl]\.? ?h)\b.*",
-    re.I,
-)
-# What one staff holds: a line of so many semitones, chords above or below a pitch.
-_LINE_SPAN = 30
-_LOWEST_OF_UPPER, _HIGHEST_OF_LOWER = 55, 65
-_NOT_IN_XML = re.compile("[^\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]+")
 _LEAST_TEMPO_CHANGE = 0.1  # of a measure's mean tempo, where it changes all the time
 _FIRST_VOICES = (1, 5)  # of each staff: what notation programs number them by
 
@@ -100,19 +91,11 @@ def _name(fifths: int) -> tuple[str, int]:
     return "FCGDAEB"[(fifths + 1) % 7], (fifths + 1) // 7
 
 
-@dataclasses.dataclass
-class _Part:
-    """Notes of one instrument, or of the two that are a pianist's hands.
+class _SharedChannels(list):
+    """The MIDI channels that are taken, for music21: none, as there are only 15."""
 
-    Attributes:
-        name: Printed before it.
-        program: 0..127.
-        staves: Which notes of the sequence each holds, by number.
-    """
-
-    name: str
-    program: int
-    staves: list[np.ndarray]
+    def __contains__(self, channel: int) -> bool:
+        return False
 
 
 def to_musicxml(sequence: NoteSequence, title: str = "") -> bytes:
@@ -122,6 +105,7 @@ def to_musicxml(sequence: NoteSequence, title: str = "") -> bytes:
         UserError: See there.
     """
     exporter = ScoreExporter(to_score(sequence, title), makeNotation=False)
+    exporter.midiChannelList = _SharedChannels()
     root = exporter.parse()
     identification = root.find("identification")
     for creator in identification.findall("creator"):
@@ -164,18 +148,18 @@ def to_score(sequence: NoteSequence, title: str = "") -> stream.Score:
     spans = np.array([(n.start_time, n.end_time) for n in sequence.notes])
     starts, ends = np.maximum(tempo_map.to_quarters(spans.T), 0)
     _check_beat(starts[rows])
-    starts, ends = starts * rhythm.QUARTER, ends * rhythm.QUARTER
-    last = np.maximum(ends, starts + rhythm.QUARTER / 8)[rows].max()
-    measures = rhythm.measures(sequence, tempo_map, int(np.ceil(last)))
+    starts, ends = starts * QUARTER, ends * QUARTER
+    last = np.maximum(ends, starts + QUARTER / 8)[rows].max()
+    measures = measures_of(sequence, tempo_map, int(np.ceil(last)))
     writer = _Writer(sequence, tempo_map, measures)
     writer.set_times(starts, ends)
     score = stream.Score()
     score.metadata = metadata.Metadata()
-    score.metadata.title = _text(sequence.sequence_metadata.title or title)
+    score.metadata.title = clean_text(sequence.sequence_metadata.title or title)
     if sequence.sequence_metadata.composers:
         names = ", ".join(sequence.sequence_metadata.composers)
-        score.metadata.composer = _text(names)
-    for number, part in enumerate(_parts(sequence, rows), 1):
+        score.metadata.composer = clean_text(names)
+    for number, part in enumerate(find_parts(sequence, rows), 1):
         staves = writer.write(part, number)
         for staff in staves:
             score.insert(0, staff)
@@ -185,7 +169,7 @@ def to_score(sequence: NoteSequence, title: str = "") -> stream.Score:
 
 
 def _check_beat(quarters: np.ndarray) -> None:
-    fraction = rhythm.fraction_on_grid(quarters)
+    fraction = fraction_on_grid(quarters)
     if fraction < _LOWEST_FRACTION:
         raise UserError(
             "expected music that follows a beat, to write it as a score, but only "
@@ -195,115 +179,6 @@ def _check_beat(quarters: np.ndarray) -> None:
         )
 
 
-def _parts(sequence: NoteSequence, rows: np.ndarray) -> list[_Part]:
-    """The parts of a score, in the order of their first instruments.
-
-    Args:
-        sequence: Any sequence.
-        rows: Which of its notes are written.
-    """
-    names = {info.instrument: _text(info.name) for info in sequence.instrument_infos}
-    of = np.array([note.instrument for note in sequence.notes])
-    members = {i: rows[of[rows] == i] for i in np.unique(of[rows]).tolist()}
-    programs = {i: sequence.notes[own[0]].program for i, own in members.items()}
-    pianos = [
-        i
-        for i in members
-        if programs[i] in _PIANOS
-        and (not names.get(i) or _KEYBOARD.search(names[i]) or _HAND.search(names[i]))
-    ]
-    hands = _hands(sequence, pianos, members)
-    parts = []
-    for i, own in members.items():
-        name = names.get(i) or _program_name(programs[i])
-        if i in hands:
-            if i != min(hands):
-                continue
-            name = _HAND.sub("", names.get(i, "")) or _program_name(programs[i])
-            staves = [
-                np.concatenate([members[j] for j in hands if hands[j] == hand])
-                for hand in (RIGHT, LEFT)
-            ]
-        elif programs[i] in _PIANOS and (i in pianos or len(members) == 1):
-            alone = len(members) == 1 and i in pianos
-            staves = _piano_staves(sequence, own, alone)
-        else:
-            staves = [own]
-        parts.append(_Part(name, programs[i], staves))
-    return parts
-
-
-def _text(name: str) -> str:
-    """A name as XML can hold it, in one line."""
-    return " ".join(_NOT_IN_XML.sub(" ", name).split())
-
-
-def _program_name(program: int) -> str:
-    return _instrument(program).instrumentName
-
-
-def _hands(
-    sequence: NoteSequence, pianos: Sequence[int], members: dict[int, np.ndarray]
-) -> dict[int, int]:
-    """The hand of each instrument, where two or more are those of a pianist."""
-    told = any(
-        info.instrument in pianos and _HAND.search(info.name)
-        for info in sequence.instrument_infos
-    )
-    if not told and len(pianos) != 2:
-        return {}
-    if not told and all(_is_wide(_pitches(sequence, members[i])) for i in pianos):
-        return {}  # two pianists
-    rows = np.concatenate([members[i] for i in pianos])
-    hands = assign_hands(_selected(sequence, rows))
-    ends = np.cumsum([len(members[i]) for i in pianos])
-    own = [set(h.tolist()) for h in np.split(hands, ends[:-1])]
-    if all(len(h) == 1 for h in own) and len(set.union(*own)) == 2:
-        return {i: h.pop() for i, h in zip(pianos, own, strict=True)}
-    return {}
-
-
-def _piano_staves(
-    sequence: NoteSequence, rows: np.ndarray, alone: bool
-) -> list[np.ndarray]:
-    """One staff, or two if the music of one instrument needs them."""
-    pitches = _pitches(sequence, rows)
-    spans = [(sequence.notes[i].start_time, sequence.notes[i].end_time) for i in rows]
-    starts, ends = np.array(sorted(spans)).T
-    is_line = (starts[1:] >= ends[:-1] - 1e-6).all()
-    if is_line:
-        one_is_enough = np.ptp(pitches) <= _LINE_SPAN
-    else:
-        one_is_enough = not alone and not _is_wide(pitches)
-    if one_is_enough:
-        return [rows]
-    hands = assign_hands(_selected(sequence, rows))
-    return [rows[hands == hand] for hand in (RIGHT, LEFT)]
-
-
-def _pitches(sequence: NoteSequence, rows: np.ndarray) -> np.ndarray:
-    return np.array([sequence.notes[i].pitch for i in rows])
-
-
-def _is_wide(pitches: np.ndarray) -> bool:
-    return bool(pitches.min() < _LOWEST_OF_UPPER and pitches.max() > _HIGHEST_OF_LOWER)
-
-
-def _selected(sequence: NoteSequence, rows: np.ndarray) -> NoteSequence:
-    """Some of the notes, with the names of instruments."""
-    return NoteSequence(
-        notes=[sequence.notes[i] for i in rows],
-        instrument_infos=sequence.instrument_infos,
-    )
-
-
-def _instrument(program: int) -> instrument.Instrument:
-    try:
-        return instrument.instrumentFromMidiProgram(program)
-    except instrument.InstrumentException:
-        return instrument.Piano()
-
-
 class _Writer:
     """Writes the staves of a piece, measure by measure."""
 
@@ -311,12 +186,12 @@ class _Writer:
         self,
         sequence: NoteSequence,
         tempo_map: TempoMap,
-        measures: Sequence[rhythm.Measure],
+        measures: Sequence[Measure],
     ):
         self._sequence = sequence
         self._tempo_map = tempo_map
         self._measures = measures
-        self._grid = rhythm.Grid(measures)
+        self._grid = Grid(measures)
         self._spellings = self._find_keys()
 
     def set_times(self, starts: np.ndarray, ends: np.ndarray) -> None:
@@ -332,18 +207,20 @@ class _Writer:
         limits = self._starts[then[apart]]
         self._ends[now[apart]] = np.minimum(self._ends[now[apart]], limits)
 
-    def write(self, part: _Part, number: int) -> list[stream.Part]:
+    def write(self, part: ScorePart, number: int) -> list[stream.Part]:
         """The staves of a part."""
         staves = []
         for i, rows in enumerate(part.staves):
             kind = stream.PartStaff if len(part.staves) > 1 else stream.Part
             staff = kind(id=f"P{number}-{i + 1}")
             staff.partName = part.name
-            player = _instrument(part.program)
+            player = make_instrument(part.program)
             player.partName, player.partId = part.name, f"P{number}"
             if part.name != player.instrumentName:
                 player.partAbbreviation = player.instrumentAbbreviation = ""
             player.instrumentId = f"P{number}-I1"
+            channel = (number - 1) % 15
+            player.midiChannel = channel + (channel >= DRUM_CHANNEL)
             staff.insert(0, player)
             voice = _FIRST_VOICES[i] if len(part.staves) > 1 else None
             self._write_staff(staff, rows, voice)
@@ -364,8 +241,7 @@ class _Writer:
     ) -> None:
         """Adds measures; voices are numbered from the first one, if it is given."""
         voices = [
-            rhythm.by_measure(voice, self._measures)
-            for voice in self._voices(rows) or [[]]
+            by_measure(voice, self._measures) for voice in self._voices(rows) or [[]]
         ]
         for i, measure in enumerate(self._measures):
             written = self._new_measure(i)
@@ -375,7 +251,7 @@ class _Writer:
                 if len(used) > 1 or first_voice:
                     target = stream.Voice(id=str((first_voice or 1) + k))
                     written.insert(0, target)
-                for symbol in rhythm.write_measure(voices[k][i], measure):
+                for symbol in write_measure(voices[k][i], measure):
                     element = _element(symbol, self._spellings[i])
                     # Beside the first voice, silence needs no sign.
                     if k > 0 and symbol.chord is None:
@@ -383,16 +259,16 @@ class _Writer:
                     target.insert(_quarters(symbol.start - measure.start), element)
             staff.insert(_quarters(measure.start), written)
 
-    def _voices(self, rows: np.ndarray) -> list[list[rhythm.Chord]]:
+    def _voices(self, rows: np.ndarray) -> list[list[Chord]]:
         notes = [self._sequence.notes[i] for i in rows]
-        chords = rhythm.make_chords(
+        chords = make_chords(
             self._starts[rows],
             self._ends[rows],
             [note.pitch for note in notes],
             [note.velocity for note in notes],
             self._grid,
         )
-        return rhythm.split_voices(chords)
+        return split_voices(chords)
 
     def _new_measure(self, i: int) -> stream.Measure:
         """A measure with its number and signatures, without notes."""
@@ -423,7 +299,7 @@ class _Writer:
     def _find_tempos(self) -> list[tuple[int, float]]:
         """Places, in units, and quarters a minute."""
         tempos = self._tempo_map
-        places = np.round(tempos.quarters * rhythm.QUARTER).astype(int).tolist()
+        places = np.round(tempos.quarters * QUARTER).astype(int).tolist()
         if len(places) <= len(self._measures):
             end = self._measures[-1].end
             pairs = zip(places, tempos.qpm.tolist(), strict=True)
@@ -431,9 +307,9 @@ class _Writer:
         # A performance, whose marks nobody could read: the mean of each measure.
         result = []
         for measure in self._measures:
-            bounds = np.array([measure.start, measure.end]) / rhythm.QUARTER
+            bounds = np.array([measure.start, measure.end]) / QUARTER
             seconds = np.diff(tempos.to_seconds(bounds))[0]
-            qpm = 60 * measure.length / rhythm.QUARTER / seconds
+            qpm = 60 * measure.length / QUARTER / seconds
             change = abs(qpm / result[-1][1] - 1) if result else 1.0
             if change >= _LEAST_TEMPO_CHANGE:
                 result.append((measure.start, max(round(qpm), 1)))
@@ -445,7 +321,7 @@ class _Writer:
         found = {}
         for signature in sorted(self._sequence.key_signatures, key=lambda s: s.time):
             quarters = float(self._tempo_map.to_quarters(max(signature.time, 0.0)))
-            nearest = int(np.argmin(np.abs(starts - quarters * rhythm.QUARTER)))
+            nearest = int(np.argmin(np.abs(starts - quarters * QUARTER)))
             found[nearest] = _Key.of(signature.key, signature.mode)
         if not found:
             best = best_key(self._sequence)
@@ -462,7 +338,7 @@ def _signature(spelling: _Key) -> key.Key:
     return key.Key(step + "-#"[accidental > 0] * abs(accidental), spelling.mode)
 
 
-def _element(symbol: rhythm.Symbol, spelling: _Key) -> note.GeneralNote:
+def _element(symbol: Symbol, spelling: _Key) -> note.GeneralNote:
     """The note, chord or rest that a symbol stands for."""
     length = _duration(symbol)
     if symbol.chord is None:
@@ -480,7 +356,7 @@ def _element(symbol: rhythm.Symbol, spelling: _Key) -> note.GeneralNote:
     return element
 
 
-def _duration(symbol: rhythm.Symbol) -> duration.Duration:
+def _duration(symbol: Symbol) -> duration.Duration:
     if not symbol.value:
         return duration.Duration(_quarters(symbol.length))
     result = duration.Duration(type=symbol.value, dots=symbol.dots)
@@ -492,4 +368,4 @@ def _duration(symbol: rhythm.Symbol) -> duration.Duration:
 
 
 def _quarters(units: int) -> Fraction:
-    return Fraction(units, rhythm.QUARTER)
+    return Fraction(units, QUARTER)
