@@ -78,9 +78,13 @@ def write_gallery(
             meaning = f"piece {number}, played by {player_name(soundfont)}"
             write_wav(piece, path(f"piece_{number}.wav", meaning), soundfont)
         if scores:
-            write_musicxml(
-                piece, path(f"piece_{number}.musicxml", f"piece {number} as a score")
-            )
+            name = f"piece_{number}.musicxml"
+            try:
+                write_musicxml(piece, os.path.join(output_dir, name))
+            except UserError as error:  # the other pieces may well have theirs
+                lines.append(f"no score of piece {number}: {error}")
+            else:
+                path(name, f"piece {number} as a score")
         if pictures:
             panels = [(f"generated piece {number}", piece)]
             meaning = f"piano roll of piece {number}"
