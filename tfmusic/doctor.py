@@ -24,11 +24,21 @@ NEEDED = (
     "tensorboard",
     "tensorflow",
 )
-# Distribution, what it is for, and the extra that installs it.
+# Distribution, what it is for, and the command that installs it.
 OPTIONAL = (
-    ("apache-beam", "writing datasets", "pipelines"),
-    ("tensorflow-io", "paths such as s3://bucket/data", "s3"),
-    ("tensorflow-serving-api", "warm-up requests, gRPC clients", "serving"),
+    ("apache-beam", "writing datasets", 'pip install "tfmusic[pipelines]"'),
+    ("tensorflow-io", "paths such as s3://bucket/data", 'pip install "tfmusic[s3]"'),
+    (
+        "tensorflow-serving-api",
+        "warm-up requests, gRPC clients",
+        'pip install "tfmusic[serving]"',
+    ),
+    # It asks for pyaudio, which is hard to install and only plays to loudspeakers.
+    (
+        "tinysoundfont",
+        "audio by real instruments",
+        "pip install --no-deps tinysoundfont",
+    ),
 )
 
 
@@ -46,9 +56,9 @@ def main() -> None:
         missing += [] if version else [name]
         lines.append(f"  {name:24s} {version or 'MISSING'}")
     lines.append("")
-    for name, purpose, extra in OPTIONAL:
+    for name, purpose, command in OPTIONAL:
         version = installed_version(name)
-        how = f'not installed; for {purpose}: pip install "tfmusic[{extra}]"'
+        how = f"not installed; for {purpose}: {command}"
         lines.append(f"  {name:24s} {version or how}")
     lines += ["", *_devices(), ""]
     if missing:

@@ -60,6 +60,11 @@ _INTERPOLATE_SEEDS = flags.DEFINE_list(
 )
 _PICTURES = flags.DEFINE_bool("pictures", True, "Draw a picture of each piece.")
 _AUDIO = flags.DEFINE_bool("audio", False, "Write each piece as audio (WAV).")
+_SOUNDFONT = flags.DEFINE_string(
+    "soundfont",
+    None,
+    "SoundFont (.sf2) that plays the audio instead of the one that is installed.",
+)
 _SCORES = flags.DEFINE_bool("scores", False, "Write each piece as a score (MusicXML).")
 _COMPARE_WITH = flags.DEFINE_string(
     "compare_with",
@@ -81,6 +86,7 @@ def main() -> None:
     music = _COMPARE_WITH.value
     found = read_references(music) if music else References()
     check_folder(_OUTPUT_DIR.value)
+    _check_outputs(player)
     pieces, how, remarks = _make(player)
     account = write_gallery(
         _OUTPUT_DIR.value,
@@ -93,9 +99,24 @@ def main() -> None:
         pictures=_PICTURES.value,
         audio=_AUDIO.value,
         scores=_SCORES.value,
+        soundfont=_SOUNDFONT.value,
         in_seconds=not player.representation.steps_per_quarter,
     )
     sys.stdout.write(account + "\n")
+
+
+def _check_outputs(player) -> None:
+    """Tells, before any music is made, what cannot be written of it."""
+    from tfmusic.notes.synthesis import find_soundfont
+
+    if _SOUNDFONT.present and not _AUDIO.value:
+        raise UserError("--soundfont: give --audio too, to have the music played")
+    find_soundfont(_SOUNDFONT.value)
+    if _SCORES.value and not player.representation.steps_per_quarter:
+        raise UserError(
+            f"--scores: leave it out: {player.card['name']} makes music in seconds, "
+            "without a beat to write measures by"
+        )
 
 
 def _make(player) -> tuple[list, str, list[str]]:

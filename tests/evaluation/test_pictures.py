@@ -94,6 +94,19 @@ def test_every_short_note_of_an_overview_is_seen():
     assert np.diff(coloured.astype(int)).clip(0).sum() + coloured[0] >= len(starts)
 
 
+@pytest.mark.parametrize(
+    ("in_seconds", "how_much"),
+    [(False, "the first 6.4 of 40 quarter notes"), (True, "the first 3.2 of 20 s")],
+)
+def test_title_says_in_the_unit_of_the_picture_how_much_is_shown(in_seconds, how_much):
+    first, later = (60, 80, 0, 6.4), (62, 80, 7, 40)  # in quarters, at 120 qpm
+    shown = piano_roll_image(
+        [("a piece", make_sequence([first, later]))], 6.4, in_seconds
+    )
+    alone = [(f"a piece ({how_much})", make_sequence([first]))]
+    np.testing.assert_array_equal(shown, piano_roll_image(alone, 6.4, in_seconds))
+
+
 @pytest.mark.parametrize("in_seconds", [False, True])
 def test_odd_pieces_are_drawn(in_seconds):
     odd_metre = make_sequence([(0, 80, 0, 1), (127, 80, 300, 301)], qpm=400)

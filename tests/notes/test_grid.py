@@ -74,7 +74,24 @@ def test_decoded_times_come_back_to_their_steps(grid):
     seconds = grid.to_seconds(steps)
     assert seconds.dtype == np.float64
     assert np.array_equal(grid.to_steps(grid.new_sequence(), seconds), steps)
-    assert grid.new_sequence().ticks_per_quarter == 220
+
+
+@pytest.mark.parametrize(
+    ("grid", "ticks_per_quarter"),
+    [
+        *[(BeatGrid(n), 480) for n in (1, 2, 3, 4, 6, 8, 12, 16, 24)],
+        (BeatGrid(7, qpm=95), 483),
+        (FrameGrid(2), 480),
+        (FrameGrid(24), 480),
+        (FrameGrid(100), 500),
+        (FrameGrid(960), 480),
+        (FrameGrid(31.25), 500),
+        (FrameGrid(33.3), 666),
+        (FrameGrid(1e6), 480),  # no file has so many ticks
+    ],
+)
+def test_steps_of_decoded_sequences_are_whole_ticks(grid, ticks_per_quarter):
+    assert grid.new_sequence().ticks_per_quarter == ticks_per_quarter
 
 
 def test_a_note_lasts_at_least_one_step_and_starts_at_none_before_the_first():

@@ -1,6 +1,6 @@
 import collections
 import io
-import wave
+import itertools
 
 import mido
 import numpy as np
@@ -9,9 +9,8 @@ import pytest
 from tests.notes.sequences import differences, make_sequence, read_by_note_seq, tuples
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.grid import TempoMap
+from tfmusic.notes.grid import BeatGrid, FrameGrid, TempoMap
 from tfmusic.notes.reading import read_bytes, read_file
-from tfmusic.notes.synthesis import synthesize
 from tfmusic.notes.writing import (
     to_midi_bytes,
     write_midi,
@@ -86,6 +85,168 @@ def test_drums_are_on_channel_ten_and_nothing_else_is():
         next(iter(keys))[0] for keys in notes_by_key(to_midi_bytes(sequence)) if keys
     ]
     assert [i for i, channel in enumerate(channels) if channel == 9] == [7]
+
+
+def heads(data: bytes):
+    """(ports, (channel, program) pairs) of each track, of what stands at tick 0."""
+    for track in mido.MidiFile(file=io.BytesIO(data)).tracks:
+        first = list(itertools.takewhile(lambda message: message.time == 0, track))
+        ports = [message.port for message in first if message.type == "midi_port"]
+        programs = [
+            (message.channel, message.program)
+            for message in first
+            if message.type == "program_change"
+        ]
+        yield ports, programs
+
+
+def make_orchestra(num_instruments: int) -> NoteSequence:
+    """All hold one key, each with its program and its volume."""
+    sequence = make_sequence(
+        *[(60, 80, i / 10, 9 - i / 10, i) for i in range(num_instruments)]
+    )
+    for i, note in enumerate(sequence.notes):
+        note.program = i
+        sequence.control_changes.add(
+            instrument=i, program=i, control_number=7, control_value=i
+        )
+    return sequence
+
+
+def test_fifteen_instruments_need_no_port():
+    sequence = make_orchestra(16)
+    sequence.notes[15].is_drum = True
+    found = list(heads(to_midi_bytes(sequence)))
+    assert not any(ports for ports, _ in found)
+    channels = [channel for _, programs in found for channel, _ in programs]
+    assert channels == [*range(9), *range(10, 16), 9]
+
+
+def test_more_instruments_than_channels_keep_their_programs_and_notes():
+    sequence = make_orchestra(40)
+    sequence.notes[3].is_drum = True
+    data = to_midi_bytes(sequence)
+    conductor, *found = heads(data)
+    assert conductor == ([0], [])
+    places = [(ports, programs[0][0]) for ports, programs in found]
+    assert places[:5] == [([0], 0), ([0], 1), ([0], 2), ([0], 9), ([0], 3)]
+    melodic = [place for place in places if place[1] != 9]
+    assert [ports for ports, _ in melodic] == [[0]] * 15 + [[1]] * 15 + [[2]] * 9
+    assert len(set(map(str, places))) == 40
+    assert [programs[0][1] for _, programs in found] == list(range(40))
+    for again in (read_bytes(data, "x.mid"), read_by_note_seq(data)):
+        assert sorted(
+            (n.program, round(n.start_time, 3), round(n.end_time, 3))
+            for n in again.notes
+        ) == [(i, round(i / 10, 3), round(9 - i / 10, 3)) for i in range(40)]
+    again = read_bytes(data, "x.mid")
+    assert all(c.program == c.control_value for c in again.control_changes)
+    assert len(again.control_changes) == 40
+
+
+def test_more_instruments_than_all_ports_have_are_a_users_error():
+    with pytest.raises(UserError, match="expected at most 1920 instruments"):
+        to_midi_bytes(make_sequence(*[(60, 80, 0, 1, i) for i in range(1921)]))
+
+
+def test_two_kits_of_drums_are_on_two_ports():
+    sequence = make_sequence(*[(36, 80, 0, 1, i) for i in range(3)])
+    for note, kit in zip(sequence.notes, (0, 25, 0), strict=True):
+        note.is_drum, note.program = True, kit
+    _, *found = heads(to_midi_bytes(sequence))
+    assert found == [([0], [(9, 0)]), ([1], [(9, 25)]), ([0], [(9, 0)])]
+
+
+def controls(data: bytes) -> list[tuple]:
+    """(track, control, value) of all, in the file's order."""
+    return [
+        (i, message.control, message.value)
+        for i, track in enumerate(mido.MidiFile(file=io.BytesIO(data)).tracks)
+        for message in track
+        if message.type == "control_change"
+    ]
+
+
+def test_a_channel_gets_each_control_once_however_many_instruments_share_it():
+    sequence = make_sequence((36, 80, 0, 1, 0), (38, 80, 0, 1, 1))
+    for note in sequence.notes:
+        note.is_drum = True
+        for value in (100, 0, 100):  # within one instrument every change counts
+            sequence.control_changes.add(
+                instrument=note.instrument,
+                is_drum=True,
+                time=0.5,
+                control_number=7,
+                control_value=value,
+            )
+    assert controls(to_midi_bytes(sequence)) == [(1, 7, 100), (1, 7, 0), (1, 7, 100)]
+    for event in (*sequence.notes, *sequence.control_changes):
+        event.is_drum = False  # now each has a channel of its own
+    assert len(controls(to_midi_bytes(sequence))) == 6
+
+
+def test_a_pedal_belongs_to_its_instrument_whatever_program_it_names():
+    sequence = make_sequence((60, 80, 0, 1, 0), (60, 80, 0, 1, 1))
+    sequence.notes[1].program = 40
+    sequence.control_changes.add(instrument=1, control_number=64, control_value=127)
+    data = to_midi_bytes(sequence)
+    assert controls(data) == [(2, 64, 127)]
+    assert len(mido.MidiFile(file=io.BytesIO(data)).tracks) == 3
+
+
+def test_a_bank_is_chosen_before_the_program():
+    sequence = make_sequence((60, 80, 0, 1))
+    for number in (7, 0, 32):
+        sequence.control_changes.add(control_number=number, control_value=1)
+    _, track = mido.MidiFile(file=io.BytesIO(to_midi_bytes(sequence))).tracks
+    assert [
+        getattr(message, "control", message.type)
+        for message in track
+        if not message.time
+    ] == [0, 32, "program_change", 7, "note_on", "end_of_track"]
+
+
+def test_all_tracks_end_together_after_the_last_release_and_the_total_time():
+    sequence = make_sequence((60, 80, 0, 1, 0), (62, 80, 0, 2.5, 1))
+    for total_time, quarters in [(4.0, 8), (0.0, 5)]:  # at 120 qpm
+        sequence.total_time = total_time
+        file = mido.MidiFile(file=io.BytesIO(to_midi_bytes(sequence)))
+        lengths = [sum(message.time for message in track) for track in file.tracks]
+        assert lengths == [quarters * 220] * 3
+        assert all(track[-1].type == "end_of_track" for track in file.tracks)
+
+
+def test_title_names_the_first_track_and_instruments_name_theirs():
+    sequence = make_sequence((60, 80, 0, 1))
+    sequence.sequence_metadata.title = "Прелюдия"
+    sequence.instrument_infos.add(instrument=0, name="Флейта")
+    data = to_midi_bytes(sequence)
+    file = mido.MidiFile(file=io.BytesIO(data), charset="utf-8")
+    assert [track.name for track in file.tracks] == ["Прелюдия", "Флейта"]
+    (info,) = read_bytes(data, "x.mid").instrument_infos
+    assert info.name == "Флейта"
+
+
+GRIDS = [
+    *[BeatGrid(n, qpm) for n in (1, 2, 3, 4, 6, 8, 12, 16, 24) for qpm in (120, 95)],
+    *[FrameGrid(rate) for rate in (2, 16, 24, 100, 960, 31.25)],
+]
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=str)
+def test_steps_of_a_grid_are_whole_ticks_of_a_file(grid):
+    sequence = grid.new_sequence()
+    steps = np.arange(0, 2000, 7)
+    for start, end in itertools.pairwise(grid.to_seconds(steps).tolist()):
+        sequence.notes.add(pitch=60, velocity=80, start_time=start, end_time=end)
+    again = read_bytes(to_midi_bytes(sequence), "x.mid")
+    ticks = []
+    for piece in (sequence, again):
+        quarters = TempoMap.of(piece).to_quarters([n.start_time for n in piece.notes])
+        ticks.append(quarters * piece.ticks_per_quarter)
+    np.testing.assert_allclose(*ticks, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(ticks[1], np.round(ticks[1]), rtol=0, atol=1e-9)
+    assert np.array_equal(grid.to_steps(again, grid.to_seconds(steps)), steps)
 
 
 @pytest.mark.parametrize("ticks_per_quarter", [24, 220, 480, 32767])
@@ -195,80 +356,6 @@ def test_files_appear_whole_under_their_names_alone(tmp_path, rich):
     names = sorted(path.name for path in (tmp_path / "new folder").iterdir())
     assert names == ["a.mid", "a.musicxml", "a.wav"]
     assert (tmp_path / "new folder" / "a.mid").read_bytes() == to_midi_bytes(rich)
-
-
-def test_a_score_reads_back_with_its_parts_metre_key_and_tempo(tmp_path):
-    sequence = make_sequence(
-        (60, 80, 0.01, 0.5, 0),  # a little late: the score rounds to sixteenths
-        (64, 80, 0.0, 0.5, 0),
-        (65, 80, 0.5, 0.667, 0),
-        (67, 80, 0.667, 0.833, 0),
-        (69, 80, 0.833, 1.0, 0),
-        (48, 80, 0.0, 2.0, 1),
-        (50, 80, 1.0, 3.0, 1),  # another voice
-        qpm=120,
-    )
-    sequence.time_signatures.add(time=0, numerator=3, denominator=4)
-    sequence.key_signatures.add(time=0, key=7)
-    sequence.tempos.add(time=2, qpm=90)
-    for instrument, name in enumerate(["Right hand", "Left hand"]):
-        sequence.instrument_infos.add(instrument=instrument, name=name)
-    write_musicxml(sequence, tmp_path / "a.musicxml")
-    again = read_file(tmp_path / "a.musicxml")
-    assert [info.name for info in again.instrument_infos] == ["Right hand", "Left hand"]
-    assert [t.qpm for t in again.tempos] == [120, 90]
-    assert [(t.numerator, t.denominator) for t in again.time_signatures] == [(3, 4)]
-    assert again.key_signatures[0].key == 7
-    third = 1 / 6
-    assert sorted(
-        (n.instrument, n.pitch, round(n.start_time, 3), round(n.end_time, 3))
-        for n in again.notes
-    ) == [
-        (0, 60, 0.0, 0.5),
-        (0, 64, 0.0, 0.5),
-        (0, 65, 0.5, round(0.5 + third, 3)),
-        (0, 67, round(0.5 + third, 3), round(0.5 + 2 * third, 3)),
-        (0, 69, round(0.5 + 2 * third, 3), 1.0),
-        (1, 48, 0.0, 2.0),
-        (1, 50, 1.0, 3.0),
-    ]
-
-
-def test_a_real_performance_makes_a_score_that_opens(shared_data, tmp_path):
-    sequence = read_file(shared_data / "piano_midi_de/midis/Chopin/chpn-p4.mid")
-    write_musicxml(sequence, tmp_path / "a.musicxml")
-    again = read_file(tmp_path / "a.musicxml")
-    assert len(again.notes) == len(sequence.notes)
-
-
-def test_sound_follows_the_notes(tmp_path):
-    sequence = make_sequence(
-        (69, 120, 0.0, 1.0), (69, 30, 2.0, 3.0), (45, 120, 4.0, 5.0)
-    )
-    rate = 8000
-    samples = synthesize(sequence, rate)
-    assert samples.dtype == np.float32 and len(samples) == 6 * rate
-    assert np.abs(samples).max() == pytest.approx(0.9)
-    seconds = samples.reshape(6, rate)
-    loudness = np.abs(seconds).max(axis=1)
-    assert loudness[0] > 2 * loudness[2] > 0
-    assert np.abs(seconds[[1, 3]][:, rate // 5 :]).max() < 1e-6  # silence between notes
-    for second, frequency in [(0, 440), (4, 110)]:
-        assert abs(np.argmax(np.abs(np.fft.rfft(seconds[second]))) - frequency) <= 1
-    write_wav(sequence, tmp_path / "a.wav", sample_rate=rate)
-    with wave.open(str(tmp_path / "a.wav")) as file:
-        assert file.getframerate() == rate and file.getsampwidth() == 2
-        heard = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-    np.testing.assert_allclose(heard / 32767, samples, atol=1e-4)
-
-
-def test_the_pedal_is_heard_and_an_empty_sequence_is_silent():
-    sequence = make_sequence((60, 80, 0, 0.2), (72, 1, 2, 2.1))
-    dry = synthesize(sequence, 8000)
-    sequence.control_changes.add(time=0, control_number=64, control_value=127)
-    wet = synthesize(sequence, 8000)
-    assert np.abs(dry[8000:16000]).max() < 1e-6 < 0.01 < np.abs(wet[8000:16000]).max()
-    assert not synthesize(make_sequence(), 8000).any()
 
 
 @pytest.mark.parametrize("write", [write_midi, write_musicxml, write_wav])

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from tests.contracts import make_sequence
 from tests.latents import write_latents_dataset
 from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import DatasetInfo
@@ -31,6 +32,7 @@ def test_gallery_holds_what_it_says(tiny_export, tiny_run, tmp_path):
     assert len(read_file(tmp_path / "piece_1.mid").notes) == len(pieces[0].notes)
     assert (tmp_path / "piece_1.png").read_bytes().startswith(b"\x89PNG")
     assert (tmp_path / "piece_2.wav").read_bytes().startswith(b"RIFF")
+    assert "piece 2, played by " in account
     with open(tmp_path / "statistics.json") as file:
         groups = json.load(file)
     sizes = {name: len(groups[name]["pieces"]) for name in ("generated", "held-out")}
@@ -53,6 +55,18 @@ def test_music_without_a_beat_is_measured_in_seconds(tiny_run, tmp_path):
     assert "held-out, as written" in account
     assert "quarters" not in account
     assert "on the beat" not in account
+
+
+def test_a_piece_without_a_beat_has_no_score_and_the_others_have(tmp_path):
+    in_time = make_sequence([(60, 80, i, i + 1) for i in range(8)])
+    free = make_sequence([(60, 80, i * 1.07, i * 1.07 + 1) for i in range(30)])
+    pieces = [free, in_time]
+    account = write_gallery(
+        str(tmp_path), pieces, "a test", scores=True, pictures=False
+    )
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["contents.txt", "piece_1.mid", "piece_2.mid", "piece_2.musicxml"]
+    assert "no score of piece 1: expected music that follows a beat" in account
 
 
 def test_directory_without_a_dataset_is_refused(tmp_path):

@@ -213,6 +213,27 @@ def test_an_interpolation_takes_two_seeds(gan_export):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--scores", "--scores: leave it out: latent_wgan makes music in seconds"),
+        ("--soundfont=x.sf2", "--soundfont: give --audio too"),
+        ("--audio --soundfont=x.sf2", "x.sf2: expected a SoundFont .*found no file"),
+    ],
+)
+def test_what_cannot_be_written_is_told_before_music_is_made(
+    gan_export, tmp_path, flag, message
+):
+    command = [sys.executable, "-m", "tfmusic.generate", f"--model_dir={gan_export}"]
+    command += [f"--output_dir={tmp_path / 'music'}", *flag.split()]
+    env = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert re.search(message, done.stderr)
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "music").exists()
+
+
 def test_seeds_that_no_integer_holds_are_answered_in_words(gan_export):
     message = "seeds: expected at most 9223372036854775807, got 11805"
     with pytest.raises(UserError, match=message):

@@ -55,7 +55,8 @@ def draw_piano_rolls(
         path: A file, replaced if it is there.
         panels: Title and music of each panel, from the top.
         max_quarters: How much of each piece is shown, from its beginning, in quarter
-            notes; its title says so where that is not all. 0 shows everything.
+            notes; its title says so, in the unit of time of the picture, where that is
+            not all. 0 shows everything.
         in_seconds: Whether time runs in seconds (for performances whose beat is not
             known) instead of quarter notes with bar lines.
 
@@ -147,15 +148,17 @@ class _Panel:
         self.shown = notes.start_quarters < limit
         length = float(notes.tempo_map.to_quarters(notes.seconds))
         self.quarters = min(length, limit)
-        self.title = title
-        if length > limit:
-            self.title += f" (the first {limit:g} of {length:.0f} quarter notes)"
         if seconds:
             self.starts, self.ends = notes.start_seconds, notes.end_seconds
             self.end = float(notes.tempo_map.to_seconds(self.quarters))
+            whole, unit = notes.seconds, "s"
         else:
             self.starts, self.ends = notes.start_quarters, notes.end_quarters
             self.end = self.quarters
+            whole, unit = length, "quarter notes"
+        self.title = title
+        if length > limit:
+            self.title += f" (the first {round(self.end, 1):g} of {whole:.0f} {unit})"
         # An empty piece still gets axes of some length.
         self.end = max(self.end, 1.0)
 

@@ -5,6 +5,7 @@ up. A decoded sequence has one tempo, so what is written steps evenly.
 """
 
 import dataclasses
+from fractions import Fraction
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 
 DEFAULT_QPM = 120.0
-DEFAULT_TICKS_PER_QUARTER = 220
+# Sixteenths, triplets, and the steps of most other grids are whole ticks.
+DEFAULT_TICKS_PER_QUARTER = 480
+_MAX_TICKS_PER_QUARTER = 2**15 - 1  # what a MIDI file's header holds
 # In steps: far above the rounding error of a tempo map, far below what is audible.
 _TINY = 1e-6
 
@@ -89,7 +92,7 @@ class BeatGrid:
 
     def new_sequence(self) -> NoteSequence:
         """An empty decoded sequence, at its one tempo."""
-        return _new_sequence(self.qpm)
+        return _new_sequence(self.qpm, Fraction(1, self.steps_per_quarter))
 
     def _bar_lines(self, tempo_map: TempoMap, quarters: np.ndarray) -> np.ndarray:
         del tempo_map
@@ -121,7 +124,8 @@ class FrameGrid:
 
     def new_sequence(self) -> NoteSequence:
         """An empty decoded sequence; its tempo, 120 qpm, means nothing."""
-        return _new_sequence(DEFAULT_QPM)
+        rate = Fraction(self.steps_per_second).limit_denominator(1000)
+        return _new_sequence(DEFAULT_QPM, Fraction(DEFAULT_QPM) / 60 / rate)
 
     def _bar_lines(self, tempo_map: TempoMap, quarters: np.ndarray) -> np.ndarray:
         return round_steps(tempo_map.to_seconds(quarters) * self.steps_per_second)
@@ -243,7 +247,11 @@ def bars(
     return steps - line_steps[bar], bar_steps[bar]
 
 
-def _new_sequence(qpm: float) -> NoteSequence:
-    sequence = NoteSequence(ticks_per_quarter=DEFAULT_TICKS_PER_QUARTER)
+def _new_sequence(qpm: float, step: Fraction) -> NoteSequence:
+    """An empty sequence at one tempo, whose ticks hold steps of so many quarters."""
+    ticks = DEFAULT_TICKS_PER_QUARTER
+    if step.denominator <= _MAX_TICKS_PER_QUARTER:
+        ticks = -(-ticks // step.denominator) * step.denominator
+    sequence = NoteSequence(ticks_per_quarter=ticks)
     sequence.tempos.add(time=0, qpm=qpm)
     return sequence

@@ -9,6 +9,7 @@ from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.pictures import draw_piano_rolls
 from tfmusic.files import write_file, writing
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.synthesis import find_soundfont, player_name
 from tfmusic.notes.writing import (
     check_local,
     write_midi,
@@ -28,6 +29,7 @@ def write_gallery(
     pictures: bool = True,
     audio: bool = False,
     scores: bool = False,
+    soundfont: str | None = None,
     in_seconds: bool = False,
 ) -> str:
     """Writes `piece_1.mid`, `piece_2.mid`, ... and what helps to judge them.
@@ -42,8 +44,9 @@ def write_gallery(
         training: What the model learned from: adds how much of it the pieces copy.
         as_written: The held-out pieces before they were encoded.
         pictures: Whether to draw a piano roll of each piece.
-        audio: Whether to render a WAV preview of each piece.
+        audio: Whether to write each piece as a WAV file.
         scores: Whether to write a MusicXML score of each piece.
+        soundfont: Plays the audio; None: the one that is installed, if any.
         in_seconds: Whether pictures show seconds, for music without a beat, rather
             than bars.
 
@@ -51,9 +54,10 @@ def write_gallery(
         The account that `contents.txt` holds: a line for each file, then the table.
 
     Raises:
-        UserError: See `check_folder`.
+        UserError: See `check_folder` and `find_soundfont`.
     """
     check_folder(output_dir)
+    soundfont = find_soundfont(soundfont) if audio else None
     with writing(output_dir):
         os.makedirs(output_dir, exist_ok=True)
     lines = [description, ""]
@@ -73,12 +77,16 @@ def write_gallery(
             ),
         )
         if audio:
-            meaning = f"piece {number} as a simple synthesizer plays it"
-            write_wav(piece, path(f"piece_{number}.wav", meaning))
+            meaning = f"piece {number}, played by {player_name(soundfont)}"
+            write_wav(piece, path(f"piece_{number}.wav", meaning), soundfont)
         if scores:
-            write_musicxml(
-                piece, path(f"piece_{number}.musicxml", f"piece {number} as a score")
-            )
+            name = f"piece_{number}.musicxml"
+            try:
+                write_musicxml(piece, os.path.join(output_dir, name))
+            except UserError as error:  # the other pieces may well have theirs
+                lines.append(f"no score of piece {number}: {error}")
+            else:
+                path(name, f"piece {number} as a score")
         if pictures:
             panels = [(f"generated piece {number}", piece)]
             meaning = f"piano roll of piece {number}"
