@@ -5,7 +5,8 @@ import pathlib
 
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.midi import Limits, ReadError, midi_to_sequence
+from tfmusic.notes.limits import Limits, ReadError
+from tfmusic.notes.midi import midi_to_sequence
 
 __all__ = [
     "SUFFIXES",

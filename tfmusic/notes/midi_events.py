@@ -1,0 +1,272 @@
+"""The events of a standard MIDI file, as columns.
+
+Where an event begins is known only once the one before it is read, and Python is slow
+at reading bytes one by one. So a table is made first, for all bytes of the file at
+once: if a note or control began here, how long would it be? A loop then steps through
+the table from event to event, and the rest is done to all events at once.
+"""
+
+import array
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from tfmusic.notes import repairs
+from tfmusic.notes.limits import Limits, ReadError, check_limit
+
+META = 0xFF
+NAME, PORT, TEMPO, METRE, KEY = 0x03, 0x21, 0x51, 0x58, 0x59  # meta events
+_END = 0x2F
+_TRACK = b"MTrk"
+_SYSTEM_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # data bytes; of others none
+# Behind the file: no byte of an event that runs over its end is taken for data.
+_PADDING = b"\xff" * 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Events:
+    """The events of all tracks: one track after the other, each in its own order.
+
+    Attributes:
+        data: The file.
+        division: Of its header: ticks in a quarter note, or SMPTE frames.
+        num_tracks: How many there are.
+        track: int64 [n].
+        tick: int64 [n], since the beginning of the track.
+        status: uint8 [n], where it is left out that of the event before.
+        first: uint8 [n], the byte after the status.
+        second: uint8 [n], the byte after that.
+        place: int64 [n], where the first of them is.
+    """
+
+    data: bytes
+    division: int
+    num_tracks: int
+    track: np.ndarray
+    tick: np.ndarray
+    status: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    place: np.ndarray
+
+    def metas(self, kind: int, num_bytes: int) -> Iterator[tuple[int, bytes]]:
+        """Row and contents of the meta events of a kind that are long enough."""
+        rows = np.flatnonzero((self.status == META) & (self.first == kind))
+        for row, place in zip(rows.tolist(), self.place[rows].tolist(), strict=True):
+            begin, end = counted_bytes(self.data, place + 1)
+            if end - begin >= num_bytes:
+                yield row, self.data[begin:end]
+
+
+def read_events(data: bytes, limits: Limits) -> Events:
+    """Reads the tracks of a file, bare or in a RIFF wrapper.
+
+    Where the header is wrong about the number of tracks, or a track about its length,
+    while the tracks themselves say where they end, they are read to there.
+
+    Raises:
+        ReadError: `not_midi`, `truncated`, `bad_events`, `too_many_tracks`.
+    """
+    if data[:4] == b"RIFF" and data[8:12] == b"RMID":
+        data = data[max(data.find(b"MThd"), 0) :]
+    if data[:4] != b"MThd":
+        raise ReadError("not_midi", f"expected MThd first, found {data[:4]!r}")
+    length = int.from_bytes(data[4:8], "big")
+    if length < 6 or len(data) < 8 + length:
+        raise ReadError("truncated", f"a header of {length} bytes in {len(data)}")
+    expected = int.from_bytes(data[10:12], "big")
+
+    scanner = _Scanner(data)
+    position, num_tracks = 8 + length, 0
+    while (begin := _next_track(data, position)) is not None:
+        num_tracks += 1
+        check_limit("tracks", num_tracks, limits)
+        position = scanner.read_track(begin)
+    rest = data[position : position + 4]
+    if num_tracks < expected and rest and _TRACK.startswith(rest):
+        raise ReadError("truncated", f"track {num_tracks} of {expected} is cut short")
+    if num_tracks != expected:
+        repairs.count("files with a wrong number of tracks")
+    return scanner.events(int.from_bytes(data[12:14], "big"))
+
+
+def _next_track(data: bytes, position: int) -> int | None:
+    """Where the first event of the next track is, other chunks being passed over."""
+    while position + 8 <= len(data):
+        kind = data[position : position + 4]
+        if kind == _TRACK:
+            return position + 8
+        if kind == b"MThd":  # another file behind this one
+            return None
+        end = position + 8 + int.from_bytes(data[position + 4 : position + 8], "big")
+        if not kind.isalpha() or end > len(data):
+            end = data.find(_TRACK, position)
+            if end < 0:
+                return None
+        position = end
+    return None
+
+
+class _Scanner:
+    """Steps from event to event, track by track."""
+
+    def __init__(self, data: bytes):
+        self._size = len(data)
+        self._data = data + _PADDING
+        self._codes = np.frombuffer(self._data, np.uint8)
+        # By the number of data bytes that running status stands for: at first none.
+        self._tables = [bytearray(len(data) + 1), self._table(1), self._table(2)]
+        self._begins = []  # of each track, the number of events before it
+        self._places = array.array("q")  # of all events
+
+    def _table(self, num_data: int) -> bytearray:
+        """For each byte, the length of the channel message that begins there.
+
+        The length includes a delta time of one or two bytes, and the status byte if
+        there is one. It is 0 where no message with so many bytes of data can begin.
+        """
+        codes = self._codes
+        is_data = codes < 0x80
+        is_status = ~is_data & (codes < 0xF0)
+        is_status &= ((codes & 0xE0) == 0xC0) == (num_data == 1)
+        has_data = is_data if num_data == 1 else is_data & np.append(is_data[1:], False)
+        message = has_data * np.uint8(num_data)
+        message[:-1][is_status[:-1] & has_data[1:]] = num_data + 1
+        # Behind the last byte of a delta time, which is below 0x80, and the one before.
+        short = (message[1:] + (message[1:] > 0)) * is_data[:-1]
+        long = (short[1:] + (short[1:] > 0)) * ~is_data[:-2]
+        return bytearray((short[:-1] + long)[: self._size + 1])
+
+    def read_track(self, begin: int) -> int:
+        """Finds the events of a track; gives where the track ends.
+
+        Args:
+            begin: Of its first event.
+
+        Raises:
+            ReadError: `truncated`, `bad_events`.
+        """
+        data, track = self._data, len(self._begins)
+        self._begins.append(len(self._places))
+        declared = begin + int.from_bytes(data[begin - 4 : begin], "big")
+        border = declared
+        is_right = declared == self._size or data.startswith(_TRACK, declared)
+        if not is_right:
+            border = data.find(_TRACK, begin)
+            border = border if border >= 0 else self._size
+        end, is_complete = self._walk(begin, border)
+        if end > border:
+            raise ReadError("bad_events", f"track {track}: an event runs over its end")
+        if is_right and not (is_complete and data.startswith(_TRACK, end)):
+            return border
+        if not is_complete and border == self._size:
+            raise ReadError("truncated", f"track {track} is cut short")
+        if end != declared:
+            repairs.count("tracks of a wrong length")
+        return end
+
+    def _walk(self, position: int, border: int) -> tuple[int, bool]:
+        """Notes where events are, up to the end of the track or to a border.
+
+        Returns:
+            Where it came to, and whether there was an event that ends the track.
+        """
+        for table in self._tables:
+            table[border] = 0
+        num_data, is_end = 0, False
+        add = self._places.append
+        while position != border and not is_end:
+            table = self._tables[num_data]
+            while size := table[position]:
+                add(position)
+                position += size
+            if position != border:
+                add(position)
+                position, num_data, is_end = self._step(position, num_data)
+        return position, is_end
+
+    def _step(self, position: int, num_data: int) -> tuple[int, int, bool]:
+        """Passes an event that is in no table.
+
+        Args:
+            position: Of its delta time.
+            num_data: The data bytes that running status stands for.
+
+        Returns:
+            Where the next event is, the new `num_data`, and whether the track ends.
+        """
+        data = self._data
+        last = position  # byte of the delta time
+        while data[last] > 127 and last < position + 3:
+            last += 1
+        status = data[last + 1]
+        if last + 1 >= self._size:
+            raise ReadError("truncated", f"an event at byte {position} is cut short")
+        end = 0
+        if status in (0xF0, 0xF7, META):
+            _, end = counted_bytes(data, last + 2 + (status == META))
+        elif status >= 0xF0:
+            end = last + 2 + _SYSTEM_DATA.get(status, 0)
+        else:
+            if status >= 0x80:
+                num_data = 1 if status & 0xE0 == 0xC0 else 2
+            if size := self._tables[num_data][last]:
+                end = last + size
+        if not end or data[last] > 127:
+            raise ReadError("bad_events", f"no event at byte {position}")
+        if end > self._size:
+            raise ReadError("truncated", f"an event at byte {position} is cut short")
+        return end, num_data, status == META and data[last + 2] == _END
+
+    def events(self, division: int) -> Events:
+        """All that were found."""
+        codes = self._codes
+        place = np.array(self._places, np.int64)
+        byte = codes[place]
+        delta = (byte & 127).astype(np.int64)
+        goes_on = byte > 127
+        while goes_on.any():
+            place += goes_on
+            byte = codes[place]
+            delta = np.where(goes_on, delta << 7 | byte & 127, delta)
+            goes_on &= byte > 127
+        place += 1
+        byte = codes[place]
+        rows = np.arange(len(place))
+        is_message = (byte > 127) & (byte < 0xF0)
+        latest = np.maximum.accumulate(np.where(is_message, rows, 0))
+        place += byte > 127
+
+        begins = np.array(self._begins, np.int64)
+        track = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(place)))
+        tick = np.concatenate([[0], np.cumsum(delta)])
+        return Events(
+            data=self._data,
+            division=division,
+            num_tracks=len(begins),
+            track=track,
+            tick=tick[1:] - tick[begins][track],
+            status=np.where(byte < 0xF0, byte[latest], byte),
+            first=codes[place],
+            second=codes[place + 1],
+            place=place,
+        )
+
+
+def counted_bytes(data: bytes, position: int) -> tuple[int, int]:
+    """Where bytes begin and end that follow their number.
+
+    Args:
+        data: The file.
+        position: Of the number.
+
+    Returns:
+        Both are 0 where there is no such number.
+    """
+    number = 0
+    for place in range(position, position + 4):
+        number = number << 7 | data[place] & 127
+        if data[place] < 128:
+            return place + 1, place + 1 + number
+    return 0, 0
