@@ -12,9 +12,10 @@ import pathlib
 import tempfile
 import time
 
+from note_seq import midi_io
+
 from benchmarks.midi_files import add_data_flag, lay_out
 from tfmusic.notes import reading
-from note_seq import midi_io
 
 _NUM_TURNS = 3  # of which the best counts: others may use the machine too
 

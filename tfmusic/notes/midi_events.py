@@ -6,7 +6,6 @@ once: if a note or control began here, how long would it be? A loop then steps t
 the table from event to event, and the rest is done to all events at once.
 """
 
-import array
 import dataclasses
 from collections.abc import Iterator
 
@@ -50,13 +49,27 @@ class Events:
     second: np.ndarray
     place: np.ndarray
 
-    def metas(self, kind: int, num_bytes: int) -> Iterator[tuple[int, bytes]]:
-        """Row and contents of the meta events of a kind that are long enough."""
-        rows = np.flatnonzero((self.status == META) & (self.first == kind))
-        for row, place in zip(rows.tolist(), self.place[rows].tolist(), strict=True):
-            begin, end = counted_bytes(self.data, place + 1)
-            if end - begin >= num_bytes:
-                yield row, self.data[begin:end]
+    def metas(self, kind: int, num_bytes: int) -> tuple[np.ndarray, np.ndarray]:
+        """Meta events of a kind that are at least so long, and shorter than 128 bytes.
+
+        Returns:
+            Rows, int64 [num_metas], and the first bytes of their contents, uint8
+            [num_metas, num_bytes].
+        """
+        is_kind = (self.status == META) & (self.first == kind)
+        rows = np.flatnonzero(
+            is_kind & (self.second >= num_bytes) & (self.second < 128)
+        )
+        codes = np.frombuffer(self.data, np.uint8)
+        return rows, codes[self.place[rows, None] + np.arange(2, 2 + num_bytes)]
+
+    def texts(self, kind: int) -> Iterator[tuple[int, bytes]]:
+        """Row and contents of each meta event of a kind."""
+        for row in np.flatnonzero(
+            (self.status == META) & (self.first == kind)
+        ).tolist():
+            begin, end = _counted_bytes(self.data, int(self.place[row]) + 1)
+            yield row, self.data[begin:end]
 
 
 def read_events(data: bytes, limits: Limits) -> Events:
@@ -115,27 +128,24 @@ class _Scanner:
         self._size = len(data)
         self._data = data + _PADDING
         self._codes = np.frombuffer(self._data, np.uint8)
-        # By the number of data bytes that running status stands for: at first none.
-        self._tables = [bytearray(len(data) + 1), self._table(1), self._table(2)]
-        self._begins = []  # of each track, the number of events before it
-        self._places = array.array("q")  # of all events
+        self._sizes = self._table()
+        self._places = []  # by track, int64 arrays of where its events begin
 
-    def _table(self, num_data: int) -> bytearray:
-        """For each byte, the length of the channel message that begins there.
+    def _table(self) -> bytearray:
+        """For each byte, the length of the message that begins there.
 
-        The length includes a delta time of one or two bytes, and the status byte if
-        there is one. It is 0 where no message with so many bytes of data can begin.
+        Of messages with two bytes of data (notes, controls, pitch bends) with a delta
+        time of one or two bytes, and with or without a status byte. Elsewhere 0.
         """
         codes = self._codes
         is_data = codes < 0x80
-        is_status = ~is_data & (codes < 0xF0)
-        is_status &= ((codes & 0xE0) == 0xC0) == (num_data == 1)
-        has_data = is_data if num_data == 1 else is_data & np.append(is_data[1:], False)
-        message = has_data * np.uint8(num_data)
-        message[:-1][is_status[:-1] & has_data[1:]] = num_data + 1
-        # Behind the last byte of a delta time, which is below 0x80, and the one before.
-        short = (message[1:] + (message[1:] > 0)) * is_data[:-1]
-        long = (short[1:] + (short[1:] > 0)) * ~is_data[:-2]
+        are_data = is_data[:-1] & is_data[1:]
+        is_status = (codes >= 0x80) & (codes < 0xF0) & (codes & 0xE0 != 0xC0)
+        with_status = is_status[:-2] & are_data[1:]
+        message = np.maximum(are_data[:-1] * np.uint8(2), with_status * np.uint8(3))
+        # The last byte of a delta time is data; there may be one that is not before it.
+        short = (message[1:] + (message[1:] > 0)) * is_data[:-3]
+        long = (short[1:] + (short[1:] > 0)) * ~is_data[:-4]
         return bytearray((short[:-1] + long)[: self._size + 1])
 
     def read_track(self, begin: int) -> int:
@@ -147,15 +157,15 @@ class _Scanner:
         Raises:
             ReadError: `truncated`, `bad_events`.
         """
-        data, track = self._data, len(self._begins)
-        self._begins.append(len(self._places))
+        data, track = self._data, len(self._places)
         declared = begin + int.from_bytes(data[begin - 4 : begin], "big")
         border = declared
         is_right = declared == self._size or data.startswith(_TRACK, declared)
         if not is_right:
             border = data.find(_TRACK, begin)
             border = border if border >= 0 else self._size
-        end, is_complete = self._walk(begin, border)
+        self._places.append(np.fromiter(self._walk(begin, border), np.int64))
+        end, is_complete = self._stopped
         if end > border:
             raise ReadError("bad_events", f"track {track}: an event runs over its end")
         if is_right and not (is_complete and data.startswith(_TRACK, end)):
@@ -166,32 +176,30 @@ class _Scanner:
             repairs.count("tracks of a wrong length")
         return end
 
-    def _walk(self, position: int, border: int) -> tuple[int, bool]:
-        """Notes where events are, up to the end of the track or to a border.
+    def _walk(self, position: int, border: int) -> Iterator[int]:
+        """Gives where events begin, up to the end of the track or to a border.
 
-        Returns:
-            Where it came to, and whether there was an event that ends the track.
+        Notes in `_stopped` where it came to, and whether the track ended by itself.
         """
-        for table in self._tables:
-            table[border] = 0
-        num_data, is_end = 0, False
-        add = self._places.append
+        sizes, num_data, is_end = self._sizes, 0, False
+        sizes[border] = 0
         while position != border and not is_end:
-            table = self._tables[num_data]
-            while size := table[position]:
-                add(position)
-                position += size
+            if num_data == 2:
+                while size := sizes[position]:
+                    yield position
+                    position += size
             if position != border:
-                add(position)
+                yield position
                 position, num_data, is_end = self._step(position, num_data)
-        return position, is_end
+        self._stopped = position, is_end
 
     def _step(self, position: int, num_data: int) -> tuple[int, int, bool]:
-        """Passes an event that is in no table.
+        """Passes an event of any kind.
 
         Args:
             position: Of its delta time.
-            num_data: The data bytes that running status stands for.
+            num_data: How many bytes of data there are after running status; at first,
+                there is none.
 
         Returns:
             Where the next event is, the new `num_data`, and whether the track ends.
@@ -201,35 +209,34 @@ class _Scanner:
         while data[last] > 127 and last < position + 3:
             last += 1
         status = data[last + 1]
-        if last + 1 >= self._size:
-            raise ReadError("truncated", f"an event at byte {position} is cut short")
-        end = 0
         if status in (0xF0, 0xF7, META):
-            _, end = counted_bytes(data, last + 2 + (status == META))
+            _, end = _counted_bytes(data, last + 2 + (status == META))
         elif status >= 0xF0:
             end = last + 2 + _SYSTEM_DATA.get(status, 0)
         else:
             if status >= 0x80:
                 num_data = 1 if status & 0xE0 == 0xC0 else 2
-            if size := self._tables[num_data][last]:
-                end = last + size
+            begin = last + 1 + (status >= 0x80)
+            is_message = num_data and max(data[begin : begin + num_data]) < 0x80
+            end = begin + num_data if is_message else 0
+        if last + 1 >= self._size or end > self._size:
+            raise ReadError("truncated", f"an event at byte {position} is cut short")
         if not end or data[last] > 127:
             raise ReadError("bad_events", f"no event at byte {position}")
-        if end > self._size:
-            raise ReadError("truncated", f"an event at byte {position} is cut short")
         return end, num_data, status == META and data[last + 2] == _END
 
     def events(self, division: int) -> Events:
         """All that were found."""
         codes = self._codes
-        place = np.array(self._places, np.int64)
+        begins = np.cumsum([0, *map(len, self._places)])
+        place = np.concatenate([begins[:0], *self._places])
         byte = codes[place]
         delta = (byte & 127).astype(np.int64)
         goes_on = byte > 127
         while goes_on.any():
             place += goes_on
             byte = codes[place]
-            delta = np.where(goes_on, delta << 7 | byte & 127, delta)
+            delta = (delta << 7 * goes_on) + (byte & 127) * goes_on
             goes_on &= byte > 127
         place += 1
         byte = codes[place]
@@ -238,13 +245,12 @@ class _Scanner:
         latest = np.maximum.accumulate(np.where(is_message, rows, 0))
         place += byte > 127
 
-        begins = np.array(self._begins, np.int64)
-        track = np.repeat(np.arange(len(begins)), np.diff(begins, append=len(place)))
+        track = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
         tick = np.concatenate([[0], np.cumsum(delta)])
         return Events(
             data=self._data,
             division=division,
-            num_tracks=len(begins),
+            num_tracks=len(self._places),
             track=track,
             tick=tick[1:] - tick[begins][track],
             status=np.where(byte < 0xF0, byte[latest], byte),
@@ -254,7 +260,7 @@ class _Scanner:
         )
 
 
-def counted_bytes(data: bytes, position: int) -> tuple[int, int]:
+def _counted_bytes(data: bytes, position: int) -> tuple[int, int]:
     """Where bytes begin and end that follow their number.
 
     Args:

@@ -32,6 +32,8 @@ def extend(message: Message, field: str, **columns) -> None:
     cells = [_tag(outer.number, _LENGTH_DELIMITED), None]
     for name, values in columns.items():
         inner = outer.message_type.fields_by_name[name]
+        if not np.any(values):  # zeros are what a field holds that is not there
+            continue
         if inner.type == FieldDescriptor.TYPE_DOUBLE:
             cells += [_tag(inner.number, _FIXED64), np.asarray(values, "<f8")]
         else:
