@@ -12,8 +12,6 @@ import pathlib
 import tempfile
 import time
 
-from note_seq import midi_io
-
 from benchmarks.midi_files import add_data_flag, lay_out
 from tfmusic.notes import reading
 
@@ -33,6 +31,9 @@ def main() -> None:
 
 
 def _compare(paths: list[pathlib.Path]) -> None:
+    # After tfmusic.notes: note-seq's own `__init__` wants more than its reader does.
+    from note_seq import midi_io
+
     readers = {
         "tfmusic.notes.reading.read_file": reading.read_file,
         "note_seq.midi_file_to_note_sequence": midi_io.midi_file_to_note_sequence,

@@ -133,8 +133,7 @@ def _ends(
     rows = np.flatnonzero((kinds == _NOTE_ON) | (kinds == _NOTE_OFF))
     voices = events.track[rows] * (channels.max() + 1) + channels[rows]
     key = voices << 7 | events.first[rows]
-    # By key, and those of a key in time. Sixteen bits are sorted ten times as fast.
-    order = np.argsort(key.astype(np.min_scalar_type(key.max())), kind="stable")
+    order = _sort(key)  # those of a key stay in time
     key, rows = key[order], rows[order]
     is_on = is_on[rows]
     ons = np.flatnonzero(is_on)
@@ -155,6 +154,12 @@ def _ends(
     ends = np.zeros(len(channels), np.int64)
     ends[rows] = end
     return ends
+
+
+def _sort(numbers: np.ndarray) -> np.ndarray:
+    """`np.argsort` of small numbers; what is equal stays in order."""
+    # Sixteen bits are sorted many times as fast as more.
+    return np.argsort(numbers.astype(np.min_scalar_type(numbers.max())), kind="stable")
 
 
 def _pair(
@@ -272,21 +277,25 @@ def _programs(events: Events, channels: np.ndarray, rows: np.ndarray) -> np.ndar
     change_rank = np.searchsorted(ticks, ticks, "right")
     note_rank = np.searchsorted(ticks, events.tick[rows], "right")
 
-    def latest(owners: np.ndarray) -> np.ndarray:
+    def latest(change_owner: np.ndarray, note_owner: np.ndarray) -> np.ndarray:
         """The last change up to each note by the same owner, -1 if there is none."""
-        own = owners[changes]
-        place = own * size + change_rank
+        place = change_owner * size + change_rank
         order = np.argsort(place, kind="stable")
-        wanted = owners[rows] * size + note_rank
+        wanted = note_owner * size + note_rank
         found = np.searchsorted(place[order], wanted, "right")
         found = np.append(order, -1)[found - 1]
-        return np.where(own[found] == owners[rows], found, -1)
+        return np.where(change_owner[found] == note_owner, found, -1)
 
-    anyone = latest(channels)
-    own = latest(events.track * (channels.max() + 1) + channels)
-    when = np.append(ticks, -1)
     program = np.append(events.first[changes].astype(np.int64), 0)
-    return program[np.where(when[own] == when[anyone], own, anyone)]
+    channel = channels[changes]
+    found = latest(channel, channels[rows])
+    voice = events.track[changes] * (channels.max() + 1) + channel
+    if len(np.unique(voice)) > len(np.unique(channel)):
+        note_voice = events.track[rows] * (channels.max() + 1) + channels[rows]
+        own = latest(voice, note_voice)
+        when = np.append(ticks, -1)
+        found = np.where(when[own] == when[found], own, found)
+    return program[found]
 
 
 def _number_parts(notes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -315,7 +324,9 @@ def _number_parts(notes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     number = np.argsort(by_end)
     notes["part"] = number[part]
 
-    order = np.lexsort((start << 7 | notes["pitch"], end, notes["part"]))
+    order = np.argsort(start << 7 | notes["pitch"], kind="stable")
+    order = order[np.argsort(end[order], kind="stable")]
+    order = order[_sort(notes["part"][order])]
     for name, column in notes.items():
         notes[name] = column[order]
     return {name: column[by_end] for name, column in parts.items()}

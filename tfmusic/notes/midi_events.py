@@ -2,8 +2,8 @@
 
 Where an event begins is known only once the one before it is read, and Python is slow
 at reading bytes one by one. So a table is made first, for all bytes of the file at
-once: if a note or control began here, how long would it be? A loop then steps through
-the table from event to event, and the rest is done to all events at once.
+once: if four notes or controls began here, how long would they be? A loop then leaps
+through the table, and all the rest is done to all events at once.
 """
 
 import dataclasses
@@ -19,6 +19,7 @@ NAME, PORT, TEMPO, METRE, KEY = 0x03, 0x21, 0x51, 0x58, 0x59  # meta events
 _END = 0x2F
 _TRACK = b"MTrk"
 _SYSTEM_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # data bytes; of others none
+_LONGEST_LEAP = 20  # four messages: two bytes of delta time, status, two of data
 # Behind the file: no byte of an event that runs over its end is taken for data.
 _PADDING = b"\xff" * 16
 
@@ -128,11 +129,15 @@ class _Scanner:
         self._size = len(data)
         self._data = data + _PADDING
         self._codes = np.frombuffer(self._data, np.uint8)
-        self._sizes = self._table()
-        self._places = []  # by track, int64 arrays of where its events begin
+        self._sizes = self._measure()
+        self._leaps = bytearray(_four_in_a_row(self._sizes))
+        self._tracks = []  # where the first event of each is
+        # By track, int64 arrays of where four messages begin; of another event, the
+        # complement.
+        self._places = []
 
-    def _table(self) -> bytearray:
-        """For each byte, the length of the message that begins there.
+    def _measure(self) -> np.ndarray:
+        """For each byte, the length of the message that begins there; uint8 [n + 1].
 
         Of messages with two bytes of data (notes, controls, pitch bends) with a delta
         time of one or two bytes, and with or without a status byte. Elsewhere 0.
@@ -146,7 +151,7 @@ class _Scanner:
         # The last byte of a delta time is data; there may be one that is not before it.
         short = (message[1:] + (message[1:] > 0)) * is_data[:-3]
         long = (short[1:] + (short[1:] > 0)) * ~is_data[:-4]
-        return bytearray((short[:-1] + long)[: self._size + 1])
+        return (short[:-1] + long)[: self._size + 1]
 
     def read_track(self, begin: int) -> int:
         """Finds the events of a track; gives where the track ends.
@@ -157,7 +162,8 @@ class _Scanner:
         Raises:
             ReadError: `truncated`, `bad_events`.
         """
-        data, track = self._data, len(self._places)
+        data, track = self._data, len(self._tracks)
+        self._tracks.append(begin)
         declared = begin + int.from_bytes(data[begin - 4 : begin], "big")
         border = declared
         is_right = declared == self._size or data.startswith(_TRACK, declared)
@@ -181,16 +187,16 @@ class _Scanner:
 
         Notes in `_stopped` where it came to, and whether the track ended by itself.
         """
-        sizes, num_data, is_end = self._sizes, 0, False
-        sizes[border] = 0
+        leaps, num_data, is_end = self._leaps, 0, False
+        near = max(border - _LONGEST_LEAP, 0)
+        leaps[near : border + 1] = bytes(border + 1 - near)
         while position != border and not is_end:
             if num_data == 2:
-                while size := sizes[position]:
+                while size := leaps[position]:
                     yield position
                     position += size
-            if position != border:
-                yield position
-                position, num_data, is_end = self._step(position, num_data)
+            yield ~position
+            position, num_data, is_end = self._step(position, num_data)
         self._stopped = position, is_end
 
     def _step(self, position: int, num_data: int) -> tuple[int, int, bool]:
@@ -228,8 +234,15 @@ class _Scanner:
     def events(self, division: int) -> Events:
         """All that were found."""
         codes = self._codes
-        begins = np.cumsum([0, *map(len, self._places)])
-        place = np.concatenate([begins[:0], *self._places])
+        place = np.concatenate([np.zeros(0, np.int64), *self._places])
+        are_events = np.zeros(self._size, bool)
+        are_events[~place[place < 0]] = True
+        place = place[place >= 0]
+        for _ in range(4):
+            are_events[place] = True
+            place += self._sizes[place]
+        place = np.flatnonzero(are_events)
+        begins = np.searchsorted(place, [*self._tracks, self._size])
         byte = codes[place]
         delta = (byte & 127).astype(np.int64)
         goes_on = byte > 127
@@ -250,7 +263,7 @@ class _Scanner:
         return Events(
             data=self._data,
             division=division,
-            num_tracks=len(self._places),
+            num_tracks=len(self._tracks),
             track=track,
             tick=tick[1:] - tick[begins][track],
             status=np.where(byte < 0xF0, byte[latest], byte),
@@ -258,6 +271,16 @@ class _Scanner:
             second=codes[place + 1],
             place=place,
         )
+
+
+def _four_in_a_row(sizes: np.ndarray) -> np.ndarray:
+    """For each byte, the length of four messages; 0 where there are not so many."""
+    for lengths in (range(3, 6), range(6, 11)):  # of one message, then of two
+        following = np.zeros_like(sizes)
+        for length in lengths:
+            following[:-length] += sizes[length:] * (sizes[:-length] == length)
+        sizes = (sizes + following) * (following > 0)
+    return sizes
 
 
 def _counted_bytes(data: bytes, position: int) -> tuple[int, int]:
