@@ -29,6 +29,7 @@ several. Notes are ordered by instrument, end, start and pitch.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -378,58 +379,51 @@ class _Clock:
         i = np.searchsorted(self.ticks, ticks, "right") - 1
         return self.seconds[i] + (ticks - self.ticks[i]) * self.seconds_per_tick[i]
 
+    def timed(self, by_tick: dict[int, tuple]) -> Iterator[tuple[float, tuple]]:
+        """Seconds and what is there, of what is at ticks."""
+        seconds = self.to_seconds(np.array(list(by_tick), np.int64))
+        return zip(seconds.tolist(), by_tick.values(), strict=True)
+
 
 def _tempos(events: Events) -> tuple[np.ndarray, np.ndarray]:
     """Where tempos begin, in ticks, and the microseconds in a quarter note."""
     rows, contents = events.metas(TEMPO, 3)
     values = contents @ np.array([1 << 16, 1 << 8, 1])
-    ticks, values = _one_map(events.tick[rows], values, values > 0)
-    if not len(ticks) or ticks[0]:
-        ticks = np.append(0, ticks)
-        values = np.append(60_000_000 // _DEFAULT_QPM, values)
+    tempos = {0: 60_000_000 // _DEFAULT_QPM}
+    for tick, microseconds in _in_time(events.tick[rows], values):
+        if microseconds:
+            tempos[tick] = microseconds
+    ticks = np.fromiter(tempos.keys(), np.int64, len(tempos))
+    values = np.fromiter(tempos.values(), np.int64, len(tempos))
     changes = np.append(True, values[1:] != values[:-1])
     return ticks[changes], values[changes]
 
 
-def _one_map(
-    ticks: np.ndarray, values: np.ndarray, are_sensible: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Puts what is in several tracks in time; of several on one tick the last stays."""
-    order = np.argsort(ticks[are_sensible], kind="stable")
-    ticks, values = ticks[are_sensible][order], values[are_sensible][order]
-    is_last = np.append(ticks[1:] != ticks[:-1], True)[: len(ticks)]
-    return ticks[is_last], values[is_last]
+def _in_time(ticks: np.ndarray, values: np.ndarray) -> list[tuple]:
+    """Tick and value of what is in any track; on one tick in the order of tracks."""
+    return sorted(zip(ticks.tolist(), values.tolist(), strict=True), key=lambda x: x[0])
 
 
 def _add_signatures(sequence: NoteSequence, events: Events, clock: _Clock) -> None:
     """Metres and keys."""
     rows, contents = events.metas(METRE, 2)
-    numerators, powers = contents.astype(np.int64).T
-    values = np.stack([numerators, 1 << np.minimum(powers, _LARGEST_POWER)], axis=1)
-    are_sensible = (numerators > 0) & (powers <= _LARGEST_POWER)
-    ticks, values = _one_map(events.tick[rows], values, are_sensible)
-    if len(ticks):
-        wire.extend(
-            sequence,
-            "time_signatures",
-            time=clock.to_seconds(ticks),
-            numerator=values[:, 0],
-            denominator=values[:, 1],
+    metres = {
+        tick: (numerator, 1 << power)
+        for tick, (numerator, power) in _in_time(events.tick[rows], contents)
+        if numerator and power <= _LARGEST_POWER
+    }
+    for time, (numerator, denominator) in clock.timed(metres):
+        sequence.time_signatures.add(
+            time=time, numerator=numerator, denominator=denominator
         )
-
     rows, contents = events.metas(KEY, 2)
-    sharps, modes = contents.view(np.int8).astype(np.int64).T
-    values = np.stack([(7 * sharps + 9 * modes) % 12, modes], axis=1)
-    are_sensible = (np.abs(sharps) <= 7) & ((modes == 0) | (modes == 1))
-    ticks, values = _one_map(events.tick[rows], values, are_sensible)
-    if len(ticks):
-        wire.extend(
-            sequence,
-            "key_signatures",
-            time=clock.to_seconds(ticks),
-            key=values[:, 0],
-            mode=values[:, 1],
-        )
+    keys = {
+        tick: ((7 * sharps + 9 * mode) % 12, mode)
+        for tick, (sharps, mode) in _in_time(events.tick[rows], contents.view(np.int8))
+        if -7 <= sharps <= 7 and mode in (0, 1)
+    }
+    for time, (key, mode) in clock.timed(keys):
+        sequence.key_signatures.add(time=time, key=key, mode=mode)
 
 
 def _add_names(
@@ -469,6 +463,8 @@ def _add_controls(
     """Controls and pitch bends, each for every instrument on its channel."""
     for kind, field in ((_CONTROL, "control_changes"), (_BEND, "pitch_bends")):
         rows = np.flatnonzero(events.status & 0xF0 == kind)
+        if not len(rows):
+            continue
         rows = rows[np.lexsort((events.tick[rows], channels[rows]))]
         begins, ends = (
             np.searchsorted(channels[rows], parts["channel"], side)
