@@ -389,12 +389,13 @@ def _tempos(events: Events) -> tuple[np.ndarray, np.ndarray]:
     """Where tempos begin, in ticks, and the microseconds in a quarter note."""
     rows, contents = events.metas(TEMPO, 3)
     values = contents @ np.array([1 << 16, 1 << 8, 1])
-    tempos = {0: 60_000_000 // _DEFAULT_QPM}
-    for tick, microseconds in _in_time(events.tick[rows], values):
-        if microseconds:
-            tempos[tick] = microseconds
-    ticks = np.fromiter(tempos.keys(), np.int64, len(tempos))
-    values = np.fromiter(tempos.values(), np.int64, len(tempos))
+    rows, values = rows[values > 0], values[values > 0]
+    order = np.argsort(events.tick[rows], kind="stable")
+    # Before the first tempo there is another; of several on one tick the last holds.
+    ticks = np.append(0, events.tick[rows[order]])
+    values = np.append(60_000_000 // _DEFAULT_QPM, values[order])
+    is_last = np.append(ticks[1:] != ticks[:-1], True)
+    ticks, values = ticks[is_last], values[is_last]
     changes = np.append(True, values[1:] != values[:-1])
     return ticks[changes], values[changes]
 
@@ -465,7 +466,8 @@ def _add_controls(
         rows = np.flatnonzero(events.status & 0xF0 == kind)
         if not len(rows):
             continue
-        rows = rows[np.lexsort((events.tick[rows], channels[rows]))]
+        rows = rows[np.argsort(events.tick[rows], kind="stable")]
+        rows = rows[_sort(channels[rows])]
         begins, ends = (
             np.searchsorted(channels[rows], parts["channel"], side)
             for side in ("left", "right")

@@ -2,7 +2,7 @@
 
 Where an event begins is known only once the one before it is read, and Python is slow
 at reading bytes one by one. So a table is made first, for all bytes of the file at
-once: if four notes or controls began here, how long would they be? A loop then leaps
+once: if an event began here, where would the fourth one after it begin? A loop leaps
 through the table, and all the rest is done to all events at once.
 """
 
@@ -19,7 +19,8 @@ NAME, PORT, TEMPO, METRE, KEY = 0x03, 0x21, 0x51, 0x58, 0x59  # meta events
 _END = 0x2F
 _TRACK = b"MTrk"
 _SYSTEM_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # data bytes; of others none
-_LONGEST_LEAP = 20  # four messages: two bytes of delta time, status, two of data
+_END_OF_TRACK = bytes([META, _END, 0])
+_LONGEST = 63  # of the events in the table: the length of four fits into a byte
 # Behind the file: no byte of an event that runs over its end is taken for data.
 _PADDING = b"\xff" * 16
 
@@ -130,17 +131,18 @@ class _Scanner:
         self._data = data + _PADDING
         self._codes = np.frombuffer(self._data, np.uint8)
         self._sizes = self._measure()
+        self._steps = bytearray(self._sizes)
         self._leaps = bytearray(_four_in_a_row(self._sizes))
         self._tracks = []  # where the first event of each is
-        # By track, int64 arrays of where four messages begin; of another event, the
-        # complement.
+        # By track, int64 arrays of where events begin: the first of four that were
+        # passed in one leap, or the complement where it was one alone.
         self._places = []
 
     def _measure(self) -> np.ndarray:
-        """For each byte, the length of the message that begins there; uint8 [n + 1].
+        """For each byte, the length of the event that begins there; uint8 [n + 1].
 
-        Of messages with two bytes of data (notes, controls, pitch bends) with a delta
-        time of one or two bytes, and with or without a status byte. Elsewhere 0.
+        Of channel messages with two bytes of data, with or without a status byte, and
+        of short meta events; with a delta time of one or two bytes. Elsewhere 0.
         """
         codes = self._codes
         is_data = codes < 0x80
@@ -148,6 +150,11 @@ class _Scanner:
         is_status = (codes >= 0x80) & (codes < 0xF0) & (codes & 0xE0 != 0xC0)
         with_status = is_status[:-2] & are_data[1:]
         message = np.maximum(are_data[:-1] * np.uint8(2), with_status * np.uint8(3))
+        metas = np.flatnonzero(codes[: self._size] == META)
+        size = codes[metas + 2].astype(np.int64) + 3
+        fits = (size + 2 <= _LONGEST) & (metas + size <= self._size)
+        fits &= codes[metas + 1] != _END
+        message[metas[fits]] = size[fits]
         # The last byte of a delta time is data; there may be one that is not before it.
         short = (message[1:] + (message[1:] > 0)) * is_data[:-3]
         long = (short[1:] + (short[1:] > 0)) * ~is_data[:-4]
@@ -187,16 +194,23 @@ class _Scanner:
 
         Notes in `_stopped` where it came to, and whether the track ended by itself.
         """
-        leaps, num_data, is_end = self._leaps, 0, False
-        near = max(border - _LONGEST_LEAP, 0)
-        leaps[near : border + 1] = bytes(border + 1 - near)
+        steps, leaps = self._steps, self._leaps
+        steps[border] = 0
+        if not self._data.endswith(_END_OF_TRACK, 0, border):  # else none leaps over it
+            near = max(border - 4 * _LONGEST, 0)
+            leaps[near : border + 1] = bytes(border + 1 - near)
+        num_data, is_end = 0, False
         while position != border and not is_end:
-            if num_data == 2:
+            if num_data != 1:
                 while size := leaps[position]:
                     yield position
                     position += size
-            yield ~position
-            position, num_data, is_end = self._step(position, num_data)
+                while size := steps[position]:
+                    yield ~position
+                    position += size
+            if position != border:
+                yield ~position
+                position, num_data, is_end = self._step(position, num_data)
         self._stopped = position, is_end
 
     def _step(self, position: int, num_data: int) -> tuple[int, int, bool]:
@@ -204,8 +218,8 @@ class _Scanner:
 
         Args:
             position: Of its delta time.
-            num_data: How many bytes of data there are after running status; at first,
-                there is none.
+            num_data: How many bytes of data there are after running status; 0 where
+                there is none yet.
 
         Returns:
             Where the next event is, the new `num_data`, and whether the track ends.
@@ -259,6 +273,8 @@ class _Scanner:
         place += byte > 127
 
         track = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
+        if ((byte < 128) & ((track[latest] != track) | ~is_message[latest])).any():
+            raise ReadError("bad_events", "data before the first status of a track")
         tick = np.concatenate([[0], np.cumsum(delta)])
         return Events(
             data=self._data,
@@ -275,10 +291,9 @@ class _Scanner:
 
 def _four_in_a_row(sizes: np.ndarray) -> np.ndarray:
     """For each byte, the length of four messages; 0 where there are not so many."""
-    for lengths in (range(3, 6), range(6, 11)):  # of one message, then of two
-        following = np.zeros_like(sizes)
-        for length in lengths:
-            following[:-length] += sizes[length:] * (sizes[:-length] == length)
+    places = np.arange(len(sizes), dtype=np.int32)
+    for _ in range(2):
+        following = sizes.take(places + sizes, mode="clip")
         sizes = (sizes + following) * (following > 0)
     return sizes
 
