@@ -32,12 +32,12 @@ def extend(message: Message, field: str, **columns) -> None:
     cells = [_tag(outer.number, _LENGTH_DELIMITED), None]
     for name, values in columns.items():
         inner = outer.message_type.fields_by_name[name]
-        if not np.any(values):  # zeros are what a field holds that is not there
-            continue
         if inner.type == FieldDescriptor.TYPE_DOUBLE:
             cells += [_tag(inner.number, _FIXED64), np.asarray(values, "<f8")]
-        else:
-            cells += [_tag(inner.number, _VARINT), *_varints(np.atleast_1d(values))]
+            continue
+        groups = _varints(np.atleast_1d(values))
+        if len(groups) > 1 or groups[0].any():  # a field that is not there holds zero
+            cells += [_tag(inner.number, _VARINT), *groups]
     num_rows = max(np.size(values) for values in columns.values())
     kinds = ["<f8" if getattr(cell, "dtype", 0) == "<f8" else "u1" for cell in cells]
     dtype = np.dtype([(f"{i}", kind) for i, kind in enumerate(kinds)])
