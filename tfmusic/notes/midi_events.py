@@ -199,9 +199,9 @@ class _Scanner:
         if not self._data.endswith(_END_OF_TRACK, 0, border):  # else none leaps over it
             near = max(border - 4 * _LONGEST, 0)
             leaps[near : border + 1] = bytes(border + 1 - near)
-        num_data, is_end = 0, False
+        num_data, is_end = 2, False
         while position != border and not is_end:
-            if num_data != 1:
+            if num_data == 2:
                 while size := leaps[position]:
                     yield position
                     position += size
@@ -218,8 +218,7 @@ class _Scanner:
 
         Args:
             position: Of its delta time.
-            num_data: How many bytes of data there are after running status; 0 where
-                there is none yet.
+            num_data: How many bytes of data there are after running status.
 
         Returns:
             Where the next event is, the new `num_data`, and whether the track ends.
@@ -229,19 +228,21 @@ class _Scanner:
         while data[last] > 127 and last < position + 3:
             last += 1
         status = data[last + 1]
+        is_event = data[last] < 0x80
         if status in (0xF0, 0xF7, META):
-            _, end = _counted_bytes(data, last + 2 + (status == META))
+            begin, end = _counted_bytes(data, last + 2 + (status == META))
+            is_event &= begin > 0
         elif status >= 0xF0:
             end = last + 2 + _SYSTEM_DATA.get(status, 0)
         else:
             if status >= 0x80:
                 num_data = 1 if status & 0xE0 == 0xC0 else 2
             begin = last + 1 + (status >= 0x80)
-            is_message = num_data and max(data[begin : begin + num_data]) < 0x80
-            end = begin + num_data if is_message else 0
+            end = begin + num_data
+            is_event &= max(data[begin:end]) < 0x80
         if last + 1 >= self._size or end > self._size:
             raise ReadError("truncated", f"an event at byte {position} is cut short")
-        if not end or data[last] > 127:
+        if not is_event:
             raise ReadError("bad_events", f"no event at byte {position}")
         return end, num_data, status == META and data[last + 2] == _END
 
