@@ -150,7 +150,9 @@ class Reference:
         """When the notes of each instrument end if their channel's pedal holds them."""
         every = [note for notes in self.notes.values() for note in notes]
         pedals = {
-            channel: [(when, value >= 64) for when, number, value in controls if number == 64]
+            channel: [
+                (when, value >= 64) for when, number, value in controls if number == 64
+            ]
             for channel, controls in self.controls.items()
         }
         channels = {(port, channel) for _, port, channel, _ in self.notes}
@@ -225,7 +227,9 @@ def find_differences(sequence: NoteSequence, reference: Reference) -> list[str]:
         reference.metres,
     )
     compare(
-        "keys", [(k.time, k.key, k.mode) for k in sequence.key_signatures], reference.keys
+        "keys",
+        [(k.time, k.key, k.mode) for k in sequence.key_signatures],
+        reference.keys,
     )
     ends = reference.held_ends()
     ours = collections.defaultdict(list)
@@ -240,7 +244,9 @@ def find_differences(sequence: NoteSequence, reference: Reference) -> list[str]:
     }
     # Instruments are numbered track by track, in the order in which they end a note.
     order = sorted(theirs, key=lambda p: (p[0], min(n[1] for n in theirs[p]), p))
-    compare("instruments", [(i,) for i in sorted(ours)], [(i,) for i, _ in enumerate(order)])
+    compare(
+        "instruments", [(i,) for i in sorted(ours)], [(i,) for i, _ in enumerate(order)]
+    )
     for instrument, part in enumerate(order):
         what = f"instrument {instrument}"
         compare(f"notes of {what}", sorted(ours[instrument]), theirs[part])
@@ -255,7 +261,11 @@ def find_differences(sequence: NoteSequence, reference: Reference) -> list[str]:
         )
         compare(
             f"pitch bends of {what}",
-            [(b.time, b.bend) for b in sequence.pitch_bends if b.instrument == instrument],
+            [
+                (b.time, b.bend)
+                for b in sequence.pitch_bends
+                if b.instrument == instrument
+            ],
             reference.bends[part[1:3]],
         )
     return found

@@ -6,12 +6,14 @@ import mido
 import numpy as np
 import pytest
 
+from tests.notes import midi_files as m
 from tests.notes.sequences import differences, make_sequence, read_by_note_seq, tuples
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.reading import read_bytes, read_file
 from tfmusic.notes.synthesis import synthesize
+from tfmusic.notes.transforms import apply_sustain
 from tfmusic.notes.writing import (
     to_midi_bytes,
     write_midi,
@@ -56,9 +58,8 @@ def rich() -> NoteSequence:
     sequence.notes[3].is_drum = True
     sequence.time_signatures.add(time=0, numerator=3, denominator=4)
     sequence.time_signatures.add(time=1.5, numerator=7, denominator=8)
-    for key in range(12):
-        for mode in (sequence.KeySignature.MAJOR, sequence.KeySignature.MINOR):
-            sequence.key_signatures.add(time=0, key=key, mode=mode)
+    for key in range(24):
+        sequence.key_signatures.add(time=key / 4, key=key % 12, mode=key // 12)
     for number, value in [(64, 127), (66, 1), (67, 90), (64, 0), (1, 5)]:
         sequence.control_changes.add(
             time=0.5, control_number=number, control_value=value
@@ -86,6 +87,56 @@ def test_drums_are_on_channel_ten_and_nothing_else_is():
         next(iter(keys))[0] for keys in notes_by_key(to_midi_bytes(sequence)) if keys
     ]
     assert [i for i, channel in enumerate(channels) if channel == 9] == [7]
+
+
+def test_many_instruments_keep_their_programs_and_pedals_apart():
+    sequence = make_sequence(*[(60, 80, 0, 1, i) for i in range(40)])
+    for i, note in enumerate(sequence.notes):
+        note.is_drum = i >= 37
+        note.program = i + 1
+        for time, value in ((0.5, 127), (2 + i / 8, 0)):
+            sequence.control_changes.add(
+                time=time,
+                control_number=64,
+                control_value=value,
+                instrument=i,
+                program=i + 1,
+                is_drum=i >= 37,
+            )
+    data = to_midi_bytes(sequence)
+    again = read_bytes(data, "x.mid")
+    assert not differences(again, sequence) - {"source_info"}
+    held = sorted(note.end_time for note in apply_sustain(again).notes)
+    assert held == [1, 1, 1] + [2 + i / 8 for i in range(37)]
+    assert to_midi_bytes(again) == data
+
+
+def test_a_pedal_without_a_program_is_that_of_its_instrument():
+    sequence = make_sequence((60, 80, 0, 1), (72, 80, 0, 1))
+    sequence.notes[0].program, sequence.notes[1].program = 5, 6
+    sequence.control_changes.add(time=0.5, control_number=64, control_value=127)
+    sequence.control_changes.add(time=2, control_number=64, control_value=0)
+    again = read_bytes(to_midi_bytes(sequence), "x.mid")
+    assert [note.end_time for note in apply_sustain(again).notes] == [2, 2]
+    assert len(again.control_changes) == 4
+
+
+def test_a_pedal_of_both_hands_is_in_the_file_once_for_each():
+    hands = [
+        m.track((0, m.on(60 + i)), (480, m.off(60 + i)), (0, m.on(60)), (9, m.off(60)))
+        for i in (0, 12)
+    ]
+    pedal = m.track((100, m.control(64, 127)), (700, m.control(64, 0)))
+    data = m.midi_file(*hands, pedal)
+    for _ in range(3):
+        data = to_midi_bytes(read_bytes(data, "x.mid"))
+        messages = [
+            (track, message.channel, message.value)
+            for track, events in enumerate(mido.MidiFile(file=io.BytesIO(data)).tracks)
+            for message in events
+            if message.type == "control_change"
+        ]
+        assert messages == [(1, 0, 127), (1, 0, 0), (2, 1, 127), (2, 1, 0)]
 
 
 @pytest.mark.parametrize("ticks_per_quarter", [24, 220, 480, 32767])

@@ -4,7 +4,9 @@ Each file is written beside its place and renamed, so it is there whole or not a
 and the same sequence gives the same bytes.
 """
 
+import collections
 import io
+import itertools
 import os
 import pathlib
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from tfmusic.notes.grid import DEFAULT_TICKS_PER_QUARTER, TempoMap, round_steps
 
 _DRUM_CHANNEL = 9
 _CHANNELS = [channel for channel in range(16) if channel != _DRUM_CHANNEL]
+_NUM_PORTS = 128
 _TONICS = {
     NoteSequence.KeySignature.MAJOR: "C Db D Eb E F F# G Ab A Bb B",
     NoteSequence.KeySignature.MINOR: "Cm C#m Dm Ebm Em Fm F#m Gm G#m Am Bbm Bm",
@@ -30,9 +33,11 @@ def to_midi_bytes(sequence: NoteSequence) -> bytes:
 
     A conductor track with tempos, time and key signatures, then a track for each
     instrument (and program of it) with its name, controls and pitch bends, drums on
-    channel 10. Every note is let go by a note-off of velocity 0, at least one tick
-    after it is struck. MIDI cannot hold two notes on one key: the earlier one is cut
-    where the later begins, and of two that begin together the longer stays.
+    channel 10. Each has a channel of its own, and its pedals are there once; where the
+    sixteen channels do not suffice, the others are on further ports. Every note is let
+    go by a note-off of velocity 0, at least one tick after it is struck. MIDI cannot
+    hold two notes on one key: the earlier one is cut where the later begins, and of two
+    that begin together the longer stays.
 
     Args:
         sequence: Any sequence; `ticks_per_quarter` of 0 stands for 220. Velocities
@@ -49,14 +54,18 @@ def to_midi_bytes(sequence: NoteSequence) -> bytes:
     file = mido.MidiFile(type=1, ticks_per_beat=ticks_per_quarter, charset="utf-8")
     file.tracks.append(_conductor_track(sequence, tempo_map, to_ticks))
     names = {info.instrument: info.name for info in sequence.instrument_infos}
-    melodic = iter(range(len(sequence.notes) + 1))
+    places = {
+        is_drum: itertools.cycle(itertools.product(range(_NUM_PORTS), channels))
+        for is_drum, channels in ((False, _CHANNELS), (True, [_DRUM_CHANNEL]))
+    }
     for (instrument, program, is_drum), events in sorted(_by_part(sequence).items()):
-        channel = _DRUM_CHANNEL
-        if not is_drum:
-            channel = _CHANNELS[next(melodic) % len(_CHANNELS)]
-        head = [mido.Message("program_change", channel=channel, program=program)]
+        port, channel = next(places[is_drum])
+        head = []
         if names.get(instrument):
-            head.insert(0, mido.MetaMessage("track_name", name=names[instrument]))
+            head.append(mido.MetaMessage("track_name", name=names[instrument]))
+        if port:
+            head.append(mido.MetaMessage("midi_port", port=port))
+        head.append(mido.Message("program_change", channel=channel, program=program))
         timed = [(0, (0, 0), message) for message in head]
         timed += _messages(*events, channel, to_ticks)
         file.tracks.append(_track(timed))
@@ -126,13 +135,26 @@ def _write_beside(
 
 
 def _by_part(sequence: NoteSequence) -> dict[tuple, tuple[list, list, list]]:
-    """Notes, controls and pitch bends of each (instrument, program, is_drum)."""
+    """Notes, controls and pitch bends of each (instrument, program, is_drum).
+
+    Controls and pitch bends are for all that their instrument plays, whatever program
+    they name.
+    """
     parts: dict[tuple, tuple[list, list, list]] = {}
-    fields = sequence.notes, sequence.control_changes, sequence.pitch_bends
-    for i, events in enumerate(fields):
+    for note in sequence.notes:
+        key = note.instrument, note.program, note.is_drum
+        parts.setdefault(key, ([], [], []))[0].append(note)
+    of_instrument = collections.defaultdict(list)
+    for key, part in parts.items():
+        of_instrument[key[0]].append(part)
+    for i, events in ((1, sequence.control_changes), (2, sequence.pitch_bends)):
         for event in events:
-            key = event.instrument, event.program, event.is_drum
-            parts.setdefault(key, ([], [], []))[i].append(event)
+            if event.instrument not in of_instrument:
+                key = event.instrument, event.program, event.is_drum
+                parts[key] = ([], [], [])
+                of_instrument[event.instrument].append(parts[key])
+            for part in of_instrument[event.instrument]:
+                part[i].append(event)
     return parts
 
 
