@@ -6,7 +6,7 @@ import heapq
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -32,6 +32,7 @@ REMEDIES = {
     "too_many_notes": "--limit_notes",
     "too_many_quarters": "--limit_quarters",
     "too_many_seconds": "--limit_seconds",
+    "too_many_controls": "--limit_controls",
     "other_composer": "--composer",
     "under_min_seconds": "--min_seconds",
     "over_max_seconds": "--max_seconds",
@@ -149,9 +150,6 @@ def _spread(pieces: Sequence[tuple], num_shards: int) -> list[list[tuple]]:
 def _describe(pieces: Sequence[Entry]) -> dict[str, Any]:
     """What the description says of a split, in the order of its records."""
     steps = [piece["num_steps"] for piece in pieces]
-    losses = collections.Counter()
-    for piece in pieces:
-        losses.update(piece["losses"])
     return {
         "num_pieces": len(pieces),
         "num_steps": sum(steps),
@@ -159,9 +157,18 @@ def _describe(pieces: Sequence[Entry]) -> dict[str, Any]:
         "seconds": round(sum(piece["seconds"] for piece in pieces), 1),
         "num_bytes": sum(piece["length"] for piece in pieces),
         "max_steps": max(steps, default=0),
-        "losses": dict(losses),
+        "losses": dict(_sum(pieces, "losses")),
+        "repairs": dict(_sum(pieces, "repairs")),
         "piece_steps": steps,
     }
+
+
+def _sum(entries: Iterable[Entry], field: str) -> collections.Counter:
+    """Adds up the counts in a field."""
+    total = collections.Counter()
+    for entry in entries:
+        total.update(entry[field])
+    return total
 
 
 def describe_dataset(
@@ -178,9 +185,6 @@ def describe_dataset(
     Raises:
         UserError: It has no pieces to train on.
     """
-    losses = collections.Counter()
-    for split in splits.values():
-        losses.update(split["losses"])
     info = DatasetInfo(
         representation=representation,
         preparation=job.experiments[number].preparation,
@@ -188,7 +192,8 @@ def describe_dataset(
         split_fractions=job.fractions,
         splits=splits,
         dropped=dict(collections.Counter(d["reason"] for d in drops).most_common()),
-        losses=dict(losses),
+        losses=dict(_sum(splits.values(), "losses")),
+        repairs=dict(_sum(splits.values(), "repairs")),
         source_hash=hash_source(indexes),
         num_files=sum(len(index["files"]) for index in indexes.values()),
         compression=job.compression,

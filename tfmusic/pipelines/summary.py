@@ -10,7 +10,7 @@ from tfmusic.pipelines.filters import Filters
 
 
 def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
-    """A description of a dataset: splits, losses, and what was dropped and why.
+    """A description of a dataset: splits, what was repaired, lost, dropped and why.
 
     Args:
         info: The description.
@@ -50,10 +50,14 @@ def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
             f"{count:9,d}  {stage:8s}{reason:24s}{flag or '-'}"
             for (stage, reason, flag), count in rows.most_common()
         ]
-    if info.losses:
-        lines += ["", f"{'lost':>9s}  in encoding"]
-        ordered = sorted(info.losses.items(), key=lambda item: -item[1])
-        lines += [f"{count:9,d}  {name}" for name, count in ordered]
+    for heading, counts in (
+        (f"{'repaired':>9s}  in reading", info.repairs),
+        (f"{'lost':>9s}  in encoding", info.losses),
+    ):
+        if counts:
+            lines += ["", heading]
+            ordered = sorted(counts.items(), key=lambda item: -item[1])
+            lines += [f"{count:9,d}  {name}" for name, count in ordered]
     return "\n".join(lines) + "\n"
 
 
