@@ -47,7 +47,6 @@ LEVELS = [
 # What only some may import.
 RESTRICTED = {
     "note_seq": ("tfmusic.notes",),
-    "symusic": ("tfmusic.notes",),
     "tensorflow_io": ("tfmusic.data",),
     "tensorflow_serving": ("tfmusic.serving",),
     "apache_beam": ("tfmusic.pipelines",),

@@ -269,7 +269,6 @@ def test_versions_hash_and_sizes_are_described(both, config, music, tmp_path):
     info = DatasetInfo.load(str(both / "roll"))
     assert {
         "tfmusic",
-        "symusic",
         "numpy",
         "tensorflow",
         "python",

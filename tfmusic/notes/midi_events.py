@@ -21,6 +21,7 @@ _TRACK = b"MTrk"
 _SYSTEM_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # data bytes; of others none
 _END_OF_TRACK = bytes([META, _END, 0])
 _LONGEST = 63  # of the events in the table: the length of four fits into a byte
+_BLOCK = 1 << 16
 # Behind the file: no byte of an event that runs over its end is taken for data.
 _PADDING = b"\xff" * 16
 
@@ -81,7 +82,8 @@ def read_events(data: bytes, limits: Limits) -> Events:
     while the tracks themselves say where they end, they are read to there.
 
     Raises:
-        ReadError: `not_midi`, `truncated`, `bad_events`, `too_many_tracks`.
+        ReadError: `not_midi`, `truncated`, `bad_events`, `too_many_tracks`,
+            `too_many_events`.
     """
     if data[:4] == b"RIFF" and data[8:12] == b"RMID":
         data = data[max(data.find(b"MThd"), 0) :]
@@ -103,7 +105,7 @@ def read_events(data: bytes, limits: Limits) -> Events:
         raise ReadError("truncated", f"track {num_tracks} of {expected} is cut short")
     if num_tracks != expected:
         repairs.count("files with a wrong number of tracks")
-    return scanner.events(int.from_bytes(data[12:14], "big"))
+    return scanner.events(int.from_bytes(data[12:14], "big"), limits)
 
 
 def _next_track(data: bytes, position: int) -> int | None:
@@ -246,10 +248,19 @@ class _Scanner:
             raise ReadError("bad_events", f"no event at byte {position}")
         return end, num_data, status == META and data[last + 2] == _END
 
-    def events(self, division: int) -> Events:
-        """All that were found."""
+    def events(self, division: int, limits: Limits) -> Events:
+        """All that were found.
+
+        Raises:
+            ReadError: `bad_events`, `too_many_events`.
+        """
         codes = self._codes
         place = np.concatenate([np.zeros(0, np.int64), *self._places])
+        # A note has two.
+        limit = 2 * (limits.max_notes + limits.max_controls)
+        if (found := 4 * np.sum(place >= 0) + np.sum(place < 0)) > limit:
+            detail = f"expected at most {limit} events, found {found}"
+            raise ReadError("too_many_events", detail, float(found))
         are_events = np.zeros(self._size, bool)
         are_events[~place[place < 0]] = True
         place = place[place >= 0]
@@ -292,10 +303,15 @@ class _Scanner:
 
 def _four_in_a_row(sizes: np.ndarray) -> np.ndarray:
     """For each byte, the length of four messages; 0 where there are not so many."""
-    places = np.arange(len(sizes), dtype=np.int32)
     for _ in range(2):
-        following = sizes.take(places + sizes, mode="clip")
-        sizes = (sizes + following) * (following > 0)
+        longer = np.empty_like(sizes)
+        # By blocks, as places take more memory than the file does.
+        for begin in range(0, len(sizes), _BLOCK):
+            block = sizes[begin : begin + _BLOCK]
+            places = np.arange(begin, begin + len(block)) + block
+            following = sizes.take(places, mode="clip")
+            longer[begin : begin + _BLOCK] = (block + following) * (following > 0)
+        sizes = longer
     return sizes
 
 
@@ -307,11 +323,11 @@ def _counted_bytes(data: bytes, position: int) -> tuple[int, int]:
         position: Of the number.
 
     Returns:
-        Both are 0 where there is no such number.
+        The beginning is 0 where there is no such number.
     """
     number = 0
     for place in range(position, position + 4):
         number = number << 7 | data[place] & 127
         if data[place] < 128:
             return place + 1, place + 1 + number
-    return 0, 0
+    return 0, position + 4

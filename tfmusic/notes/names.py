@@ -67,7 +67,7 @@ def _japanese(character: str, run: re.Match) -> float:
 
 def _chinese(character: str, run: re.Match) -> float:
     """Likewise, for GBK: 1 for punctuation and frequent hanzi."""
-    code = character.encode("gb18030")
+    code = character.encode("gbk")
     if len(code) != 2 or code[1] < 0xA1 or _is_within_word(run):
         return 0.0
     if 0xA1 <= code[0] <= 0xA3 or 0xB0 <= code[0] <= 0xD7:
@@ -82,7 +82,7 @@ def _western(character: str, run: re.Match) -> float:
     return float(character.isalpha() or character in "¡¿«»·´°©®‘’“”–—…")
 
 
-_LIKELIHOODS = {"cp932": _japanese, "gb18030": _chinese, "cp1252": _western}
+_LIKELIHOODS = {"cp932": _japanese, "gbk": _chinese, "cp1252": _western}
 
 
 def _is_within_word(run: re.Match) -> bool:

@@ -20,7 +20,7 @@ from tfmusic.pipelines.elements import Job, Place, Shard, data_path
 
 DROPPED_FILE = "dropped.jsonl"
 _PIECES_PER_SHARD = 256
-_PACKAGES = ("apache-beam", "note-seq", "numpy", "symusic", "tensorflow")
+_PACKAGES = ("apache-beam", "note-seq", "numpy", "tensorflow")
 
 # What would keep a piece: a flag of the job, or a setting of the config. By reason; or
 # by stage and reason where a reason is that of several.
@@ -33,6 +33,7 @@ REMEDIES = {
     "too_many_quarters": "--limit_quarters",
     "too_many_seconds": "--limit_seconds",
     "too_many_controls": "--limit_controls",
+    "too_many_events": "--limit_notes",
     "other_composer": "--composer",
     "under_min_seconds": "--min_seconds",
     "over_max_seconds": "--max_seconds",
