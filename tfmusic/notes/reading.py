@@ -50,8 +50,8 @@ def read_bytes(
         limits: What the file may hold.
 
     Returns:
-        The piece as note-seq would read it (see `tfmusic.notes.midi` for where that
-        is departed from). Of a tunebook, the first tune that can be read.
+        The piece; see `tfmusic.notes.midi` for what is made of MIDI. Of a tunebook,
+        the first tune that can be read.
 
     Raises:
         ReadError: The file cannot be read; nothing else is raised, whatever it holds.
