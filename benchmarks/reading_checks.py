@@ -122,11 +122,12 @@ def _read(name: str, data: bytes, account: _Account) -> None:
         return
     account.held_by_note_seq += _num_held(theirs)
     ours, theirs = _note_rows(sequence), _note_rows(theirs)
-    if ours != theirs:
-        lacks, has = (ours - theirs).total(), (theirs - ours).total()
-        account.other_notes[name] = (
-            f"lacks {lacks} of {ours.total()} notes, has {has} others"
-        )
+    lacks, has = (ours - theirs).total(), (theirs - ours).total()
+    if lacks or has:
+        what = f"lacks {lacks:,} of {ours.total():,} notes, and has {has:,} others"
+        if _without_programs(ours) == _without_programs(theirs):
+            what = f"has other programs for {has:,} of {ours.total():,} notes"
+        account.other_notes[name] = what
 
 
 def _read_by_note_seq(data: bytes) -> NoteSequence:
@@ -147,15 +148,18 @@ def _num_held(sequence: NoteSequence) -> int:
 def _note_rows(sequence: NoteSequence) -> collections.Counter:
     return collections.Counter(
         (
-            round(n.start_time, 3),
-            round(n.end_time, 3),
-            n.pitch,
-            n.velocity,
-            n.program,
-            n.is_drum,
+            *(round(n.start_time, 3), round(n.end_time, 3), n.pitch, n.velocity),
+            *(n.is_drum, n.program),
         )
         for n in sequence.notes
     )
+
+
+def _without_programs(rows: collections.Counter) -> collections.Counter:
+    result = collections.Counter()
+    for (*note, _), number in rows.items():
+        result[tuple(note)] += number
+    return result
 
 
 def _explain(name: str, account: _Account) -> None:
