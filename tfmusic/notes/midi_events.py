@@ -279,14 +279,8 @@ class _Scanner:
             goes_on &= byte > 127
         place += 1
         byte = codes[place]
-        rows = np.arange(len(place))
-        is_message = (byte > 127) & (byte < 0xF0)
-        latest = np.maximum.accumulate(np.where(is_message, rows, 0))
         place += byte > 127
-
         track = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
-        if ((byte < 128) & ((track[latest] != track) | ~is_message[latest])).any():
-            raise ReadError("bad_events", "data before the first status of a track")
         tick = np.concatenate([[0], np.cumsum(delta)])
         return Events(
             data=self._data,
@@ -294,22 +288,43 @@ class _Scanner:
             num_tracks=len(self._tracks),
             track=track,
             tick=tick[1:] - tick[begins][track],
-            status=np.where(byte < 0xF0, byte[latest], byte),
+            status=_fill_in(byte, track),
             first=codes[place],
             second=codes[place + 1],
             place=place,
         )
 
 
+def _fill_in(status: np.ndarray, track: np.ndarray) -> np.ndarray:
+    """Running status: in the place of data, the status of the message before.
+
+    Args:
+        status: uint8 [n], of data the first byte.
+        track: int64 [n].
+
+    Raises:
+        ReadError: `bad_events`: there is none before.
+    """
+    is_data = status < 0x80
+    if not is_data.any():
+        return status
+    is_message = ~is_data & (status < 0xF0)
+    latest = np.where(is_message, np.arange(len(status)), 0)
+    latest = np.maximum.accumulate(latest)
+    if (is_data & ((track[latest] != track) | ~is_message[latest])).any():
+        raise ReadError("bad_events", "data before the first status of a track")
+    return np.where(is_data, status[latest], status)
+
+
 def _four_in_a_row(sizes: np.ndarray) -> np.ndarray:
     """For each byte, the length of four messages; 0 where there are not so many."""
+    places = np.arange(min(len(sizes), _BLOCK), dtype=np.int32)
     for _ in range(2):
         longer = np.empty_like(sizes)
         # By blocks, as places take more memory than the file does.
         for begin in range(0, len(sizes), _BLOCK):
             block = sizes[begin : begin + _BLOCK]
-            places = np.arange(begin, begin + len(block)) + block
-            following = sizes.take(places, mode="clip")
+            following = sizes[begin:].take(places[: len(block)] + block, mode="clip")
             longer[begin : begin + _BLOCK] = (block + following) * (following > 0)
         sizes = longer
     return sizes
