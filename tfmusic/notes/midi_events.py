@@ -2,8 +2,8 @@
 
 Where an event begins is known only once the one before it is read, and Python is slow
 at reading bytes one by one. So a table is made first, for all bytes of the file at
-once: if an event began here, where would the fourth one after it begin? A loop leaps
-through the table, and all the rest is done to all events at once.
+once: if four notes or controls began here, how long would they be? A loop leaps through
+the table, and all the rest is done to all events at once.
 """
 
 import dataclasses
@@ -20,8 +20,7 @@ _END = 0x2F
 _TRACK = b"MTrk"
 _SYSTEM_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # data bytes; of others none
 _END_OF_TRACK = bytes([META, _END, 0])
-_LONGEST = 63  # of the events in the table: the length of four fits into a byte
-_BLOCK = 1 << 16
+_LONGEST_LEAP = 20  # over four messages: two bytes of delta time, status, two of data
 # Behind the file: no byte of an event that runs over its end is taken for data.
 _PADDING = b"\xff" * 16
 
@@ -153,10 +152,10 @@ class _Scanner:
         with_status = is_status[:-2] & are_data[1:]
         message = np.maximum(are_data[:-1] * np.uint8(2), with_status * np.uint8(3))
         metas = np.flatnonzero(codes[: self._size] == META)
-        size = codes[metas + 2].astype(np.int64) + 3
-        fits = (size + 2 <= _LONGEST) & (metas + size <= self._size)
+        length = codes[metas + 2].astype(np.int64)
+        fits = (length < 128) & (metas + 3 + length <= self._size)
         fits &= codes[metas + 1] != _END
-        message[metas[fits]] = size[fits]
+        message[metas[fits]] = 3 + length[fits]
         # The last byte of a delta time is data; there may be one that is not before it.
         short = (message[1:] + (message[1:] > 0)) * is_data[:-3]
         long = (short[1:] + (short[1:] > 0)) * ~is_data[:-4]
@@ -199,7 +198,7 @@ class _Scanner:
         steps, leaps = self._steps, self._leaps
         steps[border] = 0
         if not self._data.endswith(_END_OF_TRACK, 0, border):  # else none leaps over it
-            near = max(border - 4 * _LONGEST, 0)
+            near = max(border - _LONGEST_LEAP, 0)
             leaps[near : border + 1] = bytes(border + 1 - near)
         num_data, is_end = 2, False
         while position != border and not is_end:
@@ -318,15 +317,11 @@ def _fill_in(status: np.ndarray, track: np.ndarray) -> np.ndarray:
 
 def _four_in_a_row(sizes: np.ndarray) -> np.ndarray:
     """For each byte, the length of four messages; 0 where there are not so many."""
-    places = np.arange(min(len(sizes), _BLOCK), dtype=np.int32)
-    for _ in range(2):
-        longer = np.empty_like(sizes)
-        # By blocks, as places take more memory than the file does.
-        for begin in range(0, len(sizes), _BLOCK):
-            block = sizes[begin : begin + _BLOCK]
-            following = sizes[begin:].take(places[: len(block)] + block, mode="clip")
-            longer[begin : begin + _BLOCK] = (block + following) * (following > 0)
-        sizes = longer
+    for lengths in (range(3, 6), range(6, 11)):  # of a message, then of two
+        following = np.zeros_like(sizes)
+        for length in lengths:
+            following[:-length] += sizes[length:] * (sizes[:-length] == length)
+        sizes = (sizes + following) * (following > 0)
     return sizes
 
 
