@@ -35,7 +35,6 @@ setup(
         "note-seq>=0.0.5",
         "numpy>=1.26",
         "scipy>=1.10",
-        "symusic>=0.5",
         "tensorboard>=2.17",
         "tensorflow>=2.17",
         "tqdm>=4.60",

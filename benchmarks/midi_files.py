@@ -100,10 +100,10 @@ def _choose(sets: list[MidiSet], num_files: int) -> Iterator[bytes]:
 
 def _render_chorales(num_files: int) -> Iterator[bytes]:
     """Chorales end to end, sixteen to a file: the length of a piano piece."""
-    import note_seq
     from music21 import corpus
+    from note_seq import sequences_lib
 
     paths = [path for path in corpus.getComposer("bach") if path.suffix == ".mxl"]
     for i in range(0, min(16 * num_files, len(paths) - 15), 16):
         chorales = [reading.read_file(path) for path in paths[i : i + 16]]
-        yield writing.to_midi_bytes(note_seq.concatenate_sequences(chorales))
+        yield writing.to_midi_bytes(sequences_lib.concatenate_sequences(chorales))

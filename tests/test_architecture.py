@@ -48,7 +48,6 @@ LEVELS = [
 # What only some may import.
 RESTRICTED = {
     "note_seq": ("tfmusic.notes",),
-    "symusic": ("tfmusic.notes",),
     "tensorflow_io": ("tfmusic.files",),
     "tensorflow_serving": ("tfmusic.serving",),
     "apache_beam": ("tfmusic.pipelines",),

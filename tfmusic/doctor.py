@@ -20,7 +20,6 @@ NEEDED = (
     "note-seq",
     "numpy",
     "scipy",
-    "symusic",
     "tensorboard",
     "tensorflow",
 )

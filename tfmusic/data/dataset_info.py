@@ -46,6 +46,7 @@ class DatasetInfo:
         split_fractions: The fractions of the pieces that `SPLITS` were to have.
         dropped: How many pieces could not be used, by reason.
         losses: How often the encoding lost something, by kind.
+        repairs: What was repaired in reading the files, by kind, and how often.
         versions: Versions of the software that wrote it.
         source_hash: SHA-256 over the names and the contents of the source's files.
         num_files: How many files the source had.
@@ -63,6 +64,7 @@ class DatasetInfo:
     split_fractions: Sequence[float] = dataclasses.field(default_factory=list)
     dropped: Mapping[str, int] = dataclasses.field(default_factory=dict)
     losses: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    repairs: Mapping[str, int] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, str] = dataclasses.field(
         default_factory=lambda: {"tfmusic": tfmusic.__version__, "format": str(FORMAT)}
     )

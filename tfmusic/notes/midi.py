@@ -1,66 +1,56 @@
-"""MIDI bytes into a NoteSequence, as note-seq reads them but many times faster.
+"""MIDI bytes into a NoteSequence, as a synthesizer would hear them.
 
-The chunks of the file are walked and checked here, before anything is parsed; the
-events of each track are parsed by symusic (C++), in ticks; ticks become seconds by
-the tempo map. The result is what `note_seq.midi_to_note_sequence` gives, by way of
-pretty_midi, for files in good order. It departs from it on purpose where that loses
-or garbles music:
+A sequencer plays all tracks of a file at once, and what it plays to has channels, not
+tracks. So the state of a channel holds for its notes in whatever track they are:
 
-*   A signature or tempo that makes no sense (3/0, 17 sharps, a quarter of no length)
-    is passed over; note-seq refuses the whole file.
-*   Tempos are those of the first track that has any, and so are metres and keys;
-    note-seq passes over all but the first track's.
-*   A note sounds with the program of its beginning, not of its end, and a pedal
-    pressed between two programs of one channel belongs to one of them, not to both.
-*   Bytes above 127 where data belongs are refused, as in note-seq; a file with no
-    notes is refused, where note-seq gives an empty sequence.
-*   Of two notes struck on one key of which only one is released, the second is lost.
-*   The name of a track is read as UTF-8, and is the last where there are several.
-*   Notes that end on one tick are ordered by start and pitch, not as in the file.
+*   An instrument of the sequence is one program on one channel of one track. All
+    controls and pitch bends of the channel are given to each instrument on it, from
+    whatever track they come: a pedal on a track of its own holds both hands.
+*   A note sounds with the program that its channel has when the note begins. Where
+    several tracks set it on one tick, each keeps the one that it set itself.
+*   Tracks with different ports (meta event 33) have different channels.
+*   Tempos, metres and keys of all tracks make one map each. Of several on one tick the
+    one of the last track holds, those that make no sense are passed over (3/0, 17
+    sharps, a quarter of no length), and a tempo that is already there is none.
+*   A note-off ends all notes on its key that began before it, in its own track.
+
+What a file lacks is repaired, and counted (`tfmusic.notes.repairs`):
+
+*   A note without length (a drum hit, often) lasts for a thirty-second, or until its
+    key is struck again.
+*   A note that no note-off ends lasts until its key is struck again, or else to the end
+    of its track; a drum, as if it had no length.
+*   A wrong number of tracks, and tracks of a wrong length: see `midi_events`.
+
+Bytes above 127 where data belongs are refused, and so are files that are cut short and
+files without notes. In files timed by SMPTE frames, tempos do not change the time.
+Names of tracks are read as `tfmusic.notes.names` has it, the last where there are
+several. Notes are ordered by instrument, end, start and pitch.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
-import symusic
 
-from tfmusic.errors import DropError
 from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes.limits import Limits, ReadError, check_limit
+from tfmusic.notes.midi_events import (
+    KEY,
+    METRE,
+    NAME,
+    PORT,
+    TEMPO,
+    Events,
+    read_events,
+)
+from tfmusic.notes.midi_notes import NEVER, is_drum, read_notes, sort
+from tfmusic.notes.names import decode_names
 
-
-class ReadError(DropError):
-    """A file cannot be read; `reason` is a slug, for counting."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Limits:
-    """What a file may hold; larger ones are broken, or an attack, more than music.
-
-    Attributes:
-        max_bytes: Of any file, and of what a compressed score unpacks to.
-        max_tracks: Track chunks in a MIDI file.
-        max_notes: Notes in a piece.
-        max_quarters: Length of a piece in quarter notes.
-        max_seconds: Length of a piece in seconds, by its tempos.
-    """
-
-    max_bytes: int = 32 * 2**20
-    max_tracks: int = 1024
-    max_notes: int = 1_000_000
-    max_quarters: float = 200_000.0
-    max_seconds: float = 24 * 3600.0
-
-
-def check_limit(what: str, found: float, limits: Limits) -> None:
-    """Refuses a piece that has more of something than `limits.max_<what>`.
-
-    Raises:
-        ReadError: `too_many_<what>`.
-    """
-    limit = getattr(limits, f"max_{what}")
-    if found > limit:
-        detail = f"expected at most {limit:g} {what}, found {found:g}"
-        raise ReadError(f"too_many_{what}", detail, found)
+_CONTROL, _BEND = 0xB0, 0xE0  # statuses
+_LARGEST_POWER = 7  # of two: no metre is counted in shorter beats than 1/128
+_DEFAULT_QPM = 120
+_SMPTE_FRAMES = {24: 24, 25: 25, 29: 30 / 1.001, 30: 30}  # in a second
 
 
 def midi_to_sequence(data: bytes, limits: Limits) -> NoteSequence:
@@ -68,128 +58,75 @@ def midi_to_sequence(data: bytes, limits: Limits) -> NoteSequence:
 
     Raises:
         ReadError: `not_midi`, `bad_division`, `truncated`, `too_many_tracks`,
-            `bad_events`, `too_many_notes`, `too_many_quarters`, `too_many_seconds`,
-            `no_notes`.
+            `bad_events`, `too_many_events`, `too_many_notes`, `too_many_quarters`,
+            `too_many_seconds`, `too_many_controls`, `no_notes`.
     """
-    header, ticks_per_quarter, chunks = _split_chunks(data, limits)
-    scores = [_parse_track(header, chunk) for chunk in chunks]
-    parts, notes = _pair_notes(scores, ticks_per_quarter, limits)
+    events = read_events(data, limits)
+    tempos = _tempos(events)
+    clock = _Clock.of(events.division, tempos)
+    channels = _channels(events)
+    notes = read_notes(events, channels, clock.ticks_per_quarter, limits)
+    parts = _number_parts(notes)
 
-    sequence = NoteSequence(ticks_per_quarter=ticks_per_quarter)
+    sequence = NoteSequence(ticks_per_quarter=clock.ticks_per_quarter)
     sequence.source_info.parser = NoteSequence.SourceInfo.PRETTY_MIDI
     sequence.source_info.encoding_type = NoteSequence.SourceInfo.MIDI
-    clock = _Clock.of(_first_with("tempos", scores), ticks_per_quarter)
-    wire.extend(sequence, "tempos", time=clock.seconds, qpm=clock.qpm)
-    _add_time_signatures(sequence, _first_with("time_signatures", scores), clock)
-    _add_key_signatures(sequence, _first_with("key_signatures", scores), clock)
-    _add_parts(sequence, parts, notes, clock)
+    ticks, microseconds = tempos
+    wire.extend(
+        sequence, "tempos", time=clock.to_seconds(ticks), qpm=6e7 / microseconds
+    )
+    _add_signatures(sequence, events, clock)
+    _add_names(sequence, events, parts)
+    _add_notes(sequence, notes, clock)
+    _add_controls(sequence, events, channels, parts, clock, limits)
     sequence.total_time = float(clock.to_seconds(notes["end"].max()))
     check_limit("seconds", sequence.total_time, limits)
     return sequence
 
 
-def _split_chunks(data: bytes, limits: Limits) -> tuple[bytes, int, list[bytes]]:
-    """The header for a file of one track, ticks per quarter, the track chunks."""
-    if data[:4] == b"RIFF" and data[8:12] == b"RMID":
-        data = data[max(data.find(b"MThd"), 0) :]
-    if data[:4] != b"MThd":
-        raise ReadError("not_midi", f"expected MThd first, found {data[:4]!r}")
-    length = int.from_bytes(data[4:8], "big")
-    if length < 6 or len(data) < 8 + length:
-        raise ReadError("truncated", f"a header of {length} bytes in {len(data)}")
-    num_tracks = int.from_bytes(data[10:12], "big")
-    division = int.from_bytes(data[12:14], "big")
-    if division == 0 or division >= 1 << 15:
-        kind = "SMPTE frames" if division else "0"
-        raise ReadError("bad_division", f"expected ticks in a quarter, found {kind}")
-    check_limit("tracks", num_tracks, limits)
-
-    chunks, position = [], 8 + length
-    while len(chunks) < num_tracks:
-        kind = data[position : position + 4]
-        length = int.from_bytes(data[position + 4 : position + 8], "big")
-        end = position + 8 + length
-        if end > len(data) or len(data) < position + 8:
-            raise ReadError(
-                "truncated", f"track {len(chunks)} of {num_tracks} is cut short"
-            )
-        if kind == b"MTrk":
-            chunks.append(data[position:end])
-        position = end
-    header = b"MThd" + bytes([0, 0, 0, 6, 0, 0, 0, 1]) + division.to_bytes(2, "big")
-    return header, division, chunks
+def _channels(events: Events) -> np.ndarray:
+    """The channel of each event, counted on from port to port; int64 [n]."""
+    channels = (events.status & 15).astype(np.int64)
+    rows, contents = events.metas(PORT, 1)
+    if len(rows):
+        latest = np.searchsorted(rows, np.arange(len(channels)), "right") - 1
+        holds = (latest >= 0) & (events.track[rows[latest]] == events.track)
+        channels += np.where(holds, contents[latest, 0].astype(np.int64) << 4, 0)
+    return channels
 
 
-def _parse_track(header: bytes, chunk: bytes) -> symusic.Score:
-    """The events of one track: alone, so that tracks stay apart as note-seq's do."""
-    try:
-        return symusic.Score.from_midi(header + chunk)
-    except (RuntimeError, ValueError) as error:
-        raise ReadError("bad_events", f"{error}") from error
+def _number_parts(notes: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Divides notes into instruments, and puts them in order.
 
+    An instrument is one program on one channel of one track. Those of a track are
+    numbered in the order in which they first end a note.
 
-def _first_with(events: str, scores: list[symusic.Score]) -> symusic.Score:
-    """The first track that has any of them; the first one where none has."""
-    return next((score for score in scores if len(getattr(score, events))), scores[0])
-
-
-def _pair_notes(
-    scores: list[symusic.Score], ticks_per_quarter: int, limits: Limits
-) -> tuple[list, dict[str, np.ndarray]]:
-    """The parts that have notes, and the notes themselves, in ticks.
-
-    A part is one program on one channel of one track. symusic lets a note-off end the
-    oldest note of its key, pretty_midi all of them: so a note lasts to the first end
-    on its key that comes after its start, and notes without length are none.
+    Args:
+        notes: See `read_notes`; is put in order, and `part` is added.
 
     Returns:
-        The parts, track by track and in the order in which they first end a note; and
-        columns int64 [num_notes] `part`, `start`, `end`, `pitch` and `velocity`.
+        Columns int64 [num_parts]: `track`, `channel` and `program`.
     """
-    parts = [(i, part) for i, score in enumerate(scores) for part in score.tracks]
-    columns, counts = _gather([part.notes for _, part in parts])
-    kept = columns["duration"] != 0 if parts else np.zeros(0, bool)
-    if not kept.any():
-        raise ReadError("no_notes", f"none in {len(scores)} tracks")
-    start, pitch, velocity = (
-        columns[name][kept].astype(np.int64) for name in ("time", "pitch", "velocity")
-    )
-    part = np.repeat(np.arange(len(parts)), counts)[kept]
-    end = start + columns["duration"][kept]
-    _check_size(start, end, ticks_per_quarter, limits)
-
-    key = (part << 8 | pitch) << 40
-    key_ends = np.sort(key + end)
-    end = key_ends[np.searchsorted(key_ends, key + start, "right")] - key
-
-    never = np.iinfo(np.int64).max
-    first_end = np.full(len(parts), never)
-    np.minimum.at(first_end, part, end)
-    order = np.lexsort((first_end, [i for i, _ in parts]))
-    order = order[first_end[order] < never]
-    number = np.zeros(len(parts), np.int64)
-    number[order] = np.arange(len(order))
-    part = number[part]
-    by_end = np.lexsort((pitch, start, end, part))
-    notes = {
-        "part": part[by_end],
-        "start": start[by_end],
-        "end": end[by_end],
-        "pitch": pitch[by_end],
-        "velocity": velocity[by_end],
+    start, end = notes["start"], notes["end"]
+    codes = (notes["track"] << 12 | notes["channel"]) << 7 | notes["program"]
+    codes, part = np.unique(codes, return_inverse=True)
+    parts = {
+        "track": codes >> 19,
+        "channel": codes >> 7 & 0xFFF,
+        "program": codes & 127,
     }
-    return [parts[i][1] for i in order.tolist()], notes
+    first_end = np.full(len(codes), NEVER)
+    np.minimum.at(first_end, part, end)
+    by_end = np.lexsort((first_end, parts["track"]))
+    number = np.argsort(by_end)
+    notes["part"] = number[part]
 
-
-def _check_size(
-    start: np.ndarray, end: np.ndarray, ticks_per_quarter: int, limits: Limits
-) -> None:
-    check_limit("notes", len(start), limits)
-    last = int(end.max())
-    # symusic counts ticks in 32 bits: what is longer comes round to below zero.
-    if min(start.min(), end.min()) < 0:
-        last = 2**31
-    check_limit("quarters", last / ticks_per_quarter, limits)
+    order = np.argsort(start << 7 | notes["pitch"], kind="stable")
+    order = order[np.argsort(end[order], kind="stable")]
+    order = order[sort(notes["part"][order])]
+    for name, column in notes.items():
+        notes[name] = column[order]
+    return {name: column[by_end] for name, column in parts.items()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -197,77 +134,108 @@ class _Clock:
     """Ticks to seconds.
 
     Attributes:
+        ticks_per_quarter: As the header has it.
         ticks: int64 [n], where each tempo begins; ascending, the first is 0.
         seconds: float64 [n], the same places in seconds.
         seconds_per_tick: float64 [n].
-        qpm: float64 [n], quarter notes per minute.
     """
 
+    ticks_per_quarter: int
     ticks: np.ndarray
     seconds: np.ndarray
     seconds_per_tick: np.ndarray
-    qpm: np.ndarray
 
     @classmethod
-    def of(cls, score: symusic.Score, ticks_per_quarter: int) -> "_Clock":
-        tempos = score.tempos.numpy()
-        kept = (tempos["mspq"] > 0) & (tempos["time"] >= 0)
-        ticks, microseconds = tempos["time"][kept], tempos["mspq"][kept]
-        # Of the tempos at tick 0 the last holds; 120 qpm where there is none.
-        first = np.searchsorted(ticks, 0, "right")
-        initial = microseconds[first - 1] if first else 500_000
-        ticks = np.concatenate([[0], ticks[first:]]).astype(np.int64)
-        microseconds = np.concatenate([[initial], microseconds[first:]])
-        changes = np.concatenate([[True], microseconds[1:] != microseconds[:-1]])
-        ticks, qpm = ticks[changes], 6e7 / microseconds[changes]
-        seconds_per_tick = 60.0 / (qpm * ticks_per_quarter)
+    def of(cls, division: int, tempos: tuple[np.ndarray, np.ndarray]) -> "_Clock":
+        """The clock of a file.
+
+        Args:
+            division: See `Events`.
+            tempos: See `_tempos`.
+
+        Raises:
+            ReadError: `bad_division`.
+        """
+        frames, ticks_per_frame = 256 - (division >> 8), division & 255
+        if division >= 1 << 15 and frames in _SMPTE_FRAMES and ticks_per_frame:
+            ticks_per_second = _SMPTE_FRAMES[frames] * ticks_per_frame
+            ticks_per_quarter = round(ticks_per_second * 60 / _DEFAULT_QPM)
+            zero = np.zeros(1, np.int64)
+            return cls(ticks_per_quarter, zero, zero, np.array([1 / ticks_per_second]))
+        if not 0 < division < 1 << 15:
+            detail = "expected ticks in a quarter or SMPTE frames"
+            raise ReadError("bad_division", f"{detail}, found {division:#06x}")
+        ticks, microseconds = tempos
+        seconds_per_tick = 60.0 / (6e7 / microseconds * division)
         lengths = np.diff(ticks) * seconds_per_tick[:-1]
-        seconds = np.concatenate([[0.0], np.cumsum(lengths)])
-        return cls(ticks, seconds, seconds_per_tick, qpm)
+        seconds = np.append(0.0, np.cumsum(lengths))
+        return cls(division, ticks, seconds, seconds_per_tick)
 
     def to_seconds(self, ticks: np.ndarray) -> np.ndarray:
         i = np.searchsorted(self.ticks, ticks, "right") - 1
         return self.seconds[i] + (ticks - self.ticks[i]) * self.seconds_per_tick[i]
 
+    def timed(self, by_tick: dict[int, tuple]) -> Iterator[tuple[float, tuple]]:
+        """Seconds and what is there, of what is at ticks."""
+        seconds = self.to_seconds(np.array(list(by_tick), np.int64))
+        return zip(seconds.tolist(), by_tick.values(), strict=True)
 
-def _add_time_signatures(
-    sequence: NoteSequence, score: symusic.Score, clock: _Clock
+
+def _tempos(events: Events) -> tuple[np.ndarray, np.ndarray]:
+    """Where tempos begin, in ticks, and the microseconds in a quarter note."""
+    rows, contents = events.metas(TEMPO, 3)
+    values = contents @ np.array([1 << 16, 1 << 8, 1])
+    rows, values = rows[values > 0], values[values > 0]
+    order = np.argsort(events.tick[rows], kind="stable")
+    # Before the first tempo there is another; of several on one tick the last holds.
+    ticks = np.append(0, events.tick[rows[order]])
+    values = np.append(60_000_000 // _DEFAULT_QPM, values[order])
+    is_last = np.append(ticks[1:] != ticks[:-1], True)
+    ticks, values = ticks[is_last], values[is_last]
+    changes = np.append(True, values[1:] != values[:-1])
+    return ticks[changes], values[changes]
+
+
+def _in_time(ticks: np.ndarray, values: np.ndarray) -> list[tuple]:
+    """Tick and value of what is in any track; on one tick in the order of tracks."""
+    return sorted(zip(ticks.tolist(), values.tolist(), strict=True), key=lambda x: x[0])
+
+
+def _add_signatures(sequence: NoteSequence, events: Events, clock: _Clock) -> None:
+    """Metres and keys."""
+    rows, contents = events.metas(METRE, 2)
+    metres = {
+        tick: (numerator, 1 << power)
+        for tick, (numerator, power) in _in_time(events.tick[rows], contents)
+        if numerator and power <= _LARGEST_POWER
+    }
+    for time, (numerator, denominator) in clock.timed(metres):
+        sequence.time_signatures.add(
+            time=time, numerator=numerator, denominator=denominator
+        )
+    rows, contents = events.metas(KEY, 2)
+    keys = {
+        tick: ((7 * sharps + 9 * mode) % 12, mode)
+        for tick, (sharps, mode) in _in_time(events.tick[rows], contents.view(np.int8))
+        if -7 <= sharps <= 7 and mode in (0, 1)
+    }
+    for time, (key, mode) in clock.timed(keys):
+        sequence.key_signatures.add(time=time, key=key, mode=mode)
+
+
+def _add_names(
+    sequence: NoteSequence, events: Events, parts: dict[str, np.ndarray]
 ) -> None:
-    for signature in score.time_signatures:
-        if signature.numerator > 0 and signature.denominator > 0:
-            sequence.time_signatures.add(
-                time=clock.to_seconds(signature.time),
-                numerator=signature.numerator,
-                denominator=signature.denominator,
-            )
+    names = {int(events.track[row]): name for row, name in events.texts(NAME)}
+    names = dict(zip(names, decode_names(list(names.values())), strict=True))
+    for instrument, track in enumerate(parts["track"].tolist()):
+        if name := names.get(track):
+            sequence.instrument_infos.add(instrument=instrument, name=name)
 
 
-def _add_key_signatures(
-    sequence: NoteSequence, score: symusic.Score, clock: _Clock
+def _add_notes(
+    sequence: NoteSequence, notes: dict[str, np.ndarray], clock: _Clock
 ) -> None:
-    for signature in score.key_signatures:
-        if -7 <= signature.key <= 7 and signature.tonality in (0, 1):
-            tonic = 7 * signature.key + (9 if signature.tonality else 0)
-            sequence.key_signatures.add(
-                time=clock.to_seconds(signature.time),
-                key=tonic % 12,
-                mode=signature.tonality,
-            )
-
-
-def _add_parts(
-    sequence: NoteSequence, parts: list, notes: dict[str, np.ndarray], clock: _Clock
-) -> None:
-    """Names, notes, pitch bends and controls; a part's number is its instrument."""
-    programs = np.array([part.program for part in parts])
-    drums = np.array([part.is_drum for part in parts])
-
-    def origin(part: np.ndarray) -> dict[str, np.ndarray]:
-        return {"instrument": part, "program": programs[part], "is_drum": drums[part]}
-
-    for instrument, part in enumerate(parts):
-        if part.name:
-            sequence.instrument_infos.add(instrument=instrument, name=part.name)
     wire.extend(
         sequence,
         "notes",
@@ -275,34 +243,49 @@ def _add_parts(
         velocity=notes["velocity"],
         start_time=clock.to_seconds(notes["start"]),
         end_time=clock.to_seconds(notes["end"]),
-        **origin(notes["part"]),
+        instrument=notes["part"],
+        program=notes["program"],
+        is_drum=is_drum(notes["channel"]),
     )
-    bends, counts = _gather([part.pitch_bends for part in parts])
-    if sum(counts):
-        wire.extend(
-            sequence,
-            "pitch_bends",
-            time=clock.to_seconds(bends["time"]),
-            bend=bends["value"],
-            **origin(np.repeat(np.arange(len(parts)), counts)),
-        )
-    controls, counts = _gather([part.controls for part in parts])
-    if sum(counts):
-        wire.extend(
-            sequence,
-            "control_changes",
-            time=clock.to_seconds(controls["time"]),
-            control_number=controls["number"],
-            control_value=controls["value"],
-            **origin(np.repeat(np.arange(len(parts)), counts)),
-        )
 
 
-def _gather(lists: list) -> tuple[dict[str, np.ndarray], list[int]]:
-    """The columns of lists of events, one list after the other, and their lengths."""
-    tables = [events.numpy() for events in lists]
-    columns = {
-        name: np.concatenate([table[name] for table in tables])
-        for name in (tables[0] if tables else ())
-    }
-    return columns, [len(events) for events in lists]
+def _add_controls(
+    sequence: NoteSequence,
+    events: Events,
+    channels: np.ndarray,
+    parts: dict[str, np.ndarray],
+    clock: _Clock,
+    limits: Limits,
+) -> None:
+    """Controls and pitch bends, each for every instrument on its channel."""
+    for kind, field in ((_CONTROL, "control_changes"), (_BEND, "pitch_bends")):
+        rows = np.flatnonzero(events.status & 0xF0 == kind)
+        if not len(rows):
+            continue
+        rows = rows[np.argsort(events.tick[rows], kind="stable")]
+        rows = rows[sort(channels[rows])]
+        begins, ends = (
+            np.searchsorted(channels[rows], parts["channel"], side)
+            for side in ("left", "right")
+        )
+        check_limit("controls", int((ends - begins).sum()), limits)
+        slices = map(slice, begins, ends)
+        rows = np.concatenate([rows[of_part] for of_part in slices])
+        part = np.repeat(np.arange(len(begins)), ends - begins)
+        if not len(rows):
+            continue
+        first = events.first[rows].astype(np.int64)
+        second = events.second[rows].astype(np.int64)
+        if kind == _CONTROL:
+            values = {"control_number": first, "control_value": second}
+        else:
+            values = {"bend": (second << 7 | first) - 8192}
+        wire.extend(
+            sequence,
+            field,
+            time=clock.to_seconds(events.tick[rows]),
+            instrument=part,
+            program=parts["program"][part],
+            is_drum=is_drum(parts["channel"][part]),
+            **values,
+        )

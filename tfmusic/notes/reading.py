@@ -3,9 +3,12 @@
 import os
 import pathlib
 
+from absl import logging
+
 from tfmusic.errors import UserError
-from tfmusic.notes import NoteSequence
-from tfmusic.notes.midi import Limits, ReadError, midi_to_sequence
+from tfmusic.notes import NoteSequence, repairs
+from tfmusic.notes.limits import Limits, ReadError
+from tfmusic.notes.midi import midi_to_sequence
 
 __all__ = [
     "SUFFIXES",
@@ -47,8 +50,8 @@ def read_bytes(
         limits: What the file may hold.
 
     Returns:
-        The piece as note-seq would read it (see `tfmusic.notes.midi` for where that
-        is departed from). Of a tunebook, the first tune that can be read.
+        The piece; see `tfmusic.notes.midi` for what is made of MIDI. Of a tunebook,
+        the first tune that can be read.
 
     Raises:
         ReadError: The file cannot be read; nothing else is raised, whatever it holds.
@@ -110,18 +113,23 @@ def read_file(
 
 
 def read_input(path: str, flag: str) -> NoteSequence:
-    """Reads the file that a command line's flag names.
+    """Reads the file that a command line's flag names; warns of what it repaired.
 
     Raises:
         UserError: The file cannot be read.
     """
     try:
-        return read_file(path)
+        with repairs.counted() as found:
+            sequence = read_file(path)
     except ReadError as error:
         raise UserError(
             f"--{flag}={path}: expected a readable MIDI, MusicXML or ABC file, but "
             f"{error}"
         ) from error
+    if found:
+        counts = ", ".join(f"{number} {what}" for what, number in found.items())
+        logging.warning("--%s=%s: repaired %s", flag, path, counts)
+    return sequence
 
 
 def _format_of(data: bytes, name: str, limits: Limits) -> str:

@@ -102,7 +102,8 @@ def apply_sustain(sequence: NoteSequence) -> NoteSequence:
 def sustained_ends(sequence: NoteSequence) -> np.ndarray:
     """When notes end if the sustain pedal holds them.
 
-    Each instrument has its pedal, down from a value of 64 on. A note that ends while
+    Each instrument has its pedal, down from a value of 64 on; several that are on one
+    MIDI channel were given the same one when they were read. A note that ends while
     it is down lasts until it goes up, or to the last event of the piece where it
     never does, or until the same key is struck again. At one time the pedal goes down
     before it goes up, and both before keys move. The rules are those of note-seq's

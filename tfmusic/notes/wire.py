@@ -34,8 +34,9 @@ def extend(message: Message, field: str, **columns) -> None:
         inner = outer.message_type.fields_by_name[name]
         if inner.type == FieldDescriptor.TYPE_DOUBLE:
             cells += [_tag(inner.number, _FIXED64), np.asarray(values, "<f8")]
-        else:
-            cells += [_tag(inner.number, _VARINT), *_varints(np.atleast_1d(values))]
+            continue
+        if groups := _varints(np.atleast_1d(values)):
+            cells += [_tag(inner.number, _VARINT), *groups]
     num_rows = max(np.size(values) for values in columns.values())
     kinds = ["<f8" if getattr(cell, "dtype", 0) == "<f8" else "u1" for cell in cells]
     dtype = np.dtype([(f"{i}", kind) for i, kind in enumerate(kinds)])
@@ -106,13 +107,18 @@ def _tag(number: int, wire_type: int) -> int:
 
 
 def _varints(values: np.ndarray) -> list[np.ndarray]:
-    """Integers in groups of seven bits, lowest first, padded to one width."""
+    """Integers in groups of seven bits, lowest first, padded to one width.
+
+    Nothing where all are 0: that is what a field holds that is not there.
+    """
     # A negative number is its 64-bit complement, so it fills all ten groups.
-    values = values.astype(np.int64).view(np.uint64)
+    values = values.astype(np.int64, copy=False).view(np.uint64)
     largest = int(values.max(initial=0))
+    if largest < 128:
+        return [values.astype(np.uint8)] if largest else []
     groups = [
         (values >> np.uint64(shift)).astype(np.uint8) | 128
-        for shift in range(0, max(largest.bit_length(), 1), 7)
+        for shift in range(0, largest.bit_length(), 7)
     ]
     groups[-1] &= 127  # the last of a number is the one without the high bit
     return groups

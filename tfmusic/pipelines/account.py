@@ -6,7 +6,7 @@ import heapq
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -21,7 +21,7 @@ from tfmusic.pipelines.elements import Job, Place, Shard, data_path
 
 DROPPED_FILE = "dropped.jsonl"
 _PIECES_PER_SHARD = 256
-_PACKAGES = ("apache-beam", "note-seq", "numpy", "symusic", "tensorflow")
+_PACKAGES = ("apache-beam", "note-seq", "numpy", "tensorflow")
 
 # What would keep a piece: a flag of the job, or a setting of the config. By reason; or
 # by stage and reason where a reason is that of several.
@@ -33,6 +33,8 @@ REMEDIES = {
     "too_many_notes": "--limit_notes",
     "too_many_quarters": "--limit_quarters",
     "too_many_seconds": "--limit_seconds",
+    "too_many_controls": "--limit_controls",
+    "too_many_events": "--limit_notes",
     "other_composer": "--composer",
     "under_min_seconds": "--min_seconds",
     "over_max_seconds": "--max_seconds",
@@ -150,9 +152,6 @@ def _spread(pieces: Sequence[tuple], num_shards: int) -> list[list[tuple]]:
 def _describe(pieces: Sequence[Entry]) -> dict[str, Any]:
     """What the description says of a split, in the order of its records."""
     steps = [piece["num_steps"] for piece in pieces]
-    losses = collections.Counter()
-    for piece in pieces:
-        losses.update(piece["losses"])
     return {
         "num_pieces": len(pieces),
         "num_steps": sum(steps),
@@ -160,9 +159,18 @@ def _describe(pieces: Sequence[Entry]) -> dict[str, Any]:
         "seconds": round(sum(piece["seconds"] for piece in pieces), 1),
         "num_bytes": sum(piece["length"] for piece in pieces),
         "max_steps": max(steps, default=0),
-        "losses": dict(losses),
+        "losses": dict(_sum(pieces, "losses")),
+        "repairs": dict(_sum(pieces, "repairs")),
         "piece_steps": steps,
     }
+
+
+def _sum(entries: Iterable[Entry], field: str) -> collections.Counter:
+    """Adds up the counts in a field."""
+    total = collections.Counter()
+    for entry in entries:
+        total.update(entry[field])
+    return total
 
 
 def describe_dataset(
@@ -179,9 +187,6 @@ def describe_dataset(
     Raises:
         UserError: It has no pieces to train on.
     """
-    losses = collections.Counter()
-    for split in splits.values():
-        losses.update(split["losses"])
     info = DatasetInfo(
         representation=representation,
         preparation=job.experiments[number].preparation,
@@ -189,7 +194,8 @@ def describe_dataset(
         split_fractions=job.fractions,
         splits=splits,
         dropped=dict(collections.Counter(d["reason"] for d in drops).most_common()),
-        losses=dict(losses),
+        losses=dict(_sum(splits.values(), "losses")),
+        repairs=dict(_sum(splits.values(), "repairs")),
         source_hash=hash_source(indexes),
         num_files=sum(len(index["files"]) for index in indexes.values()),
         compression=job.compression,

@@ -11,7 +11,7 @@ from typing import Any
 from tfmusic.data.packing import pack
 from tfmusic.data.splits import Content
 from tfmusic.errors import DropError
-from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes import NoteSequence, repairs, wire
 from tfmusic.notes.keys import transpose_to_c
 from tfmusic.notes.reading import Limits
 from tfmusic.pipelines.elements import Converted, Drop, Encoded, Recipe, Task
@@ -45,7 +45,8 @@ class Converter:
         Raises:
             DropError: None can be read.
         """
-        sequences = task.parse(task.data, task.name, self.limits)
+        with repairs.counted() as found:
+            sequences = task.parse(task.data, task.name, self.limits)
         converted = []
         for number, sequence in enumerate(sequences, 1):
             name = f"{task.name}#{number}" if len(sequences) > 1 else task.name
@@ -61,6 +62,10 @@ class Converter:
                     converted.append(self._convert(sequence, name, metadata))
             except DropError as error:
                 converted.append(Drop.of(error, name, "filter"))
+        for piece in converted:
+            if isinstance(piece, Converted):
+                piece.repairs.update(found)
+                break
         return converted
 
     def _convert(

@@ -142,6 +142,7 @@ class Convert(beam.DoFn):
                 "num_notes": encoded.num_notes,
                 "seconds": encoded.seconds,
                 "losses": encoded.losses,
+                "repairs": piece.repairs,
             }
             index["num_bytes"] += len(record)
         index["pieces"].append(

@@ -153,6 +153,8 @@ class Converted:
         encoded: The piece.
         counts: What a vocabulary is fitted on.
         drops: Why an experiment cannot use it.
+        repairs: What was repaired in reading its file, by plain words; of several
+            pieces in a file the first has it.
     """
 
     name: str
@@ -162,6 +164,9 @@ class Converted:
     encoded: dict[int, Encoded] = dataclasses.field(default_factory=dict)
     counts: dict[int, collections.Counter] = dataclasses.field(default_factory=dict)
     drops: list[Drop] = dataclasses.field(default_factory=list)
+    repairs: collections.Counter = dataclasses.field(
+        default_factory=collections.Counter
+    )
 
 
 class Place(NamedTuple):

@@ -13,7 +13,7 @@ from google.protobuf.message import DecodeError
 
 from tfmusic.errors import DropError
 from tfmusic.notes import NoteSequence, wire
-from tfmusic.notes.midi import check_limit
+from tfmusic.notes.limits import check_limit
 from tfmusic.notes.reading import Limits, read_bytes, read_tunes
 
 

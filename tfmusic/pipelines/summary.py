@@ -11,7 +11,7 @@ from tfmusic.representations.losses import describe_losses
 
 
 def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
-    """A description of a dataset: splits, losses, and what was dropped and why.
+    """A description of a dataset: splits, what was repaired, lost, dropped and why.
 
     Args:
         info: The description.
@@ -51,6 +51,10 @@ def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
             f"{count:9,d}  {stage:8s}{reason:24s}{flag or '-'}"
             for (stage, reason, flag), count in rows.most_common()
         ]
+    if info.repairs:
+        lines += ["", "repaired in reading"]
+        ordered = sorted(info.repairs.items(), key=lambda item: -item[1])
+        lines += [f"  {count:,d} {name}" for name, count in ordered]
     if info.losses:
         notes, steps = (
             sum(split[name] for split in info.splits.values())
