@@ -55,9 +55,8 @@ def rich() -> NoteSequence:
     sequence.notes[3].is_drum = True
     sequence.time_signatures.add(time=0, numerator=3, denominator=4)
     sequence.time_signatures.add(time=1.5, numerator=7, denominator=8)
-    for key in range(12):
-        for mode in (sequence.KeySignature.MAJOR, sequence.KeySignature.MINOR):
-            sequence.key_signatures.add(time=0, key=key, mode=mode)
+    for key in range(24):
+        sequence.key_signatures.add(time=key / 4, key=key % 12, mode=key // 12)
     for number, value in [(64, 127), (66, 1), (67, 90), (64, 0), (1, 5)]:
         sequence.control_changes.add(
             time=0.5, control_number=number, control_value=value
