@@ -11,6 +11,7 @@ from tfmusic.notes.grid import (
     bar_positions,
     bars,
     make_grid,
+    metres,
     quantize_spans,
     round_steps,
 )
@@ -90,13 +91,26 @@ def test_a_note_lasts_at_least_one_step_and_starts_at_none_before_the_first():
 
 def test_bar_positions_begin_anew_at_every_time_signature():
     sequence = make_sequence()
-    sequence.time_signatures.add(time=1, numerator=3, denominator=4)
+    sequence.time_signatures.add(time=2, numerator=3, denominator=4)
     sequence.time_signatures.add(time=4, numerator=0, denominator=0)
-    positions = bar_positions(sequence, BeatGrid(2), 12).tolist()
-    assert positions == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 0, 1]
+    positions = bar_positions(sequence, BeatGrid(1), 12).tolist()
+    assert positions == [0, 1, 2, 3, 0, 1, 2, 0, 1, 2, 0, 1]
     assert bar_positions(NoteSequence(), BeatGrid(1), 6).tolist() == [0, 1, 2, 3, 0, 1]
-    frames = bar_positions(sequence, FrameGrid(4), 12).tolist()
-    assert frames == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 0, 1]
+    frames = bar_positions(sequence, FrameGrid(2), 12).tolist()
+    assert frames == [0, 1, 2, 3, 0, 1, 2, 0, 1, 2, 0, 1]
+
+
+def test_an_upbeat_is_the_end_of_a_bar():
+    sequence = make_sequence()
+    sequence.time_signatures.add(time=0.5, numerator=3, denominator=4)
+    positions, lengths = bars(sequence, BeatGrid(2), 10)
+    assert positions.tolist() == [4, 5, 0, 1, 2, 3, 4, 5, 0, 1]
+    assert lengths.tolist() == [6] * 10
+    frames = bar_positions(sequence, FrameGrid(4), 10).tolist()
+    assert frames == positions.tolist()
+    assert metres(sequence, TempoMap.of(sequence)) == [(-2, 3, 4)]
+    sequence.time_signatures[0].time = 1.5  # a whole bar before it: as in MIDI
+    assert metres(sequence, TempoMap.of(sequence)) == [(0, 4, 4), (3, 3, 4)]
 
 
 def test_bars_cut_short_keep_their_length():

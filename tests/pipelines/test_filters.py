@@ -110,12 +110,18 @@ def test_only_metres_that_sound_count(band):
 
 
 def test_music_before_the_first_metre_is_in_four_quarters(band):
-    band.time_signatures.add(time=1, numerator=3, denominator=4)
-    assert "found 3/4, 4/4" in refusal(band, metres=("3/4",)).detail
-    assert Filters(metres=("4/4", "3/4")).apply(band, {}) is band
+    band.time_signatures.add(time=1.5, numerator=3, denominator=8)
+    assert "found 3/8, 4/4" in refusal(band, metres=("3/8",)).detail
+    assert Filters(metres=("4/4", "3/8")).apply(band, {}) is band
     for note in band.notes:  # now it is silent there
-        note.start_time, note.end_time = note.start_time + 1, note.end_time + 1
+        note.start_time, note.end_time = note.start_time + 1.5, note.end_time + 1.5
+    assert Filters(metres=("3/8",)).apply(band, {}) is band
+
+
+def test_an_upbeat_is_in_the_metre_that_follows(band):
+    band.time_signatures.add(time=1, numerator=3, denominator=4)
     assert Filters(metres=("3/4",)).apply(band, {}) is band
+    assert "found 3/4" in refusal(band, metres=("4/4",)).detail
 
 
 def test_only_drums_are_dropped(band):

@@ -185,32 +185,56 @@ def bar_positions(sequence: NoteSequence, grid: Grid, num_steps: int) -> np.ndar
     return bars(sequence, grid, num_steps)[0]
 
 
+def metres(sequence: NoteSequence, tempo_map: TempoMap) -> list[tuple[float, int, int]]:
+    """The time signatures, as where they begin, numerator and denominator.
+
+    4/4 holds where there is none yet, as in MIDI. But what stands before the first one
+    and is shorter than its bar is an upbeat: the end of such a bar. Signatures that
+    divide by zero are passed over.
+
+    Returns:
+        At least one, ascending, in quarter notes; the first begins at 0 or, where there
+        is an upbeat, before it.
+    """
+    found = {}
+    for signature in sorted(sequence.time_signatures, key=lambda s: s.time):
+        if signature.numerator > 0 and signature.denominator > 0:
+            start = float(tempo_map.to_quarters(max(signature.time, 0.0)))
+            found[start] = signature.numerator, signature.denominator
+    first = min(found, default=0.0)
+    if first > 0 or not found:
+        length = 4 * found[first][0] / found[first][1] if found else 0.0
+        if first < length - _TINY:
+            found[first - length] = found.pop(first)
+        else:
+            found[0.0] = 4, 4
+    return [(start, *found[start]) for start in sorted(found)]
+
+
 def bars(
     sequence: NoteSequence, grid: Grid, num_steps: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where in its bar each step lies, and how long that bar is.
 
-    Every change of time signature begins a bar. Before the first one, and where
-    there is none, the music is in 4/4. Signatures that divide by zero are passed over.
+    Every time signature begins a bar (`metres` says which there are).
 
     Returns:
         Steps since the bar line, the first of a bar being 0, and steps of the whole
-        bar (also where the next signature cuts it short, or the piece ends); int64
-        [num_steps] each. Bar lines that fall between steps are rounded.
+        bar (also where the next signature cuts it short, the piece ends, or an upbeat
+        is all there is of it); int64 [num_steps] each. Bar lines that fall between
+        steps are rounded.
     """
     tempo_map = TempoMap.of(sequence)
-    signatures = {0.0: 4.0}  # where one begins: the length of its bar, in quarters
-    for signature in sorted(sequence.time_signatures, key=lambda s: s.time):
-        if signature.numerator > 0 and signature.denominator > 0:
-            start = float(tempo_map.to_quarters(max(signature.time, 0.0)))
-            signatures[start] = 4 * signature.numerator / signature.denominator
-    limits = [*list(signatures)[1:], grid._quarters(tempo_map, num_steps) + 1]
+    found = metres(sequence, tempo_map)
+    limits = [*(start for start, *_ in found[1:])]
+    limits.append(grid._quarters(tempo_map, num_steps) + 1)
+    lengths = [4 * numerator / denominator for _, numerator, denominator in found]
     lines = [
         # Bar lines just before the next signature are its own, up to rounding error.
         np.arange(start, limit - 1e-6, length)
-        for (start, length), limit in zip(signatures.items(), limits, strict=True)
+        for (start, *_), limit, length in zip(found, limits, lengths, strict=True)
     ]
-    lengths = np.repeat(list(signatures.values()), [len(line) for line in lines])
+    lengths = np.repeat(lengths, [len(line) for line in lines])
     lines = np.concatenate(lines)
     line_steps = grid._bar_lines(tempo_map, lines)
     bar_steps = grid._bar_lines(tempo_map, lines + lengths) - line_steps

@@ -16,7 +16,7 @@ from music21 import (
 )
 
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.grid import TempoMap
+from tfmusic.notes.grid import TempoMap, metres
 
 # A score has sixteenths and eighth triplets; what lies between goes to the nearest.
 _DIVISIONS = (4, 3)
@@ -59,8 +59,19 @@ def to_score(sequence: NoteSequence) -> stream.Score:
         # Every staff is as long as the longest, so marks find their measures.
         whole = [0.0, float(length)]
         part.makeRests(refStreamOrTimeRange=whole, fillGaps=True, inPlace=True)
-        score.insert(0, part.makeNotation(refStreamOrTimeRange=whole))
+        part = part.makeNotation(refStreamOrTimeRange=whole)
+        _mark_upbeat(part, metres(sequence, tempo_map)[0])
+        score.insert(0, part)
     return score
+
+
+def _mark_upbeat(part: stream.Part, metre: tuple[float, int, int]) -> None:
+    """Gives a first measure that is cut short the metre that follows it."""
+    start, numerator, denominator = metre
+    first = part.getElementsByClass(stream.Measure).first()
+    if start < 0 and first is not None:
+        first.timeSignature = meter.TimeSignature(f"{numerator}/{denominator}")
+        first.padAsAnacrusis(useInitialRests=False)
 
 
 def _instrument(program: int, name: str) -> instrument.Instrument:
@@ -79,11 +90,16 @@ def _signatures(sequence: NoteSequence, tempo_map: TempoMap, with_tempos: bool):
         return _snap(float(tempo_map.to_quarters(max(seconds, 0.0))))
 
     # By offset: of several signatures at one place the last counts.
-    metres = {Fraction(0): (4, 4)}
-    for signature in sequence.time_signatures:
-        metres[offset(signature.time)] = signature.numerator, signature.denominator
+    written = {}
+    for start, numerator, denominator in metres(sequence, tempo_map):
+        written[_snap(max(start, 0.0))] = numerator, denominator
+        length = _snap(start + 4 * numerator / denominator)
+        if start < 0 < length and length.denominator in (1, 2, 4):
+            # An upbeat is a measure of its own length at first.
+            written[Fraction(0)] = (length / 4).as_integer_ratio()
+            written[length] = numerator, denominator
     keys = {offset(s.time): s for s in sequence.key_signatures}
-    for place, (numerator, denominator) in metres.items():
+    for place, (numerator, denominator) in written.items():
         yield place, meter.TimeSignature(f"{numerator}/{denominator}")
     for place, signature in keys.items():
         tonic = ["C", "D-", "D", "E-", "E", "F", "F#", "G", "A-", "A", "B-", "B"]

@@ -29,6 +29,8 @@ _MAGIC = {
     b"PK": "musicxml",
     b"<": "musicxml",
     b"\xef\xbb\xbf<": "musicxml",
+    b"\xff\xfe<\0": "musicxml",  # UTF-16
+    b"\xfe\xff\0<": "musicxml",
     b"X:": "abc",
     b"%abc": "abc",
 }
@@ -36,7 +38,10 @@ _DEFAULT_LIMITS = Limits()
 
 
 def read_bytes(
-    data: bytes, name: str, limits: Limits = _DEFAULT_LIMITS
+    data: bytes,
+    name: str,
+    limits: Limits = _DEFAULT_LIMITS,
+    play_repeats: bool = True,
 ) -> NoteSequence:
     """Reads one piece.
 
@@ -45,10 +50,11 @@ def read_bytes(
         name: Its name. The ending tells the format; where it is none of `SUFFIXES`,
             the first bytes do. Becomes `filename` of the sequence.
         limits: What the file may hold.
+        play_repeats: Whether the repeats of a score are played, or every measure once.
 
     Returns:
-        The piece as note-seq would read it (see `tfmusic.notes.midi` for where that
-        is departed from). Of a tunebook, the first tune that can be read.
+        The piece: see `tfmusic.notes.midi` and `tfmusic.notes.scores`. Of a tunebook,
+        the first tune that can be read.
 
     Raises:
         ReadError: The file cannot be read; nothing else is raised, whatever it holds.
@@ -57,19 +63,22 @@ def read_bytes(
     if kind == "midi":
         sequence = midi_to_sequence(data, limits)
     elif kind == "musicxml":
-        # note-seq's own readers take a second to import: only where they are needed.
-        from tfmusic.notes.scores import musicxml_to_sequence
+        # music21 takes a second to import: only where it is needed.
+        from tfmusic.notes.scores.musicxml import musicxml_to_sequence
 
-        sequence = musicxml_to_sequence(data, limits)
+        sequence = musicxml_to_sequence(data, limits, play_repeats)
     else:
-        tunes = read_tunes(data, name, limits)
+        tunes = read_tunes(data, name, limits, play_repeats)
         sequence = next(tune for tune in tunes if isinstance(tune, NoteSequence))
     sequence.filename = name
     return sequence
 
 
 def read_tunes(
-    data: bytes, name: str, limits: Limits = _DEFAULT_LIMITS
+    data: bytes,
+    name: str,
+    limits: Limits = _DEFAULT_LIMITS,
+    play_repeats: bool = True,
 ) -> list[NoteSequence | ReadError]:
     """Reads every tune of an ABC tunebook.
 
@@ -82,9 +91,9 @@ def read_tunes(
     kind = _format_of(data, name, limits)
     if kind != "abc":
         raise ReadError("not_abc", f"expected an ABC tunebook, found {kind}: {name}")
-    from tfmusic.notes.tunebooks import abc_to_sequences
+    from tfmusic.notes.scores.tunebooks import abc_to_sequences
 
-    tunes = abc_to_sequences(data, limits)
+    tunes = abc_to_sequences(data, limits, play_repeats)
     for tune in tunes:
         if isinstance(tune, NoteSequence):
             tune.filename = name
@@ -92,7 +101,9 @@ def read_tunes(
 
 
 def read_file(
-    path: str | os.PathLike, limits: Limits = _DEFAULT_LIMITS
+    path: str | os.PathLike,
+    limits: Limits = _DEFAULT_LIMITS,
+    play_repeats: bool = True,
 ) -> NoteSequence:
     """Reads one piece from a file; see `read_bytes`.
 
@@ -106,7 +117,7 @@ def read_file(
         data = path.read_bytes()
     except OSError as error:
         raise ReadError("missing", f"{path}: {error.strerror}") from error
-    return read_bytes(data, str(path), limits)
+    return read_bytes(data, str(path), limits, play_repeats)
 
 
 def read_input(path: str, flag: str) -> NoteSequence:

@@ -12,6 +12,9 @@ import numpy as np
 
 from tfmusic.errors import DropError, UserError, choose
 from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes.grid import TempoMap, metres
+
+_TINY = 1e-6  # seconds; rounding error of a tempo map
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,14 +136,21 @@ class Filters:
         return _with_notes(sequence, kept)
 
     def _check_metre(self, sequence: NoteSequence) -> None:
-        # As `tfmusic.notes.grid.bars` has it: 4/4 at first, the last one at a time.
-        at = {0.0: "4/4"}
-        for s in sorted(sequence.time_signatures, key=lambda s: s.time):
-            at[max(s.time, 0.0)] = f"{s.numerator}/{s.denominator}"
-        begin = min((note.start_time for note in sequence.notes), default=0.0)
-        end = max((note.end_time for note in sequence.notes), default=0.0)
-        first = max(time for time in at if time <= begin)
-        found = {at[first], *(at[time] for time in at if first < time < end)}
+        # As `tfmusic.notes.grid.bars` has it, one after the other.
+        tempo_map = TempoMap.of(sequence)
+        notes = wire.columns(sequence, "notes", "start_time", "end_time")
+        begin = notes["start_time"].min(initial=np.inf)
+        end = notes["end_time"].max(initial=0.0)
+        known = metres(sequence, tempo_map)
+        starts = tempo_map.to_seconds(np.array([start for start, *_ in known]))
+        first = max(np.searchsorted(starts, begin + _TINY, "right") - 1, 0)
+        found = {
+            f"{numerator}/{denominator}"
+            for start, (_, numerator, denominator) in zip(
+                starts[first:], known[first:], strict=True
+            )
+            if start < end - _TINY or start == starts[first]
+        }
         if not found <= set(self.metres):
             raise DropError(
                 "other_metre",

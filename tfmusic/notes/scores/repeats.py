@@ -1,10 +1,20 @@
 """In which order the measures of a score are played."""
 
 import dataclasses
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 # A score that is played longer than this many times through is not understood.
 _MOST_PASSES = 64
+
+_WORDS = {
+    "da_capo": re.compile(r"\bd\. ?c\.|\bda capo\b", re.I),
+    "dal_segno": re.compile(r"\bd\. ?s\.|\bdal segno\b", re.I),
+    "to_coda": re.compile(r"\s*(to|al) coda\b", re.I),
+    "coda": re.compile(r"\s*coda\s*$", re.I),
+    "segno": re.compile(r"\s*segno\s*$", re.I),
+    "fine": re.compile(r"\s*fine\.?\s*$", re.I),
+}
 
 
 @dataclasses.dataclass(slots=True)
@@ -32,6 +42,18 @@ class Bar:
     to_coda: bool = False
     fine: bool = False
     jump: str = ""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it leaves the order as it is written."""
+        return not (self.backward or self.ending or self.jump)
+
+    def add(self, name: str) -> None:
+        """Adds a sign by its name, which is an attribute or a jump."""
+        if name in ("da_capo", "dal_segno"):
+            self.jump = name
+        else:
+            setattr(self, name, True)
 
 
 def play_order(bars: Sequence[Bar]) -> list[int] | None:
@@ -99,7 +121,7 @@ def _end_of_bracket(bars: Sequence[Bar], i: int) -> int:
 
 
 def _last_pass(bars: Sequence[Bar], i: int) -> int:
-    """The last pass of the repeat that measure i, or the bracket over it, belongs to."""
+    """The last pass of the repeat that measure i or the bracket over it ends."""
     if not bars[i].ending:
         return bars[i].backward
     while i and bars[i - 1].ending:
@@ -113,3 +135,30 @@ def _last_pass(bars: Sequence[Bar], i: int) -> int:
     # A first ending alone: the second time one plays on behind it.
     alone = len(brackets) == 1 and bars[i - 1].backward > 0
     return max(map(max, brackets)) + alone
+
+
+def read_passes(text: str) -> frozenset[int]:
+    """The passes that a volta bracket is for: `1`, `1, 2` or `1-3`."""
+    passes = set()
+    for first, last in re.findall(r"(\d{1,2})(?:\s*-\s*(\d{1,2}))?", text):
+        passes.update(range(int(first), int(last or first) + 1))
+    return frozenset(passes)
+
+
+def read_words(text: str) -> str:
+    """What words tell of the order: a name for `Bar.add`, or nothing."""
+    return next((name for name, word in _WORDS.items() if word.search(text)), "")
+
+
+def mark_codas(bars: Sequence[Bar], signs: Iterable[int]) -> None:
+    """Tells the coda signs at which one leaves from those at which one arrives.
+
+    Args:
+        bars: Of all measures; are changed.
+        signs: The measures over which a coda sign stands.
+    """
+    signs = sorted({i for i in signs if i < len(bars)})
+    if len(signs) > 1 and not any(bar.to_coda for bar in bars):
+        bars[signs.pop(0)].to_coda = True
+    if signs and not any(bar.coda for bar in bars):
+        bars[signs[-1]].coda = True

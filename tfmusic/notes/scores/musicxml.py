@@ -1,0 +1,377 @@
+"""MusicXML scores through music21's reader."""
+
+import collections
+import io
+import warnings
+import zipfile
+import zlib
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from music21 import (
+    bar,
+    chord,
+    converter,
+    dynamics,
+    expressions,
+    key,
+    meter,
+    note,
+    repeat,
+    spanner,
+    stream,
+    tempo,
+)
+from music21.exceptions21 import Music21Exception
+from note_seq import chord_symbols_lib
+
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.midi import Limits, ReadError, check_limit
+from tfmusic.notes.scores.playing import (
+    CHORD,
+    FERMATA,
+    KEY,
+    METRE,
+    PAUSE,
+    TEMPO,
+    VELOCITIES,
+    Levels,
+    Note,
+    Score,
+    bar_quarters,
+    lasting_marks,
+    play,
+    sounding_chord,
+)
+from tfmusic.notes.scores.repair import CHORD_MARK, NO_PITCH, repair
+from tfmusic.notes.scores.repeats import mark_codas, read_words
+
+# What damaged archives and files end in.
+_FILE_FAULTS = (
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    ElementTree.ParseError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+# What music21 raises on what it does not expect.
+_READER_FAULTS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+    Music21Exception,
+)
+_CONTAINER = "META-INF/container.xml"
+_MEDIA_TYPE = "application/vnd.recordare.musicxml"
+# These hold for the notes that they stand at, and no longer.
+_ACCENTS = {"sf": 112, "sfz": 112, "fz": 112, "rf": 112, "rfz": 112, "sffz": 126}
+# Loud at the note, soft from there on.
+_LOUD_THEN_SOFT = {"fp": ("f", "p"), "sfp": ("ff", "p"), "sfpp": ("ff", "pp")}
+# Measures that differ from their metre by less are full: tuplets were rounded.
+_ROUNDING = 1 / 16
+
+
+def musicxml_to_sequence(
+    data: bytes, limits: Limits, play_repeats: bool = True
+) -> NoteSequence:
+    """Reads a MusicXML score, plain or compressed (.mxl).
+
+    Raises:
+        ReadError: `bad_musicxml`, `too_large`, and those of `playing.play`.
+    """
+    root = _open(data, limits)
+    left_out = collections.Counter()
+    score = Score(title=_title(root), composers=_composers(root), left_out=left_out)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of music21: on what it makes the best of
+            read = converter.parseData(repair(root, left_out), format="musicxml")
+            _ScoreReader(score).read(read)
+    except _READER_FAULTS as error:
+        raise ReadError("bad_musicxml", _one_line(error)) from error
+    sequence = play(score, limits, play_repeats)
+    sequence.source_info.parser = NoteSequence.SourceInfo.MUSIC21
+    sequence.source_info.encoding_type = NoteSequence.SourceInfo.MUSIC_XML
+    return sequence
+
+
+def _open(data: bytes, limits: Limits) -> Element:
+    """The score-partwise element of a MusicXML file, plain or compressed (.mxl).
+
+    Raises:
+        ReadError: `bad_musicxml`, `too_large`, `too_many_notes`.
+    """
+    try:
+        if data[:2] == b"PK":
+            data = _unpack(data, limits)
+        if b"<!ENTITY" in data.replace(b"\0", b""):  # also in UTF-16
+            raise ReadError("bad_musicxml", "expected music, found entities")
+        root = ElementTree.fromstring(data.lstrip(b" \t\r\n"))
+    except ReadError:
+        raise
+    except _FILE_FAULTS as error:
+        raise ReadError("bad_musicxml", _one_line(error)) from error
+    for element in root.iter():
+        element.tag = str(element.tag).rpartition("}")[2]
+    check_limit("notes", sum(1 for _ in root.iter("note")), limits)
+    if root.tag == "score-timewise":
+        _to_partwise(root)
+    elif root.tag != "score-partwise":
+        raise ReadError("bad_musicxml", f"expected a score, found <{root.tag}>")
+    return root
+
+
+def _unpack(data: bytes, limits: Limits) -> bytes:
+    """What an archive's container names as a score, or the only file that can be."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+        if unpacked > limits.max_bytes:
+            raise ReadError("too_large", f"unpacks to {unpacked} bytes")
+        if _CONTAINER in archive.namelist():
+            container = ElementTree.fromstring(archive.read(_CONTAINER))
+            for file in container.iterfind(".//{*}rootfile"):
+                # Without a media type it is MusicXML.
+                if file.get("media-type", _MEDIA_TYPE).startswith(_MEDIA_TYPE):
+                    return archive.read(file.get("full-path"))
+        names = [
+            name
+            for name in archive.namelist()
+            if name.lower().endswith((".musicxml", ".xml"))
+            and not name.startswith(("META-INF/", "__MACOSX/"))
+        ]
+        if len(names) != 1:
+            found = ", ".join(names[:3]) or "none"
+            raise ReadError("bad_musicxml", f"expected one score, found {found}")
+        return archive.read(names[0])
+
+
+def _to_partwise(root: Element) -> None:
+    """Turns measures of parts into parts of measures."""
+    parts = {}
+    for column in root.iterfind("measure"):
+        for cell in column.iterfind("part"):
+            part = parts.setdefault(cell.get("id"), Element("part", id=cell.get("id")))
+            SubElement(part, "measure", column.attrib).extend(cell)
+    root.extend(parts.values())
+
+
+def _one_line(error: Exception) -> str:
+    """What a parser complained of."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _title(root: Element) -> str:
+    texts = [root.findtext("work/work-title"), root.findtext("movement-title")]
+    for credit in root.iterfind("credit"):
+        if credit.findtext("credit-type") == "title":
+            texts.append(credit.findtext("credit-words"))
+    # What music21 writes where there is none.
+    texts = [" ".join((text or "").split()) for text in texts]
+    return next((t for t in texts if t and not t.startswith("Music21")), "")
+
+
+def _composers(root: Element) -> list[str]:
+    names = [
+        " ".join((creator.text or "").split())
+        for creator in root.iterfind("identification/creator")
+        if creator.get("type", "composer") == "composer"
+    ]
+    return [name for name in names if name and name != "Music21"]
+
+
+class _ScoreReader:
+    """Gathers what the parts of music21's score hold, measure by measure."""
+
+    def __init__(self, score: Score):
+        self._score = score
+        self._rests = collections.defaultdict(float)  # alone in a part, by measure
+        self._codas: list[int] = []
+
+    def read(self, read: stream.Score) -> None:
+        """Fills the score."""
+        for part in read.getElementsByClass(stream.Part):
+            self._part(part)
+            self._score.part_names.append(part.partName or "")
+        bars = [measure.bar for measure in self._score.measures]
+        mark_codas(bars, self._codas)
+        self._finish_measures()
+
+    def _part(self, part: stream.Part) -> None:
+        # From which offset on it sounds how many semitones above what is written.
+        moves = [] if part.atSoundingPitch else part.getElementsByClass("Instrument")
+        moves = [
+            (part.elementOffset(found), found.transposition.semitones)
+            for found in moves
+            if found.transposition is not None
+        ]
+        levels, notes, keys = Levels(), [], []
+        for index, measure in enumerate(part.getElementsByClass(stream.Measure)):
+            begin = part.elementOffset(measure)
+            semitones = next((m for o, m in reversed(moves) if o <= begin), 0)
+            streams = (measure, *measure.voices)
+            events = [(float(s.elementOffset(e)), e) for s in streams for e in s]
+            for offset, element in events:
+                if isinstance(element, key.KeySignature):
+                    keys.append((index, (offset, KEY, _key_of(element, semitones))))
+                elif isinstance(element, dynamics.Dynamic):
+                    self._dynamic(element.value, index, offset, levels)
+                else:
+                    self._mark(element, index, offset, semitones)
+            found = self._notes(events, index, semitones)
+            self._score.measure(index).notes += found
+            notes += [(index, note) for note in found]
+            self._bar_lines(index, measure)
+        self._brackets(part)
+        levels.apply(notes)
+        if not all(note.is_drum for _, note in notes):
+            for index, mark in keys:  # drums have none, whatever is written
+                self._score.measures[index].marks.append(mark)
+
+    # --- notes ---
+
+    def _notes(self, events, index: int, semitones: int) -> list[Note]:
+        measure = self._score.measure(index)
+        events = [(o, e) for o, e in events if isinstance(e, note.GeneralNote)]
+        found = []
+        for start, element in events:
+            end = start + float(element.quarterLength)
+            if any(isinstance(e, expressions.Fermata) for e in element.expressions):
+                measure.marks.append((start, PAUSE, FERMATA))
+            if element.isRest and len(events) == 1:
+                # Programs write a whole rest in whatever metre.
+                self._rests[index] = max(self._rests[index], end)
+            else:
+                measure.length = max(measure.length, end)
+            if isinstance(element, chord.ChordBase):
+                found += [self._note(n, element, start, semitones) for n in element.notes]
+            elif not element.isRest:
+                found.append(self._note(element, element, start, semitones))
+        return [note for note in found if note is not None]
+
+    def _note(self, single, event, start: float, semitones: int) -> Note | None:
+        """A note, or nothing if it cannot be played."""
+        staff, voice, program, kind = event.activeSite.id.split()
+        if isinstance(single, note.Unpitched):
+            pitch = single.displayOctave
+        else:
+            pitch = round(single.pitch.ps) + semitones * (kind != "drum")
+        if kind == "cue":
+            self._score.left_out["cue notes"] += 1
+            return None
+        if not 0 <= pitch <= 127:
+            is_counted = pitch == NO_PITCH
+            self._score.left_out["notes outside of MIDI's range"] += not is_counted
+            return None
+        velocity = 0
+        if single.hasVolumeInformation():
+            velocity = round(single.volume.velocityScalar * 127)
+        tie = single.tie.type if single.tie is not None else ""
+        return Note(
+            part=len(self._score.part_names),
+            staff=int(staff),
+            voice=int(voice),
+            start=start,
+            end=start + float(single.quarterLength),
+            pitch=pitch,
+            velocity=velocity,
+            program=int(program),
+            is_drum=kind == "drum",
+            tied_from=tie in ("stop", "continue"),
+            tied_on=tie in ("start", "continue"),
+        )
+
+    # --- marks ---
+
+    def _mark(self, element, index: int, offset: float, semitones: int) -> None:
+        marks = self._score.measure(index).marks
+        if isinstance(element, tempo.MetronomeMark):
+            marks.append((offset, TEMPO, float(element.getQuarterBPM())))
+        elif isinstance(element, meter.TimeSignature):
+            marks.append((offset, METRE, (element.numerator, element.denominator)))
+        elif isinstance(element, repeat.RepeatExpression):
+            self._words(element.getText(), index)
+        elif isinstance(element, expressions.TextExpression):
+            text = element.content.removeprefix(CHORD_MARK)
+            if text == element.content:
+                self._words(text, index)
+                return
+            try:
+                marks.append((offset, CHORD, sounding_chord(text, semitones)))
+            except chord_symbols_lib.ChordSymbolError:
+                self._score.left_out["chord symbols"] += 1
+
+    def _dynamic(self, value: str, index: int, start: float, levels: Levels) -> None:
+        name, staff, percent = value.split("-")
+        # 100 is forte, which is 90 in MusicXML.
+        told = min(max(round(float(percent) * 0.9), 1), 127) if percent else 0
+        if name in _LOUD_THEN_SOFT:
+            loud, soft = _LOUD_THEN_SOFT[name]
+            levels.add_accent(index, start, VELOCITIES[loud])
+            levels.add(index, start, VELOCITIES[soft], int(staff))
+        elif name in _ACCENTS:
+            levels.add_accent(index, start, told or _ACCENTS[name])
+        elif told or name in VELOCITIES:
+            levels.add(index, start, told or VELOCITIES[name], int(staff))
+        else:
+            self._score.left_out["dynamics of other names"] += 1
+
+    # --- the order of measures ---
+
+    def _words(self, text: str, index: int) -> None:
+        name = read_words(text)
+        if name == "coda":
+            self._codas.append(index)
+        elif name:
+            self._score.measure(index).bar.add(name)
+
+    def _bar_lines(self, index: int, measure: stream.Measure) -> None:
+        for line, after in ((measure.leftBarline, 0), (measure.rightBarline, 1)):
+            if isinstance(line, bar.Repeat) and line.direction == "start":
+                self._score.measure(index + after).bar.forward = True
+            elif isinstance(line, bar.Repeat):
+                target = self._score.measure(max(index + after - 1, 0))
+                target.bar.backward = max(line.times or 2, 2)
+
+    def _brackets(self, part: stream.Part) -> None:
+        measures = part.getElementsByClass(stream.Measure)
+        numbers = {id(measure): i for i, measure in enumerate(measures)}
+        for bracket in part.getElementsByClass(spanner.RepeatBracket):
+            spanned = [numbers[id(measure)] for measure in bracket.getSpannedElements()]
+            for index in range(min(spanned), max(spanned) + 1):
+                self._score.measures[index].bar.ending = frozenset(bracket.numberRange)
+            self._score.measures[min(spanned)].bar.begins_ending = True
+
+    def _finish_measures(self) -> None:
+        """Sets the lengths of measures, and gives late marks to the ones that follow."""
+        measures, metre = self._score.measures, None
+        for i, measure in enumerate(measures):
+            metre = lasting_marks(measure).get((0.0, METRE), metre)
+            full = bar_quarters(metre) if metre else 0.0
+            if not measure.length:
+                measure.length = min(self._rests[i], full or self._rests[i])
+            elif abs(measure.length - full) < _ROUNDING:
+                measure.length = full
+            late = [mark for mark in measure.marks if mark[0] >= measure.length]
+            if late and i + 1 < len(measures):
+                measure.marks = [m for m in measure.marks if m[0] < measure.length]
+                moved = [(o - measure.length, *mark) for o, *mark in late]
+                # What stands in the measure itself comes later and counts.
+                measures[i + 1].marks = [*moved, *measures[i + 1].marks]
+        while measures and not measures[-1].length:
+            measures.pop()
+
+
+def _key_of(signature: key.KeySignature, semitones: int) -> tuple[int, int]:
+    """Pitch class of the tonic and mode, as they sound."""
+    if not isinstance(signature, key.Key):
+        signature = signature.asKey("major")
+    mode = {"ionian": "MAJOR", "aeolian": "MINOR"}.get(signature.mode)
+    mode = NoteSequence.KeySignature.Mode.Value(mode or signature.mode.upper())
+    return (signature.tonic.pitchClass + semitones) % 12, mode
