@@ -50,6 +50,8 @@ def bars(text: str) -> list[Bar]:
         ("|: . [1 ] :| . [2 ] :| . [3 ] . .", [0, 1, 0, 2, 0, 3, 4]),
         # A first ending alone: the second time one plays on behind it.
         (". [1 ] :| . . .", [0, 1, 0, 2, 3]),
+        (". section . :| . .", [0, 1, 2, 1, 2, 3]),
+        (". |: . section . :| .", [0, 1, 2, 3, 1, 2, 3]),
         # After the last ending a repeat goes back no further than to its end.
         ("|: . [1 ] :| . [2 ] . . :| .", [0, 1, 0, 2, 3, 4, 3, 4]),
         (". . da_capo .", [0, 1, 2, 0, 1, 2]),

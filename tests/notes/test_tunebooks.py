@@ -221,6 +221,8 @@ def test_the_first_metre_begins_after_an_upbeat_and_may_change():
         ("|:C|1 D:|2 E:|F|", "CDCEF"),
         ("C|:D:|]\n|:E:|", "CDDEE"),
         ("|:C::|D|", "CCCD"),
+        ("C||D|E:|", "CDEDE"),
+        ("|:C||D|E:|F", "CDECDEF"),
         ("C|!segno!D|E!D.S.!|F", "CDEDEF"),
         ('C "Fine"D|E "_D.C. al Fine"F|', "CDEFCD"),
         ("C|!coda!D|E !D.C.alcoda!|!coda!F|", "CDECDF"),

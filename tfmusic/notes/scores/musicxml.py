@@ -191,7 +191,10 @@ class _ScoreReader:
 
     def __init__(self, score: Score):
         self._score = score
-        self._rests = collections.defaultdict(float)  # alone in a part, by measure
+        # Of each measure: how far it reaches in each part with more than a rest, and
+        # whether there are notes; the longest rest that is alone in a part.
+        self._extents = collections.defaultdict(list)
+        self._rests = collections.defaultdict(float)
         self._codas: list[int] = []
 
     def read(self, read: stream.Score) -> None:
@@ -237,22 +240,24 @@ class _ScoreReader:
     # --- notes ---
 
     def _notes(self, events, index: int, semitones: int) -> list[Note]:
-        measure = self._score.measure(index)
+        marks = self._score.measure(index).marks
         events = [(o, e) for o, e in events if isinstance(e, note.GeneralNote)]
-        found = []
+        extent, found = 0.0, []
         for start, element in events:
-            end = start + float(element.quarterLength)
+            extent = max(extent, start + float(element.quarterLength))
             if any(isinstance(e, expressions.Fermata) for e in element.expressions):
-                measure.marks.append((start, PAUSE, FERMATA))
-            if element.isRest and len(events) == 1:
-                # Programs write a whole rest in whatever metre.
-                self._rests[index] = max(self._rests[index], end)
-            else:
-                measure.length = max(measure.length, end)
+                marks.append((start, PAUSE, FERMATA))
             if isinstance(element, chord.ChordBase):
-                found += [self._note(n, element, start, semitones) for n in element.notes]
+                found += [
+                    self._note(n, element, start, semitones) for n in element.notes
+                ]
             elif not element.isRest:
                 found.append(self._note(element, element, start, semitones))
+        if len(events) == 1 and not found:
+            # Programs write a whole rest in whatever metre.
+            self._rests[index] = max(self._rests[index], extent)
+        else:
+            self._extents[index].append((extent, bool(found)))
         return [note for note in found if note is not None]
 
     def _note(self, single, event, start: float, semitones: int) -> Note | None:
@@ -349,15 +354,24 @@ class _ScoreReader:
             self._score.measures[min(spanned)].bar.begins_ending = True
 
     def _finish_measures(self) -> None:
-        """Sets the lengths of measures, and gives late marks to the ones that follow."""
+        """Sets the lengths of measures, and gives late marks to the next ones.
+
+        A measure is as long as the music of any part. But where the notes of one part
+        fill the metre, what is too long is a mistake.
+        """
         measures, metre = self._score.measures, None
         for i, measure in enumerate(measures):
-            metre = lasting_marks(measure).get((0.0, METRE), metre)
+            metres = lasting_marks(measure, METRE)
+            metre = metres[0][1] if metres and not metres[0][0] else metre
             full = bar_quarters(metre) if metre else 0.0
+            extents = self._extents[i]
+            measure.length = max((extent for extent, _ in extents), default=0.0)
+            fits = [abs(e - full) < _ROUNDING for e, has_notes in extents if has_notes]
             if not measure.length:
                 measure.length = min(self._rests[i], full or self._rests[i])
-            elif abs(measure.length - full) < _ROUNDING:
+            elif abs(measure.length - full) < _ROUNDING or (full and any(fits)):
                 measure.length = full
+            metre = metres[-1][1] if metres else metre
             late = [mark for mark in measure.marks if mark[0] >= measure.length]
             if late and i + 1 < len(measures):
                 measure.marks = [m for m in measure.marks if m[0] < measure.length]

@@ -169,7 +169,7 @@ def sounding_chord(text: str, semitones: int) -> str:
     """A chord symbol moved by semitones.
 
     Raises:
-        ChordSymbolError: It is none that note-seq knows, so it could not be moved later.
+        ChordSymbolError: note-seq does not know it, so it could not be moved later.
     """
     if text == "N.C.":
         return text
@@ -202,7 +202,8 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
 
     sequence = NoteSequence(ticks_per_quarter=DEFAULT_TICKS_PER_QUARTER)
     sequence.source_info.source_type = NoteSequence.SourceInfo.SCORE_BASED
-    sequence.source_info.parser = NoteSequence.SourceInfo.MUSIC21
+    sequence.sequence_metadata.title = score.title
+    sequence.sequence_metadata.composers.extend(score.composers)
     states = _states(written)
     states = [states[i] for i in order]
     tempo_map = _add_tempos(sequence, measures, starts, states)
@@ -219,13 +220,13 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
     return sequence
 
 
-def lasting_marks(measure: Measure) -> dict[tuple[float, str], Any]:
-    """Tempos, metres and keys by place: of several, what most parts say."""
+def lasting_marks(measure: Measure, kind: str) -> list[tuple[float, Any]]:
+    """Tempos, metres or keys by place: of several, what most parts say."""
     found = collections.defaultdict(collections.Counter)
-    for offset, kind, value in measure.marks:
-        if kind in (TEMPO, METRE, KEY):
-            found[max(float(offset), 0.0), kind][value] += 1
-    return {place: found[place].most_common(1)[0][0] for place in sorted(found)}
+    for offset, mark, value in measure.marks:
+        if mark == kind:
+            found[max(offset, 0.0)][value] += 1
+    return [(offset, found[offset].most_common(1)[0][0]) for offset in sorted(found)]
 
 
 def _states(measures: Sequence[Measure]) -> list[dict[str, Any]]:
@@ -237,10 +238,11 @@ def _states(measures: Sequence[Measure]) -> list[dict[str, Any]]:
     states, state = [], {TEMPO: DEFAULT_QPM, METRE: None, KEY: None}
     for measure in measures:
         start = dict(state)
-        for (offset, kind), value in lasting_marks(measure).items():
-            state[kind] = value
-            if not offset:
-                start[kind] = value
+        for kind in state:
+            for offset, value in lasting_marks(measure, kind):
+                state[kind] = value
+                if not offset:
+                    start[kind] = value
         states.append(start)
     return states
 
@@ -249,8 +251,8 @@ def _changes(kind: str, measures, starts, states):
     """(quarters, value) wherever a measure begins or a mark stands, in order."""
     for measure, start, state in zip(measures, starts, states, strict=False):
         yield start, state[kind]
-        for (offset, found), value in lasting_marks(measure).items():
-            if found == kind and offset:
+        for offset, value in lasting_marks(measure, kind):
+            if offset:
                 yield start + offset, value
 
 
@@ -272,30 +274,24 @@ def _add_metres(sequence: NoteSequence, measures, starts, states, tempo_map) -> 
     none: the first one stands where the first full measure begins.
     """
     metre, begin = None, 0.0
-    fulls = [state[METRE] and bar_quarters(state[METRE]) for state in states]
+    places = list(zip(measures, starts, states, strict=False))
     is_full = [
-        full is not None and measure.length > full - _TINY
-        for full, measure in zip(fulls, measures, strict=True)
-    ]
-    for i, (measure, place) in enumerate(zip(measures, starts, strict=False)):
-        found = [
-            (offset, value)
-            for (offset, kind), value in lasting_marks(measure).items()
-            if offset and kind == METRE
-        ]
-        value = states[i][METRE]
-        if value is not None:
-            upbeat = not any(is_full[i : i + 1]) and any(is_full[i + 1 : i + 2])
-            past = (place - begin) / fulls[i]
-            strays = is_full[i] and abs(past - round(past)) > _TINY
-            if (value != metre and not upbeat) or strays:
+        state[METRE] is not None and measure.length > bar_quarters(state[METRE]) - _TINY
+        for measure, _, state in places
+    ] + [False]
+    for i, (measure, start, state) in enumerate(places):
+        found = [(o, value) for o, value in lasting_marks(measure, METRE) if o]
+        if value := state[METRE]:
+            is_upbeat = is_full[i + 1] and not is_full[i]
+            bars = (start - begin) / bar_quarters(value)
+            strays = is_full[i] and abs(bars - round(bars)) > _TINY
+            if strays or (value != metre and not is_upbeat):
                 found.insert(0, (0.0, value))
         for offset, value in found:
-            metre, begin = value, place + offset
+            metre, begin = value, start + offset
+            time = tempo_map.to_seconds(begin)
             sequence.time_signatures.add(
-                time=tempo_map.to_seconds(begin),
-                numerator=value[0],
-                denominator=value[1],
+                time=time, numerator=value[0], denominator=value[1]
             )
 
 

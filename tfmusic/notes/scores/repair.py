@@ -149,13 +149,13 @@ class _PartRepairer:
         """What sounds of a measure."""
         self._prune(measure)
         for element in measure:
-            if element.tag == "forward" and measure.get("implicit") != "yes":
-                # Not in an upbeat, which Finale fills up to the metre.
-                element.tag = "note"
-                SubElement(element, "rest")
             if element.tag == "note" and element.find("grace") is not None:
                 self._left_out["grace notes"] += 1
             elif element.tag == "attributes" or self._is_readable(element):
+                if element.tag == "forward" and measure.get("implicit") != "yes":
+                    # Not in an upbeat, which Finale fills up to the metre.
+                    element.tag = "note"
+                    SubElement(element, "rest")
                 if element.tag in self._repairs:
                     element = self._repairs[element.tag](element)
                 if element is not None:
@@ -210,7 +210,11 @@ class _PartRepairer:
                 note.remove(hit)
             hit = SubElement(note, "unpitched")
             _add(hit, "display-step", "C")
-            _add(hit, "display-octave", str(self._drum(name) if kind == "drum" else NO_PITCH))
+            _add(
+                hit,
+                "display-octave",
+                str(self._drum(name) if kind == "drum" else NO_PITCH),
+            )
         for alter in note.iterfind("pitch/alter"):
             if "." in alter.text:
                 self._left_out["quarter tones"] += 1
@@ -301,7 +305,9 @@ class _PartRepairer:
         is_told = len(kept) > 0
         for mark in old.iterfind("direction-type/*"):
             if mark.tag == "metronome" and "tempo" not in said:
-                number = re.search(r"\d{1,6}(\.\d{1,6})?", mark.findtext("per-minute", ""))
+                number = re.search(
+                    r"\d{1,6}(\.\d{1,6})?", mark.findtext("per-minute", "")
+                )
                 if number is not None and len(mark.findall("beat-unit")) == 1:
                     mark.find("per-minute").text = number[0]
                     kept.append(mark)
@@ -309,7 +315,10 @@ class _PartRepairer:
                     self._left_out["metronome marks without a number"] += 1
             elif mark.tag in ("segno", "coda", "words") and not is_told:
                 kept.append(mark)
-        signs = [s.text if s.tag == "other-dynamics" else s.tag for s in old.iterfind("direction-type/dynamics/*")]
+        signs = [
+            s.text if s.tag == "other-dynamics" else s.tag
+            for s in old.iterfind("direction-type/dynamics/*")
+        ]
         percent = said.get("dynamics", "")
         for sign in signs or (["n"] if percent else []):
             name = re.sub("[^a-z]", "", sign or "") or "n"
