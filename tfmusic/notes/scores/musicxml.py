@@ -8,41 +8,13 @@ import zlib
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from music21 import (
-    bar,
-    chord,
-    converter,
-    dynamics,
-    expressions,
-    key,
-    meter,
-    note,
-    repeat,
-    spanner,
-    stream,
-    tempo,
-)
-from music21.exceptions21 import Music21Exception
+import music21
 from note_seq import chord_symbols_lib
 
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.midi import Limits, ReadError, check_limit
-from tfmusic.notes.scores.playing import (
-    CHORD,
-    FERMATA,
-    KEY,
-    METRE,
-    PAUSE,
-    TEMPO,
-    VELOCITIES,
-    Levels,
-    Note,
-    Score,
-    bar_quarters,
-    lasting_marks,
-    play,
-    sounding_chord,
-)
+from tfmusic.notes.scores import playing
+from tfmusic.notes.scores.playing import Levels, Note, Score
 from tfmusic.notes.scores.repair import CHORD_MARK, NO_PITCH, repair
 from tfmusic.notes.scores.repeats import mark_codas, read_words
 
@@ -65,7 +37,7 @@ _READER_FAULTS = (
     RecursionError,
     TypeError,
     ValueError,
-    Music21Exception,
+    music21.Music21Exception,
 )
 _CONTAINER = "META-INF/container.xml"
 _MEDIA_TYPE = "application/vnd.recordare.musicxml"
@@ -91,11 +63,13 @@ def musicxml_to_sequence(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of music21: on what it makes the best of
-            read = converter.parseData(repair(root, left_out), format="musicxml")
+            read = music21.converter.parseData(
+                repair(root, left_out), format="musicxml"
+            )
             _ScoreReader(score).read(read)
     except _READER_FAULTS as error:
         raise ReadError("bad_musicxml", _one_line(error)) from error
-    sequence = play(score, limits, play_repeats)
+    sequence = playing.play(score, limits, play_repeats)
     sequence.source_info.parser = NoteSequence.SourceInfo.MUSIC21
     sequence.source_info.encoding_type = NoteSequence.SourceInfo.MUSIC_XML
     return sequence
@@ -197,16 +171,16 @@ class _ScoreReader:
         self._rests = collections.defaultdict(float)
         self._codas: list[int] = []
 
-    def read(self, read: stream.Score) -> None:
+    def read(self, read: music21.stream.Score) -> None:
         """Fills the score."""
-        for part in read.getElementsByClass(stream.Part):
+        for part in read.getElementsByClass(music21.stream.Part):
             self._part(part)
             self._score.part_names.append(part.partName or "")
         bars = [measure.bar for measure in self._score.measures]
         mark_codas(bars, self._codas)
         self._finish_measures()
 
-    def _part(self, part: stream.Part) -> None:
+    def _part(self, part: music21.stream.Part) -> None:
         # From which offset on it sounds how many semitones above what is written.
         moves = [] if part.atSoundingPitch else part.getElementsByClass("Instrument")
         moves = [
@@ -215,15 +189,19 @@ class _ScoreReader:
             if found.transposition is not None
         ]
         levels, notes, keys = Levels(), [], []
-        for index, measure in enumerate(part.getElementsByClass(stream.Measure)):
+        for index, measure in enumerate(
+            part.getElementsByClass(music21.stream.Measure)
+        ):
             begin = part.elementOffset(measure)
             semitones = next((m for o, m in reversed(moves) if o <= begin), 0)
             streams = (measure, *measure.voices)
             events = [(float(s.elementOffset(e)), e) for s in streams for e in s]
             for offset, element in events:
-                if isinstance(element, key.KeySignature):
-                    keys.append((index, (offset, KEY, _key_of(element, semitones))))
-                elif isinstance(element, dynamics.Dynamic):
+                if isinstance(element, music21.key.KeySignature):
+                    keys.append(
+                        (index, (offset, playing.KEY, _key_of(element, semitones)))
+                    )
+                elif isinstance(element, music21.dynamics.Dynamic):
                     self._dynamic(element.value, index, offset, levels)
                 else:
                     self._mark(element, index, offset, semitones)
@@ -241,13 +219,15 @@ class _ScoreReader:
 
     def _notes(self, events, index: int, semitones: int) -> list[Note]:
         marks = self._score.measure(index).marks
-        events = [(o, e) for o, e in events if isinstance(e, note.GeneralNote)]
+        events = [(o, e) for o, e in events if isinstance(e, music21.note.GeneralNote)]
         extent, found = 0.0, []
         for start, element in events:
             extent = max(extent, start + float(element.quarterLength))
-            if any(isinstance(e, expressions.Fermata) for e in element.expressions):
-                marks.append((start, PAUSE, FERMATA))
-            if isinstance(element, chord.ChordBase):
+            if any(
+                isinstance(e, music21.expressions.Fermata) for e in element.expressions
+            ):
+                marks.append((start, playing.PAUSE, playing.FERMATA))
+            if isinstance(element, music21.chord.ChordBase):
                 found += [
                     self._note(n, element, start, semitones) for n in element.notes
                 ]
@@ -263,7 +243,7 @@ class _ScoreReader:
     def _note(self, single, event, start: float, semitones: int) -> Note | None:
         """A note, or nothing if it cannot be played."""
         staff, voice, program, kind = event.activeSite.id.split()
-        if isinstance(single, note.Unpitched):
+        if isinstance(single, music21.note.Unpitched):
             pitch = single.displayOctave
         else:
             pitch = round(single.pitch.ps) + semitones * (kind != "drum")
@@ -296,34 +276,38 @@ class _ScoreReader:
 
     def _mark(self, element, index: int, offset: float, semitones: int) -> None:
         marks = self._score.measure(index).marks
-        if isinstance(element, tempo.MetronomeMark):
-            marks.append((offset, TEMPO, float(element.getQuarterBPM())))
-        elif isinstance(element, meter.TimeSignature):
-            marks.append((offset, METRE, (element.numerator, element.denominator)))
-        elif isinstance(element, repeat.RepeatExpression):
+        if isinstance(element, music21.tempo.MetronomeMark):
+            marks.append((offset, playing.TEMPO, float(element.getQuarterBPM())))
+        elif isinstance(element, music21.meter.TimeSignature):
+            marks.append(
+                (offset, playing.METRE, (element.numerator, element.denominator))
+            )
+        elif isinstance(element, music21.repeat.RepeatExpression):
             self._words(element.getText(), index)
-        elif isinstance(element, expressions.TextExpression):
+        elif isinstance(element, music21.expressions.TextExpression):
             text = element.content.removeprefix(CHORD_MARK)
             if text == element.content:
                 self._words(text, index)
                 return
             try:
-                marks.append((offset, CHORD, sounding_chord(text, semitones)))
+                marks.append(
+                    (offset, playing.CHORD, playing.sounding_chord(text, semitones))
+                )
             except chord_symbols_lib.ChordSymbolError:
                 self._score.left_out["chord symbols"] += 1
 
     def _dynamic(self, value: str, index: int, start: float, levels: Levels) -> None:
         name, staff, percent = value.split("-")
-        # 100 is forte, which is 90 in MusicXML.
+        # A percentage of MusicXML's forte, which is 90.
         told = min(max(round(float(percent) * 0.9), 1), 127) if percent else 0
         if name in _LOUD_THEN_SOFT:
             loud, soft = _LOUD_THEN_SOFT[name]
-            levels.add_accent(index, start, VELOCITIES[loud])
-            levels.add(index, start, VELOCITIES[soft], int(staff))
+            levels.add_accent(index, start, playing.VELOCITIES[loud])
+            levels.add(index, start, playing.VELOCITIES[soft], int(staff))
         elif name in _ACCENTS:
             levels.add_accent(index, start, told or _ACCENTS[name])
-        elif told or name in VELOCITIES:
-            levels.add(index, start, told or VELOCITIES[name], int(staff))
+        elif told or name in playing.VELOCITIES:
+            levels.add(index, start, told or playing.VELOCITIES[name], int(staff))
         else:
             self._score.left_out["dynamics of other names"] += 1
 
@@ -336,18 +320,18 @@ class _ScoreReader:
         elif name:
             self._score.measure(index).bar.add(name)
 
-    def _bar_lines(self, index: int, measure: stream.Measure) -> None:
+    def _bar_lines(self, index: int, measure: music21.stream.Measure) -> None:
         for line, after in ((measure.leftBarline, 0), (measure.rightBarline, 1)):
-            if isinstance(line, bar.Repeat) and line.direction == "start":
+            if isinstance(line, music21.bar.Repeat) and line.direction == "start":
                 self._score.measure(index + after).bar.forward = True
-            elif isinstance(line, bar.Repeat):
+            elif isinstance(line, music21.bar.Repeat):
                 target = self._score.measure(max(index + after - 1, 0))
                 target.bar.backward = max(line.times or 2, 2)
 
-    def _brackets(self, part: stream.Part) -> None:
-        measures = part.getElementsByClass(stream.Measure)
+    def _brackets(self, part: music21.stream.Part) -> None:
+        measures = part.getElementsByClass(music21.stream.Measure)
         numbers = {id(measure): i for i, measure in enumerate(measures)}
-        for bracket in part.getElementsByClass(spanner.RepeatBracket):
+        for bracket in part.getElementsByClass(music21.spanner.RepeatBracket):
             spanned = [numbers[id(measure)] for measure in bracket.getSpannedElements()]
             for index in range(min(spanned), max(spanned) + 1):
                 self._score.measures[index].bar.ending = frozenset(bracket.numberRange)
@@ -361,9 +345,9 @@ class _ScoreReader:
         """
         measures, metre = self._score.measures, None
         for i, measure in enumerate(measures):
-            metres = lasting_marks(measure, METRE)
+            metres = playing.lasting_marks(measure, playing.METRE)
             metre = metres[0][1] if metres and not metres[0][0] else metre
-            full = bar_quarters(metre) if metre else 0.0
+            full = playing.bar_quarters(metre) if metre else 0.0
             extents = self._extents[i]
             measure.length = max((extent for extent, _ in extents), default=0.0)
             fits = [abs(e - full) < _ROUNDING for e, has_notes in extents if has_notes]
@@ -382,9 +366,9 @@ class _ScoreReader:
             measures.pop()
 
 
-def _key_of(signature: key.KeySignature, semitones: int) -> tuple[int, int]:
+def _key_of(signature: music21.key.KeySignature, semitones: int) -> tuple[int, int]:
     """Pitch class of the tonic and mode, as they sound."""
-    if not isinstance(signature, key.Key):
+    if not isinstance(signature, music21.key.Key):
         signature = signature.asKey("major")
     mode = {"ionian": "MAJOR", "aeolian": "MINOR"}.get(signature.mode)
     mode = NoteSequence.KeySignature.Mode.Value(mode or signature.mode.upper())

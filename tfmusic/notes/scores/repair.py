@@ -15,22 +15,24 @@ from music21 import instrument
 from music21.exceptions21 import Music21Exception
 from note_seq import musicxml_parser
 
+from tfmusic.notes.scores.repeats import read_passes
+
 CHORD_MARK = "chord symbol: "
 NO_PITCH = 999  # of what sounds without one, and is left out
 
 # What sounds, and what tells when. Without the rest music21 is three times as fast, and
 # cannot fail over a colour.
-_KEPT = set(
-    "alter attributes backup barline beat-type beat-unit beat-unit-dot beats chord "
-    "chromatic coda cue direction direction-type divisions duration dynamics ending "
-    "fermata fifths forward grace harmony instrument key metronome mode notations note "
-    "octave octave-change offset per-minute pitch repeat rest segno senza-misura sound "
-    "staff step tie tied time transpose unpitched voice words".split()
+_KEPT = re.compile(
+    "alter|attributes|backup|barline|beat-type|beat-unit|beat-unit-dot|beats|chord|"
+    "chromatic|coda|cue|direction|direction-type|divisions|duration|dynamics|ending|"
+    "fermata|fifths|forward|grace|harmony|instrument|key|metronome|mode|notations|note|"
+    "octave|octave-change|offset|per-minute|pitch|repeat|rest|segno|senza-misura|sound|"
+    "staff|step|tie|tied|time|transpose|unpitched|voice|words"
 )
 _KEPT_WHOLE = ("dynamics", "harmony")
-_KEPT_ATTRIBUTES = set(
-    "coda dacapo dalsegno direction dynamics fine id implicit location measure number "
-    "segno tempo times tocoda type".split()
+_KEPT_ATTRIBUTES = re.compile(
+    "coda|dacapo|dalsegno|direction|dynamics|fine|id|location|number|segno|tempo|times|"
+    "tocoda|type"
 )
 _COUNTED = {
     "arpeggiate": "arpeggios",
@@ -60,7 +62,6 @@ _FORMS = {
     "offset": _NUMBER,
     "staff": r"[1-9]\d?",
     "step": "[A-G]",
-    "times": r"\d{1,4}",
 }
 _FORMS = {tag: re.compile(form) for tag, form in _FORMS.items()}
 _DRUM_CHANNEL = 9
@@ -109,7 +110,7 @@ def repair(root: Element, left_out: collections.Counter) -> str:
             _add(SubElement(new_measure, "forward"), "voice", "0")
             if len(new_part) == 1:
                 _add(SubElement(new_measure, "attributes"), "divisions", "1")
-            new_measure.extend(repairer.repair(measure))
+            new_measure.extend(list(repairer.repair(measure)))
     return ElementTree.tostring(new, encoding="unicode")
 
 
@@ -165,15 +166,16 @@ class _PartRepairer:
         """Takes away, and counts where it sounds, what music21 has no use for."""
         kept = []
         for child in element:
-            if child.tag in _KEPT:
+            if _KEPT.fullmatch(child.tag):
                 kept.append(child)
                 if child.tag not in _KEPT_WHOLE:
                     self._prune(child)
             elif child.tag in _COUNTED and child.get("type") not in _ENDS:
                 self._left_out[_COUNTED[child.tag]] += 1
         element[:] = kept
-        for name in element.attrib.keys() - _KEPT_ATTRIBUTES:
-            del element.attrib[name]
+        for name in list(element.attrib):
+            if not _KEPT_ATTRIBUTES.fullmatch(name):
+                del element.attrib[name]
 
     def _is_readable(self, element: Element) -> bool:
         """Whether all numbers and words in an element are; else it is counted."""
@@ -187,7 +189,8 @@ class _PartRepairer:
         if bad:
             self._left_out[f"unreadable <{element.tag}>"] += 1
         if bad and bad <= {"step", "alter", "octave"} and element.tag == "note":
-            element.remove(element.find("pitch"))  # but it takes its time
+            for child in element.findall("pitch"):
+                element.remove(child)  # but it takes its time
             return True
         return not bad
 
@@ -257,8 +260,10 @@ class _PartRepairer:
             # Keys and metres may differ by staff; the uppermost is the one that counts.
             if element.tag not in first and self._is_readable(element):
                 first[element.tag] = element
-        if "time" in first and first["time"].find("senza-misura") is not None:
-            del first["time"]
+        if (time := first.get("time")) is not None:
+            counts = {len(time.findall(tag)) for tag in ("beats", "beat-type")}
+            if 0 in counts or len(counts) > 1:  # as in music without a metre
+                del first["time"]
         attributes[:] = first.values()
         for transpose in attributes.iterfind("transpose"):
             semitones = int(transpose.findtext("chromatic", "0"))
@@ -271,6 +276,17 @@ class _PartRepairer:
         if barline.get("location") == "middle":
             self._left_out["repeats within a measure"] += len(barline)
             return None
+        for repeat in barline.findall("repeat"):
+            if repeat.get("direction") not in ("forward", "backward"):
+                barline.remove(repeat)
+            elif not re.fullmatch(r"\d{1,4}", repeat.get("times", "2")):
+                del repeat.attrib["times"]
+        for ending in barline.findall("ending"):
+            passes = read_passes(ending.get("number") or ending.text or "")
+            ending.set("number", ",".join(map(str, sorted(passes))))
+            ending.text = ""
+            if ending.get("type") == "start" and not passes:
+                barline.remove(ending)
         return barline
 
     def _harmony(self, harmony: Element) -> Element | None:
@@ -305,9 +321,8 @@ class _PartRepairer:
         is_told = len(kept) > 0
         for mark in old.iterfind("direction-type/*"):
             if mark.tag == "metronome" and "tempo" not in said:
-                number = re.search(
-                    r"\d{1,6}(\.\d{1,6})?", mark.findtext("per-minute", "")
-                )
+                text = mark.findtext("per-minute", "")
+                number = re.search(r"[1-9]\d{0,5}(\.\d{1,6})?", text)
                 if number is not None and len(mark.findall("beat-unit")) == 1:
                     mark.find("per-minute").text = number[0]
                     kept.append(mark)
