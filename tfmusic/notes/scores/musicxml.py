@@ -58,14 +58,11 @@ def musicxml_to_sequence(
         ReadError: `bad_musicxml`, `too_large`, and those of `playing.play`.
     """
     root = _open(data, limits)
-    left_out = collections.Counter()
-    score = Score(title=_title(root), composers=_composers(root), left_out=left_out)
+    score = Score(title=_title(root), composers=_composers(root))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of music21: on what it makes the best of
-            read = music21.converter.parseData(
-                repair(root, left_out), format="musicxml"
-            )
+            read = music21.converter.parseData(repair(root, score), format="musicxml")
             _ScoreReader(score).read(read)
     except _READER_FAULTS as error:
         raise ReadError("bad_musicxml", _one_line(error)) from error
@@ -179,6 +176,7 @@ class _ScoreReader:
         bars = [measure.bar for measure in self._score.measures]
         mark_codas(bars, self._codas)
         self._finish_measures()
+        self._finish_ties()
 
     def _part(self, part: music21.stream.Part) -> None:
         # From which offset on it sounds how many semitones above what is written.
@@ -208,8 +206,6 @@ class _ScoreReader:
             found = self._notes(events, index, semitones)
             self._score.measure(index).notes += found
             notes += [(index, note) for note in found]
-            self._bar_lines(index, measure)
-        self._brackets(part)
         levels.apply(notes)
         if not all(note.is_drum for _, note in notes):
             for index, mark in keys:  # drums have none, whatever is written
@@ -320,23 +316,6 @@ class _ScoreReader:
         elif name:
             self._score.measure(index).bar.add(name)
 
-    def _bar_lines(self, index: int, measure: music21.stream.Measure) -> None:
-        for line, after in ((measure.leftBarline, 0), (measure.rightBarline, 1)):
-            if isinstance(line, music21.bar.Repeat) and line.direction == "start":
-                self._score.measure(index + after).bar.forward = True
-            elif isinstance(line, music21.bar.Repeat):
-                target = self._score.measure(max(index + after - 1, 0))
-                target.bar.backward = max(line.times or 2, 2)
-
-    def _brackets(self, part: music21.stream.Part) -> None:
-        measures = part.getElementsByClass(music21.stream.Measure)
-        numbers = {id(measure): i for i, measure in enumerate(measures)}
-        for bracket in part.getElementsByClass(music21.spanner.RepeatBracket):
-            spanned = [numbers[id(measure)] for measure in bracket.getSpannedElements()]
-            for index in range(min(spanned), max(spanned) + 1):
-                self._score.measures[index].bar.ending = frozenset(bracket.numberRange)
-            self._score.measures[min(spanned)].bar.begins_ending = True
-
     def _finish_measures(self) -> None:
         """Sets the lengths of measures, and gives late marks to the next ones.
 
@@ -364,6 +343,19 @@ class _ScoreReader:
                 measures[i + 1].marks = [*moved, *measures[i + 1].marks]
         while measures and not measures[-1].length:
             measures.pop()
+
+    def _finish_ties(self) -> None:
+        """Ties to the next note of a voice and pitch, if nothing says where to."""
+        waiting: dict[tuple, float] = {}
+        begin = 0.0
+        for measure in self._score.measures:
+            for note in sorted(measure.notes, key=lambda note: note.start):
+                place = note.part, note.voice, note.pitch
+                if abs(waiting.pop(place, -1.0) - begin - note.start) < _ROUNDING:
+                    note.tied_from = True
+                if note.tied_on:
+                    waiting[place] = begin + note.end
+            begin += measure.length
 
 
 def _key_of(signature: music21.key.KeySignature, semitones: int) -> tuple[int, int]:

@@ -362,21 +362,21 @@ def _join_ties(notes: Mapping[str, np.ndarray]) -> np.ndarray:
     ends = notes["end"]
     gone = []
     waiting = collections.defaultdict(list)
-    order = np.argsort(notes["start"], kind="stable")
-    for i in order.tolist():
-        before = waiting[notes["part"][i], notes["pitch"][i]]
-        found = [j for j in before if abs(ends[j] - notes["start"][i]) < _TINY]
-        # Where two voices hold one pitch, each goes on with its own. Some programs
-        # write only where a tie begins.
-        same = [j for j in found if notes["voice"][j] == notes["voice"][i]]
+    tied = np.flatnonzero(notes["tied_from"] | notes["tied_on"])
+    for i in tied[np.argsort(notes["start"][tied], kind="stable")].tolist():
+        open_notes = waiting[notes["part"][i], notes["pitch"][i]]
         first = i
-        if same or (found and notes["tied_from"][i]):
-            first = (same or found)[0]
-            before.remove(first)
-            ends[first] = ends[i]
-            gone.append(i)
+        if notes["tied_from"][i]:
+            before = [j for j in open_notes if abs(ends[j] - notes["start"][i]) < _TINY]
+            # Where two voices hold one pitch, each goes on with its own.
+            before.sort(key=lambda j: notes["voice"][j] != notes["voice"][i])
+            if before:
+                first = before[0]
+                open_notes.remove(first)
+                ends[first] = ends[i]
+                gone.append(i)
         if notes["tied_on"][i]:
-            before.append(first)
+            open_notes.append(first)
     return np.setdiff1d(np.arange(len(ends)), gone)
 
 
@@ -394,5 +394,6 @@ def _add_instruments(
             # So that the hands are found, however the staves cross.
             place = _HANDS[staff - 1] if num_staves[part] == 2 else f"staff {staff}"
             name = f"{name} ({place})" if name else place
-        sequence.instrument_infos.add(instrument=number, name=name)
+        if name:
+            sequence.instrument_infos.add(instrument=number, name=name)
     return {place: number for number, place in enumerate(used)}

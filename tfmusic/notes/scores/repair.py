@@ -5,7 +5,6 @@ some of what sounds. Elements that it cannot use are left out and counted; where
 loses something, that is written in a form that it keeps: `repair` names them all.
 """
 
-import collections
 import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
@@ -15,6 +14,7 @@ from music21 import instrument
 from music21.exceptions21 import Music21Exception
 from note_seq import musicxml_parser
 
+from tfmusic.notes.scores.playing import Score
 from tfmusic.notes.scores.repeats import read_passes
 
 CHORD_MARK = "chord symbol: "
@@ -31,8 +31,8 @@ _KEPT = re.compile(
 )
 _KEPT_WHOLE = ("dynamics", "harmony")
 _KEPT_ATTRIBUTES = re.compile(
-    "coda|dacapo|dalsegno|direction|dynamics|fine|id|location|number|segno|tempo|times|"
-    "tocoda|type"
+    "coda|dacapo|dalsegno|direction|dynamics|fine|id|implicit|location|number|segno|"
+    "tempo|times|tocoda|type"
 )
 _COUNTED = {
     "arpeggiate": "arpeggios",
@@ -76,12 +76,12 @@ _JUMPS = {
 }
 
 
-def repair(root: Element, left_out: collections.Counter) -> str:
+def repair(root: Element, score: Score) -> str:
     """Writes what sounds of a score so that music21 reads all of it.
 
     Args:
         root: A score-partwise element; is changed.
-        left_out: To count in what cannot be used.
+        score: Where repeats are added, and what cannot be used is counted.
 
     Returns:
         MusicXML, in which
@@ -102,7 +102,7 @@ def repair(root: Element, left_out: collections.Counter) -> str:
         head = heads.get(part.get("id"), Element("score-part"))
         new_head = SubElement(new_heads, "score-part", id=f"P{number}")
         _add(new_head, "part-name", " ".join(head.findtext("part-name", "").split()))
-        repairer = _PartRepairer(head, left_out)
+        repairer = _PartRepairer(head, score)
         new_part = SubElement(new, "part", id=f"P{number}")
         for measure in part.iterfind("measure"):
             new_measure = SubElement(new_part, "measure", number="1")
@@ -123,8 +123,9 @@ def _add(parent: Element, tag: str, text: str = "") -> Element:
 class _PartRepairer:
     """Repairs the measures of a part."""
 
-    def __init__(self, head: Element, left_out: collections.Counter):
-        self._left_out = left_out
+    def __init__(self, head: Element, score: Score):
+        self._score = score
+        self._left_out = score.left_out
         self._names = {
             element.get("id"): " ".join(element.findtext("instrument-name", "").split())
             for element in head.iterfind("score-instrument")
@@ -137,6 +138,9 @@ class _PartRepairer:
             }
             for element in head.iterfind("midi-instrument")
         }
+        self._index = -1  # of the measure
+        self._ending: frozenset[int] = frozenset()
+        self._ending_stops = False
         self._repairs = {
             "attributes": self._attributes,
             "barline": self._barline,
@@ -149,6 +153,8 @@ class _PartRepairer:
     def repair(self, measure: Element) -> Iterator[Element]:
         """What sounds of a measure."""
         self._prune(measure)
+        self._index += 1
+        self._ending_stops = False
         for element in measure:
             if element.tag == "note" and element.find("grace") is not None:
                 self._left_out["grace notes"] += 1
@@ -161,6 +167,10 @@ class _PartRepairer:
                     element = self._repairs[element.tag](element)
                 if element is not None:
                     yield element
+        if self._ending:
+            self._score.measure(self._index).bar.ending = self._ending
+        if self._ending_stops:
+            self._ending = frozenset()
 
     def _prune(self, element: Element) -> None:
         """Takes away, and counts where it sounds, what music21 has no use for."""
@@ -272,22 +282,28 @@ class _PartRepairer:
             _add(transpose, "chromatic", str(semitones))
         return attributes
 
-    def _barline(self, barline: Element) -> Element | None:
-        if barline.get("location") == "middle":
-            self._left_out["repeats within a measure"] += len(barline)
-            return None
-        for repeat in barline.findall("repeat"):
-            if repeat.get("direction") not in ("forward", "backward"):
-                barline.remove(repeat)
-            elif not re.fullmatch(r"\d{1,4}", repeat.get("times", "2")):
-                del repeat.attrib["times"]
-        for ending in barline.findall("ending"):
-            passes = read_passes(ending.get("number") or ending.text or "")
-            ending.set("number", ",".join(map(str, sorted(passes))))
-            ending.text = ""
-            if ending.get("type") == "start" and not passes:
-                barline.remove(ending)
-        return barline
+    def _barline(self, barline: Element) -> None:
+        """Reads repeats and brackets, of which music21 mistakes some."""
+        location = barline.get("location", "right")
+        bar = self._score.measure(self._index).bar
+        for ending in barline.iterfind("ending"):
+            if ending.get("type") != "start":
+                self._ending_stops = True
+            else:
+                passes = read_passes(ending.get("number") or ending.text or "")
+                self._ending, self._ending_stops = passes, False
+                bar.begins_ending = bool(passes)
+        for repeat in barline.iterfind("repeat"):
+            times = repeat.get("times", "2")
+            if location == "middle":
+                self._left_out["repeats within a measure"] += 1
+            elif repeat.get("direction") == "forward":
+                following = self._index + (location == "right")
+                self._score.measure(following).bar.forward = True
+            else:
+                before = self._score.measure(self._index - (location == "left"))
+                number = int(times) if re.fullmatch(r"\d{1,12}", times) else 2
+                before.bar.backward = max(number, 2)
 
     def _harmony(self, harmony: Element) -> Element | None:
         """Turns a chord symbol into words, which are simpler to read and to move."""
@@ -310,8 +326,9 @@ class _PartRepairer:
         for sound in old.iterfind("sound"):
             said.update(sound.attrib)
         for name in ("tempo", "dynamics"):
-            if name in said and not re.fullmatch(_POSITIVE, said[name].strip()):
-                self._left_out["unreadable <sound>"] += 1
+            if not re.fullmatch(_POSITIVE, said.get(name, "1").strip()):
+                # Some programs write -1 where they set no loudness.
+                self._left_out["unreadable <sound>"] += name == "tempo"
                 del said[name]
         new = Element("direction")
         kept = SubElement(new, "direction-type")
