@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 import music21
+from music21.musicxml.xmlToM21 import MusicXMLImporter
 from note_seq import chord_symbols_lib
 
 from tfmusic.notes import NoteSequence
@@ -62,8 +63,9 @@ def musicxml_to_sequence(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of music21: on what it makes the best of
-            read = music21.converter.parseData(repair(root, score), format="musicxml")
-            _ScoreReader(score).read(read)
+            importer = MusicXMLImporter()
+            importer.xmlRootToScore(repair(root, score), importer.stream)
+            _ScoreReader(score).read(importer.stream)
     except _READER_FAULTS as error:
         raise ReadError("bad_musicxml", _one_line(error)) from error
     sequence = playing.play(score, limits, play_repeats)

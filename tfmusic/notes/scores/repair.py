@@ -7,7 +7,6 @@ loses something, that is written in a form that it keeps: `repair` names them al
 
 import re
 from collections.abc import Iterator
-from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from music21 import instrument
@@ -76,7 +75,7 @@ _JUMPS = {
 }
 
 
-def repair(root: Element, score: Score) -> str:
+def repair(root: Element, score: Score) -> Element:
     """Writes what sounds of a score so that music21 reads all of it.
 
     Args:
@@ -84,7 +83,7 @@ def repair(root: Element, score: Score) -> str:
         score: Where repeats are added, and what cannot be used is counted.
 
     Returns:
-        MusicXML, in which
+        A score-partwise element, in which
 
         *   the `<voice>` of a note is `staff voice program kind`: music21 copies all
             marks into every staff, and knows one instrument in a part; kind is `pitch`,
@@ -111,7 +110,7 @@ def repair(root: Element, score: Score) -> str:
             if len(new_part) == 1:
                 _add(SubElement(new_measure, "attributes"), "divisions", "1")
             new_measure.extend(list(repairer.repair(measure)))
-    return ElementTree.tostring(new, encoding="unicode")
+    return new
 
 
 def _add(parent: Element, tag: str, text: str = "") -> Element:

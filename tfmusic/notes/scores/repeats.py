@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 _MOST_PASSES = 64
 
 _WORDS = {
-    "da_capo": re.compile(r"\bd\. ?c\.|\bda capo\b", re.I),
-    "dal_segno": re.compile(r"\bd\. ?s\.|\bdal segno\b", re.I),
-    "to_coda": re.compile(r"\s*(to|al) coda\b", re.I),
+    "da_capo": re.compile(r"\bd\. ?c\.|\bda ?capo\b", re.I),
+    "dal_segno": re.compile(r"\bd\. ?s\.|\bdal ?segno\b", re.I),
+    "to_coda": re.compile(r"\s*(to|al|da) ?coda\b", re.I),
     "coda": re.compile(r"\s*coda\s*$", re.I),
     "segno": re.compile(r"\s*segno\s*$", re.I),
     "fine": re.compile(r"\s*fine\.?\s*$", re.I),
