@@ -1,6 +1,12 @@
 import pytest
 
-from tfmusic.notes.scores.repeats import Bar, mark_codas, play_order, read_passes
+from tfmusic.notes.scores.repeats import (
+    Bar,
+    mark_codas,
+    play_order,
+    read_passes,
+    read_sections,
+)
 
 
 def bars(text: str) -> list[Bar]:
@@ -89,6 +95,23 @@ def test_of_two_coda_signs_one_leaves_at_the_first():
     assert (found[1].to_coda, found[1].coda) == (True, False)
     assert (found[3].to_coda, found[3].coda) == (False, True)
     assert play_order(found) == [0, 1, 2, 0, 1, 3]
+
+
+def test_sections_are_played_in_the_order_that_is_asked_for():
+    begins = {"A": 0, "B": 2, "C": 5}
+    spans = {"A": (0, 2), "B": (2, 5), "C": (5, 9)}
+    for order, expected in {
+        "": "",
+        "ABC": "ABC",
+        "A.B A": "ABA",
+        "A2B": "AAB",
+        "(AB)2C": "ABABC",
+        "((A2B)2C)2": "AABAABCAABAABC",
+    }.items():
+        assert read_sections(order, begins, 9) == [spans[name] for name in expected]
+    for wrong in ("AD", "(A", "((((A9)9)9)9)9"):
+        with pytest.raises(ValueError, match="expected"):
+            read_sections(wrong, begins, 9)
 
 
 def test_passes_are_read_from_lists_and_ranges():

@@ -129,6 +129,18 @@ def test_notes_of_a_chord_have_their_own_lengths():
     ]
 
 
+def test_notes_of_a_chord_that_look_alike_are_equally_long():
+    half, quarter = "<type>half</type><dot/>", "<type>quarter</type>"
+    measure = note("C4", 3, half) + note("E4", 2, half, chord=True)
+    measure += note("G4", 1, quarter, chord=True) + note("A4")
+    assert heard(read([attributes() + measure])) == [
+        (60, 0, 1.5),
+        (64, 0, 1.5),
+        (67, 0, 0.5),
+        (69, 1.5, 2),
+    ]
+
+
 def test_transposing_instruments_sound_as_they_do():
     def transposed(chromatic, octaves=0):
         octave = f"<octave-change>{octaves}</octave-change>" if octaves else ""

@@ -232,6 +232,15 @@ def test_repeats_are_played(music, order):
     assert pitches(music) == [60 + {"C": 0, "D": 2, "E": 4, "F": 5}[n] for n in order]
 
 
+def test_sections_are_played_in_the_order_of_the_header():
+    tune = HEAD.format("C").replace("M:", "P:ABA\nM:") + "P:A\nC:|\nP:B\nD|E|]\n"
+    played = read_bytes(tune.encode(), "a.abc")
+    assert [n.pitch for n in played.notes] == [60, 60, 62, 64, 60, 60]
+    unknown = read_bytes(tune.replace("P:ABA", "P:AXA").encode(), "a.abc")
+    assert [n.pitch for n in unknown.notes] == [60, 60, 62, 64]
+    assert remarks(unknown)["left out"] == "1 orders of sections"
+
+
 def test_repeats_are_not_played_where_they_are_not_wanted():
     written = read("|:C|1D:|2E||F|", play_repeats=False)
     assert [n.pitch for n in written.notes] == [60, 62, 64, 65]

@@ -1,7 +1,10 @@
 """Bytes and files into NoteSequences: MIDI, MusicXML and ABC."""
 
+import gzip
+import io
 import os
 import pathlib
+import zlib
 
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
@@ -34,6 +37,7 @@ _MAGIC = {
     b"X:": "abc",
     b"%abc": "abc",
 }
+_GZIP = b"\x1f\x8b"
 _DEFAULT_LIMITS = Limits()
 
 
@@ -46,7 +50,7 @@ def read_bytes(
     """Reads one piece.
 
     Args:
-        data: The contents of the file.
+        data: The contents of the file, also packed by gzip.
         name: Its name. The ending tells the format; where it is none of `SUFFIXES`,
             the first bytes do. Becomes `filename` of the sequence.
         limits: What the file may hold.
@@ -59,7 +63,8 @@ def read_bytes(
     Raises:
         ReadError: The file cannot be read; nothing else is raised, whatever it holds.
     """
-    kind = _format_of(data, name, limits)
+    data = _unpacked(data, name, limits)
+    kind = _format_of(data, name)
     if kind == "midi":
         sequence = midi_to_sequence(data, limits)
     elif kind == "musicxml":
@@ -88,7 +93,8 @@ def read_tunes(
     Raises:
         ReadError: It is no ABC, or none of its tunes can be read.
     """
-    kind = _format_of(data, name, limits)
+    data = _unpacked(data, name, limits)
+    kind = _format_of(data, name)
     if kind != "abc":
         raise ReadError("not_abc", f"expected an ABC tunebook, found {kind}: {name}")
     from tfmusic.notes.scores.tunebooks import abc_to_sequences
@@ -135,12 +141,23 @@ def read_input(path: str, flag: str) -> NoteSequence:
         ) from error
 
 
-def _format_of(data: bytes, name: str, limits: Limits) -> str:
+def _unpacked(data: bytes, name: str, limits: Limits) -> bytes:
+    """The contents of a file, which gzip may have packed."""
+    if data[:2] == _GZIP:
+        try:
+            with gzip.open(io.BytesIO(data)) as file:
+                data = file.read(limits.max_bytes + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ReadError("damaged_archive", f"{name}: {error}") from error
     if len(data) > limits.max_bytes:
         raise ReadError("too_large", f"{name}: more than {limits.max_bytes} bytes")
     if not data:
         raise ReadError("empty", f"{name}: no bytes")
-    suffix = pathlib.PurePath(name).suffix.lower()
+    return data
+
+
+def _format_of(data: bytes, name: str) -> str:
+    suffix = pathlib.PurePath(name.lower().removesuffix(".gz")).suffix
     for kind, suffixes in _FORMATS.items():
         if suffix in suffixes:
             return kind

@@ -34,7 +34,7 @@ def parse_pieces(
     Raises:
         DropError: It cannot be read.
     """
-    if name.lower().endswith(".abc"):
+    if name.lower().endswith((".abc", ".abc.gz")):
         return read_tunes(data, name, limits, play_repeats)
     return [read_bytes(data, name, limits, play_repeats)]
 

@@ -127,6 +127,8 @@ class Score:
         part_names: Of each part.
         title: Empty if there is none.
         composers: Their names.
+        sections: First measures and ends of the sections, in the order in which they
+            are played; empty for the whole piece.
         left_out: What was written and cannot be represented, and how often.
     """
 
@@ -134,6 +136,7 @@ class Score:
     part_names: list[str] = dataclasses.field(default_factory=list)
     title: str = ""
     composers: Sequence[str] = ()
+    sections: Sequence[tuple[int, int]] = ()
     left_out: collections.Counter = dataclasses.field(
         default_factory=collections.Counter
     )
@@ -186,13 +189,8 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
         ReadError: `no_notes`, `too_many_notes`, `too_many_quarters`,
             `too_many_seconds`.
     """
-    written = score.measures
-    bars = [measure.bar for measure in written]
-    order, said = range(len(bars)), ""
-    if not all(bar.is_plain for bar in bars):
-        played = play_order(bars) if play_repeats else None
-        order, said = (order, "as written") if played is None else (played, "played")
-    measures = [written[i] for i in order]
+    order, said = _order(score, play_repeats)
+    measures = [score.measures[i] for i in order]
     num_notes = sum(len(measure.notes) for measure in measures)
     if not num_notes:
         raise ReadError("no_notes", "the score has none")
@@ -204,8 +202,8 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
     sequence.source_info.source_type = NoteSequence.SourceInfo.SCORE_BASED
     sequence.sequence_metadata.title = score.title
     sequence.sequence_metadata.composers.extend(score.composers)
-    states = _states(written)
-    states = [states[i] for i in order]
+    written = _states(score.measures)
+    states = [written[i] for i in order]
     tempo_map = _add_tempos(sequence, measures, starts, states)
     _add_metres(sequence, measures, starts, states, tempo_map)
     _add_keys(sequence, measures, starts, states, tempo_map)
@@ -218,6 +216,22 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
         if text:
             sequence.text_annotations.add(text=f"{_REMARK}{name}: {text}")
     return sequence
+
+
+def _order(score: Score, play_repeats: bool) -> tuple[Sequence[int], str]:
+    """Which measures to play, and what to say of repeats."""
+    bars = [measure.bar for measure in score.measures]
+    as_written = range(len(bars))
+    sections = score.sections or [(0, len(bars))]
+    if len(sections) == 1 and all(bar.is_plain for bar in bars):
+        return as_written, ""
+    order = []
+    for begin, end in sections:
+        part = play_order(bars[begin:end]) if play_repeats else None
+        if part is None:
+            return as_written, "as written"
+        order += [begin + i for i in part]
+    return order, "played"
 
 
 def lasting_marks(measure: Measure, kind: str) -> list[tuple[float, Any]]:

@@ -24,11 +24,11 @@ NO_PITCH = 999  # of what sounds without one, and is left out
 _KEPT = re.compile(
     "alter|attributes|backup|barline|beat-type|beat-unit|beat-unit-dot|beats|chord|"
     "chromatic|coda|cue|direction|direction-type|divisions|duration|dynamics|ending|"
-    "fermata|fifths|forward|grace|harmony|instrument|key|metronome|mode|notations|note|"
+    "fermata|fifths|forward|grace|harmony|instrument|key|metronome|midi-instrument|mode|notations|note|"
     "octave|octave-change|offset|per-minute|pitch|repeat|rest|segno|senza-misura|sound|"
     "staff|step|tie|tied|time|transpose|unpitched|voice|words"
 )
-_KEPT_WHOLE = ("dynamics", "harmony")
+_KEPT_WHOLE = ("dynamics", "harmony", "midi-instrument")
 _KEPT_ATTRIBUTES = re.compile(
     "coda|dacapo|dalsegno|direction|dynamics|fine|id|implicit|location|number|segno|"
     "tempo|times|tocoda|type"
@@ -36,6 +36,7 @@ _KEPT_ATTRIBUTES = re.compile(
 _COUNTED = {
     "arpeggiate": "arpeggios",
     "glissando": "glissandos",
+    "measure-repeat": "signs that repeat a measure",
     "ornaments": "ornaments",
     "pedal": "pedal marks",
     "slide": "glissandos",
@@ -94,6 +95,9 @@ def repair(root: Element, score: Score) -> Element:
         *   `<forward>`, which music21 does not count into the measure, is a rest;
         *   what `<sound>` tells of tempos and jumps stands for what is written.
     """
+    for element in root.iter():
+        if element.tag in _COUNTED and element.get("type") not in _ENDS:
+            score.left_out[_COUNTED[element.tag]] += 1
     heads = {head.get("id"): head for head in root.iterfind("part-list/score-part")}
     new = Element("score-partwise")
     new_heads = SubElement(new, "part-list")
@@ -129,14 +133,10 @@ class _PartRepairer:
             element.get("id"): " ".join(element.findtext("instrument-name", "").split())
             for element in head.iterfind("score-instrument")
         }
-        self._midi = {  # numbers by instrument and tag, as MIDI counts
-            element.get("id"): {
-                child.tag: min(max(int(child.text) - 1, 0), 127)
-                for child in element
-                if re.fullmatch(r"\d{1,3}", child.text or "")
-            }
-            for element in head.iterfind("midi-instrument")
-        }
+        # Numbers by instrument and tag, as MIDI counts.
+        self._midi: dict[str | None, dict[str, int]] = {}
+        for element in head.iterfind("midi-instrument"):
+            self._set_midi(element)
         self._index = -1  # of the measure
         self._ending: frozenset[int] = frozenset()
         self._ending_stops = False
@@ -149,8 +149,15 @@ class _PartRepairer:
             "sound": self._direction,
         }
 
+    def _set_midi(self, element: Element) -> None:
+        numbers = self._midi.setdefault(element.get("id"), {})
+        for child in element:
+            if re.fullmatch(r"\d{1,3}", child.text or ""):
+                numbers[child.tag] = min(max(int(child.text) - 1, 0), 127)
+
     def repair(self, measure: Element) -> Iterator[Element]:
         """What sounds of a measure."""
+        self._level_chords(measure)
         self._prune(measure)
         self._index += 1
         self._ending_stops = False
@@ -171,16 +178,25 @@ class _PartRepairer:
         if self._ending_stops:
             self._ending = frozenset()
 
+    def _level_chords(self, measure: Element) -> None:
+        """Makes notes that look alike equally long; programs err in the number."""
+        head = looks = None
+        for note in measure.iterfind("note"):
+            found = note.findtext("type"), len(note.findall("dot"))
+            if note.find("chord") is None:
+                head, looks = note.find("duration"), found
+            elif found == looks and found[0] and head is not None:
+                for duration in note.iterfind("duration"):
+                    duration.text = head.text
+
     def _prune(self, element: Element) -> None:
-        """Takes away, and counts where it sounds, what music21 has no use for."""
+        """Takes away what music21 has no use for."""
         kept = []
         for child in element:
             if _KEPT.fullmatch(child.tag):
                 kept.append(child)
                 if child.tag not in _KEPT_WHOLE:
                     self._prune(child)
-            elif child.tag in _COUNTED and child.get("type") not in _ENDS:
-                self._left_out[_COUNTED[child.tag]] += 1
         element[:] = kept
         for name in list(element.attrib):
             if not _KEPT_ATTRIBUTES.fullmatch(name):
@@ -324,6 +340,8 @@ class _PartRepairer:
         said = dict(old.attrib) if old.tag == "sound" else {}
         for sound in old.iterfind("sound"):
             said.update(sound.attrib)
+        for element in old.iter("midi-instrument"):
+            self._set_midi(element)
         for name in ("tempo", "dynamics"):
             if not re.fullmatch(_POSITIVE, said.get(name, "1").strip()):
                 # Some programs write -1 where they set no loudness.

@@ -17,7 +17,12 @@ from note_seq import abc_parser, chord_symbols_lib
 from tfmusic.notes.midi import Limits, ReadError, check_limit
 from tfmusic.notes.scores import playing
 from tfmusic.notes.scores.playing import Levels, Note, Score
-from tfmusic.notes.scores.repeats import mark_codas, read_passes, read_words
+from tfmusic.notes.scores.repeats import (
+    mark_codas,
+    read_passes,
+    read_sections,
+    read_words,
+)
 
 _FIELD = re.compile(r"([A-Za-z+]):(?![|:])\s*(.*)")
 _MIDI = re.compile(
@@ -103,6 +108,8 @@ class Tune:
         self._in_header = True
         self._letters = dict(_LETTERS)
         self._codas: list[int] = []
+        self._order = ""  # of sections, such as "ABA"
+        self._sections: dict[str, int] = {}  # the measures that they begin with
 
     # --- lines and fields ---
 
@@ -158,8 +165,10 @@ class Tune:
             self._key(text)
         elif letter == "I":
             self.read(f"%%{text}")
-        elif letter == "P" and self._in_header and len(text) > 1:
-            self._left_out["orders of parts"] += 1
+        elif letter == "P" and self._in_header:
+            self._order = text
+        elif letter == "P":
+            self._sections.setdefault(text[:1], self._voice.index)
 
     def _mark(self, kind: str, value) -> None:
         measure = self._score.measure(self._voice.index)
@@ -463,7 +472,12 @@ class Tune:
                 f"expected a tune, found {num_notes} notes among {unknown} unknown "
                 "signs",
             )
-        mark_codas([measure.bar for measure in score.measures], self._codas)
+        bars = [measure.bar for measure in score.measures]
+        mark_codas(bars, self._codas)
+        try:
+            score.sections = read_sections(self._order, self._sections, len(bars))
+        except ValueError:
+            self._left_out["orders of sections"] += 1
         return score
 
 
