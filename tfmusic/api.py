@@ -35,13 +35,17 @@ _WRITERS = {
 }
 
 
-def read_music(path: str | os.PathLike) -> NoteSequence:
+def read_music(path: str | os.PathLike, play_repeats: bool = True) -> NoteSequence:
     """Reads a MIDI, MusicXML or ABC file.
+
+    Args:
+        path: The file; of a tunebook, the first tune that can be read is.
+        play_repeats: Whether the repeats of a score are played, or every measure once.
 
     Raises:
         UserError: It is not there, or no such music.
     """
-    return read_file(path)
+    return read_file(path, play_repeats=play_repeats)
 
 
 def write_music(sequence: NoteSequence, path: str | os.PathLike) -> None:

@@ -78,6 +78,11 @@ _INSTRUMENTS = flags.DEFINE_list(
     "instruments", [], "Keep only notes of tracks whose name contains one of these."
 )
 _DRUMS = flags.DEFINE_enum("drums", "keep", ["keep", "drop"], "What to do with drums.")
+_PLAY_REPEATS = flags.DEFINE_bool(
+    "play_repeats",
+    True,
+    "Play the repeats of scores and tunes; else every measure is read once.",
+)
 _FILE_SECONDS = flags.DEFINE_float(
     "file_seconds",
     30,
@@ -146,6 +151,7 @@ def main() -> None:
             instruments=tuple(_INSTRUMENTS.value),
             drums=_DRUMS.value,
         ),
+        play_repeats=_PLAY_REPEATS.value,
         file_seconds=_FILE_SECONDS.value,
         file_megabytes=_FILE_MEGABYTES.value,
         num_workers=_NUM_WORKERS.value,

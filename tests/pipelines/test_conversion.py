@@ -13,7 +13,7 @@ RECIPE = Recipe(
 
 
 def test_tune_that_cannot_be_read_is_dropped_alone():
-    tunes = ["CDEF|", "V:1\nCDEF|\nV:2\nC4|", "[CE]GzE|"]
+    tunes = ["CDEF|", "how now, brown cow", "[CE]GzE|"]
     book = "\n".join(f"X:1\nL:1/4\nK:C\n{tune}\n" for tune in tunes)
     convert = Converter((RECIPE,), Limits(), Filters())
     found = convert(Task(book.encode(), "book.abc", parse_pieces, {}))
@@ -21,3 +21,19 @@ def test_tune_that_cannot_be_read_is_dropped_alone():
     assert [piece.encoded[0].num_notes for piece in (found[0], found[2])] == [4, 4]
     assert isinstance(found[1], Drop)
     assert (found[1].stage, found[1].reason) == ("read", "bad_abc")
+
+
+def test_records_say_what_the_reader_made_of_repeats_and_left_out():
+    tune = b"X:1\nT:Tune\nL:1/4\nK:C\n{c}CDEF:|\n"
+    for play_repeats, num_notes, said in (
+        (True, 8, "played"),
+        (False, 4, "as written"),
+    ):
+        convert = Converter((RECIPE,), Limits(), Filters(), play_repeats=play_repeats)
+        (piece,) = convert(Task(tune, "a.abc", parse_pieces, {}))
+        assert piece.encoded[0].num_notes == num_notes
+        assert piece.metadata == {
+            "title": "Tune",
+            "repeats": said,
+            "left_out": "1 grace notes",
+        }

@@ -1,3 +1,4 @@
+import gzip
 import os
 import zipfile
 
@@ -5,6 +6,7 @@ import pytest
 
 from tests.pipelines.conftest import make_piece
 from tfmusic.errors import DropError, UserError
+from tfmusic.notes.reading import Limits, read_bytes
 from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.pipelines.sources import open_source
 
@@ -81,6 +83,45 @@ def test_archive_may_mix_formats(tmp_path):
     assert list(found) == ["a/piece.mid", "b/TUNE.ABC", "c/score.mxl"]
     assert [len(pieces[0]) for pieces in found.values()][:2] == [16, 4]
     assert len(found["c/score.mxl"][0]) > 100
+
+
+def test_zips_and_gzips_in_a_folder_are_read(tmp_path):
+    midi = to_midi_bytes(make_piece(0))
+    (tmp_path / "a.mid.gz").write_bytes(gzip.compress(midi))
+    book = ABC.format(n=1, notes="CD") + ABC.format(n=2, notes="CDE")
+    (tmp_path / "b.ABC.gz").write_bytes(gzip.compress(book.encode()))
+    (tmp_path / "more").mkdir()
+    with zipfile.ZipFile(tmp_path / "more" / "c.zip", "w") as archive:
+        archive.writestr("d/e.mid", midi)
+    (tmp_path / "more" / "f.zip").write_bytes(b"no archive")
+    (tmp_path / "more" / "g.mid.gz").write_bytes(gzip.compress(midi)[:-20])
+    found = read(tmp_path)
+    assert list(found) == [
+        "a.mid.gz",
+        "b.ABC.gz",
+        "more/c.zip/d/e.mid",
+        "more/f.zip",
+        "more/g.mid.gz",
+    ]
+    assert [len(piece) for piece in found["b.ABC.gz"]] == [2, 3]
+    assert found["a.mid.gz"] == found["more/c.zip/d/e.mid"]
+    assert len(found["a.mid.gz"][0]) == 16
+    assert found["more/f.zip"] == found["more/g.mid.gz"] == "damaged_archive"
+    assert list(read(f"{tmp_path}/more/*.zip")) == ["c.zip/d/e.mid", "f.zip"]
+
+
+def test_a_gzip_that_unpacks_to_too_much_is_refused():
+    bomb = gzip.compress(b"X:1\n" + bytes(10**6))
+    with pytest.raises(DropError, match="too_large"):
+        read_bytes(bomb, "a.abc.gz", Limits(max_bytes=10**5))
+
+
+def test_files_that_are_no_music_are_named(tmp_path, caplog):
+    for name in ("a.mscz", "b.MSCZ", "c.gp5", "README", ".DS_Store", "d.mid"):
+        (tmp_path / name).write_bytes(b"x")
+    assert list(read(tmp_path)) == ["d.mid"]
+    assert "4 files are ignored" in caplog.text
+    assert "2 of .mscz, 1 of .gp5, 1 of no ending" in caplog.text
 
 
 def test_damaged_member_of_an_archive_is_one_piece_dropped(tmp_path):

@@ -1,7 +1,10 @@
 """Bytes and files into NoteSequences: MIDI, MusicXML and ABC."""
 
+import gzip
+import io
 import os
 import pathlib
+import zlib
 
 from absl import logging
 
@@ -32,47 +35,58 @@ _MAGIC = {
     b"PK": "musicxml",
     b"<": "musicxml",
     b"\xef\xbb\xbf<": "musicxml",
+    b"\xff\xfe<\0": "musicxml",  # UTF-16
+    b"\xfe\xff\0<": "musicxml",
     b"X:": "abc",
     b"%abc": "abc",
 }
+_GZIP = b"\x1f\x8b"
 _DEFAULT_LIMITS = Limits()
 
 
 def read_bytes(
-    data: bytes, name: str, limits: Limits = _DEFAULT_LIMITS
+    data: bytes,
+    name: str,
+    limits: Limits = _DEFAULT_LIMITS,
+    play_repeats: bool = True,
 ) -> NoteSequence:
     """Reads one piece.
 
     Args:
-        data: The contents of the file.
+        data: The contents of the file, also packed by gzip.
         name: Its name. The ending tells the format; where it is none of `SUFFIXES`,
             the first bytes do. Becomes `filename` of the sequence.
         limits: What the file may hold.
+        play_repeats: Whether the repeats of a score are played, or every measure once.
 
     Returns:
-        The piece; see `tfmusic.notes.midi` for what is made of MIDI. Of a tunebook,
+        The piece: see `tfmusic.notes.midi` and `tfmusic.notes.scores`. Of a tunebook,
         the first tune that can be read.
 
     Raises:
         ReadError: The file cannot be read; nothing else is raised, whatever it holds.
     """
-    kind = _format_of(data, name, limits)
+    data = _unpacked(data, name, limits)
+    kind = _format_of(data, name)
     if kind == "midi":
         sequence = midi_to_sequence(data, limits)
     elif kind == "musicxml":
-        # note-seq's own readers take a second to import: only where they are needed.
-        from tfmusic.notes.scores import musicxml_to_sequence
+        # music21 takes a second to import: only where it is needed.
+        from tfmusic.notes.scores.musicxml import musicxml_to_sequence
 
-        sequence = musicxml_to_sequence(data, limits)
+        sequence = musicxml_to_sequence(data, limits, play_repeats)
     else:
-        tunes = read_tunes(data, name, limits)
+        tunes = read_tunes(data, name, limits, play_repeats)
         sequence = next(tune for tune in tunes if isinstance(tune, NoteSequence))
     sequence.filename = name
     return sequence
 
 
 def read_tunes(
-    data: bytes, name: str, limits: Limits = _DEFAULT_LIMITS
+    data: bytes,
+    name: str,
+    limits: Limits = _DEFAULT_LIMITS,
+    play_repeats: bool = True,
 ) -> list[NoteSequence | ReadError]:
     """Reads every tune of an ABC tunebook.
 
@@ -82,12 +96,13 @@ def read_tunes(
     Raises:
         ReadError: It is no ABC, or none of its tunes can be read.
     """
-    kind = _format_of(data, name, limits)
+    data = _unpacked(data, name, limits)
+    kind = _format_of(data, name)
     if kind != "abc":
         raise ReadError("not_abc", f"expected an ABC tunebook, found {kind}: {name}")
-    from tfmusic.notes.tunebooks import abc_to_sequences
+    from tfmusic.notes.scores.tunebooks import abc_to_sequences
 
-    tunes = abc_to_sequences(data, limits)
+    tunes = abc_to_sequences(data, limits, play_repeats)
     for tune in tunes:
         if isinstance(tune, NoteSequence):
             tune.filename = name
@@ -95,7 +110,9 @@ def read_tunes(
 
 
 def read_file(
-    path: str | os.PathLike, limits: Limits = _DEFAULT_LIMITS
+    path: str | os.PathLike,
+    limits: Limits = _DEFAULT_LIMITS,
+    play_repeats: bool = True,
 ) -> NoteSequence:
     """Reads one piece from a file; see `read_bytes`.
 
@@ -109,7 +126,7 @@ def read_file(
         data = path.read_bytes()
     except OSError as error:
         raise ReadError("missing", f"{path}: {error.strerror}") from error
-    return read_bytes(data, str(path), limits)
+    return read_bytes(data, str(path), limits, play_repeats)
 
 
 def read_input(path: str, flag: str) -> NoteSequence:
@@ -132,12 +149,23 @@ def read_input(path: str, flag: str) -> NoteSequence:
     return sequence
 
 
-def _format_of(data: bytes, name: str, limits: Limits) -> str:
+def _unpacked(data: bytes, name: str, limits: Limits) -> bytes:
+    """The contents of a file, which gzip may have packed."""
+    if data[:2] == _GZIP:
+        try:
+            with gzip.open(io.BytesIO(data)) as file:
+                data = file.read(limits.max_bytes + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ReadError("damaged_archive", f"{name}: {error}") from error
     if len(data) > limits.max_bytes:
         raise ReadError("too_large", f"{name}: more than {limits.max_bytes} bytes")
     if not data:
         raise ReadError("empty", f"{name}: no bytes")
-    suffix = pathlib.PurePath(name).suffix.lower()
+    return data
+
+
+def _format_of(data: bytes, name: str) -> str:
+    suffix = pathlib.PurePath(name.lower().removesuffix(".gz")).suffix
     for kind, suffixes in _FORMATS.items():
         if suffix in suffixes:
             return kind

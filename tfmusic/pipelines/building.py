@@ -85,6 +85,7 @@ def write_datasets(
         compression=settings.compression,
         limits=settings.limits,
         filters=settings.filters,
+        play_repeats=settings.play_repeats,
         file_seconds=settings.file_seconds,
         file_megabytes=settings.file_megabytes,
         work_dir=os.path.join(partial_dir, "work"),
@@ -127,7 +128,9 @@ def build_datasets(
     def convert(stage: str, items: Sequence[SourceItem], recipes: list[Recipe]) -> dict:
         batches = make_batches(stage, items)
         is_first = stage == "read"
-        converter = Converter(tuple(recipes), job.limits, job.filters, is_first)
+        converter = Converter(
+            tuple(recipes), job.limits, job.filters, is_first, job.play_repeats
+        )
         run(stage, lambda job: Convert(job, converter), batches, len(items))
         paths = {b.name: os.path.join(job.work_dir, b.name) for b in batches}
         return {name: read_json(index_path(path)) for name, path in paths.items()}

@@ -14,6 +14,7 @@ from tfmusic.errors import DropError
 from tfmusic.notes import NoteSequence, repairs, wire
 from tfmusic.notes.keys import transpose_to_c
 from tfmusic.notes.reading import Limits
+from tfmusic.notes.scores import remarks
 from tfmusic.pipelines.elements import Converted, Drop, Encoded, Recipe, Task
 from tfmusic.pipelines.filters import Filters
 from tfmusic.representations import Representation, make_representation
@@ -28,12 +29,14 @@ class Converter:
         limits: What a file may hold.
         filters: What is kept of it.
         identifies: Whether the contents of pieces are hashed: once is enough.
+        play_repeats: Whether the repeats of scores are played.
     """
 
     recipes: tuple[Recipe, ...]
     limits: Limits
     filters: Filters
     identifies: bool = True
+    play_repeats: bool = True
 
     @functools.cached_property
     def _representations(self) -> list[Representation]:
@@ -46,7 +49,7 @@ class Converter:
             DropError: None can be read.
         """
         with repairs.counted() as found:
-            sequences = task.parse(task.data, task.name, self.limits)
+            sequences = task.parse(task.data, task.name, self.limits, self.play_repeats)
         converted = []
         for number, sequence in enumerate(sequences, 1):
             name = f"{task.name}#{number}" if len(sequences) > 1 else task.name
@@ -92,11 +95,12 @@ class Converter:
 
 
 def describe(sequence: NoteSequence) -> dict[str, str]:
-    """What a file says of its piece."""
+    """What a file says of its piece, and the reader of what it made of it."""
     known = sequence.sequence_metadata
     found = {
         "title": known.title,
         "composer": ", ".join(known.composers) or known.artist,
+        **{name.replace(" ", "_"): text for name, text in remarks(sequence).items()},
     }
     return {name: text for name, text in found.items() if text}
 

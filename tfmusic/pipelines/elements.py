@@ -39,6 +39,7 @@ class Job:
         compression: Of the records: `""` or `"gzip"`.
         limits: What a file may hold.
         filters: What is kept of the source.
+        play_repeats: Whether the repeats of scores are played.
         file_seconds: How long one file may take.
         file_megabytes: How much memory one file may take.
         work_dir: Where steps leave what they have done for the next ones; all workers
@@ -55,6 +56,7 @@ class Job:
     compression: str
     limits: Limits
     filters: Filters
+    play_repeats: bool
     file_seconds: float
     file_megabytes: int
     work_dir: str
@@ -90,7 +92,7 @@ class Task:
 
     data: bytes
     name: str
-    parse: Callable[[bytes, str, Limits], Sequence[NoteSequence | DropError]]
+    parse: Callable[[bytes, str, Limits, bool], Sequence[NoteSequence | DropError]]
     metadata: Mapping[str, Any]
 
 

@@ -18,9 +18,15 @@ from tfmusic.notes.reading import Limits, read_bytes, read_tunes
 
 
 def parse_pieces(
-    data: bytes, name: str, limits: Limits
+    data: bytes, name: str, limits: Limits, play_repeats: bool = True
 ) -> Sequence[NoteSequence | DropError]:
     """The pieces of a MIDI, MusicXML or ABC file: a tunebook may hold several.
+
+    Args:
+        data: The contents of the file.
+        name: Its name.
+        limits: What it may hold.
+        play_repeats: Whether the repeats of a score are played.
 
     Returns:
         Of each piece the music, or why it cannot be read.
@@ -28,25 +34,29 @@ def parse_pieces(
     Raises:
         DropError: It cannot be read.
     """
-    if name.lower().endswith(".abc"):
-        return read_tunes(data, name, limits)
-    return [read_bytes(data, name, limits)]
+    if name.lower().endswith((".abc", ".abc.gz")):
+        return read_tunes(data, name, limits, play_repeats)
+    return [read_bytes(data, name, limits, play_repeats)]
 
 
-def parse_chorale(data: bytes, name: str, limits: Limits) -> Sequence[NoteSequence]:
+def parse_chorale(
+    data: bytes, name: str, limits: Limits, play_repeats: bool = True
+) -> Sequence[NoteSequence]:
     """A piece in four parts.
 
     Raises:
         DropError: It cannot be read, or has another number of parts.
     """
-    sequences = parse_pieces(data, name, limits)
+    sequences = parse_pieces(data, name, limits, play_repeats)
     num_parts = len({note.part for note in sequences[0].notes})
     if num_parts != 4:
         raise DropError("not_four_parts", f"expected 4 parts, found {num_parts}")
     return sequences
 
 
-def parse_pop909(data: bytes, name: str, limits: Limits) -> Sequence[NoteSequence]:
+def parse_pop909(
+    data: bytes, name: str, limits: Limits, play_repeats: bool = True
+) -> Sequence[NoteSequence]:
     """A song whose time signature, where it is 1/4, is left out.
 
     Most files of POP909 say 1/4, which is no metre but a beat without bars. As
@@ -55,7 +65,7 @@ def parse_pop909(data: bytes, name: str, limits: Limits) -> Sequence[NoteSequenc
     Raises:
         DropError: It cannot be read.
     """
-    sequences = parse_pieces(data, name, limits)
+    sequences = parse_pieces(data, name, limits, play_repeats)
     for sequence in sequences:
         kept = [
             signature
@@ -68,13 +78,14 @@ def parse_pop909(data: bytes, name: str, limits: Limits) -> Sequence[NoteSequenc
 
 
 def parse_note_sequence(
-    data: bytes, name: str, limits: Limits
+    data: bytes, name: str, limits: Limits, play_repeats: bool = True
 ) -> Sequence[NoteSequence]:
-    """A serialized NoteSequence, as far as it can be music.
+    """A serialized NoteSequence, as far as it can be music: as it is to be played.
 
     Raises:
         DropError: `no_note_sequence`, `impossible_notes`, or one of the limits.
     """
+    del play_repeats
     check_limit("bytes", len(data), limits)
     try:
         sequence = NoteSequence.FromString(data)

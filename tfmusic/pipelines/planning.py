@@ -46,6 +46,7 @@ class Settings:
         compression: Of the records: `""` or `"gzip"`.
         limits: What a file may hold.
         filters: What is kept of the source.
+        play_repeats: Whether the repeats of scores are played, or every measure once.
         file_seconds: How long one file may take.
         file_megabytes: How much memory one file may take.
         num_workers: See `tfmusic.pipelines.running.run_step`.
@@ -60,6 +61,7 @@ class Settings:
     compression: str = ""
     limits: Limits = _NO_LIMITS_CHANGED
     filters: Filters = _NO_FILTERS
+    play_repeats: bool = True
     file_seconds: float = 30.0
     file_megabytes: int = 1024
     num_workers: int = 0
@@ -83,7 +85,7 @@ class Settings:
 
     def to_dict(self) -> dict[str, Any]:
         """What has a say in pieces and shards beside filters and fractions, by flag."""
-        names = ("num_shards", "seed", "file_seconds", "file_megabytes")
+        names = ("num_shards", "seed", "file_seconds", "file_megabytes", "play_repeats")
         limits = dataclasses.asdict(self.limits).items()
         return {
             **{name: getattr(self, name) for name in names},

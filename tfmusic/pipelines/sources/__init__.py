@@ -57,9 +57,11 @@ def open_source(text: str) -> Source:
         return Source(text, functools.partial(KINDS[kind], os.path.expanduser(rest)))
     prepare_path(text)
     path = os.path.expanduser(text)
-    if tf.io.gfile.isdir(path) or path.lower().endswith(".zip"):
+    is_there = tf.io.gfile.exists(path)
+    is_zip = path.lower().endswith(".zip") and (is_there or not glob.has_magic(path))
+    if tf.io.gfile.isdir(path) or is_zip:
         list_items = functools.partial(list_collection, path)
-    elif tf.io.gfile.exists(path):
+    elif is_there:
         list_items = functools.partial(list_file, path)
     elif colon and not rest.startswith("//") and re.fullmatch(r"\w{2,}", kind):
         choose("--source, the kind before the colon", kind, KINDS)

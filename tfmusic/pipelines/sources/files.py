@@ -1,6 +1,7 @@
 """Files of music: in folders and zip archives, on this machine and in buckets."""
 
 import abc
+import collections
 import dataclasses
 import functools
 import glob
@@ -8,9 +9,10 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import tensorflow as tf
+from absl import logging
 
 from tfmusic.errors import DropError, UserError
 from tfmusic.files import prepare_path
@@ -50,9 +52,35 @@ class Collection(abc.ABC):
         return SourceItem(shown, functools.partial(self.load, name), **fields)
 
     def music(self) -> Iterator[SourceItem]:
-        """All files of music."""
-        for name in filter(is_music, self.names()):
-            yield self.item(name)
+        """All files of music; says how many of what others there are."""
+        yield from self.choose(self.names())
+
+    def choose(self, names: Iterable[str]) -> Iterator[SourceItem]:
+        """The music among files; says how many of what others there are."""
+        ignored = collections.Counter()
+        for name in names:
+            if is_music(name):
+                yield self.item(name)
+            elif is_zip(name) and (archive := self.archive(name)):
+                yield from archive
+            elif not is_hidden(name):
+                ignored[os.path.splitext(name)[1].lower() or "no ending"] += 1
+        if ignored:
+            logging.warning(
+                "%s: %d files are ignored, which are no MIDI, MusicXML or ABC by their "
+                "names: %s",
+                self.path,
+                ignored.total(),
+                ", ".join(
+                    f"{ignored[ending]} of {ending}"
+                    for ending in sorted(ignored, key=lambda e: (-ignored[e], e))[:9]
+                ),
+            )
+
+    def archive(self, name: str) -> Iterator[SourceItem] | None:
+        """The music in a zip archive among the files; None if there are to be none."""
+        del name
+        return None
 
     def text(self, pattern: str) -> tuple[str, str] | None:
         """The text of the first file whose name matches, and the folder it is in.
@@ -93,6 +121,17 @@ class Folder(Collection):
     def load(self, name: str, max_bytes: int) -> bytes:
         """The contents of a file."""
         return load_file(os.path.join(self.path, name), max_bytes)
+
+    def archive(self, name: str) -> Iterator[SourceItem]:
+        """The music in a zip archive; one item that cannot be read if it is none."""
+        archive = Archive(os.path.join(self.path, name))
+        try:
+            archive.names()
+        except UserError as error:
+            yield SourceItem(name, functools.partial(_refuse, str(error)))
+            return
+        for item in archive.music():
+            yield dataclasses.replace(item, name=f"{name}/{item.name}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,8 +183,9 @@ def list_glob(pattern: str) -> Iterator[SourceItem]:
     remote = "://" in pattern
     paths = tf.io.gfile.glob(pattern) if remote else glob.glob(pattern, recursive=True)
     folder = fixed_folder(pattern)
-    for path in sorted(filter(is_music, paths)):
-        yield Folder(folder).item(name_within(folder, path))
+    is_folder = tf.io.gfile.isdir if remote else os.path.isdir
+    files = [path for path in sorted(paths) if not is_folder(path)]
+    yield from Folder(folder).choose(name_within(folder, path) for path in files)
 
 
 def fixed_folder(pattern: str) -> str:
@@ -165,9 +205,25 @@ def list_file(path: str) -> Iterator[SourceItem]:
 
 
 def is_music(path: str) -> bool:
-    """Whether the file's name is one of music, and not hidden."""
-    name = os.path.basename(path).lower()
-    return name.endswith(SUFFIXES) and not name.startswith(".")
+    """Whether the file's name is one of music, maybe packed by gzip, and not hidden."""
+    name = path.lower().removesuffix(".gz")
+    return name.endswith(SUFFIXES) and not is_hidden(name)
+
+
+def is_zip(path: str) -> bool:
+    """Whether the file's name is that of a zip archive, and not hidden."""
+    return path.lower().endswith(".zip") and not is_hidden(path)
+
+
+def is_hidden(path: str) -> bool:
+    """Whether file managers hide the file, or leave it behind in archives."""
+    return os.path.basename(path).startswith(".") or path.startswith("__MACOSX/")
+
+
+def _refuse(reason: str, max_bytes: int) -> bytes:
+    """Loads what cannot be loaded."""
+    del max_bytes
+    raise DropError("damaged_archive", reason)
 
 
 def load_file(path: str, max_bytes: int) -> bytes:

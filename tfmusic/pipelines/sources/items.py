@@ -10,6 +10,7 @@ from tfmusic.notes.reading import Limits
 from tfmusic.pipelines.parsing import parse_pieces
 
 DEFAULT_LIMITS = Limits()
+Parse = Callable[[bytes, str, Limits, bool], Sequence[NoteSequence | DropError]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +23,8 @@ class SourceItem:
             more than one byte beyond. Raises DropError.
         metadata: What the source says of the piece: title, composer, year ...
         split: The split that the source puts it in; empty if it has no say.
-        parse: (contents, name, limits) to pieces, most often one; a function of
+        parse: (contents, name, limits, whether the repeats of scores are played) to
+            pieces, most often one; a function of
             `tfmusic.pipelines.parsing`, as it runs in a process that may be stopped.
             Gives a DropError for a piece that cannot be read; raises one if none can.
     """
@@ -31,9 +33,7 @@ class SourceItem:
     load: Callable[[int], bytes]
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     split: str = ""
-    parse: Callable[[bytes, str, Limits], Sequence[NoteSequence | DropError]] = (
-        parse_pieces
-    )
+    parse: Parse = parse_pieces
 
     def read(
         self, limits: Limits = DEFAULT_LIMITS
@@ -43,7 +43,7 @@ class SourceItem:
         Raises:
             DropError: It cannot be had.
         """
-        return self.parse(self.load(limits.max_bytes), self.name, limits)
+        return self.parse(self.load(limits.max_bytes), self.name, limits, True)
 
 
 @dataclasses.dataclass(frozen=True)
