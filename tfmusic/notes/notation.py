@@ -33,6 +33,7 @@ from tfmusic.notes.voices import Chord, by_measure, make_chords, split_voices
 from tfmusic.notes.writing import DRUM_CHANNEL
 
 _LOWEST_FRACTION = 0.9  # of notes on the grid, below which there is no beat
+_FEW_TEMPOS = 8  # beyond one in each measure
 _LEAST_TEMPO_CHANGE = 0.1  # of a measure's mean tempo, where it changes all the time
 _FIRST_VOICES = (1, 5)  # of each staff: what notation programs number them by
 
@@ -300,7 +301,7 @@ class _Writer:
         """Places, in units, and quarters a minute."""
         tempos = self._tempo_map
         places = np.round(tempos.quarters * QUARTER).astype(int).tolist()
-        if len(places) <= len(self._measures):
+        if len(places) <= _FEW_TEMPOS + len(self._measures):
             end = self._measures[-1].end
             pairs = zip(places, tempos.qpm.tolist(), strict=True)
             return [(place, qpm) for place, qpm in pairs if place < end]
