@@ -262,6 +262,10 @@ def _compare(given: Music, found: Music) -> dict[str, tuple[int, int]]:
             _num_same(given.notes, found.notes, _FEW),
             len(given.notes),
         ),
+        "starts of notes, within a sixty-fourth": (
+            _num_same(given.notes, found.notes, _FEW, ends=False),
+            len(given.notes),
+        ),
         "notes that begin at the same second": _num_near(given.seconds, found.seconds),
         "notes with their velocity": (
             sum(
@@ -284,22 +288,23 @@ def _compare(given: Music, found: Music) -> dict[str, tuple[int, int]]:
     }
 
 
-def _num_same(given: Sequence[tuple], found: Sequence[tuple], tolerance: float) -> int:
-    """How many notes have one of the same pitch, start and end."""
+def _num_same(
+    given: Sequence[tuple], found: Sequence[tuple], tolerance: float, ends: bool = True
+) -> int:
+    """How many notes have one of the same pitch, start and, if they count, end."""
     by_pitch = collections.defaultdict(list)
     for pitch, start, end in found:
-        by_pitch[pitch].append((start, end))
+        by_pitch[pitch].append((start, end * ends))
     number = 0
     for pitch, start, end in given:
         others = by_pitch[pitch]
-        for i, (other_start, other_end) in enumerate(others):
-            if (
-                abs(other_start - start) < tolerance
-                and abs(other_end - end) < tolerance
-            ):
-                number += 1
-                del others[i]
-                break
+        place = np.array([start, end * ends])
+        near = np.flatnonzero(
+            (np.abs(np.array(others).reshape(-1, 2) - place) < tolerance).all(axis=1)
+        )
+        if len(near):
+            number += 1
+            del others[near[0]]
     return number
 
 
