@@ -659,7 +659,6 @@ def test_running_status_is_that_of_the_same_track():
     assert refusal(m.midi_file(running)) == "bad_events"
     assert refusal(m.midi_file(ONE_NOTE, running)) == "bad_events"
     assert refusal(m.midi_file(m.track(), running, ONE_NOTE)) == "bad_events"
-    assert refusal(m.midi_file(m.track((0, b"\x05"), (0, m.on(60))))) == "bad_events"
 
 
 def test_a_riff_wrapper_unknown_chunks_and_bytes_behind_are_passed_over():
