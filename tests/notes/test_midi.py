@@ -654,6 +654,13 @@ def test_header_is_checked_before_anything_is_parsed():
     assert refusal(m.midi_file(m.track((0, bytes([0x90, 200, 80]))))) == "bad_events"
 
 
+def test_running_status_is_that_of_the_same_track():
+    running = m.track((0, m.name("x")), (0, b"\x3c\x50"), (480, m.off(60)))
+    assert refusal(m.midi_file(running)) == "bad_events"
+    assert refusal(m.midi_file(ONE_NOTE, running)) == "bad_events"
+    assert refusal(m.midi_file(m.track(), running, ONE_NOTE)) == "bad_events"
+
+
 def test_a_riff_wrapper_unknown_chunks_and_bytes_behind_are_passed_over():
     good = m.midi_file(ONE_NOTE)
     expected = tuples(read_bytes(good, "x.mid"))

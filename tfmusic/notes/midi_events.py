@@ -280,39 +280,45 @@ class _Scanner:
         byte = codes[place]
         place += byte > 127
         track = np.repeat(np.arange(len(begins) - 1), np.diff(begins))
-        tick = np.concatenate([[0], np.cumsum(delta)])
+        tick = np.zeros(len(delta) + 1, np.int64)
+        np.cumsum(delta, out=tick[1:])
         return Events(
             data=self._data,
             division=division,
             num_tracks=len(self._tracks),
             track=track,
             tick=tick[1:] - tick[begins][track],
-            status=_fill_in(byte, track),
+            status=_fill_in(byte, begins),
             first=codes[place],
             second=codes[place + 1],
             place=place,
         )
 
 
-def _fill_in(status: np.ndarray, track: np.ndarray) -> np.ndarray:
+def _fill_in(status: np.ndarray, begins: np.ndarray) -> np.ndarray:
     """Running status: in the place of data, the status of the message before.
 
     Args:
         status: uint8 [n], of data the first byte.
-        track: int64 [n].
+        begins: int64 [num_tracks + 1], the first event of each track, and n.
 
     Raises:
-        ReadError: `bad_events`: there is none before.
+        ReadError: `bad_events`: there is none before in the same track.
     """
     is_data = status < 0x80
     if not is_data.any():
         return status
-    is_message = ~is_data & (status < 0xF0)
-    latest = np.where(is_message, np.arange(len(status)), 0)
-    latest = np.maximum.accumulate(latest)
-    if (is_data & ((track[latest] != track) | ~is_message[latest])).any():
-        raise ReadError("bad_events", "data before the first status of a track")
-    return np.where(is_data, status[latest], status)
+    messages = np.flatnonzero(~is_data & (status < 0xF0))
+    firsts = np.append(messages, len(status))[np.searchsorted(messages, begins)]
+    ends = np.minimum(firsts[:-1], begins[1:])
+    for begin, end in zip(begins[:-1], ends, strict=True):
+        if is_data[begin:end].any():
+            raise ReadError("bad_events", "data before the first status of a track")
+    result = status.copy()
+    rest = slice(messages[0], None)
+    latest = np.repeat(status[messages], np.diff(messages, append=len(status)))
+    result[rest] = np.where(is_data[rest], latest, status[rest])
+    return result
 
 
 def _four_in_a_row(sizes: np.ndarray) -> np.ndarray:
