@@ -545,6 +545,19 @@ def test_going_back_goes_back_to_the_tempo_key_and_metre_of_the_place():
     assert heard(sequence) == [(60, 0, 1), (62, 1, 3), (60, 3, 4), (62, 4, 6)]
 
 
+def test_a_repeat_may_begin_at_the_end_of_the_measure_before():
+    part = [
+        attributes("2/4") + note("C4", 2) + barline('<repeat direction="forward"/>'),
+        barline('<ending number="1" type="start"/>', "left")
+        + note("D4", 2)
+        + barline('<ending number="1" type="stop"/><repeat direction="backward"/>'),
+        note("E4", 2),
+    ]
+    assert [n.pitch for n in read(part).notes] == [60, 62, 64]
+    part[1] = note("D4", 2) + barline('<repeat direction="backward"/>')
+    assert [n.pitch for n in read(part).notes] == [60, 62, 62, 64]
+
+
 def test_words_and_signs_in_one_part_lead_all_parts():
     part = [
         attributes("2/4") + note("C4", 2),
@@ -641,6 +654,14 @@ def test_broken_scores_are_refused_with_a_reason():
     assert refusal(text.encode(), "a.xml", max_quarters=7) == "too_many_quarters"
     assert refusal(text.encode(), "a.xml", max_seconds=3) == "too_many_seconds"
     assert refusal(b"\0\1\2", "a.bin") == "unknown_format"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_entities_are_refused_unread(encoding):
+    head = f'<?xml version="1.0" encoding="{encoding}"?>'
+    bomb = f'{head}<!DOCTYPE s [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]>{score(TUNE)}'
+    with pytest.raises(ReadError, match="entities"):
+        read_bytes(bomb.encode(encoding), "a.xml")
 
 
 def test_an_archive_that_unpacks_to_too_much_is_refused_unopened():
