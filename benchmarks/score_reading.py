@@ -4,7 +4,8 @@
 
 MusicXML: all that music21's corpus holds, as written and with repeats played, against
 music21's own importer, `stripTies` and `expandRepeats`. ABC: all its tunes against
-abc2midi, which symusic brings. Pitch, onset and duration in quarter notes must agree;
+abc2midi, which symusic brings (pip install
+symusic). Pitch, onset and duration in quarter notes must agree;
 where they do not the reason is looked for. Slow: most of the time is music21's.
 """
 
@@ -21,7 +22,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import symusic
 
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
@@ -325,6 +325,8 @@ def _plain_music(text: str) -> str:
 
 
 def _tune_reason(ours: Notes, tune: str) -> str:
+    import symusic  # needed by nothing else
+
     settings = "%%MIDI chordattack 0\n%%MIDI nobeataccents\n"
     tune = re.sub(r"^(X:.*\n)", r"\1" + settings, tune, count=1)
     try:
