@@ -4,9 +4,9 @@
 
 MusicXML: all that music21's corpus holds, as written and with repeats played, against
 music21's own importer, `stripTies` and `expandRepeats`. ABC: all its tunes against
-abc2midi, which symusic brings (pip install
-symusic). Pitch, onset and duration in quarter notes must agree;
-where they do not the reason is looked for. Slow: most of the time is music21's.
+abc2midi, which symusic brings (`pip install symusic`). Pitch, onset and duration in
+quarter notes must agree; where they do not the reason is looked for. Slow: most of the
+time is music21's.
 """
 
 import argparse
