@@ -444,7 +444,7 @@ def test_repairs_are_said_where_a_file_is_named_on_a_command_line(tmp_path, capl
         ("cp932", ["ピアノ", "右手", "Aメロ", "第一ヴァイオリン", "主旋律", "歌 1"]),
         ("gbk", ["钢琴", "左手", "主旋律", "小提琴", "古筝 1", "Piano钢琴", "笙"]),
         ("latin-1", ["Flöte", "Mélodie", "Violão", "CANÇÃO", "Für Elise", "çà et là"]),
-        ("cp1252", ["Gitarre – links", "L’été"]),
+        ("cp1252", ["Gitarre – links", "L’été", "Chant d’Aria"]),
         ("ascii", ["Piano right", "x"]),
     ],
 )

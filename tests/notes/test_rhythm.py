@@ -80,6 +80,7 @@ def written(measure: Measure, *notes) -> list[str]:
         # Dotted beats show.
         (SIX_EIGHT, [(60, 0, 3)], "C:half."),
         (SIX_EIGHT, [(60, 0, 1), (62, 1, 2)], "C:quarter D:eighth~ D:eighth r:quarter"),
+        (SIX_EIGHT, [(60, 0, 2)], "C:quarter.~ C:eighth r:quarter"),
         (SIX_EIGHT, [(60, 1.5, 3)], "r:quarter. C:quarter."),
         # A bar of seven eighths, and an upbeat of three.
         (Measure(0, 168, (7, 8)), [(60, 0, 3.5)], "C:half.~ C:eighth"),
