@@ -433,7 +433,8 @@ def test_repairs_are_said_where_a_file_is_named_on_a_command_line(tmp_path, capl
     assert len(read_input(str(path), "primer").notes) == 2
     (record,) = caplog.records
     assert record.getMessage() == (
-        f"--primer={path}: repaired 1 notes without length, 1 notes without an end"
+        f"--primer={path}: changed in reading: 1 notes without length, "
+        "1 notes without an end"
     )
 
 

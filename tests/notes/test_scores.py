@@ -17,7 +17,7 @@ from tests.notes.score_files import (
     score,
     tie,
 )
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, repairs
 from tfmusic.notes.keys import best_key
 from tfmusic.notes.reading import SUFFIXES, Limits, ReadError, read_bytes, read_file
 from tfmusic.notes.scores import FERMATA, remarks
@@ -115,9 +115,11 @@ def test_tuplets_and_decimal_numbers_are_exact():
 
 def test_grace_and_cue_notes_are_left_out_and_counted():
     measure = note("D4", grace=True) + note("C4", 2) + note("E4", 2, cue=True)
-    sequence = read([attributes() + measure])
+    with repairs.counted() as found:
+        sequence = read([attributes() + measure])
     assert heard(sequence) == [(60, 0, 1)]
     assert remarks(sequence) == {"left out": "1 cue notes, 1 grace notes"}
+    assert found == {"cue notes left out": 1, "grace notes left out": 1}
 
 
 def test_notes_of_a_chord_have_their_own_lengths():

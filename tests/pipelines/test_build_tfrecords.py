@@ -91,7 +91,7 @@ def test_what_was_repaired_in_reading_is_counted_and_shown(config, tmp_path, cap
             "notes without an end": 16,
         }
     shown = capsys.readouterr().out
-    assert "\nrepaired in reading\n" in shown
+    assert "\nchanged in reading\n" in shown
     assert "  3 files with a wrong number of tracks\n" in shown
 
 

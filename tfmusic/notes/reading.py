@@ -130,7 +130,7 @@ def read_file(
 
 
 def read_input(path: str, flag: str) -> NoteSequence:
-    """Reads the file that a command line's flag names; warns of what it repaired.
+    """Reads the file that a command line's flag names; warns of what it changed.
 
     Raises:
         UserError: The file cannot be read.
@@ -145,7 +145,7 @@ def read_input(path: str, flag: str) -> NoteSequence:
         ) from error
     if found:
         counts = ", ".join(f"{number} {what}" for what, number in found.items())
-        logging.warning("--%s=%s: repaired %s", flag, path, counts)
+        logging.warning("--%s=%s: changed in reading: %s", flag, path, counts)
     return sequence
 
 

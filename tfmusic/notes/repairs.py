@@ -1,4 +1,4 @@
-"""What readers repaired in a file, counted by plain words.
+"""What readers changed of a file, repaired or left out, counted by plain words.
 
 A reader calls `count` where it does so; whoever wants to know reads within `counted`.
 """

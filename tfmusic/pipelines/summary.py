@@ -52,7 +52,7 @@ def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
             for (stage, reason, flag), count in rows.most_common()
         ]
     if info.repairs:
-        lines += ["", "repaired in reading"]
+        lines += ["", "changed in reading"]
         ordered = sorted(info.repairs.items(), key=lambda item: -item[1])
         lines += [f"  {count:,d} {name}" for name, count in ordered]
     if info.losses:

@@ -1,7 +1,7 @@
 """Written scores, MusicXML and ABC, into NoteSequences.
 
-`musicxml` and `tunebooks` read a file into a `playing.Score`, by music21 and abc2midi;
-`playing` makes a NoteSequence of it. What a NoteSequence has no field for stands in it
+`musicxml` reads MusicXML through music21, `tunes` reads ABC by its standard, both into a
+`playing.Score`; `playing` makes a NoteSequence of it. What a NoteSequence has no field for stands in it
 as text annotations: fermatas, and what the reader has to say (`remarks`).
 """
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from note_seq import chord_symbols_lib
 
-from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes import NoteSequence, repairs, wire
 from tfmusic.notes.grid import DEFAULT_QPM, DEFAULT_TICKS_PER_QUARTER, TempoMap
 from tfmusic.notes.limits import Limits, ReadError, check_limit
 from tfmusic.notes.scores.repeats import Bar, play_order
@@ -211,6 +211,8 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
     _add_notes(sequence, score.part_names, measures, starts, tempo_map)
     check_limit("seconds", sequence.total_time, limits)
     left_out = sorted(score.left_out.items())
+    for name, number in left_out:
+        repairs.count(f"{name} left out", number)
     lost = ", ".join(f"{number} {name}" for name, number in left_out if number)
     for name, text in (("repeats", said), ("left out", lost)):
         if text:
