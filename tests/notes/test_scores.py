@@ -730,3 +730,28 @@ def test_an_upbeat_is_written_and_read_again(tmp_path):
 
 def test_every_format_is_among_the_suffixes():
     assert set(SUFFIXES) >= {".mid", ".midi", ".kar", ".xml", ".musicxml", ".mxl"}
+
+
+def test_a_tie_holds_over_the_rounding_of_tuplets():
+    first = notes("C4 D4", 33) + note("E4", 33, tie("start"))
+    second = note("E4", 100, tie("stop"))
+    sequence = read([attributes("1/4", divisions=100) + first, second])
+    assert heard(sequence)[-1][:2] == (64, 0.33)
+    assert [n.end_time for n in sequence.notes][-1] == 1
+    assert metres(sequence) == [(0, 1, 4)]
+
+
+def test_a_bracket_ends_with_its_repeat_even_if_nothing_says_so():
+    def bracket(number):
+        return barline(f'<ending number="{number}" type="start"/>', "left")
+
+    back = barline('<repeat direction="backward"/>')
+    forth = barline('<repeat direction="forward"/>', "left")
+    part = [
+        attributes("1/4") + note("C4"),
+        bracket(1) + note("D4") + back,
+        bracket(2) + note("E4"),
+        forth + note("F4") + back,
+        note("G4"),
+    ]
+    assert [n.pitch for n in read(part).notes] == [60, 62, 60, 64, 65, 65, 67]

@@ -40,6 +40,7 @@ _DEFAULT_VELOCITY = VELOCITIES["mf"]
 _HANDS = ("right hand", "left hand")
 _REMARK = "tfmusic: "
 _TINY = 1e-6  # quarter notes; times that differ by less are one
+_GAP = 0.1  # that rounded tuplets may leave within a tie
 
 # What a mark's value is: quarter notes a minute; numerator and denominator; pitch class
 # and mode, as sounding; a chord symbol; `FERMATA`.
@@ -383,7 +384,7 @@ def _join_ties(notes: Mapping[str, np.ndarray]) -> np.ndarray:
         open_notes = waiting[notes["part"][i], notes["pitch"][i]]
         first = i
         if notes["tied_from"][i]:
-            before = [j for j in open_notes if abs(ends[j] - notes["start"][i]) < _TINY]
+            before = [j for j in open_notes if abs(ends[j] - notes["start"][i]) < _GAP]
             # Where two voices hold one pitch, each goes on with its own.
             before.sort(key=lambda j: notes["voice"][j] != notes["voice"][i])
             if before:

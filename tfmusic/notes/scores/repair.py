@@ -314,8 +314,12 @@ class _PartRepairer:
                 self._left_out["repeats within a measure"] += 1
             elif repeat.get("direction") == "forward":
                 following = self._index + (location == "right")
-                self._score.measure(following).bar.forward = True
+                begun = self._score.measure(following).bar
+                begun.forward = True
+                if location != "right" and not begun.begins_ending:
+                    self._ending = frozenset()  # a bracket that nothing has ended
             else:
+                self._ending_stops = True
                 before = self._score.measure(self._index - (location == "left"))
                 number = int(times) if re.fullmatch(r"\d{1,12}", times) else 2
                 before.bar.backward = max(number, 2)
