@@ -126,6 +126,9 @@ def test_an_upbeat_is_the_end_of_a_bar():
     frames = bar_positions(sequence, FrameGrid(4), 10).tolist()
     assert frames == positions.tolist()
     assert metres(sequence, TempoMap.of(sequence)) == [(-2, 3, 4)]
+    sequence.time_signatures.add(time=0, numerator=1, denominator=4)  # as MIDI has it
+    assert metres(sequence, TempoMap.of(sequence)) == [(-2, 3, 4)]
+    del sequence.time_signatures[1]
     sequence.time_signatures[0].time = 1.5  # a whole bar before it: as in MIDI
     assert metres(sequence, TempoMap.of(sequence)) == [(0, 4, 4), (3, 3, 4)]
 

@@ -9,7 +9,7 @@ import pytest
 from tests.notes.sequences import differences, make_sequence, read_by_note_seq, tuples
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.grid import BeatGrid, FrameGrid, TempoMap
+from tfmusic.notes.grid import BeatGrid, FrameGrid, TempoMap, metres
 from tfmusic.notes.reading import read_bytes, read_file
 from tfmusic.notes.writing import (
     to_midi_bytes,
@@ -365,3 +365,19 @@ def test_music_is_not_written_into_a_folder_named_as_a_bucket(
     with pytest.raises(UserError, match="s3://bucket/x: expected a path on this"):
         write(make_sequence(), "s3://bucket/x")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_upbeat_has_a_time_signature_of_its_own_in_the_file():
+    sequence = make_sequence((60, 80, 0, 8, 0))
+    sequence.time_signatures.add(time=0.5, numerator=3, denominator=4)
+    data = to_midi_bytes(sequence)
+    conductor = mido.MidiFile(file=io.BytesIO(data)).tracks[0]
+    ticks, found = 0, []
+    for message in conductor:
+        ticks += message.time
+        if message.type == "time_signature":
+            found.append((ticks, message.numerator, message.denominator))
+    assert found == [(0, 1, 4), (220, 3, 4)]
+    again = read_bytes(data, "x.mid")
+    assert metres(again, TempoMap.of(again)) == [(-2, 3, 4)]
+    assert to_midi_bytes(again) == data

@@ -193,8 +193,10 @@ def metres(sequence: NoteSequence, tempo_map: TempoMap) -> list[tuple[float, int
     """The time signatures, as where they begin, numerator and denominator.
 
     4/4 holds where there is none yet, as in MIDI. But what stands before the first one
-    and is shorter than its bar is an upbeat: the end of such a bar. Signatures that
-    divide by zero are passed over.
+    and is shorter than its bar is an upbeat: the end of such a bar. So is a first bar
+    with a signature of its own that is shorter than the next one's, as in 1/4, 4/4:
+    that is how MIDI files write upbeats. Signatures that divide by zero are passed
+    over.
 
     Returns:
         At least one, ascending, in quarter notes; the first begins at 0 or, where there
@@ -205,7 +207,12 @@ def metres(sequence: NoteSequence, tempo_map: TempoMap) -> list[tuple[float, int
         if signature.numerator > 0 and signature.denominator > 0:
             start = float(tempo_map.to_quarters(max(signature.time, 0.0)))
             found[start] = signature.numerator, signature.denominator
-    first = min(found, default=0.0)
+    first, second = [*sorted(found), 0.0, 0.0][:2]
+    if first == 0 < second:
+        begin, following = (4 * n / d for n, d in (found[first], found[second]))
+        if abs(second - begin) < _TINY and begin < following - _TINY:
+            del found[first]
+            first = second
     if first > 0 or not found:
         length = 4 * found[first][0] / found[first][1] if found else 0.0
         if first < length - _TINY:

@@ -16,7 +16,12 @@ import numpy as np
 from tfmusic.errors import UserError
 from tfmusic.files import replacing
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.grid import DEFAULT_TICKS_PER_QUARTER, TempoMap, round_steps
+from tfmusic.notes.grid import (
+    DEFAULT_TICKS_PER_QUARTER,
+    TempoMap,
+    metres,
+    round_steps,
+)
 
 DRUM_CHANNEL = 9
 _CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
@@ -326,12 +331,29 @@ def _conductor(sequence: NoteSequence, clock: MidiClock) -> list[tuple]:
                 "time_signature", numerator=signature.numerator, denominator=size
             )
             timed.append((int(clock.ticks([signature.time])[0]), _CHANGE, message))
+    timed += _upbeat(sequence, tempos)
     for signature in sequence.key_signatures:
         if signature.mode in _TONICS:
             name = _TONICS[signature.mode].split()[signature.key % 12]
             message = mido.MetaMessage("key_signature", key=name)
             timed.append((int(clock.ticks([signature.time])[0]), _CHANGE, message))
     return timed
+
+
+def _upbeat(sequence: NoteSequence, tempo_map: TempoMap) -> list[tuple]:
+    """An upbeat's own time signature, such as 1/4, for programs that draw bar lines."""
+    start, numerator, denominator = metres(sequence, tempo_map)[0]
+    if start >= 0 or any(s.time <= 0 for s in sequence.time_signatures):
+        return []
+    quarters = start + 4 * numerator / denominator
+    for size in (4, 8, 16, 32, 64):
+        count = quarters * size / 4
+        if abs(count - round(count)) < 1e-6 and 0 < count < 256:
+            message = mido.MetaMessage(
+                "time_signature", numerator=round(count), denominator=size
+            )
+            return [(0, _CHANGE, message)]
+    return []
 
 
 def _track(timed: list[tuple], end: int) -> mido.MidiTrack:
