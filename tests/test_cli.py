@@ -152,3 +152,20 @@ def test_experiments_are_found_by_name_and_by_path(tmp_path):
     assert tfmusic.load_config(str(own)).model.dropout == 0.5
     with pytest.raises(UserError, match="did you mean 'chord_lstm'"):
         tfmusic.load_config("chrod_lstm")
+
+
+def test_work_whose_output_is_no_longer_read_does_not_end_as_if_done():
+    code = "from tfmusic import command_line\nwith command_line.ends_well():\n"
+    code += "    while True:\n        print('working')\n"
+    done = subprocess.run(
+        ["bash", "-c", f'{sys.executable} -c "$0" | head -1; echo ${{PIPESTATUS[0]}}']
+        + [code],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        cwd=ROOT,
+        check=True,
+    )
+    assert done.stdout.splitlines()[-1] == "1"
+    assert "the same command resumes" in done.stderr
+    assert done.stderr.count("\n") == 1

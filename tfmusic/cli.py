@@ -50,7 +50,7 @@ def overview() -> str:
 def main() -> None:
     """Runs the command that the first argument names."""
     arguments = sys.argv[1:]
-    with command_line.ends_well():
+    with command_line.ends_well(only_prints=True):
         if not arguments or arguments[0] in command_line.HELP_FLAGS:
             sys.stdout.write(overview())
             return

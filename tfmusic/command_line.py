@@ -1,6 +1,7 @@
 """How every command line starts, and how it ends when the user made a mistake."""
 
 import contextlib
+import difflib
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ def run(
     main: Callable[[], None],
     takes_extra_flags: bool = False,
     takes_arguments: bool = False,
+    only_prints: bool = False,
 ) -> None:
     """Parses the flags and runs `main`.
 
@@ -32,12 +34,15 @@ def run(
         takes_extra_flags: Whether flags that are not defined are kept for
             `extra_flags` instead of refused.
         takes_arguments: Whether arguments that are no flags are kept for `arguments`.
+        only_prints: Whether nothing is lost where `| head` reads a part of the output.
     """
 
     def parse(argv: list[str]) -> list[str]:
         try:
             argv = _with_config_paths(argv)
-            return flags.FLAGS(argv, known_only=takes_extra_flags)
+            rest = flags.FLAGS(argv, known_only=takes_extra_flags)
+            _check_values()
+            return rest
         # Config files report a misspelt field or a missing file each in their own way.
         except (
             flags.Error,
@@ -54,11 +59,11 @@ def run(
         _rest[:] = argv[1:]
         if _rest and not (takes_extra_flags or takes_arguments):
             fail(UserError(f"unexpected argument {_rest[0]!r}; flags are --NAME=VALUE"))
-        with ends_well():
+        with ends_well(only_prints):
             main()
 
     if any(argument in HELP_FLAGS[:-1] for argument in sys.argv[1:]):
-        with ends_well():
+        with ends_well(only_prints=True):
             sys.stdout.write(usage())
         return
     logging.set_verbosity(logging.INFO)
@@ -76,8 +81,12 @@ def run(
 
 
 @contextlib.contextmanager
-def ends_well() -> Iterator[None]:
-    """Ends the program in one line on a user's mistake and Ctrl-C; lets `| head`."""
+def ends_well(only_prints: bool = False) -> Iterator[None]:
+    """Ends the program in one line on a user's mistake and Ctrl-C.
+
+    Args:
+        only_prints: Whether all is well where `| head` reads a part of the output.
+    """
     try:
         yield
         sys.stdout.flush()
@@ -88,15 +97,19 @@ def ends_well() -> Iterator[None]:
         sys.exit(128 + signal.SIGINT)
     except BrokenPipeError:  # who reads has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        if not only_prints:
+            sys.stderr.write(
+                "error: stopped, for nothing reads the output any more; the same "
+                "command resumes\n"
+            )
+        sys.exit(int(not only_prints))
 
 
 def usage() -> str:
     """The help of the running command: what it does, and its flags."""
     module = sys.modules["__main__"]
     name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
-    defined = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
-    defined = [flag for flag in defined if flag.name not in ("help", "helpfull")]
+    defined = [flag for flag in _own_flags() if flag.name not in ("help", "helpfull")]
     needed = [flag for flag in defined if _is_required(flag)]
     lines = [f"usage: tfmusic {name} " + " ".join(f"--{f.name}=..." for f in needed)]
     lines += ["", (module.__doc__ or "").strip(), ""]
@@ -107,6 +120,24 @@ def usage() -> str:
         if group:
             lines += [title, *map(_describe, group), ""]
     return "\n".join(lines)
+
+
+def _own_flags() -> list[flags.Flag]:
+    """The flags that the running command defines."""
+    return flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+
+
+def _check_values() -> None:
+    """Refuses flags without a value, as an unset variable of a shell leaves them.
+
+    Raises:
+        UserError: There is one.
+    """
+    for flag in _own_flags():
+        if flag.present and flag.value == "":
+            raise UserError(
+                f"--{flag.name}=: expected a value, got none; leave the flag out"
+            )
 
 
 def _describe(flag: flags.Flag) -> str:
@@ -186,7 +217,15 @@ def extra_flags() -> dict[str, str]:
 
 
 def _clearer(error: Exception, argv: list[str]) -> Exception:
-    """Where a field of a config is misspelt, an error that says which and where."""
+    """Where a name is misspelt or missing, an error that says which and where."""
+    given = [a.partition("=")[0].lstrip("-") for a in argv[1:] if a.startswith("-")]
+    needed = [flag.name for flag in _own_flags() if _is_required(flag)]
+    if missing := [name for name in needed if name not in given]:
+        unknown = [name for name in given if name not in flags.FLAGS]
+        close = difflib.get_close_matches(missing[0], unknown, n=1)
+        hint = f"; is --{close[0]} meant to be it?" if close else ""
+        names = " and ".join(f"--{name}=..." for name in missing)
+        return UserError(f"expected {names}{hint}")
     try:
         check_fields(_with_config_paths(argv))
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as clearer:

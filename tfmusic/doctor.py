@@ -92,4 +92,4 @@ def _devices() -> list[str]:
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, only_prints=True)

@@ -102,4 +102,4 @@ def show_piece(
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, only_prints=True)

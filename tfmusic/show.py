@@ -124,4 +124,4 @@ def _hang(label: str, text: str) -> str:
 
 
 if __name__ == "__main__":
-    command_line.run(main, takes_arguments=True)
+    command_line.run(main, takes_arguments=True, only_prints=True)

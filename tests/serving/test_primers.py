@@ -198,8 +198,9 @@ def test_new_music_is_set_in_tempo_key_metre_and_sound():
     assert rows(piece.notes) == [(58, 0.0, 1.2), (62, 1.2, 2.4)]
     assert {note.program for note in piece.notes} == {40}
     assert [t.qpm for t in piece.tempos] == [50]
-    (metre,) = piece.time_signatures
+    (metre,), (key,) = piece.time_signatures, piece.key_signatures
     assert (metre.numerator, metre.denominator) == (6, 8)
+    assert (key.key, key.mode) == (10, key.MAJOR)
 
 
 def test_metre_reaches_models_that_know_it():
@@ -217,8 +218,11 @@ def test_metre_reaches_models_that_know_it():
     [
         (dict(bars=2, seconds=3), "seconds: leave it out with bars"),
         (dict(num_steps=2, bars=3), "bars: leave it out with num_steps"),
-        (dict(bars=0), "bars: expected more than 0, got 0"),
-        (dict(seconds=float("nan")), "seconds: expected more than 0, got nan"),
+        (dict(bars=0), "bars: expected more than 0 and at most 100,000, got 0"),
+        (
+            dict(seconds=float("nan")),
+            "seconds: expected more than 0 and at most 100,000, got nan",
+        ),
         (dict(qpm=5), "qpm: expected 10 to 1000, got 5"),
         (dict(program=128), "program: expected 0 to 127, got 128"),
         (dict(key="H"), "key: expected such as G, Bb, F#m or D minor, got 'H'"),

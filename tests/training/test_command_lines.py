@@ -35,10 +35,12 @@ def run(*arguments):
         ),
         (["--config=configs/nothing.py"], "configs/nothing.py"),
         ([f"--config={CONFIG}", "--wrkdir=x"], "Did you mean: workdir"),
+        (["--confg=x"], "expected --config=...; is --confg meant to be it?"),
+        ([f"--config={CONFIG}", "--data_dir="], "--data_dir=: expected a value"),
         ([f"--config={CONFIG}", "run"], "unexpected argument 'run'"),
         ([f"--config={CONFIG}", "--data_dir=configs"], "found no dataset_info.json"),
     ],
-    ids=["field", "variant", "file", "flag", "argument", "dataset"],
+    ids=["field", "variant", "file", "flag", "needed", "empty", "argument", "dataset"],
 )
 def test_mistake_in_training_ends_with_one_line_and_status_2(
     arguments, message, tmp_path

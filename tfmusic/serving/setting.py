@@ -52,7 +52,9 @@ class Setting:
         for name in ("bars", "seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 100_000:
-                raise UserError(f"{name}: expected more than 0, got {value:g}")
+                raise UserError(
+                    f"{name}: expected more than 0 and at most 100,000, got {value:g}"
+                )
         if self.qpm is not None and not 10 <= self.qpm <= 1000:
             raise UserError(f"qpm: expected 10 to 1000, got {self.qpm:g}")
         if self.program is not None and not 0 <= self.program <= 127:
@@ -156,6 +158,8 @@ class Setting:
         """
         if self.tonality:
             piece = transpose(piece, -self.tonality.semitones_to_c)
+            mode = NoteSequence.KeySignature.Mode.Value(self.tonality.mode.upper())
+            piece.key_signatures.add(key=self.tonality.tonic, mode=mode)
         if self.qpm and own_qpm:
             piece = stretch(piece, own_qpm / self.qpm)
         elif self.qpm:
