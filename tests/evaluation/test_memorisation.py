@@ -5,6 +5,7 @@ from tests.contracts import make_sequence
 from tests.evaluation.conftest import make_random_piece
 from tfmusic.evaluation.memorisation import TrainingMusic
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.transforms import crop, stretch, transpose
 
 
@@ -75,7 +76,10 @@ def test_a_copy_in_another_key_and_tempo_is_found(chorales):
 
 
 def test_a_stolen_passage_is_found_where_it_lies(chorales):
-    stolen = crop(transpose(chorales[7], 2), 4.0, 10.0)  # 12 quarters
+    chorale = chorales[7]
+    begin, end = TempoMap.of(chorale).to_seconds([8, 20])
+    stolen = crop(transpose(chorale, 2), begin, end)
+    slower = 12 * 0.5 / (end - begin)  # at 120 quarters a minute
     piece = make_random_piece(0, num_notes=40, quarters=16)
     piece.tempos[0].qpm = 120
     offset = 20.0
@@ -83,8 +87,8 @@ def test_a_stolen_passage_is_found_where_it_lies(chorales):
         piece.notes.add(
             pitch=note.pitch,
             velocity=80,
-            start_time=offset + note.start_time,
-            end_time=offset + note.end_time,
+            start_time=offset + slower * note.start_time,
+            end_time=offset + slower * note.end_time,
         )
     found = TrainingMusic.of(chorales).find(piece)
     assert found.source == 7
