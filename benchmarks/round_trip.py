@@ -153,9 +153,11 @@ def _of_sequence(sequence: NoteSequence) -> Music:
     return Music(
         notes,
         sorted(n.start_time for n in pitched),
-        _changes(
-            (quarters(s.time), s.numerator, s.denominator)
-            for s in sequence.time_signatures
+        _without_upbeat(
+            _changes(
+                (quarters(s.time), s.numerator, s.denominator)
+                for s in sequence.time_signatures
+            )
         ),
         _changes(
             (quarters(s.time), s.key, s.mode == s.MINOR)
@@ -249,6 +251,13 @@ def _changes(marks: Iterable[tuple]) -> list[tuple]:
         if not result or result[-1][1:] != tuple(value):
             result.append((round(place, 3), *value))
     return result
+
+
+def _without_upbeat(metres: list[tuple]) -> list[tuple]:
+    """Metres, the first of which holds in the upbeat too, as scores write it."""
+    if metres and 0 < metres[0][0] < 4 * metres[0][1] / metres[0][2]:
+        return [(0.0, *metres[0][1:]), *metres[1:]]
+    return metres
 
 
 def _compare(given: Music, found: Music) -> dict[str, tuple[int, int]]:
