@@ -21,7 +21,7 @@ def many(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many")
     for i in range(300):
         path = folder / f"piece{i}.mid"
-        path.write_bytes(to_midi_bytes(make_piece(i, num_notes=100)))
+        path.write_bytes(to_midi_bytes(make_piece(i, num_notes=500)))
     (folder / "junk.mid").write_bytes(b"MThd")
     return folder
 
