@@ -47,6 +47,7 @@ def tiny_config(**train):
         num_epochs=3,
         steps_per_epoch=5,
         early_stopping_epochs=0,
+        early_stopping_min_steps=0,
         mixed_precision="none",  # runs are compared closely
         sample_every_epochs=0,
     )

@@ -99,13 +99,16 @@ def read_pieces(data_dir: str, split: str) -> list[NoteSequence]:
     return gallery.read_pieces(data_dir, split)
 
 
-def train_model(config: str | ConfigDict, data_dir: str, workdir: str) -> None:
+def train_model(
+    config: str | ConfigDict, data_dir: str, workdir: str, init_from: str = ""
+) -> None:
     """Trains from where an earlier call left off, as `tfmusic.train` does.
 
     Args:
         config: `FILE`, `FILE:VARIANT`, or what `load_config` made of one.
         data_dir: A dataset that was written with it.
         workdir: Gets checkpoints, `metrics.csv` and what TensorBoard shows.
+        init_from: A run or an export whose weights a new run begins with.
 
     Raises:
         UserError: They do not fit each other.
@@ -113,7 +116,7 @@ def train_model(config: str | ConfigDict, data_dir: str, workdir: str) -> None:
     from tfmusic.training.setup import train_and_evaluate
 
     config = load_config(config) if isinstance(config, str) else config
-    train_and_evaluate(config, data_dir, workdir)
+    train_and_evaluate(config, data_dir, workdir, init_from)
 
 
 def evaluate_model(workdir: str, data_dir: str, split: str = "test") -> dict[str, Any]:

@@ -15,6 +15,7 @@ from absl import flags
 
 from tfmusic import command_line
 from tfmusic.compat import import_tensorflow
+from tfmusic.errors import UserError
 from tfmusic.notes.reading import Limits
 
 _CONFIGS = flags.DEFINE_multi_string(
@@ -22,7 +23,12 @@ _CONFIGS = flags.DEFINE_multi_string(
     None,
     "Experiment whose dataset to write: NAME or FILE.py, and :VARIANT if wanted "
     "(tfmusic show lists them); repeatable.",
-    required=True,
+)
+_LIKE = flags.DEFINE_string(
+    "like",
+    "",
+    "Instead of --config: encode as the music of this trained model was, folder of a "
+    "run or of an export, so that tfmusic train --init_from can go on from it.",
 )
 _SOURCE = flags.DEFINE_string(
     "source",
@@ -122,12 +128,16 @@ def main() -> None:
     from tfmusic.pipelines.filters import Filters
     from tfmusic.pipelines.running import beam_options
     from tfmusic.training.experiment import check_config
+    from tfmusic.training.init_from import find_origin
 
-    for name in _CONFIGS.value:
-        check_config(load_config(name), needed=("representation", "data"))
+    if bool(_CONFIGS.value) == bool(_LIKE.value):
+        raise UserError("expected either --config=NAME or --like=MODEL")
+    configs = _CONFIGS.value or [find_origin(_LIKE.value, "--like").for_building()]
+    for config in _CONFIGS.value or ():
+        check_config(load_config(config), needed=("representation", "data"))
     beam_flags = beam_options(command_line.extra_flags(), flags.FLAGS)
     write_datasets(
-        configs=_CONFIGS.value,
+        configs=configs,
         source=_SOURCE.value,
         output_dir=_OUTPUT_DIR.value,
         overwrite=_OVERWRITE.value,

@@ -24,6 +24,12 @@ _DATA_DIR = flags.DEFINE_string(
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of the run, made if it is not there.", required=True
 )
+_INIT_FROM = flags.DEFINE_string(
+    "init_from",
+    "",
+    "Begin with the weights of a trained model: folder of a run or of an export. The "
+    "dataset must be encoded as its music was: tfmusic build --like=MODEL.",
+)
 flags.mark_flag_as_required("config")
 
 
@@ -35,7 +41,7 @@ def main() -> None:
     # After the flags are parsed: --help and a misspelt field need no TensorFlow.
     from tfmusic.training.setup import train_and_evaluate
 
-    train_and_evaluate(_CONFIG.value, _DATA_DIR.value, _WORKDIR.value)
+    train_and_evaluate(_CONFIG.value, _DATA_DIR.value, _WORKDIR.value, _INIT_FROM.value)
 
 
 if __name__ == "__main__":

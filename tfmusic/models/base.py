@@ -46,11 +46,13 @@ class MusicModel(keras.Model):
         SEARCH_CONTROLS: What steers the beam search, if there is one.
         SCORED_BY: How whole pieces are scored: a name of
             `tfmusic.training.scoring.SCORES`.
+        LOSS_UNIT: Of the loss, for people; empty where it has none.
     """
 
     CONTROLS: tuple[Control, ...] = ()
     SEARCH_CONTROLS: tuple[Control, ...] = ()
     SCORED_BY: ClassVar[str] = "likelihood"
+    LOSS_UNIT: ClassVar[str] = ""
 
     def __init__(self, representation: Representation):
         super().__init__()

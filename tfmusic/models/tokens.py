@@ -121,6 +121,7 @@ class TokenModel(AutoregressiveModel):
     """
 
     TAKES = TokenRepresentation
+    LOSS_UNIT = "nats a token"
     Settings = TokenSettings
     STEP = "token"
 

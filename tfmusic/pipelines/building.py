@@ -194,7 +194,9 @@ def make_batches(stage: str, items: Sequence[SourceItem]) -> list[Batch]:
 
 
 def _is_fitted(experiment: Experiment) -> bool:
-    return bool(make_representation(experiment.representation).fitted_fields)
+    """Whether its representation has yet to be fitted to the music."""
+    kind = make_representation(experiment.representation)
+    return any(not getattr(kind, name) for name in kind.fitted_fields)
 
 
 def fit(

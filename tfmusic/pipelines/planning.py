@@ -169,11 +169,20 @@ def is_written(
     if not holds_dataset(directory) or settings.overwrite:
         return False
     info = DatasetInfo.load(directory)
+    wanted = make_representation(experiment.representation)
+    # Of a config nothing is fitted; of a model's representation all is.
+    fitted = [name for name in wanted.fitted_fields if getattr(wanted, name)]
+    for name in fitted:
+        if getattr(info.make_representation(), name) != getattr(wanted, name):
+            raise UserError(
+                f"{directory} holds another dataset: its {name} are not those of the "
+                "model; replace it with --overwrite, or choose another --output_dir"
+            )
     refuse_changes(
         directory,
         {**info.make_representation().settings(), **origin(info)},
         {
-            **make_representation(experiment.representation).settings(),
+            **wanted.settings(),
             **experiment.preparation,
             "source": source,
             "split fractions": list(settings.fractions),

@@ -10,7 +10,7 @@ from absl import logging
 
 from tfmusic.errors import UserError
 from tfmusic.files import write_file
-from tfmusic.training.checkpoints import Checkpoints, metric_values
+from tfmusic.training.checkpoints import Checkpoints, Patience, metric_values
 from tfmusic.training.distribution import Distribution
 from tfmusic.training.stopping import Stopped, StopSignals
 
@@ -28,7 +28,7 @@ class SaveProgress(keras.callbacks.Callback):
         checkpoints: Checkpoints,
         distribution: Distribution,
         signals: StopSignals,
-        patience: int,
+        patience: Patience,
         save_every_steps: int,
     ):
         """Prepares the callback.
@@ -37,8 +37,7 @@ class SaveProgress(keras.callbacks.Callback):
             checkpoints: Where to save.
             distribution: All workers leave when one of them is told to.
             signals: Tell whether the run has to leave.
-            patience: Epochs without a lower validation loss before the run stops;
-                0 never stops early.
+            patience: When the run stops early.
             save_every_steps: Steps between two states within an epoch; 0: none.
         """
         super().__init__()
@@ -97,7 +96,8 @@ class SaveProgress(keras.callbacks.Callback):
             progress.epochs_without_gain.assign_add(1)
         if progress.out_of_patience(self._patience):
             logging.info(
-                "stopped early: no lower validation loss for %d epochs", self._patience
+                "stopped early: no lower validation loss for %d epochs",
+                int(progress.epochs_without_gain),
             )
             self.model.stop_training = True
         self._checkpoints.save()
@@ -144,11 +144,8 @@ class MetricsFile(keras.callbacks.Callback):
         """
         super().__init__()
         self._path = path
-        self._rows = []
-        if tf.io.gfile.exists(path):
-            with tf.io.gfile.GFile(path) as file:
-                rows = csv.DictReader(io.StringIO(file.read()))
-                self._rows = [row for row in rows if int(row["epoch"]) < num_epochs]
+        rows = read_metrics(path)
+        self._rows = [row for row in rows if int(row["epoch"]) < num_epochs]
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds a row."""
@@ -159,3 +156,11 @@ class MetricsFile(keras.callbacks.Callback):
         writer.writeheader()
         writer.writerows(self._rows)
         write_file(self._path, text.getvalue())
+
+
+def read_metrics(path: str) -> list[dict[str, str]]:
+    """The rows that `MetricsFile` wrote; none where there is no file."""
+    if not tf.io.gfile.exists(path):
+        return []
+    with tf.io.gfile.GFile(path) as file:
+        return list(csv.DictReader(io.StringIO(file.read())))

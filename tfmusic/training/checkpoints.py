@@ -1,5 +1,6 @@
 """The states from which a run resumes, and its best weights."""
 
+import dataclasses
 import math
 import os
 import tempfile
@@ -27,6 +28,19 @@ from tfmusic.training.checkpoint_files import (
 )
 
 
+@dataclasses.dataclass(frozen=True)
+class Patience:
+    """When a run stops early.
+
+    Attributes:
+        num_epochs: After so many without a lower validation loss; 0: never.
+        min_steps: Not before so many steps.
+    """
+
+    num_epochs: int = 0
+    min_steps: int = 0
+
+
 class Progress(tf.Module):
     """How far a run has come; saved with its weights.
 
@@ -48,9 +62,11 @@ class Progress(tf.Module):
         self.best_step = tf.Variable(0, dtype=tf.int64)
         self.epochs_without_gain = tf.Variable(0, dtype=tf.int64)
 
-    def out_of_patience(self, patience: int) -> bool:
-        """Whether the run stops early; a patience of 0 epochs has no end."""
-        return 0 < patience <= int(self.epochs_without_gain)
+    def out_of_patience(self, patience: Patience) -> bool:
+        """Whether the run stops early."""
+        waited = int(self.epochs_without_gain)
+        is_long = int(self.step) >= patience.min_steps
+        return is_long and 0 < patience.num_epochs <= waited
 
 
 class Checkpoints:
@@ -244,9 +260,7 @@ def restore_weights(model: keras.Model, workdir: str) -> str:
     path = order[0] if order else _newest_without_best(workdir)
     try:
         with readable(path) as prefix:
-            checkpoint = tf.train.Checkpoint(weights=_values(model.variables))
-            status = checkpoint.read(prefix)
-        status.assert_existing_objects_matched().expect_partial()
+            read_weights(model, prefix)
     except UNREADABLE as error:
         raise UserError(
             f"{path}: expected a whole checkpoint of the network of "
@@ -254,6 +268,12 @@ def restore_weights(model: keras.Model, workdir: str) -> str:
             "the files from a copy"
         ) from error
     return path
+
+
+def read_weights(model: keras.Model, prefix: str) -> None:
+    """Gives a model the weights of a checkpoint, or of an export's `variables`."""
+    checkpoint = tf.train.Checkpoint(weights=_values(model.variables))
+    checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
 
 
 def _newest_without_best(workdir: str) -> str:

@@ -18,7 +18,7 @@ from tfmusic.models import MusicModel
 from tfmusic.training.checkpoints import Progress, optimizer_metrics
 from tfmusic.training.distribution import Distribution
 
-# Seconds between two readings of the metrics for a terminal's progress bar.
+# Seconds between two readings of the metrics for a terminal's line.
 _GLANCE_SECONDS = 0.5
 
 
@@ -79,10 +79,7 @@ class Fitting:
         is_terminal = sys.stdout.isatty() and self._distribution.num_workers == 1
         calls = keras.callbacks.CallbackList(
             list(callbacks),
-            add_progbar=self._distribution.is_chief,
             model=model,
-            # A terminal gets a progress bar, a log file one line an epoch.
-            verbose=1 if is_terminal else 2,
             epochs=num_epochs,
             steps=steps_per_epoch,
         )

@@ -19,6 +19,8 @@ OPTIMIZERS = {
     "rmsprop": keras.optimizers.RMSprop,
     "sgd": keras.optimizers.SGD,
 }
+# Of a warm-up whose length the run's own decides: 5 % of its steps, but no more.
+MOST_WARMUP_STEPS = 100
 
 
 @keras.saving.register_keras_serializable("tfmusic")
@@ -124,13 +126,17 @@ def make_optimizer(
     """
     config = OptimizerSettings.from_config(config)
     name = config.name
+    num_steps = num_epochs * steps_per_epoch
+    warmup_steps = config.warmup_steps
+    if warmup_steps < 0:
+        warmup_steps = min(MOST_WARMUP_STEPS, num_steps // 20)
     decay_steps = round(config.decay_epochs * steps_per_epoch)
     schedule = Schedule(
         config.schedule,
         config.learning_rate * scale,
-        config.warmup_steps,
+        warmup_steps,
         config.decay_rate,
-        decay_steps or num_epochs * steps_per_epoch - config.warmup_steps,
+        decay_steps or num_steps - warmup_steps,
     )
     settings = {
         "learning_rate": schedule,

@@ -1,5 +1,6 @@
 """What a run's directory says about itself: its config and its representation."""
 
+import copy
 import json
 import os
 from collections.abc import Mapping
@@ -69,6 +70,25 @@ def save_run(
     # The config comes last: where it is, the run is described in full.
     _write(os.path.join(workdir, "representation.json"), representation.to_config())
     _write(path, new)
+
+
+def with_saved_warmup(
+    workdir: str, config: ml_collections.ConfigDict
+) -> ml_collections.ConfigDict:
+    """A copy of a config; where it leaves the warm-up open, with that of the run.
+
+    The length of a warm-up that is left open depends on that of the run, which may be
+    made longer; what has been done stays as it was.
+    """
+    config = copy.deepcopy(config)
+    prepare_path(workdir)
+    path = os.path.join(workdir, "config.json")
+    if not has_begun(workdir) or not tf.io.gfile.exists(path):
+        return config
+    if config.optimizer.get("warmup_steps", -1) < 0:
+        saved = read_json(path).get("optimizer", {})
+        config.optimizer.warmup_steps = saved.get("warmup_steps", -1)
+    return config
 
 
 def what_differs(old: Representation, new: Representation) -> str:

@@ -18,7 +18,8 @@ class OptimizerSettings(Settings):
         name: Which optimizer of Keras.
         learning_rate: Its greatest learning rate.
         schedule: How the rate changes after the warm-up, see `Schedule`.
-        warmup_steps: Steps in which the rate grows from 0.
+        warmup_steps: Steps in which the rate grows from 0; -1: 5 % of the run's steps,
+            at most 100.
         decay_rate: Of the schedules "step" and "exponential".
         decay_epochs: How long one unit of decay lasts; 0: from the warm-up to the end
             of the run.
@@ -33,7 +34,7 @@ class OptimizerSettings(Settings):
     name: str = setting("adam", choices=OPTIMIZERS)
     learning_rate: float = setting(2e-3, above=0.0)
     schedule: str = setting("cosine", choices=SCHEDULES)
-    warmup_steps: int = setting(100, at_least=0)
+    warmup_steps: int = setting(-1, at_least=-1)
     decay_rate: float = setting(1.0, above=0.0)
     decay_epochs: float = setting(0.0, at_least=0.0)
     clip_norm: float = setting(1.0, at_least=0.0)
@@ -54,9 +55,14 @@ class TrainSettings(Settings):
         eval_batch_size: Windows in a validation step, on each device.
         num_epochs: Epochs of the whole run.
         steps_per_epoch: Training steps of an epoch, after which come validation, curves
-            and music; 0: one pass over the data.
+            and music; 0: passes over the data, as many as `min_steps_per_epoch` needs.
+        min_steps_per_epoch: The fewest steps of such an epoch, so that of a small set
+            it is several passes; 0: one pass.
         early_stopping_epochs: Epochs without a lower validation loss before the run
             stops; 0: never.
+        early_stopping_min_steps: Steps before which it never does; nor does it within
+            the warm-up.
+        eval_steps: Validation takes only the first so many batches; 0: all.
         keep_checkpoints: How many of the newest checkpoints stay on disk.
         save_every_steps: Steps between two checkpoints within an epoch; 0: none.
         distribute: Which devices train: "auto", "none", "mirrored" or "multi_worker",
@@ -85,7 +91,10 @@ class TrainSettings(Settings):
     eval_batch_size: int = setting(32, at_least=1)
     num_epochs: int = setting(10, at_least=1)
     steps_per_epoch: int = setting(0, at_least=0)
+    min_steps_per_epoch: int = setting(50, at_least=0)
     early_stopping_epochs: int = setting(0, at_least=0)
+    early_stopping_min_steps: int = setting(500, at_least=0)
+    eval_steps: int = setting(0, at_least=0)
     keep_checkpoints: int = setting(2, at_least=1)
     save_every_steps: int = setting(500, at_least=0)
     distribute: str = "auto"

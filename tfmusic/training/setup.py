@@ -15,30 +15,43 @@ from tfmusic.data.settings import DataSettings
 from tfmusic.data.windows import Windows
 from tfmusic.errors import UserError, first_line
 from tfmusic.models import make_model
-from tfmusic.training.callbacks import MetricsFile, SaveProgress
-from tfmusic.training.checkpoints import Checkpoints
+from tfmusic.training.callbacks import MetricsFile, SaveProgress, read_metrics
+from tfmusic.training.checkpoint_files import has_begun
+from tfmusic.training.checkpoints import Checkpoints, Patience, Progress
 from tfmusic.training.distribution import (
     Distribution,
     describe_recurrent_layers,
     make_distribution,
 )
 from tfmusic.training.experiment import check_config
+from tfmusic.training.first_look import (
+    check_splits,
+    describe_plan,
+    notes_on_music,
+)
 from tfmusic.training.fit import Fitting
+from tfmusic.training.init_from import find_origin
+from tfmusic.training.live_line import LiveLine, say
 from tfmusic.training.optimizers import make_optimizer
 from tfmusic.training.precision import choose_policy, dtype_policy
 from tfmusic.training.run_directory import (
     save_dataset_description,
     save_run,
     save_schedule,
+    with_saved_warmup,
 )
 from tfmusic.training.samples import Sampler, Samples
 from tfmusic.training.settings import TrainSettings
 from tfmusic.training.stopping import StopSignals
 from tfmusic.training.tensorboard import Curves, Profile
+from tfmusic.training.verdict import judge, next_commands
 
 
 def train_and_evaluate(
-    config: ml_collections.ConfigDict, data_dir: str, workdir: str
+    config: ml_collections.ConfigDict,
+    data_dir: str,
+    workdir: str,
+    init_from: str = "",
 ) -> None:
     """Trains to the end of the run that `config` describes.
 
@@ -53,6 +66,8 @@ def train_and_evaluate(
         config: An experiment, as a file in `configs/` gives it.
         data_dir: A dataset that `pipelines.build_tfrecords` wrote with that config.
         workdir: The run's directory, made if need be.
+        init_from: A run or an export whose weights a new run begins with; see
+            `tfmusic.training.init_from`.
 
     Raises:
         UserError: The dataset does not fit the config, the workdir holds a run of
@@ -63,7 +78,7 @@ def train_and_evaluate(
     distribution = make_distribution(settings.distribute, settings.num_cpu_devices)
     # Only now: TensorFlow's strategy of several workers takes SIGTERM for itself.
     with StopSignals() as signals:
-        _train(config, settings, distribution, data_dir, workdir, signals)
+        _train(config, settings, distribution, data_dir, workdir, init_from, signals)
 
 
 def _train(
@@ -72,14 +87,21 @@ def _train(
     distribution: Distribution,
     data_dir: str,
     workdir: str,
+    init_from: str,
     signals: StopSignals,
 ) -> None:
     dataset = Dataset.open(data_dir, settings.memory_megabytes)
     dataset.info.check(config)
+    check_splits(data_dir, dataset.info.splits)
+    config = with_saved_warmup(workdir, config)
+    origin = find_origin(init_from) if init_from and not has_begun(workdir) else None
+    if origin:
+        origin.check(config, dataset.representation)
     keras.utils.set_random_seed(config.seed)
     tf.config.experimental.enable_op_determinism()
     # First, for a config that it refuses is to leave no trace.
     run = Run(config, settings, distribution, dataset)
+    config.optimizer.warmup_steps = run.schedule.warmup_steps
     if distribution.is_chief:
         save_run(workdir, config, dataset.representation)
         save_dataset_description(workdir, dataset.info)
@@ -91,6 +113,14 @@ def _train(
         worker=distribution.worker,
         num_workers=distribution.num_workers,
     )
+    num_batches = dataset.num_evaluation_batches(
+        "validation", run.windows, settings.eval_batch_size
+    )
+    if settings.eval_steps:
+        num_batches = min(num_batches, settings.eval_steps)
+        # This worker's; batches are dealt out one after another.
+        own = range(distribution.worker, num_batches, distribution.num_workers)
+        validation = validation.take(len(own))
     fitting = Fitting(run.model, distribution, validation.element_spec, run.batch_size)
     checkpoints = Checkpoints(
         workdir, run.model, settings.keep_checkpoints, distribution.is_chief
@@ -98,15 +128,42 @@ def _train(
     resumed = checkpoints.restore()
     progress = checkpoints.progress
     step, epoch = int(progress.step), int(progress.epoch)
-    patience = settings.early_stopping_epochs
+    patience = Patience(
+        settings.early_stopping_epochs,
+        max(settings.early_stopping_min_steps, run.schedule.warmup_steps),
+    )
     if epoch >= settings.num_epochs or progress.out_of_patience(patience):
         logging.info("the run in %s is complete (%d steps)", workdir, step)
+        if distribution.is_chief:
+            _say_verdict(progress, dataset, workdir)
         return
+    if distribution.is_chief:
+        passes = run.steps_per_epoch / dataset.num_train_batches(
+            run.windows, run.batch_size
+        )
+        for line in describe_plan(
+            dataset,
+            run.windows,
+            settings,
+            run.steps_per_epoch,
+            passes,
+            run.schedule,
+            patience.min_steps,
+        ):
+            say(line)
+        for line in () if resumed else notes_on_music(dataset, run.windows):
+            say(line)
     if resumed:
         logging.info("going on from step %d of %s", step, workdir)
     else:
         run.model.load_parts(data_dir)
-        run.model.adapt(dataset.pieces("train"))
+        if origin:
+            origin.restore(run.model)
+            logging.info("beginning with the weights of %s", init_from)
+            if distribution.is_chief:
+                origin.save(workdir)
+        else:
+            run.model.adapt(dataset.pieces("train"))
     if distribution.is_chief:
         save_schedule(workdir, run.schedule, step)
     training = dataset.train(
@@ -121,7 +178,15 @@ def _train(
     )
     callbacks = []
     if distribution.is_chief:
-        callbacks = _make_logs(config, settings, run, checkpoints, dataset, workdir)
+        callbacks = [
+            LiveLine(
+                progress,
+                run.steps_per_epoch * settings.num_epochs,
+                run.model.LOSS_UNIT,
+                num_batches,
+            ),
+            *_make_logs(config, settings, run, checkpoints, dataset, workdir),
+        ]
     # Last: what an epoch has written is there before the epoch counts as done.
     callbacks.append(
         SaveProgress(
@@ -134,9 +199,7 @@ def _train(
         fitting.run(
             training,
             validation,
-            dataset.num_evaluation_batches(
-                "validation", run.windows, settings.eval_batch_size
-            ),
+            num_batches,
             progress,
             run.steps_per_epoch,
             settings.num_epochs,
@@ -149,6 +212,19 @@ def _train(
         float(progress.best_loss),
         int(progress.best_step),
     )
+    if distribution.is_chief:
+        _say_verdict(progress, dataset, workdir)
+
+
+def _say_verdict(progress: Progress, dataset: Dataset, workdir: str) -> None:
+    """Says what the run came to, where the weights are, and what to do next."""
+    splits, rows = dataset.info.splits, read_metrics(f"{workdir}/metrics.csv")
+    if rows:
+        say(f"verdict: {judge(rows, splits)}")
+    say(f"best weights: those of step {int(progress.best_step):,d}, in {workdir}/best")
+    has_test = splits["test"]["num_pieces"] > 0
+    for command in next_commands(workdir, dataset.directory, has_test):
+        say(f"next: {command}")
 
 
 @contextlib.contextmanager
@@ -230,9 +306,9 @@ class Run:
             if self.model.carries_state:
                 _check_one_device(distribution)
                 self.model.carry_state_of(self.batch_size)
-            self.steps_per_epoch = (
-                settings.steps_per_epoch
-                or dataset.num_train_batches(self.windows, self.batch_size)
+            self.steps_per_epoch = settings.steps_per_epoch or _whole_passes(
+                dataset.num_train_batches(self.windows, self.batch_size),
+                settings.min_steps_per_epoch,
             )
             optimizer = make_optimizer(
                 config.optimizer, self.steps_per_epoch, settings.num_epochs, scale
@@ -257,6 +333,11 @@ class Run:
         if tf.config.list_logical_devices("GPU"):
             for line in describe_recurrent_layers(self.model):
                 logging.info(line)
+
+
+def _whole_passes(steps: int, at_least: int) -> int:
+    """The steps of so many passes, of some steps each, that there are enough."""
+    return steps * max(-(-at_least // steps), 1)
 
 
 def _check_one_device(distribution: Distribution) -> None:

@@ -1,0 +1,122 @@
+"""What a run shows while it trains: a line that moves, and one for each epoch."""
+
+import math
+import sys
+import time
+
+import keras
+import tqdm
+
+from tfmusic.training.checkpoints import Progress
+
+# Seconds between two changes of the line that moves.
+_SECONDS = 0.5
+
+
+class LiveLine(keras.callbacks.Callback):
+    """Says how far training has come and how long it may yet take.
+
+    A terminal gets a line that moves, whatever else only a line after each epoch.
+    """
+
+    def __init__(self, progress: Progress, num_steps: int, unit: str, num_batches: int):
+        """Prepares the line.
+
+        Args:
+            progress: How far the run has come; this callback stands before the one that
+                moves it on.
+            num_steps: Training steps of the whole run.
+            unit: Of the loss, such as "nats a token"; empty: none.
+            num_batches: Of a validation.
+        """
+        super().__init__()
+        self._progress = progress
+        self._num_steps = num_steps
+        self._unit = unit
+        self._num_batches = num_batches
+        self._start, self._first = time.monotonic(), int(progress.step)
+        self._bar, self._shown = None, 0.0
+
+    def on_train_begin(self, logs=None):
+        """Begins the line that moves, on a terminal."""
+        # The time before has built the graph, and says nothing of the steps to come.
+        self._start = time.monotonic()
+        if sys.stdout.isatty():
+            self._bar = tqdm.tqdm(
+                file=sys.stdout,
+                bar_format="{desc}",
+                leave=False,
+                dynamic_ncols=True,
+            )
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Moves the line on."""
+        loss = (logs or {}).get("loss")
+        words = f", loss {loss_in_words(loss, self._unit)}" if loss is not None else ""
+        # Not counted yet: that is the last callback's part.
+        step = int(self._progress.step) + 1
+        self._show(f"step {batch + 1} of {self.params['steps']}{words}", step)
+
+    def on_test_batch_end(self, batch, logs=None):
+        """Says that it is validation that takes the time."""
+        text = f"validating, batch {batch + 1} of {self._num_batches}"
+        self._show(text, int(self._progress.step))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Says what the epoch came to."""
+        step, found = int(self._progress.step), logs["val_loss"]
+        is_best = found < float(self._progress.best_loss)
+        text = (
+            f"epoch {epoch + 1} of {self.params['epochs']}, step {step:,d} of "
+            f"{self._num_steps:,d}: loss {loss_in_words(logs['loss'], self._unit)} in "
+            f"training, {loss_in_words(found, self._unit)} in validation"
+            f"{', the lowest so far' if is_best else ''}{self._time_left(step)}"
+        )
+        if self._bar is not None:
+            self._bar.clear()
+        say(text)
+
+    def on_train_end(self, logs=None):
+        """Takes the line away."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _show(self, text: str, step: int) -> None:
+        now = time.monotonic()
+        if self._bar is None or now - self._shown < _SECONDS:
+            return
+        self._shown = now
+        epoch = int(self._progress.epoch) + 1
+        self._bar.set_description_str(
+            f"epoch {epoch} of {self.params['epochs']}, {text}{self._time_left(step)}"
+        )
+
+    def _time_left(self, step: int) -> str:
+        done = step - self._first
+        if done < 1 or step >= self._num_steps:
+            return ""
+        seconds = (time.monotonic() - self._start) / done * (self._num_steps - step)
+        return f"; at most {duration(seconds)} left"
+
+
+def say(text: str) -> None:
+    """Writes a line to be seen at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def loss_in_words(loss: float, unit: str) -> str:
+    """A loss with its unit; of tokens also the probability that it stands for."""
+    if unit != "nats a token" or loss < 0:
+        return f"{loss:.3f}{' ' if unit else ''}{unit}"
+    return f"{loss:.2f} {unit} ({100 * math.exp(-loss):.2g} % for the right one)"
+
+
+def duration(seconds: float) -> str:
+    """Such as "40 s", "12 min" or "3 h 20 min"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return (
+        f"{minutes // 60} h {minutes % 60} min" if minutes >= 60 else f"{minutes} min"
+    )

@@ -1,0 +1,76 @@
+"""What a run came to, in words, and what to do next."""
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tfmusic.training.live_line import duration
+
+# Below that much music nothing general is learned, nor is validation worth much.
+_FEW_SECONDS = 1800
+_FEW_PIECES = 10
+# Fractions of the loss: still falling; training well below validation.
+_FALLING = 0.01
+_APART = 0.15
+
+
+def judge(
+    rows: Sequence[Mapping[str, Any]], splits: Mapping[str, Mapping[str, Any]]
+) -> str:
+    """A verdict in a sentence or two: what is the matter, its figures, what helps.
+
+    Args:
+        rows: Of each epoch `loss` and `val_loss`; numbers, or as a table has them.
+        splits: What the run learned from: `num_pieces` and `seconds` of each split.
+    """
+    losses = [float(row["loss"]) for row in rows]
+    found = [float(row["val_loss"]) for row in rows]
+    num_epochs = len(found)
+    best = min(range(num_epochs), key=found.__getitem__)
+    figures = f"training {losses[best]:.2f}, validation {found[best]:.2f}"
+    before = max(num_epochs // 5, 1)
+    fall = found[-1 - before] - found[-1] if num_epochs > before else 0.0
+    if num_epochs < 3 or (best == num_epochs - 1 and fall > _FALLING * abs(found[-1])):
+        was = f"fell by {fall:.2f} in the last {_epochs(before)}"
+        return (
+            f"under-fitted: validation {was}, to {found[-1]:.2f}, and was still "
+            f"falling; the same command with --config.train.num_epochs={2 * num_epochs} "
+            "goes on"
+        )
+    train = splits["train"]
+    if train["num_pieces"] < _FEW_PIECES or train["seconds"] < _FEW_SECONDS:
+        return (
+            f"too little data: {train['num_pieces']} pieces, "
+            f"{duration(train['seconds'])} to learn from ({figures}); add music, or "
+            "begin with a trained model by --init_from"
+        )
+    if found[best] - losses[best] > _APART * abs(found[best]):
+        return (
+            f"over-fitted: at its best {figures}, for it learns these pieces by heart; "
+            "what helps is more music, transposition "
+            "(--config.data.transpose_semitones), more dropout or a smaller network "
+            "(--config.model), or a trained model to begin with (--init_from)"
+        )
+    rest = num_epochs - 1 - best
+    since = f"no lower in {_epochs(rest)} since" if rest else "no longer falling"
+    return f"fine: at its best {figures}, {since}"
+
+
+def next_commands(workdir: str, data_dir: str, has_test: bool) -> list[str]:
+    """The commands that follow a run, with its own directories."""
+    base = os.path.normpath(workdir) if "://" not in workdir else workdir.rstrip("/")
+    run, model, music = map(shlex.quote, (base, f"{base}_model", f"{base}_music"))
+    lines = []
+    if has_test:
+        data = shlex.quote(data_dir)
+        lines.append(f"tfmusic evaluate --workdir={run} --data_dir={data} --split=test")
+    return [
+        *lines,
+        f"tfmusic export --workdir={run} --export_dir={model}",
+        f"tfmusic generate --model_dir={model} --output_dir={music} --num_outputs=4",
+    ]
+
+
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'s' if number > 1 else ''}"
