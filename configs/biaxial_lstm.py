@@ -69,7 +69,12 @@ JOHNSON = dict(
         decay_rate=0.5,
         decay_epochs=8,
     ),
-    train=dict(eval_batch_size=16, num_epochs=60, early_stopping_epochs=8),
+    train=dict(
+        eval_batch_size=16,
+        num_epochs=60,
+        min_steps_per_epoch=0,
+        early_stopping_epochs=8,
+    ),
 )
 VARIANTS = {
     "": (

@@ -83,14 +83,19 @@ VARIANTS = {
                 clip_norm=0.0,
                 weight_decay=0.0005,
             ),
-            train=dict(batch_size=256, num_epochs=50, early_stopping_epochs=0),
+            train=dict(
+                batch_size=256,
+                num_epochs=50,
+                min_steps_per_epoch=0,
+                early_stopping_epochs=0,
+            ),
         ),
     ),
     "bach_chorales": (
         "The default for chorales in one key; what `make demo` runs.",
         dict(
             data=dict(key="C", window_steps=64, window_stride=32),
-            train=dict(batch_size=32, num_epochs=10),
+            train=dict(batch_size=32, num_epochs=10, min_steps_per_epoch=0),
         ),
     ),
     "stateful": (

@@ -127,7 +127,9 @@ VARIANTS = {
                 matching="pairs",
             ),
             optimizer=dict(learning_rate=0.0001, schedule="constant", options=dict()),
-            train=dict(batch_size=50, num_epochs=50, steps_per_epoch=0),
+            train=dict(
+                batch_size=50, num_epochs=50, steps_per_epoch=0, min_steps_per_epoch=0
+            ),
         ),
     ),
     "attention": (

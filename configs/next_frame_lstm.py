@@ -73,6 +73,7 @@ VARIANTS = {
                 batch_size=50,
                 eval_batch_size=50,
                 num_epochs=100,
+                min_steps_per_epoch=0,
                 early_stopping_epochs=0,
             ),
         ),

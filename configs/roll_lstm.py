@@ -38,7 +38,11 @@ DEFAULT = dict(
     ),
     optimizer=dict(learning_rate=0.003, warmup_steps=20),
     train=dict(
-        batch_size=16, eval_batch_size=16, num_epochs=100, early_stopping_epochs=15
+        batch_size=16,
+        eval_batch_size=16,
+        num_epochs=100,
+        min_steps_per_epoch=0,  # results are compared by passes over the sets
+        early_stopping_epochs=15,
     ),
 )
 VARIANTS = {

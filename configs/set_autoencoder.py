@@ -108,7 +108,9 @@ VARIANTS = {
             optimizer=dict(
                 learning_rate=0.0001, schedule="constant", warmup_steps=0, clip_norm=0.0
             ),
-            train=dict(batch_size=5, num_epochs=75, steps_per_epoch=0),
+            train=dict(
+                batch_size=5, num_epochs=75, steps_per_epoch=0, min_steps_per_epoch=0
+            ),
         ),
     ),
     "smoke": (

@@ -77,7 +77,12 @@ VARIANTS = {
                 warmup_steps=0,
                 clip_norm=0.0,
             ),
-            train=dict(batch_size=128, num_epochs=200, early_stopping_epochs=0),
+            train=dict(
+                batch_size=128,
+                num_epochs=200,
+                min_steps_per_epoch=0,
+                early_stopping_epochs=0,
+            ),
         ),
     ),
     "smoke": (

@@ -67,7 +67,9 @@ REFERENCE = dict(
     optimizer=dict(
         learning_rate=0.001, schedule="constant", warmup_steps=0, clip_norm=0.0
     ),
-    train=dict(batch_size=100, num_epochs=4, early_stopping_epochs=0),
+    train=dict(
+        batch_size=100, num_epochs=4, min_steps_per_epoch=0, early_stopping_epochs=0
+    ),
 )
 VARIANTS = {
     "": (

@@ -63,8 +63,8 @@ def describe_plan(
         f"validate with, {splits['test']['num_pieces']:,d} to test with"
     )
     yield (
-        f"epochs: at most {num_epochs}, each {num_passes:.3g} passes over the music "
-        f"in {steps_per_epoch:,d} steps (--config.train.num_epochs, "
+        f"epochs: at most {num_epochs}, each {num_passes:.3g} times through the "
+        f"music in {steps_per_epoch:,d} steps (--config.train.num_epochs, "
         "min_steps_per_epoch, steps_per_epoch)"
     )
     yield (

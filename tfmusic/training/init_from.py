@@ -158,8 +158,8 @@ def find_model(name: str, flag: str) -> str:
         if tf.io.gfile.exists(card):
             return card
     raise UserError(
-        f"{flag}={name}: expected the folder of a run of tfmusic train or of an export, "
-        "found neither"
+        f"{flag}={name}: expected the folder of a run of tfmusic train or of an "
+        "export, found neither"
     )
 
 

@@ -1,16 +1,17 @@
 """What a run shows while it trains: a line that moves, and one for each epoch."""
 
 import math
+import shutil
 import sys
 import time
 
 import keras
-import tqdm
 
 from tfmusic.training.checkpoints import Progress
 
 # Seconds between two changes of the line that moves.
 _SECONDS = 0.5
+_CLEAR = "\x1b[K"
 
 
 class LiveLine(keras.callbacks.Callback):
@@ -35,19 +36,12 @@ class LiveLine(keras.callbacks.Callback):
         self._unit = unit
         self._num_batches = num_batches
         self._start, self._first = time.monotonic(), int(progress.step)
-        self._bar, self._shown = None, 0.0
+        self._shown = 0.0
 
     def on_train_begin(self, logs=None):
-        """Begins the line that moves, on a terminal."""
+        """Starts the clock."""
         # The time before has built the graph, and says nothing of the steps to come.
         self._start = time.monotonic()
-        if sys.stdout.isatty():
-            self._bar = tqdm.tqdm(
-                file=sys.stdout,
-                bar_format="{desc}",
-                leave=False,
-                dynamic_ncols=True,
-            )
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the line on."""
@@ -72,24 +66,21 @@ class LiveLine(keras.callbacks.Callback):
             f"training, {loss_in_words(found, self._unit)} in validation"
             f"{', the lowest so far' if is_best else ''}{self._time_left(step)}"
         )
-        if self._bar is not None:
-            self._bar.clear()
-        say(text)
-
-    def on_train_end(self, logs=None):
-        """Takes the line away."""
-        if self._bar is not None:
-            self._bar.close()
+        say(f"{_CLEAR}{text}" if sys.stdout.isatty() else text)
 
     def _show(self, text: str, step: int) -> None:
         now = time.monotonic()
-        if self._bar is None or now - self._shown < _SECONDS:
+        if not sys.stdout.isatty() or now - self._shown < _SECONDS:
             return
         self._shown = now
         epoch = int(self._progress.epoch) + 1
-        self._bar.set_description_str(
+        text = (
             f"epoch {epoch} of {self.params['epochs']}, {text}{self._time_left(step)}"
         )
+        # Back to the line's beginning, so that what else is written replaces it.
+        width = shutil.get_terminal_size().columns - 1
+        sys.stdout.write(f"{_CLEAR}{text[:width]}\r")
+        sys.stdout.flush()
 
     def _time_left(self, step: int) -> str:
         done = step - self._first

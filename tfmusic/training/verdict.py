@@ -35,8 +35,8 @@ def judge(
         was = f"fell by {fall:.2f} in the last {_epochs(before)}"
         return (
             f"under-fitted: validation {was}, to {found[-1]:.2f}, and was still "
-            f"falling; the same command with --config.train.num_epochs={2 * num_epochs} "
-            "goes on"
+            "falling; the same command with "
+            f"--config.train.num_epochs={2 * num_epochs} goes on"
         )
     train = splits["train"]
     if train["num_pieces"] < _FEW_PIECES or train["seconds"] < _FEW_SECONDS:
