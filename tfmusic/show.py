@@ -1,8 +1,10 @@
-"""Lists the experiments, or shows one of them, or an exported model.
+"""Lists the experiments, or shows one of them, or a model.
 
 tfmusic show                 the experiments that come with tfmusic, a line each
 tfmusic show chord_lstm      what an experiment is, and its variants
-tfmusic show MODEL_DIR       an exported model: data, licence, scores, controls
+tfmusic show chorales        a model that comes with tfmusic, see tfmusic models:
+                             data, licence, scores, controls
+tfmusic show MODEL_DIR       the same of what tfmusic export wrote
 """
 
 import ast
@@ -16,8 +18,13 @@ from typing import Any
 from tfmusic import command_line
 from tfmusic.config import CONFIGS, find_config, list_configs, load_module
 from tfmusic.errors import UserError
-
-CARD = os.path.join("assets.extra", "tfmusic.json")
+from tfmusic.serving.catalogue import (
+    CARD,
+    find_model,
+    is_packed,
+    read_packed_card,
+    shipped_models,
+)
 
 
 def main() -> None:
@@ -27,7 +34,7 @@ def main() -> None:
         raise UserError(f"show: expected one name, got {' '.join(arguments)}")
     if not arguments:
         text = experiments()
-    elif os.path.isdir(arguments[0]):
+    elif os.path.exists(arguments[0]) or arguments[0] in shipped_models():
         text = model(arguments[0])
     else:
         text = experiment(arguments[0])
@@ -58,15 +65,20 @@ def experiment(name: str) -> str:
     return "\n".join(lines)
 
 
-def model(model_dir: str) -> str:
-    """What the card of an exported model says."""
-    path = find_card(model_dir)
-    with open(path, encoding="utf-8") as file:
-        card = json.load(file)
+def model(name: str) -> str:
+    """What the card of a model says."""
+    found = find_model(name)
+    if is_packed(found):
+        card, version = read_packed_card(found), f"{found}, weights in float16"
+    else:
+        path = find_card(found)
+        with open(path, encoding="utf-8") as file:
+            card = json.load(file)
+        version = os.path.basename(os.path.dirname(os.path.dirname(path)))
     data = card.get("data") or {}
     rows = {
         "model": card["name"],
-        "version": os.path.basename(os.path.dirname(os.path.dirname(path))),
+        "version": version,
         "checkpoint": card.get("checkpoint", ""),
         "music as": card["representation"]["name"],
         "trained on": data.get("source", "unknown"),
