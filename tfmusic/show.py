@@ -89,6 +89,7 @@ def model(name: str) -> str:
         score = scores.get("log_likelihood_per_step", scores.get("loss"))
         if score is not None:
             lines.append(f"{split + ' score':12s} {score:.4g} nats a step")
+        lines += _music(scores.get("music") or {})
     for label, text in (card.get("knows") or {}).items():
         lines.append(_hang(f"{label:12s} ", text))
     lines += ["endpoints    " + ", ".join(card["endpoints"]), ""]
@@ -98,6 +99,25 @@ def model(name: str) -> str:
             lines += [_control(*item) for item in card[key].items()]
             lines.append("")
     return "\n".join(lines)
+
+
+def _music(music: dict[str, Any]) -> list[str]:
+    """What was found about pieces that a model made, beside held-out ones."""
+    if not music:
+        return []
+    sets = {name: music[name] for name in ("generated", "held-out") if name in music}
+    texts = [f"of {sets['generated']['num_pieces']} pieces"]
+    if overlap := music["nearness"]["mean_overlap"]:
+        texts.append(f"mean overlap with held-out music {overlap['mean']:.2f} of 1")
+    for label in sets["generated"]["summary"]:
+        if "copied" in label:
+            values = [
+                f"{found['summary'][label]['mean']:.3g} {name}"
+                for name, found in sets.items()
+                if label in found["summary"]
+            ]
+            texts.append(f"{label}: {', '.join(values)}")
+    return [_hang("measured     ", "; ".join(texts))]
 
 
 def find_card(model_dir: str) -> str:
