@@ -4,6 +4,7 @@ Each does what a command line does, or a function further inside. What takes lon
 import (TensorFlow, Beam) is imported when it is first needed.
 """
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -108,15 +109,18 @@ def train_model(
         config: `FILE`, `FILE:VARIANT`, or what `load_config` made of one.
         data_dir: A dataset that was written with it.
         workdir: Gets checkpoints, `metrics.csv` and what TensorBoard shows.
-        init_from: A run or an export whose weights a new run begins with.
+        init_from: A run, an export or a model by name; a new run begins with its
+            weights.
 
     Raises:
         UserError: They do not fit each other.
     """
+    from tfmusic.serving.origins import find_origin
     from tfmusic.training.setup import train_and_evaluate
 
     config = load_config(config) if isinstance(config, str) else config
-    train_and_evaluate(config, data_dir, workdir, init_from)
+    find = functools.partial(find_origin, init_from) if init_from else None
+    train_and_evaluate(config, data_dir, workdir, find)
 
 
 def evaluate_model(workdir: str, data_dir: str, split: str = "test") -> dict[str, Any]:

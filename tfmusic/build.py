@@ -27,8 +27,9 @@ _CONFIGS = flags.DEFINE_multi_string(
 _LIKE = flags.DEFINE_string(
     "like",
     "",
-    "Instead of --config: encode as the music of this trained model was, folder of a "
-    "run or of an export, so that tfmusic train --init_from can go on from it.",
+    "Instead of --config: encode as the music of this trained model was (its name, or "
+    "the folder of a run or an export), so that tfmusic train --init_from can begin "
+    "with it.",
 )
 _SOURCE = flags.DEFINE_string(
     "source",
@@ -127,12 +128,12 @@ def main() -> None:
     from tfmusic.pipelines.building import write_datasets
     from tfmusic.pipelines.filters import Filters
     from tfmusic.pipelines.running import beam_options
+    from tfmusic.serving.origins import find_origin
     from tfmusic.training.experiment import check_config
-    from tfmusic.training.init_from import find_origin
 
     if bool(_CONFIGS.value) == bool(_LIKE.value):
         raise UserError("expected either --config=NAME or --like=MODEL")
-    configs = _CONFIGS.value or [find_origin(_LIKE.value, "--like").for_building()]
+    configs = _CONFIGS.value or [find_origin(_LIKE.value).for_building()]
     for config in _CONFIGS.value or ():
         check_config(load_config(config), needed=("representation", "data"))
     beam_flags = beam_options(command_line.extra_flags(), flags.FLAGS)

@@ -4,6 +4,8 @@ The workdir gets checkpoints, metrics.csv, music made on the way, and the curves
 `tensorboard --logdir=WORKDIR/tensorboard` shows.
 """
 
+import functools
+
 from absl import flags
 from ml_collections import config_flags
 
@@ -27,8 +29,9 @@ _WORKDIR = flags.DEFINE_string(
 _INIT_FROM = flags.DEFINE_string(
     "init_from",
     "",
-    "Begin with the weights of a trained model: folder of a run or of an export. The "
-    "dataset must be encoded as its music was: tfmusic build --like=MODEL.",
+    "Begin with the weights of a trained model: its name (tfmusic models), or the "
+    "folder of a run or an export. The dataset must be encoded as its music was: "
+    "tfmusic build --like=MODEL.",
 )
 flags.mark_flag_as_required("config")
 
@@ -39,9 +42,12 @@ def main() -> None:
     find_config(config_flags.get_config_filename(flags.FLAGS["config"]))
     import_tensorflow()
     # After the flags are parsed: --help and a misspelt field need no TensorFlow.
+    from tfmusic.serving.origins import find_origin
     from tfmusic.training.setup import train_and_evaluate
 
-    train_and_evaluate(_CONFIG.value, _DATA_DIR.value, _WORKDIR.value, _INIT_FROM.value)
+    name = _INIT_FROM.value
+    find = functools.partial(find_origin, name) if name else None
+    train_and_evaluate(_CONFIG.value, _DATA_DIR.value, _WORKDIR.value, find)
 
 
 if __name__ == "__main__":

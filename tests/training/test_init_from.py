@@ -1,11 +1,11 @@
 """Runs that begin with the weights of a trained model."""
 
 import json
-import re
 
 import numpy as np
 import pytest
 
+import tfmusic
 from tests.data.builders import write_dataset
 from tests.experiments import LENGTHS, family_experiment, made_up_piece, tiny_config
 from tfmusic.data.dataset_info import DatasetInfo
@@ -14,10 +14,9 @@ from tfmusic.models import make_model
 from tfmusic.notes.writing import write_midi
 from tfmusic.pipelines.building import write_datasets
 from tfmusic.representations import make_representation
+from tfmusic.serving.origins import find_origin
 from tfmusic.serving.saved_model import export_run
-from tfmusic.training.init_from import find_origin
 from tfmusic.training.run_directory import hash_weights, restore_model
-from tfmusic.training.setup import train_and_evaluate
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +24,7 @@ def chords(tmp_path_factory):
     """A trained chord model: the directories of its run and of its export."""
     folder = tmp_path_factory.mktemp("chords")
     config = family_experiment("chord_lstm", folder / "data", steps_per_epoch=2)
-    train_and_evaluate(config, str(folder / "data"), str(folder / "run"))
+    tfmusic.train_model(config, str(folder / "data"), str(folder / "run"))
     export_run(str(folder / "run"), str(folder / "model"))
     return folder
 
@@ -49,7 +48,7 @@ def test_new_run_begins_with_the_weights_of_the_model(kind, chords, tmp_path):
     config.model.dropout = 0.3  # has no part in the weights
     workdir = str(tmp_path / "new")
     name = str(chords / kind)
-    train_and_evaluate(config, str(chords / "data"), workdir, init_from=name)
+    tfmusic.train_model(config, str(chords / "data"), workdir, init_from=name)
     _, trained, _ = restore_model(str(chords / "run"))
     _, model, _ = restore_model(workdir)
     for ours, theirs in zip(model.weights, trained.weights, strict=True):
@@ -57,14 +56,14 @@ def test_new_run_begins_with_the_weights_of_the_model(kind, chords, tmp_path):
     with open(f"{workdir}/init_from.json") as file:
         assert json.load(file)["weights"] == hash_weights(trained)
     # Called again it is complete, wherever the model has gone.
-    train_and_evaluate(config, str(chords / "data"), workdir, init_from="gone")
+    tfmusic.train_model(config, str(chords / "data"), workdir, init_from="gone")
 
 
 def test_model_of_another_vocabulary_or_network_is_refused_by_field(chords, tmp_path):
     config = find_origin(str(chords / "run")).config
     config.model.units = (7,)
     with pytest.raises(UserError, match=r"config.model.units is \[?.?64.* here; set"):
-        train_and_evaluate(
+        tfmusic.train_model(
             config, str(chords / "data"), str(tmp_path), str(chords / "model")
         )
     other = make_representation(config.representation).fit([made_up_piece(9)])
@@ -76,7 +75,7 @@ def test_model_of_another_vocabulary_or_network_is_refused_by_field(chords, tmp_
     )
     message = "tokens is .* in the model, .* here; encode yours with .*--like="
     with pytest.raises(UserError, match=message):
-        train_and_evaluate(config, data, str(tmp_path / "run"), str(chords / "model"))
+        tfmusic.train_model(config, data, str(tmp_path / "run"), str(chords / "model"))
     assert not (tmp_path / "run").exists()
 
 
@@ -86,7 +85,7 @@ def test_representation_with_other_settings_is_refused_by_field(tmp_path, whole_
     data = str(tmp_path / "data")
     write_dataset(data, LENGTHS, make_representation(config.representation))
     with pytest.raises(UserError, match="steps_per_quarter is 4 in the model, 8 here"):
-        train_and_evaluate(config, data, str(tmp_path / "run"), whole_run)
+        tfmusic.train_model(config, data, str(tmp_path / "run"), whole_run)
 
 
 def test_dataset_built_like_a_model_has_its_vocabulary_and_trains_on(chords, tmp_path):
@@ -96,7 +95,7 @@ def test_dataset_built_like_a_model_has_its_vocabulary_and_trains_on(chords, tmp
         for note in piece.notes:
             note.pitch += number % 2  # equal pieces would share a split
         write_midi(piece, str(tmp_path / "music" / f"{number}.mid"))
-    origin = find_origin(str(chords / "model"), "--like")
+    origin = find_origin(str(chords / "model"))
     data = str(tmp_path / "data")
     for _ in range(2):  # the second time it is there already
         write_datasets(
@@ -105,10 +104,9 @@ def test_dataset_built_like_a_model_has_its_vocabulary_and_trains_on(chords, tmp
     assert DatasetInfo.load(data).make_representation() == origin.representation
     workdir = str(tmp_path / "run")
     config = origin.config
-    train_and_evaluate(config, data, workdir, init_from=str(chords / "model"))
+    tfmusic.train_model(config, data, workdir, init_from=str(chords / "model"))
 
 
 def test_folder_that_holds_no_model_is_refused(tmp_path):
-    expected = f"--like={tmp_path}: expected the folder of a run of tfmusic train or"
-    with pytest.raises(UserError, match=re.escape(expected)):
-        find_origin(str(tmp_path), "--like")
+    with pytest.raises(UserError, match="found no exported model"):
+        find_origin(str(tmp_path))

@@ -13,6 +13,7 @@ import tfmusic
 from tfmusic.generation.controls import Control
 from tfmusic.models import MusicModel
 from tfmusic.representations import Representation
+from tfmusic.training.init_from import load_init_from
 from tfmusic.training.run_directory import (
     hash_weights,
     load_dataset_description,
@@ -58,7 +59,8 @@ def make_card(
         of them), `config`, `num_parameters`, `representation`, `controls`,
         `search_controls` (of the beam search, if there is one), `knows` (see
         `describe_knowledge`), `data` (source, licence, splits; None where the run does
-        not know) and `scores` (the results of `tfmusic.evaluate` for these weights, by
+        not know), `began_from` (the model whose weights the run began with, or None)
+        and `scores` (the results of `tfmusic.evaluate` for these weights, by
         split).
     """
     weights = hash_weights(model)
@@ -77,6 +79,7 @@ def make_card(
             model.output_representation, config.data.get("key", "original")
         ),
         "data": load_dataset_description(workdir),
+        "began_from": load_init_from(workdir),
         "scores": load_scores(workdir, weights),
     }
 

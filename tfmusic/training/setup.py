@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import ml_collections
@@ -30,7 +30,7 @@ from tfmusic.training.first_look import (
     notes_on_music,
 )
 from tfmusic.training.fit import Fitting
-from tfmusic.training.init_from import find_origin
+from tfmusic.training.init_from import Origin
 from tfmusic.training.live_line import LiveLine, say
 from tfmusic.training.optimizers import make_optimizer
 from tfmusic.training.precision import choose_policy, dtype_policy
@@ -51,7 +51,7 @@ def train_and_evaluate(
     config: ml_collections.ConfigDict,
     data_dir: str,
     workdir: str,
-    init_from: str = "",
+    find_origin: Callable[[], Origin] | None = None,
 ) -> None:
     """Trains to the end of the run that `config` describes.
 
@@ -66,8 +66,8 @@ def train_and_evaluate(
         config: An experiment, as a file in `configs/` gives it.
         data_dir: A dataset that `pipelines.build_tfrecords` wrote with that config.
         workdir: The run's directory, made if need be.
-        init_from: A run or an export whose weights a new run begins with; see
-            `tfmusic.training.init_from`.
+        find_origin: Finds the trained model whose weights a new run begins with; a
+            run that resumes does not ask.
 
     Raises:
         UserError: The dataset does not fit the config, the workdir holds a run of
@@ -78,7 +78,7 @@ def train_and_evaluate(
     distribution = make_distribution(settings.distribute, settings.num_cpu_devices)
     # Only now: TensorFlow's strategy of several workers takes SIGTERM for itself.
     with StopSignals() as signals:
-        _train(config, settings, distribution, data_dir, workdir, init_from, signals)
+        _train(config, settings, distribution, data_dir, workdir, find_origin, signals)
 
 
 def _train(
@@ -87,14 +87,14 @@ def _train(
     distribution: Distribution,
     data_dir: str,
     workdir: str,
-    init_from: str,
+    find_origin: Callable[[], Origin] | None,
     signals: StopSignals,
 ) -> None:
     dataset = Dataset.open(data_dir, settings.memory_megabytes)
     dataset.info.check(config)
     check_splits(data_dir, dataset.info.splits)
     config = with_saved_warmup(workdir, config)
-    origin = find_origin(init_from) if init_from and not has_begun(workdir) else None
+    origin = find_origin() if find_origin and not has_begun(workdir) else None
     if origin:
         origin.check(config, dataset.representation)
     keras.utils.set_random_seed(config.seed)
@@ -159,7 +159,7 @@ def _train(
         run.model.load_parts(data_dir)
         if origin:
             origin.restore(run.model)
-            logging.info("beginning with the weights of %s", init_from)
+            logging.info("beginning with the weights of %s", origin.name)
             if distribution.is_chief:
                 origin.save(workdir)
         else:
