@@ -37,7 +37,7 @@ def test_run_and_export_hold_the_same_weights(kind, chords):
     model.build_model()
     origin.restore(model)
     assert len(model.weights) > 5
-    for ours, theirs in zip(model.variables, trained.variables, strict=True):
+    for ours, theirs in zip(model.weights, trained.weights, strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 

@@ -76,9 +76,9 @@ class Origin:
 
     def restore(self, model: MusicModel) -> None:
         """Gives a model the weights; `check` has found that they fit."""
-        # In training it may have a state of its own behind them.
-        for variable, value in zip(model.variables, self.model.variables, strict=False):
-            variable.assign(value)
+        # Not the states of random generators, which a network without dropout lacks.
+        for weight, value in zip(model.weights, self.model.weights, strict=True):
+            weight.assign(value)
 
     def save(self, workdir: str) -> None:
         """Keeps with a run what it began with, as `init_from.json`."""
