@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tfmusic
+from tests.contracts import make_sequence
 from tests.data.builders import write_dataset
 from tests.experiments import LENGTHS, family_experiment, made_up_piece, tiny_config
 from tfmusic.data.dataset_info import DatasetInfo
@@ -91,10 +92,11 @@ def test_representation_with_other_settings_is_refused_by_field(tmp_path, whole_
 def test_dataset_built_like_a_model_has_its_vocabulary_and_trains_on(chords, tmp_path):
     (tmp_path / "music").mkdir()
     for number in range(6):
-        piece = made_up_piece(number + 3)
-        for note in piece.notes:
-            note.pitch += number % 2  # equal pieces would share a split
-        write_midi(piece, str(tmp_path / "music" / f"{number}.mid"))
+        # Pieces that are alike would share a split.
+        pitches = np.random.default_rng(number).integers(48, 72, 60).tolist()
+        tune = [(p, 70, i / 2, i / 2 + 0.5) for i, p in enumerate(pitches)]
+        path = str(tmp_path / "music" / f"{number}.mid")
+        write_midi(make_sequence(tune), path)
     origin = find_origin(str(chords / "model"))
     data = str(tmp_path / "data")
     for _ in range(2):  # the second time it is there already
