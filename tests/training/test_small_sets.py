@@ -140,7 +140,7 @@ def test_log_gets_a_line_for_each_epoch_and_at_the_end_what_comes_next(
     assert epochs[1].startswith("epoch 2 of 3, step 10 of 15: loss ")
     assert "left" in epochs[1]
     assert "left" not in epochs[2]
-    assert "verdict: too little data: 4 pieces" in said
+    assert "verdict: under-fitted: " in said
     assert f"in {workdir}/best" in said
     assert (
         f"tfmusic export --workdir='{workdir}' --export_dir='{workdir}_model'" in said
