@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfmusic.networks.losses import count_errors, key_nats, token_nats, unpack_hands
+from tfmusic.networks.losses import count_errors, key_nats, unpack_hands
 
 
 class WeightedMean(keras.metrics.Metric):
@@ -34,25 +34,17 @@ class WeightedMean(keras.metrics.Metric):
         return tf.math.divide_no_nan(self.total.value, self.weight.value)
 
 
-class TokenNats(WeightedMean):
-    """Nats a token: the mean of -log p of the tokens that came."""
+class Perplexity(keras.metrics.Mean):
+    """exp of the mean nats a token: among how many equal choices the model hesitates.
 
-    def __init__(self, name: str = "nats_per_step", **kwargs):
-        super().__init__(name, **kwargs)
-
-    def measure(self, y_true, y_pred):
-        """`-log p`, from tokens and their logits."""
-        return token_nats(y_true, y_pred)
-
-
-class Perplexity(TokenNats):
-    """exp of the nats a token: among how many equal choices the model hesitates."""
+    It takes the nats of each step, which are costly, and no logits.
+    """
 
     def __init__(self, name: str = "perplexity", **kwargs):
         super().__init__(name, **kwargs)
 
     def result(self):
-        """The perplexity so far."""
+        """The perplexity so far; 1 before any step."""
         return tf.exp(super().result())
 
 
