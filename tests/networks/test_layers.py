@@ -80,9 +80,9 @@ def test_chords_that_share_pitches_are_embedded_alike():
     assert np.linalg.norm(vectors[0]) < 0.5
     close, far = vectors[1] @ vectors[2], vectors[1] @ vectors[3]
     assert close > 3 * abs(far)
-    np.testing.assert_allclose(
-        embedding.similarity(tf.constant(vectors)), vectors @ vectors.T, atol=1e-5
-    )
+    for few in (False, True):
+        products = embedding.similarity(tf.constant(vectors), few=few)
+        np.testing.assert_allclose(products, vectors @ vectors.T, atol=1e-5)
 
 
 def test_seed_decides_what_chords_are_embedded_as():
