@@ -186,7 +186,7 @@ class TokenModel(AutoregressiveModel):
                 keras.layers.BatchNormalization(),
                 keras.layers.Dropout(0.3),
             ]
-        # Logits stay in float32 under a mixed precision policy.
+        # Logits are float32 under a mixed precision policy too.
         self.output_layer = (
             TiedOutput(self.embedding, dtype="float32")
             if settings.tied_output
@@ -478,6 +478,7 @@ class TokenModel(AutoregressiveModel):
         """Logits, float32 `[batch, time, token]`, of the network's outputs."""
         for layer in self.head:
             hidden = layer(hidden, training=training)
+        # Within `call` Keras itself tells the output whether this is training.
         return self.output_layer(hidden) + self._banned
 
 

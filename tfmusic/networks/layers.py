@@ -94,10 +94,17 @@ class TiedOutput(keras.layers.Layer):
             shape=(self.embedding.input_dim,), initializer="zeros", name="bias"
         )
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Logits, `[..., time, token]`, of hidden values `[..., time, size]`."""
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Logits, `[..., time, token]`, of hidden values `[..., time, size]`.
+
+        In training the product has the embedding's type: under a mixed precision
+        policy it is the largest of a step, and noise of bfloat16 does not hinder.
+        """
         rows = tf.reshape(inputs, [-1, inputs.shape[-1]])  # [rows, size]
+        if training:
+            rows = tf.cast(rows, self.embedding.compute_dtype)
         logits = self.embedding.similarity(rows, few=inputs.shape[-2] == 1)
+        logits = tf.cast(logits, inputs.dtype)
         shape = tf.concat([tf.shape(inputs)[:-1], [self.embedding.input_dim]], axis=0)
         return tf.reshape(logits, shape) + _as(self.bias, inputs)
 
