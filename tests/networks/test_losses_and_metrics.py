@@ -169,8 +169,10 @@ def test_perfect_predictions_are_wholly_accurate():
 
 def test_perplexity_is_of_the_mean_nats_of_kept_steps():
     metric = metrics.Perplexity()
-    metric.update_state(np.log([[2.0, 8.0, 64.0]]), np.array([[1.0, 1.0, 0.0]]))
-    metric.update_state(np.log([[4.0]]), np.array([[1.0]]))
+    nats = np.log([[2.0, 4.0, 64.0], [32.0, 64.0, 64.0]]).astype(np.float32)
+    metric.update_state(nats, np.array([[1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]))
+    # A batch of another length: each step counts as much as those before.
+    metric.update_state(np.log(np.float32([[8.0]])), np.array([[1.0]]))
     np.testing.assert_allclose(metric.result(), 4.0, rtol=1e-6)
 
 

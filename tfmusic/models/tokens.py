@@ -43,7 +43,7 @@ from tfmusic.networks.layers import (
     TokenEmbedding,
 )
 from tfmusic.networks.losses import mean_loss, token_nats
-from tfmusic.networks.metrics import Perplexity, TokenAccuracy
+from tfmusic.networks.metrics import Perplexity, TokenAccuracy, WeightedMean
 from tfmusic.networks.recurrent_stack import CarriedState
 from tfmusic.representations import Representation, metre
 from tfmusic.representations.tokens import TokenRepresentation
@@ -193,7 +193,7 @@ class TokenModel(AutoregressiveModel):
             else keras.layers.Dense(self.vocabulary_size, dtype="float32")
         )
         self.carried = None
-        self._nats = keras.metrics.Mean("nats_per_step")
+        self._nats = WeightedMean("nats_per_step")
         self._perplexity = Perplexity()
         self._accuracy = TokenAccuracy()
         self._banned = np.zeros(self.vocabulary_size, np.float32)
