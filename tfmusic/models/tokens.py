@@ -11,11 +11,14 @@ import tensorflow as tf
 from tfmusic.errors import UserError
 from tfmusic.generation import samplers
 from tfmusic.generation.controls import (
+    CONDITIONS,
+    LENGTH_BARS,
     LENGTH_POWER,
     MAX_HELD,
     MAX_REPEATS,
     MAX_SILENCE,
     METRE,
+    METRE_NUMBER,
     MIN_P,
     MIN_STEPS,
     NO_REPEAT_NGRAM,
@@ -24,6 +27,7 @@ from tfmusic.generation.controls import (
     TEMPERATURE,
     TOP_K,
     TOP_P,
+    Control,
 )
 from tfmusic.generation.guards import draw_another
 from tfmusic.generation.token_rules import RulesState, TokenRules
@@ -147,12 +151,15 @@ class TokenModel(AutoregressiveModel):
         self.learn_end = settings.learn_end
         self.vocabulary_size = len(representation.vocabulary)
         self._silent = representation.silent_tokens()
+        self._conditions = representation.conditions
+        self._first_bars = representation.first_bars()
         self._rules = TokenRules(representation.token_grammar())
         self.bars = None
         if "bar_position" in representation.feature_specs:
             self.bars = BarEmbedding(name="bars")
         common = (
             *(METRE if self.bars else ()),
+            *_condition_controls(representation),
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
             *([MAX_SILENCE] if self._silent.any() else []),
@@ -310,6 +317,7 @@ class TokenModel(AutoregressiveModel):
 
     def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> State:
         """The network's, and no tokens."""
+        max_steps += len(self._conditions)
         network = self.network.initial_state(batch_size, max_steps)
         controls = {control.name: tf.constant(control.default) for control in METRE}
         bar = self._before(batch_size, controls)
@@ -318,9 +326,21 @@ class TokenModel(AutoregressiveModel):
     def begin(
         self, frame: tf.Tensor, state: State, controls: Tensors
     ) -> tuple[tf.Tensor, State]:
-        """The start token one step before the piece, in its metre."""
+        """The start token one step before the piece, in its metre.
+
+        Where the representation has conditions, the last of these and the state before.
+        """
         network, rules, _ = state
-        return frame, (network, rules, self._before(tf.shape(frame)[0], controls))
+        state = (network, rules, self._before(tf.shape(frame)[0], controls))
+        for condition in self._conditions:
+            _, state = self.next_logits(frame, state)
+            value = controls[condition.control]
+            number = tf.reduce_sum(tf.cast(value >= condition.limits, tf.int32))
+            ids = tf.constant(condition.ids, tf.int32)
+            frame = tf.fill(tf.shape(frame), ids[number])
+        network, rules, bar = state
+        # What was not drawn does not count.
+        return frame, (network, rules._replace(num_drawn=-tf.ones_like(frame)), bar)
 
     def _before(self, batch_size: tf.Tensor, controls: Tensors) -> Tensors:
         if not self.bars:
@@ -330,13 +350,21 @@ class TokenModel(AutoregressiveModel):
 
     def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[tf.Tensor, State]:
         """Takes in the start token and all of the prompt but its last token."""
-        tokens = self._from_start(prompt["tokens"])
+        tokens = self._from_start(self._open_end(prompt["tokens"]))
         batch_size, length = tf.unstack(tf.shape(tokens))
         earlier = tokens[:, :-1]
         state = self.network.initial_state(batch_size, length + num_steps)
         _, state = self.network.run(self._encode_all(earlier, prompt), state)
         bar = {name: prompt[name][:, -1] for name in metre.SPECS} if self.bars else {}
         return tokens[:, -1], (state, self._rules.after_all(earlier), bar)
+
+    def _open_end(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Tokens that do not say how long the piece is, since it goes on."""
+        row = np.arange(self.vocabulary_size)
+        for condition in self._conditions:
+            if condition.control == LENGTH_BARS.name:
+                row[condition.ids] = condition.ids[0]
+        return tf.gather(tf.constant(row, tf.int32), tokens)
 
     def next_frame(
         self,
@@ -377,6 +405,12 @@ class TokenModel(AutoregressiveModel):
     def steer(self, logits: tf.Tensor, state: State, controls: Tensors) -> tf.Tensor:
         """Logits under the rules and controls that do not depend on chance."""
         logits = self._rules.apply(logits, state[1], controls)
+        if METRE_NUMBER.name in controls:
+            number = tf.cast(controls[METRE_NUMBER.name], tf.int32)
+            allowed = tf.gather(tf.constant(self._first_bars), number)
+            is_begun = self._rules.is_begun(state[1])[:, tf.newaxis]
+            refused = ~tf.logical_or(allowed, is_begun)
+            logits += tf.where(refused, samplers.IMPOSSIBLE, 0.0)
         if not self.learn_end:
             return logits
         num_drawn = tf.cast(state[1].num_drawn, tf.float32)
@@ -467,6 +501,20 @@ class TokenModel(AutoregressiveModel):
         for layer in self.head:
             hidden = layer(hidden, training=training)
         return self.output_layer(hidden) + self._banned
+
+
+def _condition_controls(representation: TokenRepresentation) -> list[Control]:
+    """A control for each condition, and for the first metre where it can be asked."""
+    found = []
+    for condition in representation.conditions:
+        control = CONDITIONS[condition.control]
+        if condition.names is not None:
+            control = control.with_names(condition.names)
+        found.append(control)
+    if representation.metres:
+        names = [f"{n}/{d}" for n, d in representation.metres]
+        found.append(METRE_NUMBER.with_names(names))
+    return found
 
 
 def _join(vectors: tf.Tensor, others: tf.Tensor) -> tf.Tensor:

@@ -165,13 +165,17 @@ class BarEvents(TokenRepresentation):
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """What the first tokens say of the whole piece."""
-        tags = ", ".join(f"{i} {name}" for i, name in enumerate(self.tags, 1))
         return (
-            Condition("tag", _ids(TAG), _whole(_MAX_TAGS), tags),
+            Condition("tag", _ids(TAG), _whole(_MAX_TAGS), self.tags),
             Condition("key_number", _ids(KEY), _whole(24)),
             Condition("notes_per_quarter", _ids(DENSITY), (_TINY, *_DENSITIES[1:])),
             Condition("length_bars", _ids(LENGTH), (_TINY, *_LENGTHS[1:])),
         )
+
+    @property
+    def metres(self) -> tuple[tuple[int, int], ...]:
+        """Numerator and denominator of the metres of bars."""
+        return METRES
 
     def first_bars(self) -> np.ndarray:
         """Which tokens may come up to the first bar, by its metre.

@@ -14,10 +14,11 @@ class Condition:
         ids: int [num_values], the tokens; the first stands for any value.
         limits: From which value of the control on each token but the first holds,
             ascending.
-        names: What whole numbers mean, where the training pieces decide that.
+        names: What the tokens but the first mean, where the training pieces decide
+            that.
     """
 
     control: str
     ids: np.ndarray
     limits: tuple[float, ...]
-    names: str = ""
+    names: tuple[str, ...] | None = None
