@@ -6,12 +6,12 @@ Source: the events are those of REMI (Huang and Yang, "Pop Music Transformer", 2
 a grid of twelve steps a quarter, each written only where it differs from that of the
 note before; `tfmusic.representations.bar_events` has the details. The vocabulary is the
 same for all music. The network is that of folk-rnn (Sturm et al., "Music Transcription
-Modelling and Composition Using Deep Learning", 2016), smaller: LSTM layers over an
-embedding, with dropout.
+Modelling and Composition Using Deep Learning", 2016) with two layers for three and
+fewer units: LSTM layers over an embedding, with dropout.
 
-What holds for a whole piece stands before it: a tag (a dance, a composer, a folder), the
-key, how dense it is, how many bars it has. In training each is left open in half of the
-windows, so generation may ask for any of them, or for none.
+What holds for a whole piece stands before it: a tag (a dance, a composer, a folder),
+the key, how dense it is, how many bars it has. In training each is left open in half of
+the windows, so generation may ask for any of them, or for none.
 """
 
 from tfmusic.configs import common
@@ -23,7 +23,7 @@ DEFAULT = dict(
         steps_per_quarter=12,
         num_velocity_bins=32,
         tempos=True,
-        instruments=True,
+        programs=True,
         lowest_pitch=0,
         highest_pitch=127,
     ),
@@ -53,14 +53,14 @@ FOLK = dict(
     representation=dict(
         num_velocity_bins=0,
         tempos=False,
-        instruments=False,
+        programs=False,
         lowest_pitch=36,
         highest_pitch=100,
     ),
     data=dict(window_steps=256, window_stride=256),
 )
 PIANO = dict(
-    representation=dict(instruments=False, lowest_pitch=21, highest_pitch=108),
+    representation=dict(programs=False, lowest_pitch=21, highest_pitch=108),
     data=dict(window_steps=512, window_stride=512),
 )
 SMOKE = dict(

@@ -15,7 +15,7 @@ CONFIGS = {
         "name": "bar_events",
         "num_velocity_bins": 0,
         "tempos": False,
-        "instruments": False,
+        "programs": False,
         "qpm": 101.0,
         "lowest_pitch": 21,
         "highest_pitch": 108,

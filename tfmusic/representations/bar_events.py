@@ -99,7 +99,7 @@ class BarEvents(TokenRepresentation):
     Attributes:
         num_velocity_bins: Bins of equal size; 0 for no dynamics.
         tempos: Whether there are tempos; otherwise all music is at `qpm`.
-        instruments: Whether there are instruments and drums; otherwise all notes are
+        programs: Whether there are instruments and drums; otherwise all notes are
             the piano's and drums are left out.
         tags: Names of the tags, at most 32, most frequent first; found in the training
             pieces (their `genre`).
@@ -113,7 +113,7 @@ class BarEvents(TokenRepresentation):
     highest_pitch: int = 127
     num_velocity_bins: int = 32
     tempos: bool = True
-    instruments: bool = True
+    programs: bool = True
     tags: tuple[str, ...] = ()
 
     def __post_init__(self):
@@ -137,6 +137,11 @@ class BarEvents(TokenRepresentation):
     def has_tempos(self) -> bool:
         """Whether decoded music has tempos of its own."""
         return self.tempos
+
+    @property
+    def instruments(self) -> tuple[str, ...]:
+        """What plays decoded music, for people to read."""
+        return ("all of General MIDI", "drums") if self.programs else ("Piano",)
 
     def always_known(self) -> tuple[str, ...]:
         """All tokens but the special ones, in the order of their ids."""
@@ -199,8 +204,8 @@ class BarEvents(TokenRepresentation):
         kinds[END] = ENDING
         unused = {
             TEMPO: not self.tempos,
-            INSTRUMENT: not self.instruments,
-            DRUM: not self.instruments,
+            INSTRUMENT: not self.programs,
+            DRUM: not self.programs,
             VELOCITY: not self.num_velocity_bins,
         }
         for kind in (kind for kind, is_unused in unused.items() if is_unused):
@@ -251,7 +256,7 @@ class BarEvents(TokenRepresentation):
             for sort in (sort for sort in needed if not unused.get(sort)):
                 needs_level[is_kind[kind], sorts.index(sort)] = True
         first_levels = np.zeros(len(sorts), int)
-        if self.instruments:
+        if self.programs:
             first_levels[0] = _ids(INSTRUMENT)[PIANO]
         return TokenGrammar.of(
             kinds,
@@ -324,7 +329,7 @@ class BarEvents(TokenRepresentation):
     ) -> tuple[NoteTable, collections.Counter]:
         """The notes that can be encoded; voices are programs, and `DRUMS`.
 
-        Losses are those of all kinds, but drums only without `instruments`.
+        Losses are those of all kinds, but drums only without `programs`.
         """
         columns = wire.columns(sequence, "notes", "program", "is_drum", "instrument")
         notes = NoteTable.of(sequence, self.grid)
@@ -336,7 +341,7 @@ class BarEvents(TokenRepresentation):
         if self.first_instrument_only and len(notes):
             is_kept = instruments == instruments.min()
             losses["other_instruments"] = np.sum(~is_kept).item()
-        if not self.instruments:
+        if not self.programs:
             losses["drums"] = np.sum(is_kept & (voices == DRUMS)).item()
             is_kept = is_kept & (voices != DRUMS)
             voices = np.zeros_like(voices)
@@ -521,7 +526,7 @@ class BarEvents(TokenRepresentation):
         voices = np.where(
             is_drum, DRUMS, _latest(kinds, values, INSTRUMENT, PIANO)[rows]
         )
-        if not self.instruments:
+        if not self.programs:
             rows, starts, voices = (x[~is_drum] for x in (rows, starts, voices * 0))
         velocities = np.full(len(rows), self.velocity)
         if self.num_velocity_bins:

@@ -50,8 +50,9 @@ def open_source(text: str) -> Source:
 
     Args:
         text: `bach_chorales`, the four-part chorales that music21 carries, or `folk`,
-            its tunes of the British Isles; `KIND:PATH` with a kind of `KINDS`; or a folder (with its subfolders), zip archive, file
-            or glob pattern of MIDI, MusicXML and ABC files, local or in a bucket.
+            its tunes of the British Isles; `KIND:PATH` with a kind of `KINDS`; or a
+            folder (with its subfolders), zip archive, file or glob pattern of MIDI,
+            MusicXML and ABC files, local or in a bucket.
 
     Raises:
         UserError: There is no such thing.
@@ -78,6 +79,7 @@ def open_source(text: str) -> Source:
     else:
         raise UserError(
             f"--source: there is no file or folder {path!r}; expected "
-            f"{', '.join(CORPORA)}, KIND:PATH, a folder, a zip archive, a file or a glob pattern"
+            f"{', '.join(CORPORA)}, KIND:PATH, a folder, a zip archive, a file or a "
+            "glob pattern"
         )
     return Source(text, list_items)
