@@ -13,7 +13,7 @@ from tfmusic.representations import (
 )
 
 MISTAKES = [
-    ({}, "needs a 'name'; it can be binary_roll, chord_frames,"),
+    ({}, "needs a 'name'; it can be bar_events, binary_roll, chord_frames,"),
     ({"name": "two_hand_roll"}, "'two_hand_roll' .did you mean 'two_hands_roll'?"),
     ({"name": "binary_roll", "onset": True}, "'onset' .did you mean 'onsets'?"),
     ({"name": "chord_frames", "onsets": True}, "unknown 'onsets'.* can be decode_st"),

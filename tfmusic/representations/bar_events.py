@@ -353,7 +353,9 @@ class BarEvents(TokenRepresentation):
         notes = notes.with_columns(voices=voices).take(is_kept & inside)
         if not len(notes):
             raise EncodeError(
-                "no_notes", f"expected notes, found none; left out: {dict(+losses)}"
+                "no_notes",
+                f"expected notes from pitch {self.lowest_pitch} to "
+                f"{self.highest_pitch}, found none; left out: {dict(+losses)}",
             )
         self.check_length(notes.num_steps)
         return notes, +losses

@@ -19,8 +19,8 @@ METRES = (
 METRE_STEPS = np.array([STEPS_PER_WHOLE * n // d for n, d in METRES])
 MAX_BAR_STEPS = int(METRE_STEPS.max())
 COMMON = METRES.index((4, 4))
-# Quarter notes a minute; from one to the next is a twelfth.
-TEMPOS = np.geomspace(24.0, 300.0, 32)
+# Quarter notes a minute, 26 to 280: nine to a doubling; 60, 120 and 240 are among them.
+TEMPOS = 120 * 2 ** (np.arange(-20, 12) / 9)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -94,7 +94,9 @@ class Setting:
                         f"{name}: leave it out with a primer: the music goes on in the "
                         "primer's own"
                     )
-        if self.key and not (knows_one_key(card) or KEY_NUMBER in card["controls"]):
+        if self.key and not (
+            knows_one_key(card) or KEY_NUMBER in card.get("controls", ())
+        ):
             raise UserError(
                 f"key: {card['name']} learned from music in many keys and chooses by "
                 "itself; only models of music moved to one key (data.key=C), and those "
