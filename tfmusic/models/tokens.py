@@ -61,6 +61,7 @@ State = tuple[Any, RulesState, Tensors]
 _UNIT_NORMAL = keras.initializers.RandomNormal(stddev=1.0)
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
 # Tokens of time are short: a key may be held for many of their steps.
+_MAX_SILENT_BARS = MAX_SILENCE.with_default(4.0)
 MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
 
 
@@ -163,7 +164,7 @@ class TokenModel(AutoregressiveModel):
             *_condition_controls(representation),
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
-            *([MAX_SILENCE] if self._silent.any() else []),
+            *([_silence_of(representation)] if self._silent.any() else []),
             *([MAX_HELD_EVENTS] if self._rules.tells_ends else []),
             *([MIN_STEPS] if self.learn_end else []),
         )
@@ -520,6 +521,11 @@ class TokenModel(AutoregressiveModel):
             hidden = layer(hidden, training=training)
         # Within `call` Keras itself tells the output whether this is training.
         return self.output_layer(hidden) + self._banned
+
+
+def _silence_of(representation: TokenRepresentation) -> Control:
+    """The guard against silence; a silent token may be a whole bar."""
+    return _MAX_SILENT_BARS if representation.metres else MAX_SILENCE
 
 
 def _condition_controls(representation: TokenRepresentation) -> list[Control]:
