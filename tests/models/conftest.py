@@ -46,6 +46,22 @@ def event_pieces() -> list[contracts.Piece]:
     return [{"tokens": np.resize(tokens[1:], n).astype(np.int32)} for n in SIZES]
 
 
+def bar_tunes():
+    settings = {"num_velocity_bins": 0, "tempos": False, "programs": False}
+    return make_representation({"name": "bar_events", **settings})
+
+
+def bar_pieces() -> list[contracts.Piece]:
+    """A scale in bars of three quarters, after what holds for all of it."""
+    names = list(bar_tunes().vocabulary.tokens)
+    text = (
+        "tag1 key1 density3 length2 bar3/4 duration12 n60 position12 n62 position24 n64"
+    )
+    bar = "bar3/4 n60 position12 n62 position24 n64"
+    tokens = [names.index(name) for name in f"{text} {bar} {bar} {bar} {bar}".split()]
+    return [{"tokens": np.array(tokens[:n], np.int32)} for n in SIZES]
+
+
 def roll_pieces(num_hands: int, num_channels: int) -> list[contracts.Piece]:
     """A scale in one hand; in the other chords held for two steps, and repeated."""
     pieces = []
@@ -109,6 +125,11 @@ CASES = {
         lambda: chords(metre=True),
         {"name": "token_lstm", "embedding_size": 16, "units": (32,), "dropout": 0.1},
         metre_pieces,
+    ),
+    "tokens_bars": (
+        bar_tunes,
+        {"name": "token_lstm", "embedding_size": 16, "units": (32,), "dropout": 0.1},
+        bar_pieces,
     ),
     "tokens_tied_gru": (
         chords,
@@ -266,6 +287,7 @@ CASES = {
 # One of each family learns its pieces; training is most of these tests' time.
 TRAINED = {
     "tokens": 100,
+    "tokens_bars": 100,
     "two_hands": 250,
     "next_frame": 250,
     "seq2seq": 250,

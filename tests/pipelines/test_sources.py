@@ -156,6 +156,18 @@ def test_unknown_source_says_what_there_is(source, message):
         open_source(source)
 
 
+def test_folk_tunes_are_pieces_with_their_rhythm():
+    items = {item.name: item for item in open_source("folk").items()}
+    assert len(items) == 1104  # books of many tunes, and files of one
+    name = "ryansMammoth/42dHighlandRegimentStrathspey.abc"
+    (sequence,) = items[name].read()
+    assert list(sequence.sequence_metadata.genre) == ["strathspey"]
+    assert items[name].metadata["tag"] == "ryan's mammoth collection"
+    first, second = items["oneills1850/0001-0050.abc"].read()[:2]
+    assert first.sequence_metadata.title == "The Enchanted Valley"
+    assert (second.time_signatures[0].numerator, len(second.notes)) == (2, 93)
+
+
 def test_chorales_have_four_parts():
     items = {item.name: item for item in open_source("bach_chorales").items()}
     assert len(items) > 400

@@ -10,6 +10,16 @@ from tfmusic.representations import make_representation
 
 # Every kind, in its default and its reference form and at the borders of its settings.
 CONFIGS = {
+    "bar_events": {"name": "bar_events"},
+    "bar_events_plain": {
+        "name": "bar_events",
+        "num_velocity_bins": 0,
+        "tempos": False,
+        "programs": False,
+        "qpm": 101.0,
+        "lowest_pitch": 21,
+        "highest_pitch": 108,
+    },
     "binary_roll": {"name": "binary_roll"},
     "binary_roll_without_onsets": {"name": "binary_roll", "onsets": False},
     "binary_roll_frames": {

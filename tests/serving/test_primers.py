@@ -213,6 +213,24 @@ def test_metre_reaches_models_that_know_it():
     assert (metre.time, metre.numerator, metre.denominator) == (0.3, 6, 8)
 
 
+def test_key_metre_and_length_reach_models_that_can_be_asked_for_them():
+    doc = "Metre of the first bar; 0: any; 1 3/4; 2 6/8."
+    known = {"key_number": {}, "length_bars": {}, "metre_number": {"doc": doc}}
+    setting = Setting(key="F#m", metre="6/8", bars=16)
+    assert setting.controls(known) == {
+        "key_number": 19.0,
+        "length_bars": 16.0,
+        "metre_number": 2.0,
+    }
+    with pytest.raises(UserError, match="metre: .*'7/16'.*3/4, 6/8"):
+        Setting(metre="7/16").controls(known)
+    setting.check(ANY_KEY | {"controls": known}, None)
+    # What was asked for is not set again.
+    piece = setting.apply(ROLL.decode(generated((60, 0, 4))), 100, known)
+    assert [note.pitch for note in piece.notes] == [60]
+    assert [(k.key, k.mode) for k in piece.key_signatures] == [(6, 1)]
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

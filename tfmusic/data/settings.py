@@ -60,6 +60,8 @@ class DataSettings(Settings):
         if self.velocity_shift:
             shifts = _both_ways(self.velocity_shift)
             variations.append(representation.velocity_shifts(shifts))
+        if conditions := representation.without_conditions():
+            variations.append(conditions)
         return variations
 
 

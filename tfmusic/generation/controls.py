@@ -6,6 +6,7 @@ default for one model, use `Control.with_default`.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import tensorflow as tf
 
@@ -38,6 +39,12 @@ class Control:
     def with_default(self, default: float) -> "Control":
         """The same control with another default."""
         return dataclasses.replace(self, default=default)
+
+    def with_names(self, names: Sequence[str]) -> "Control":
+        """The same control, which says what its numbers from 1 on mean."""
+        meanings = "; ".join(f"{i} {name}" for i, name in enumerate(names, 1))
+        doc = f"{self.doc.removesuffix('.')}; {meanings}."
+        return dataclasses.replace(self, maximum=float(len(names)), doc=doc)
 
 
 TEMPERATURE = Control(
@@ -135,6 +142,27 @@ PICKUP_QUARTERS = Control(
     "Length of the upbeat before the first bar, in quarter notes; 0: none.",
 )
 METRE = (BAR_QUARTERS, PICKUP_QUARTERS)
+METRE_NUMBER = Control(
+    "metre_number",
+    *(0.0, 0.0, 99.0),
+    "Metre of the first bar; 0: any.",
+)
+# What holds for a whole piece and is said before it begins; 0 leaves it to the model.
+TAG = Control("tag", *(0.0, 0.0, 32.0), "Kind of music; 0: any.")
+KEY_NUMBER = Control(
+    "key_number",
+    *(0.0, 0.0, 24.0),
+    "Key: 1 to 12 are C to B major, 13 to 24 C to B minor; 0: any.",
+)
+NOTES_PER_QUARTER = Control(
+    "notes_per_quarter",
+    *(0.0, 0.0, 100.0),
+    "About how many notes begin in a quarter note; 0: any.",
+)
+LENGTH_BARS = Control(
+    "length_bars", *(0.0, 0.0, 10_000.0), "About how many bars long; 0: any."
+)
+CONDITIONS = {c.name: c for c in (TAG, KEY_NUMBER, NOTES_PER_QUARTER, LENGTH_BARS)}
 
 # How fast a held key's bonus fades, as published for each hand.
 _RATES = {"right": 0.25, "left": 0.1}

@@ -15,14 +15,16 @@ class GrammarState(NamedTuple):
     Attributes:
         last: The newest token, int32 `[batch]`.
         left: For how many steps each pitch goes on sounding, int32 `[batch, pitch]`.
-        order: The place of the newest token in the order of its step, int32 `[batch]`.
-        level: The newest token that set a level, int32 `[batch]`.
+        order: The newest place in each tier of the order, int32 `[batch, tier]`.
+        level: The newest token that set each level, int32 `[batch, sort]`.
+        limit: What places of the first tier stay below, int32 `[batch]`; 0: anything.
     """
 
     last: tf.Tensor
     left: tf.Tensor
     order: tf.Tensor
     level: tf.Tensor
+    limit: tf.Tensor
 
 
 class Grammar:
@@ -39,9 +41,12 @@ class Grammar:
         self._clashes = clashes.T.astype(np.float32)
         kinds = np.arange(len(grammar.follows))
         self._is_kind = (grammar.kinds[:, np.newaxis] == kinds).astype(np.float32)
-        # After time has passed, or nothing follows, no token need be followed at once.
+        # After time has passed, or the order begins anew, or where nothing follows, no
+        # token need be followed at once.
         lonely = ~grammar.follows.any(axis=1)[grammar.kinds]
-        self._needs_no_next = lonely | (grammar.steps > 0)
+        self._num_tiers = grammar.tiers.max().item() + 1
+        renewed = grammar.restarts < self._num_tiers
+        self._needs_no_next = lonely | (grammar.steps > 0) | renewed
 
     @property
     def tells_ends(self) -> bool:
@@ -78,9 +83,14 @@ class Grammar:
 
     def initial_state(self, batch_size: tf.Tensor) -> GrammarState:
         """Before the first token."""
-        zeros = tf.zeros([batch_size], tf.int32)
-        left = tf.zeros([batch_size, self._num_pitches], tf.int32)
-        return GrammarState(tf.fill([batch_size], START), left, zeros, zeros)
+        levels = tf.constant(self._tables.first_levels)[tf.newaxis]
+        return GrammarState(
+            last=tf.fill([batch_size], START),
+            left=tf.zeros([batch_size, self._num_pitches], tf.int32),
+            order=tf.zeros([batch_size, self._num_tiers], tf.int32),
+            level=tf.repeat(levels, batch_size, axis=0),
+            limit=tf.zeros([batch_size], tf.int32),
+        )
 
     def after(self, state: GrammarState, token: tf.Tensor) -> GrammarState:
         """The state after one more token of each piece, int32 `[batch]`."""
@@ -97,12 +107,20 @@ class Grammar:
             begun = of(tables.pitches, state.last if tables.lengths_follow else token)
             length = of(tables.lengths, token)[:, tf.newaxis]
             left = tf.where(tf.logical_and(begun, length > 0), length, left)
-        order = tf.maximum(state.order, of(tables.order, token))
+        tiers = tf.range(self._num_tiers)
+        is_own = tf.equal(tiers, of(tables.tiers, token)[:, tf.newaxis])
+        place = of(tables.order, token)[:, tf.newaxis]
+        order = tf.where(is_own, tf.maximum(state.order, place), state.order)
+        is_anew = tiers >= of(tables.restarts, token)[:, tf.newaxis]
+        is_anew &= ~of(tables.holds, state.last)[:, tf.newaxis]
+        sets = of(tables.sets_level, token)
+        limit = of(tables.limits, token)
         return GrammarState(
-            token,
-            left,
-            tf.where(steps > 0, 0, order),
-            tf.where(of(tables.sets_level, token), token, state.level),
+            last=token,
+            left=left,
+            order=tf.where(is_anew, 0, order),
+            level=tf.where(sets, token[:, tf.newaxis], state.level),
+            limit=tf.where(limit > 0, limit, state.limit),
         )
 
     def overdue(self, state: GrammarState, max_held: tf.Tensor) -> tf.Tensor:
@@ -124,24 +142,44 @@ class Grammar:
     def allowed(self, state: GrammarState) -> tf.Tensor:
         """Which tokens may come, bool `[batch, token]`."""
         tables = self._tables
-        num_tokens = len(tables.kinds)
         before = tf.gather(tf.constant(tables.kinds), state.last)
-        order = tf.constant(tables.order)
-        possible = tf.logical_or(order == 0, order >= state.order[:, tf.newaxis])
-        again = tf.range(num_tokens) == state.level[:, tf.newaxis]
-        possible = tf.logical_and(possible, tf.logical_not(again))
+        possible = tf.logical_and(self._is_in_order(state), self._is_news(state))
         if self._num_pitches:
             sounding = tf.cast(state.left > 0, tf.float32)
             sounding = tf.concat([sounding, 1.0 - sounding], axis=1)
             clash = tf.matmul(sounding, tf.constant(self._clashes)) > 0.5
             possible = tf.logical_and(possible, tf.logical_not(clash))
-        # No token that nothing can follow, such as a velocity where no key is free.
-        num_possible = tf.matmul(tf.cast(possible, tf.float32), self._is_kind)
+        # No token that nothing can follow, such as a velocity where no key is free; nor
+        # one that only such tokens can follow.
         follows = tf.constant(tables.follows.T.astype(np.float32))
-        has_next = tf.matmul(num_possible, follows) > 0.5
-        has_next = tf.gather(has_next, tf.constant(tables.kinds), axis=1)
-        has_next = tf.logical_or(has_next, tf.constant(self._needs_no_next))
-        has_level = tf.logical_or(~tables.needs_level, state.level[:, tf.newaxis] > 0)
+        has_next = True
+        for _ in range(max(len(tables.first_levels), 1)):
+            is_way = tf.cast(tf.logical_and(possible, has_next), tf.float32)
+            num_possible = tf.matmul(is_way, self._is_kind)
+            has_next = tf.matmul(num_possible, follows) > 0.5
+            has_next = tf.gather(has_next, tf.constant(tables.kinds), axis=1)
+            has_next = tf.logical_or(has_next, tf.constant(self._needs_no_next))
+        unset = tf.cast(tf.equal(state.level, 0), tf.float32)
+        needs = tf.constant(tables.needs_level.T.astype(np.float32))
+        has_levels = tf.matmul(unset, needs) < 0.5
         follows = tf.gather(tf.constant(self._follows), before)
-        rules = (follows, possible, has_next, has_level)
+        rules = (follows, possible, has_next, has_levels)
         return tf.reduce_all(tf.stack(rules), axis=0)
+
+    def _is_in_order(self, state: GrammarState) -> tf.Tensor:
+        """Whether the place of each token comes now, bool `[batch, token]`."""
+        tables = self._tables
+        newest = tf.gather(state.order, tf.constant(tables.tiers), axis=1)
+        earliest = newest + int(tables.strict)
+        limit = state.limit[:, tf.newaxis]
+        is_within = (limit == 0) | (tables.tiers > 0) | (tables.order < limit)
+        in_order = (tables.order == 0) | ((tables.order >= earliest) & is_within)
+        # A limit is set above the place that was held.
+        is_held = tf.gather(tf.constant(tables.holds), state.last)[:, tf.newaxis]
+        is_above = (tables.limits == 0) | (tables.limits > state.order[:, :1])
+        return in_order & (is_above | ~is_held)
+
+    def _is_news(self, state: GrammarState) -> tf.Tensor:
+        """Whether each token is no level that holds already, bool `[batch, token]`."""
+        tokens = tf.range(len(self._tables.kinds))
+        return ~tf.reduce_any(tf.equal(tokens, state.level[..., tf.newaxis]), axis=1)

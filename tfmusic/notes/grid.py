@@ -222,18 +222,27 @@ def metres(sequence: NoteSequence, tempo_map: TempoMap) -> list[tuple[float, int
     return [(start, *found[start]) for start in sorted(found)]
 
 
-def bars(
-    sequence: NoteSequence, grid: Grid, num_steps: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where in its bar each step lies, and how long that bar is.
+@dataclasses.dataclass(frozen=True)
+class BarLines:
+    """The bars of a piece on a grid.
 
-    Every time signature begins a bar (`metres` says which there are).
+    Attributes:
+        steps: int64 [num_bars], where each begins; an upbeat's bar below 0.
+        lengths: int64 [num_bars], steps of the whole bar, also where the next bar
+            begins before its end.
+        metres: int64 [num_bars, 2], numerator and denominator.
+    """
 
-    Returns:
-        Steps since the bar line, the first of a bar being 0, and steps of the whole
-        bar (also where the next signature cuts it short, the piece ends, or an upbeat
-        is all there is of it); int64 [num_steps] each. Bar lines that fall between
-        steps are rounded.
+    steps: np.ndarray
+    lengths: np.ndarray
+    metres: np.ndarray
+
+
+def bar_lines(sequence: NoteSequence, grid: Grid, num_steps: int) -> BarLines:
+    """The bars that begin before a step or shortly after it.
+
+    Every time signature begins a bar (`metres` says which there are). Bar lines that
+    fall between steps are rounded, so several may fall on one step.
     """
     tempo_map = TempoMap.of(sequence)
     found = metres(sequence, tempo_map)
@@ -245,13 +254,28 @@ def bars(
         np.arange(start, limit - 1e-6, length)
         for (start, *_), limit, length in zip(found, limits, lengths, strict=True)
     ]
-    lengths = np.repeat(lengths, [len(line) for line in lines])
+    numbers = np.repeat(np.arange(len(found)), [len(line) for line in lines])
     lines = np.concatenate(lines)
     line_steps = grid._bar_lines(tempo_map, lines)
-    bar_steps = grid._bar_lines(tempo_map, lines + lengths) - line_steps
+    line_ends = grid._bar_lines(tempo_map, lines + np.array(lengths)[numbers])
+    signatures = np.array([signature for _, *signature in found])
+    return BarLines(line_steps, line_ends - line_steps, signatures[numbers])
+
+
+def bars(
+    sequence: NoteSequence, grid: Grid, num_steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where in its bar each step lies, and how long that bar is.
+
+    Returns:
+        Steps since the bar line, the first of a bar being 0, and steps of the whole
+        bar (also where the next signature cuts it short, the piece ends, or an upbeat
+        is all there is of it); int64 [num_steps] each. For the bars see `bar_lines`.
+    """
+    lines = bar_lines(sequence, grid, num_steps)
     steps = np.arange(num_steps)
-    bar = np.searchsorted(line_steps, steps, "right") - 1
-    return steps - line_steps[bar], bar_steps[bar]
+    bar = np.searchsorted(lines.steps, steps, "right") - 1
+    return steps - lines.steps[bar], lines.lengths[bar]
 
 
 def _new_sequence(qpm: float, step: Fraction) -> NoteSequence:

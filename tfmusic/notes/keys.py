@@ -79,7 +79,11 @@ def best_key(sequence: NoteSequence) -> Key:
         np.array([(n.start_time, n.end_time) for n in notes])
     )
     classes = np.array([n.pitch % 12 for n in notes])
-    durations = np.bincount(classes, spans[:, 1] - spans[:, 0], minlength=12)
+    return key_of(np.bincount(classes, spans[:, 1] - spans[:, 0], minlength=12))
+
+
+def key_of(durations: np.ndarray) -> Key:
+    """The key whose profile fits best how long each pitch class sounds, [12]."""
     correlations = _profiles() @ _standardized(durations)  # [24]
     mode, tonic = divmod(int(np.argmax(correlations)), 12)
     return Key(tonic, _MODES[mode], float(correlations.max()))

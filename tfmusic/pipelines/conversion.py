@@ -5,6 +5,7 @@ Nothing here needs TensorFlow: see `tfmusic.pipelines.parsing`.
 
 import dataclasses
 import functools
+import posixpath
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,6 +60,7 @@ class Converter:
             sequence.id = name
             sequence.filename = task.name
             metadata = {**describe(sequence), **task.metadata}
+            _add_genre(sequence, metadata)
             try:
                 sequence = self.filters.apply(sequence, metadata)
                 with wire.columns_kept(sequence):
@@ -103,6 +105,18 @@ def describe(sequence: NoteSequence) -> dict[str, str]:
         **{name.replace(" ", "_"): text for name, text in remarks(sequence).items()},
     }
     return {name: text for name, text in found.items() if text}
+
+
+def _add_genre(sequence: NoteSequence, metadata: Mapping[str, Any]) -> None:
+    """Names the kind of a piece where its file does not say it.
+
+    That is the tag or the composer that the source gives, or the folder it is in.
+    """
+    known = sequence.sequence_metadata
+    if not known.genre:
+        folder = posixpath.basename(posixpath.dirname(sequence.filename))
+        tag = metadata.get("tag") or metadata.get("composer") or folder
+        known.genre.extend([tag] if tag else [])
 
 
 def _prepare(sequence: NoteSequence, key: str) -> NoteSequence:

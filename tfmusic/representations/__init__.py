@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfmusic.errors import UserError, choose
+from tfmusic.representations.bar_events import BarEvents
 from tfmusic.representations.base import (
     EncodeError,
     Features,
@@ -34,6 +35,7 @@ __all__ = [
 REPRESENTATIONS: dict[str, type[Representation]] = {
     kind.name: kind
     for kind in (
+        BarEvents,
         BinaryRoll,
         ChordFrames,
         EventChunks,

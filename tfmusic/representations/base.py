@@ -200,6 +200,13 @@ class Representation(abc.ABC):
         del shifts
         raise self._cannot("velocity_shift")
 
+    def without_conditions(self) -> Variation | None:
+        """Encoded pieces of which less is said in advance; None: nothing is said.
+
+        So a model learns to go on whatever of it is left open.
+        """
+        return None
+
     def _cannot(self, setting: str) -> UserError:
         return UserError(
             f"data.{setting}: representation {self.name} cannot be varied so; set it "
@@ -262,6 +269,11 @@ class Representation(abc.ABC):
     @property
     def has_dynamics(self) -> bool:
         """Whether decoded notes have velocities of their own."""
+        return False
+
+    @property
+    def has_tempos(self) -> bool:
+        """Whether decoded music on a beat grid has tempos of its own."""
         return False
 
     def splice(self, notes: NoteTable, features: Features) -> tuple[float, int]:

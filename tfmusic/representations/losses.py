@@ -15,6 +15,8 @@ WORDS = {
     "cut_notes": ("notes", "notes end where their key is struck again"),
     "merged_restrikes": ("notes", "repeated notes become one long note"),
     "clamped_durations": ("notes", "notes longer than the longest known are cut"),
+    "rounded_durations": ("notes", "lengths between known ones become shorter"),
+    "respelled_bars": ("bars", "bars of unknown metres are spelled by others"),
     "substituted_chords": ("steps", "unknown chords become the nearest known ones"),
     "overflows": ("notes", "more notes at once than fit: the shortest are left out"),
 }

@@ -125,7 +125,7 @@ class PerformanceEvents(TokenRepresentation):
         kinds, values = self._meaning
         is_on, is_off, is_shift = (kinds == k for k in (NOTE_ON, NOTE_OFF, SHIFT))
         steps = np.where(is_shift, values, 0)
-        sets_level = kinds == VELOCITY
+        sets_level = (kinds == VELOCITY)[:, np.newaxis]
         kinds = np.where(steps == self.max_shift_steps, longest_shift, kinds)
         if self.num_velocity_bins:
             kinds[self._first_id(VELOCITY) + self._num_used_bins :] = NOTHING
@@ -156,7 +156,7 @@ class PerformanceEvents(TokenRepresentation):
             steps=steps,
             order=np.where(is_on, values + 1, 0),
             sets_level=sets_level,
-            needs_level=is_on & bool(self.num_velocity_bins),
+            needs_level=is_on[:, np.newaxis] & bool(self.num_velocity_bins),
         )
 
     def transposed_ids(self, semitones: int) -> np.ndarray:

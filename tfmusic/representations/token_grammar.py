@@ -20,9 +20,10 @@ class TokenGrammar:
     - its kind follows the kind of the token before it;
     - none of the pitches that it needs silent sounds, and all that it ends do sound;
     - its place in the order is none before that of an earlier token of the same step
-      (a token that takes time begins a new step);
-    - it does not set the level that the last of its sort has set already, and a level
-      that it needs has been set.
+      (a token that takes time begins a new step), nor, with `strict`, the same;
+    - its place in the first tier is below the limit in force;
+    - it does not set the level that the last of its sort has set already, and the
+      levels that it needs have been set.
 
     Attributes:
         kinds: int32 [token]; `NOTHING` for tokens that never come.
@@ -37,8 +38,18 @@ class TokenGrammar:
         lengths_follow: Whether lengths are tokens of their own.
         steps: int32 [token]: how much time a token takes.
         order: int32 [token]: its place within a step; 0: any.
-        sets_level: Bool [token]: such as a change of velocity.
-        needs_level: Bool [token]: such as a note that has a velocity.
+        tiers: int32 [token]: which tier its place belongs to, such as 1 for pitches
+            that are in order within an instrument of tier 0.
+        restarts: int32 [token]: from which tier on, after it, the order begins anew;
+            where there is no such tier, nowhere.
+        holds: Bool [token]: after it the order does not begin anew for a token.
+        limits: int32 [token]: what places of tier 0 stay below from there on; 0: says
+            nothing.
+        strict: Whether no place comes twice.
+        sets_level: Bool [token, sort]: such as a change of velocity.
+        needs_level: Bool [token, sort]: such as a note that has a velocity.
+        first_levels: int32 [sort]: the tokens whose levels hold from the beginning; 0:
+            none does.
     """
 
     kinds: np.ndarray
@@ -50,8 +61,14 @@ class TokenGrammar:
     lengths_follow: bool
     steps: np.ndarray
     order: np.ndarray
+    tiers: np.ndarray
+    restarts: np.ndarray
+    holds: np.ndarray
+    limits: np.ndarray
+    strict: bool
     sets_level: np.ndarray
     needs_level: np.ndarray
+    first_levels: np.ndarray
 
     @classmethod
     def of(
@@ -59,27 +76,39 @@ class TokenGrammar:
         kinds: np.ndarray,
         follows: Mapping[int, Sequence[int]],
         lengths_follow: bool = False,
+        strict: bool = False,
         **tables: np.ndarray,
     ) -> "TokenGrammar":
-        """A grammar of the tables that matter; the others are zeros.
+        """A grammar of the tables that matter.
+
+        The others are zeros, but that the order begins anew after what takes time.
 
         Args:
             kinds: As above.
             follows: Kinds that may come after each kind.
             lengths_follow: As above.
+            strict: As above.
             **tables: The other attributes.
         """
         num_kinds = max(kinds.max(), *follows) + 1
         table = np.zeros((num_kinds, num_kinds), bool)
         for kind, others in follows.items():
             table[kind, list(others)] = True
-        nothing = tables.get("pitches", np.zeros((len(kinds), 0), bool))
+        num_tokens = len(kinds)
+        numbers = np.zeros(num_tokens, int)
+        pitches = np.zeros_like(tables.get("pitches", np.zeros((num_tokens, 0), bool)))
+        levels = np.zeros_like(
+            tables.get("sets_level", np.zeros((num_tokens, 0), bool))
+        )
+        tiers = tables.get("tiers", numbers)
         tables = {
-            **dict.fromkeys(
-                ("pitches", "needs_silent", "ends"), np.zeros_like(nothing)
-            ),
-            **dict.fromkeys(("lengths", "steps", "order"), np.zeros(len(kinds), int)),
-            **dict.fromkeys(("sets_level", "needs_level"), np.zeros(len(kinds), bool)),
+            **dict.fromkeys(("pitches", "needs_silent", "ends"), pitches),
+            **dict.fromkeys(("lengths", "steps", "order", "limits"), numbers),
+            **dict.fromkeys(("sets_level", "needs_level"), levels),
+            "tiers": tiers,
+            "restarts": np.where(tables.get("steps", numbers) > 0, 0, tiers.max() + 1),
+            "holds": np.zeros(num_tokens, bool),
+            "first_levels": np.zeros(levels.shape[1], int),
             **tables,
         }
         tables = {
@@ -90,5 +119,6 @@ class TokenGrammar:
             kinds=kinds.astype(np.int32),
             follows=table,
             lengths_follow=lengths_follow,
+            strict=strict,
             **tables,
         )

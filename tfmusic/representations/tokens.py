@@ -12,6 +12,7 @@ import numpy as np
 from tfmusic.errors import UserError
 from tfmusic.representations.base import FeatureSpec, Representation
 from tfmusic.representations.chords import PITCH_NAMES, pitches_of
+from tfmusic.representations.conditions import Condition
 from tfmusic.representations.token_grammar import TokenGrammar
 from tfmusic.representations.variation import Variation, stack
 from tfmusic.representations.vocabulary import END, NUM_SPECIAL, Vocabulary
@@ -97,6 +98,24 @@ class TokenRepresentation(Representation):
     def silent_tokens(self) -> np.ndarray:
         """Which tokens are steps of silence: bool [vocabulary size]; here none."""
         return np.zeros(len(self.vocabulary), bool)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """What the first tokens of every piece say of it, a token each; here none."""
+        return ()
+
+    @property
+    def metres(self) -> tuple[tuple[int, int], ...]:
+        """The metres that a first bar can be asked to have; here none."""
+        return ()
+
+    def first_bars(self) -> np.ndarray:
+        """Which tokens may come up to the first bar.
+
+        Returns:
+            Bool [1 + number of `metres`, vocabulary size]: in row 0 for any metre.
+        """
+        return np.ones((1, len(self.vocabulary)), bool)
 
     @abc.abstractmethod
     def transposed_ids(self, semitones: int) -> np.ndarray:

@@ -98,6 +98,8 @@ def describe_knowledge(kind: Representation, key: str) -> dict[str, str]:
     if kind.steps_per_quarter:
         time = f"beats: {kind.steps_per_quarter} steps in a quarter note"
         tempo = f"none: music is written at {kind.qpm:g} or at --qpm"
+        if kind.has_tempos:
+            tempo = "of its own, which may change; --qpm sets the first"
     else:
         time, tempo = "seconds, without beats", "as it is played"
     return {
@@ -106,6 +108,8 @@ def describe_knowledge(kind: Representation, key: str) -> dict[str, str]:
         "key": (
             "C major and A minor alone: primers are moved there and back; --key"
             if key == "C"
+            else "any; --key"
+            if getattr(kind, "conditions", ())
             else "any"
         ),
         "dynamics": "yes" if kind.has_dynamics else "none: all notes are equally loud",

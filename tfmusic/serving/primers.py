@@ -122,11 +122,14 @@ def join(
         name: np.concatenate([array, generated[name]])
         for name, array in primer.prompt.items()
     }
-    new = _new_notes(representation.decode(primer.prompt), representation.decode(both))
-    clock = _Clock(primer, representation)
+    decoded = representation.decode(both)
+    new = _new_notes(representation.decode(primer.prompt), decoded)
+    clock = _Clock(primer, representation, decoded)
     begin = clock.end
     if limit_seconds is not None:
         limit = begin + limit_seconds
+        if representation.steps_per_quarter:
+            limit = limit_on_beat(representation, decoded, limit_seconds, begin)
         new = [(note, a, min(b, limit)) for note, a, b in new if a < limit - 1e-6]
     result = NoteSequence()
     result.CopyFrom(primer.sequence)
@@ -175,31 +178,49 @@ def _new_notes(before: NoteSequence, after: NoteSequence) -> list[tuple]:
 class _Clock:
     """Seconds of decoded music into seconds of the primer's piece."""
 
-    def __init__(self, primer: Primer, representation: Representation):
-        self._decoded, step = primer.splice
+    def __init__(
+        self, primer: Primer, representation: Representation, decoded: NoteSequence
+    ):
+        start, step = primer.splice
         self._tempos = TempoMap.of(primer.sequence)
-        self._quarters_per_second = 0.0
-        self._origin = step * (
-            1 / representation.steps_per_quarter
-            if representation.steps_per_quarter
-            else 1 / representation.steps_per_second
-        )
+        self._decoded = None  # where time is in seconds
         if representation.steps_per_quarter:
-            self._quarters_per_second = representation.qpm / 60
-            last = primer.end_step / representation.steps_per_quarter
-            distance = (last - self._origin) / self._quarters_per_second
-        else:
-            distance = primer.end_step / representation.steps_per_second - self._origin
+            self._decoded = TempoMap.of(decoded)
+            start = self._decoded.to_quarters(start)
+        rate = representation.steps_per_quarter or representation.steps_per_second
+        # How much later a moment of decoded music is in the piece.
+        self._delay = step / rate - start
+        end = primer.end_step / rate - self._delay
+        if self._decoded:
+            end = self._decoded.to_seconds(end)
         # Where the primer ends, in seconds of decoded music.
-        self.end = self._decoded + distance
+        self.end = float(end)
 
     def to_seconds(self, decoded: float) -> float:
         """The time in the piece of a time in decoded music."""
-        since = decoded - self._decoded
-        if not self._quarters_per_second:
-            return self._origin + since
-        quarters = self._origin + since * self._quarters_per_second
+        if self._decoded is None:
+            return decoded + self._delay
+        quarters = self._decoded.to_quarters(decoded) + self._delay
         return float(self._tempos.to_seconds(quarters))
+
+
+def limit_on_beat(
+    representation: Representation,
+    decoded: NoteSequence,
+    limit_seconds: float,
+    begin: float = 0.0,
+) -> float:
+    """A length in seconds at `qpm`, as the end of such a part of decoded music.
+
+    Args:
+        representation: On a beat grid.
+        decoded: Music in tempos of its own.
+        limit_seconds: The length.
+        begin: Where the part begins, in seconds of decoded music.
+    """
+    tempo_map = TempoMap.of(decoded)
+    quarters = limit_seconds * representation.qpm / 60
+    return float(tempo_map.to_seconds(tempo_map.to_quarters(begin) + quarters))
 
 
 class _Players:

@@ -13,7 +13,7 @@ import numpy as np
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.representations import EncodeError, Representation
-from tfmusic.serving.primers import Primer, join, read_primer
+from tfmusic.serving.primers import Primer, join, limit_on_beat, read_primer
 from tfmusic.serving.setting import Setting, shorten
 
 # What fits the integers of the graphs; anything else would wrap around.
@@ -195,8 +195,7 @@ def read_music(
         include_primer: Whether the pieces begin with the primer.
     """
     pieces = []
-    limit_seconds = request.limit_seconds
-    own_qpm = representation.qpm if representation.steps_per_quarter else None
+    setting = request.setting
     for i, length in enumerate(outputs["num_steps"]):
         features = {
             name: np.asarray(outputs[name][i][:length])
@@ -204,11 +203,22 @@ def read_music(
         }
         if request.primer:
             piece = join(
-                request.primer, representation, features, include_primer, limit_seconds
+                request.primer,
+                representation,
+                features,
+                include_primer,
+                request.limit_seconds,
             )
         else:
-            piece = shorten(representation.decode(features), limit_seconds)
-            piece = request.setting.apply(piece, own_qpm)
+            piece = representation.decode(features)
+            own_qpm = None
+            limit = request.limit_seconds
+            if representation.steps_per_quarter:
+                own_qpm = piece.tempos[0].qpm
+                limit = limit and limit_on_beat(representation, piece, limit)
+            piece = setting.apply(shorten(piece, limit), own_qpm, request.inputs)
+            if representation.has_tempos:
+                piece = shorten(piece, setting.seconds)
         pieces.append(piece)
     return pieces
 

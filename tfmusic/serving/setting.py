@@ -2,17 +2,19 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.keys import Key, parse_key
 from tfmusic.notes.transforms import crop, stretch, transpose
 from tfmusic.representations import Representation
 
 DEFAULT_STEPS = 256
-BAR_QUARTERS = "bar_quarters"  # the control of models that know the metre
+# Controls of models that know the metre, the key, the length.
+BAR_QUARTERS, METRE_NUMBER = "bar_quarters", "metre_number"
+KEY_NUMBER, LENGTH_BARS = "key_number", "length_bars"
 # Of tokens that take no fixed time, as a multiple of what training pieces take.
 _MARGIN = 2.0
 
@@ -92,18 +94,35 @@ class Setting:
                         f"{name}: leave it out with a primer: the music goes on in the "
                         "primer's own"
                     )
-        if self.key and not knows_one_key(card):
+        if self.key and not (
+            knows_one_key(card) or KEY_NUMBER in card.get("controls", ())
+        ):
             raise UserError(
                 f"key: {card['name']} learned from music in many keys and chooses by "
-                "itself; only models of music moved to one key (data.key=C) take it"
+                "itself; only models of music moved to one key (data.key=C), and those "
+                "with the control key_number take it"
             )
 
     def controls(self, known: Mapping[str, Any]) -> dict[str, float]:
-        """What the metre is to those controls that a model has."""
-        if not self.beats or BAR_QUARTERS not in known:
-            return {}
-        numerator, denominator = self.beats
-        return {BAR_QUARTERS: 4 * numerator / denominator}
+        """What metre, key and length are to those controls that a model has.
+
+        Raises:
+            UserError: A metre that the model does not know.
+        """
+        values = {}
+        if self.beats and BAR_QUARTERS in known:
+            numerator, denominator = self.beats
+            values[BAR_QUARTERS] = 4 * numerator / denominator
+        if self.beats and METRE_NUMBER in known:
+            found = re.findall(r"(\d+) (\d+/\d+)", known[METRE_NUMBER]["doc"])
+            numbers = {metre: float(number) for number, metre in found}
+            values[METRE_NUMBER] = numbers[choose("metre", self.metre, numbers)]
+        if self.tonality and KEY_NUMBER in known:
+            is_minor = self.tonality.mode == "minor"
+            values[KEY_NUMBER] = 1.0 + 12 * is_minor + self.tonality.tonic
+        if self.bars and LENGTH_BARS in known:
+            values[LENGTH_BARS] = float(self.bars)
+        return values
 
     def limit_seconds(
         self, representation: Representation, primer: NoteSequence | None
@@ -149,15 +168,20 @@ class Setting:
         rate = train["num_steps"] / train["seconds"]
         return max(round(_MARGIN * rate * limit_seconds), 64)
 
-    def apply(self, piece: NoteSequence, own_qpm: float | None) -> NoteSequence:
+    def apply(
+        self, piece: NoteSequence, own_qpm: float | None, known: Collection[str] = ()
+    ) -> NoteSequence:
         """Sets a piece that was made without a primer in tempo, key, metre and sound.
 
         Args:
             piece: In the model's own tempo and key.
             own_qpm: The model's tempo; None where it has no beat.
+            known: Names of the model's controls: key and metre that it has been asked
+                for are the piece's own.
         """
         if self.tonality:
-            piece = transpose(piece, -self.tonality.semitones_to_c)
+            if KEY_NUMBER not in known:
+                piece = transpose(piece, -self.tonality.semitones_to_c)
             mode = NoteSequence.KeySignature.Mode.Value(self.tonality.mode.upper())
             piece.key_signatures.add(key=self.tonality.tonic, mode=mode)
         if self.qpm and own_qpm:
@@ -165,7 +189,7 @@ class Setting:
         elif self.qpm:
             del piece.tempos[:]
             piece.tempos.add(time=0, qpm=self.qpm)
-        if self.beats:
+        if self.beats and METRE_NUMBER not in known:
             # What a model with a metre wrote says where its bars begin.
             if not piece.time_signatures:
                 piece.time_signatures.add()

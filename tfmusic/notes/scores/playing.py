@@ -136,6 +136,7 @@ class Score:
     measures: list[Measure] = dataclasses.field(default_factory=list)
     part_names: list[str] = dataclasses.field(default_factory=list)
     title: str = ""
+    genres: list[str] = dataclasses.field(default_factory=list)
     composers: Sequence[str] = ()
     sections: Sequence[tuple[int, int]] = ()
     left_out: collections.Counter = dataclasses.field(
@@ -203,6 +204,7 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
     sequence.source_info.source_type = NoteSequence.SourceInfo.SCORE_BASED
     sequence.sequence_metadata.title = score.title
     sequence.sequence_metadata.composers.extend(score.composers)
+    sequence.sequence_metadata.genre.extend(score.genres)
     written = _states(score.measures)
     states = [written[i] for i in order]
     tempo_map = _add_tempos(sequence, measures, starts, states)

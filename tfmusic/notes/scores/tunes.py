@@ -149,6 +149,8 @@ class Tune:
             self._score.title = self._score.title or text
         elif letter == "C":
             self._score.composers = [*self._score.composers, text]
+        elif letter == "R" and text:
+            self._score.genres = [*self._score.genres, text]
         elif letter == "U":
             name, _, sign = text.partition("=")
             self._letters[name.strip()] = sign.strip().strip("!+")

@@ -17,15 +17,21 @@ from tfmusic.pipelines.sources.files import (
     list_file,
     list_glob,
 )
+from tfmusic.pipelines.sources.folk import list_folk
 from tfmusic.pipelines.sources.items import Source, SourceItem
 from tfmusic.pipelines.sources.maestro import list_maestro
 from tfmusic.pipelines.sources.note_sequences import list_note_sequences
 from tfmusic.pipelines.sources.piano_midi_de import list_piano_midi_de
 from tfmusic.pipelines.sources.pop909 import list_pop909
 
-__all__ = ["BACH_CHORALES", "KINDS", "Source", "SourceItem", "open_source"]
+__all__ = ["BACH_CHORALES", "CORPORA", "KINDS", "Source", "SourceItem", "open_source"]
 
 BACH_CHORALES = "bach_chorales"
+# What comes with this package's own dependencies, by name alone.
+CORPORA: dict[str, Callable[[], Iterator[SourceItem]]] = {
+    BACH_CHORALES: list_bach_chorales,
+    "folk": list_folk,
+}
 # Each takes the path after the colon and lists its items.
 KINDS: dict[str, Callable[[str], Iterator[SourceItem]]] = {
     "boulanger_lewandowski": list_boulanger_lewandowski,
@@ -43,15 +49,16 @@ def open_source(text: str) -> Source:
     """Finds the music that a user names.
 
     Args:
-        text: `bach_chorales`, the four-part chorales that music21 carries; `KIND:PATH`
-            with a kind of `KINDS`; or a folder (with its subfolders), zip archive, file
-            or glob pattern of MIDI, MusicXML and ABC files, local or in a bucket.
+        text: `bach_chorales`, the four-part chorales that music21 carries, or `folk`,
+            its tunes of the British Isles; `KIND:PATH` with a kind of `KINDS`; or a
+            folder (with its subfolders), zip archive, file or glob pattern of MIDI,
+            MusicXML and ABC files, local or in a bucket.
 
     Raises:
         UserError: There is no such thing.
     """
-    if text == BACH_CHORALES:
-        return Source(text, list_bach_chorales)
+    if text in CORPORA:
+        return Source(text, CORPORA[text])
     kind, colon, rest = text.partition(":")
     if kind in KINDS and colon:
         return Source(text, functools.partial(KINDS[kind], os.path.expanduser(rest)))
@@ -68,10 +75,11 @@ def open_source(text: str) -> Source:
     elif glob.has_magic(path):
         list_items = functools.partial(list_glob, path)
     elif re.fullmatch(r"\w+", path):
-        choose("--source, where there is no such folder", path, [BACH_CHORALES])
+        choose("--source, where there is no such folder", path, CORPORA)
     else:
         raise UserError(
-            f"--source: there is no file or folder {path!r}; expected {BACH_CHORALES}, "
-            "KIND:PATH, a folder, a zip archive, a file or a glob pattern"
+            f"--source: there is no file or folder {path!r}; expected "
+            f"{', '.join(CORPORA)}, KIND:PATH, a folder, a zip archive, a file or a "
+            "glob pattern"
         )
     return Source(text, list_items)

@@ -1,0 +1,96 @@
+"""Bar LSTM: any music, bar by bar.
+
+Tunes, songs, piano and bands as one stream of bars, places in bars, and notes.
+
+Source: the events are those of REMI (Huang and Yang, "Pop Music Transformer", 2020) on
+a grid of twelve steps a quarter, each written only where it differs from that of the
+note before; `tfmusic.representations.bar_events` has the details. The vocabulary is the
+same for all music. The network is that of folk-rnn (Sturm et al., "Music Transcription
+Modelling and Composition Using Deep Learning", 2016) with two layers for three and
+fewer units: LSTM layers over an embedding, with dropout.
+
+What holds for a whole piece stands before it: a tag (a dance, a composer, a folder),
+the key, how dense it is, how many bars it has. In training each is left open in half of
+the windows, so generation may ask for any of them, or for none.
+"""
+
+from tfmusic.configs import common
+
+DEFAULT = dict(
+    name="bar_lstm",
+    representation=dict(
+        name="bar_events",
+        steps_per_quarter=12,
+        num_velocity_bins=32,
+        tempos=True,
+        programs=True,
+        lowest_pitch=0,
+        highest_pitch=127,
+    ),
+    data=dict(min_steps=32, window_steps=384, window_stride=384, transpose_semitones=5),
+    model=dict(
+        name="token_lstm",
+        embedding_size=256,
+        input_encoding="embedding",
+        cell="lstm",
+        units=(384, 384),
+        dropout=0.3,
+        recurrent_dropout=0.0,
+        head="linear",
+        tied_output=False,
+        loss_steps="all",
+        learn_end=True,
+        temperature=1.0,
+        min_p=0.02,
+        carry_state=False,  # True: stateful training
+    ),
+    train=dict(
+        batch_size=32, eval_batch_size=64, num_epochs=40, early_stopping_epochs=4
+    ),
+)
+# Of music for one voice, without what it does not have.
+FOLK = dict(
+    representation=dict(
+        num_velocity_bins=0,
+        tempos=False,
+        programs=False,
+        lowest_pitch=36,
+        highest_pitch=100,
+    ),
+    data=dict(window_steps=256, window_stride=256),
+)
+PIANO = dict(
+    representation=dict(programs=False, lowest_pitch=21, highest_pitch=108),
+    data=dict(window_steps=512, window_stride=512),
+)
+SMOKE = dict(
+    representation=FOLK["representation"],
+    data=dict(window_steps=96, window_stride=96),
+)
+VARIANTS = {
+    "": (
+        "Any folder of music with a beat: instruments, drums, dynamics, tempos.",
+        dict(),
+    ),
+    "folk": (
+        "Tunes of one voice, such as `--source=folk`: no dynamics, one tempo.",
+        common.merge(FOLK, dict(model=dict(dropout=0.4), train=dict(batch_size=64))),
+    ),
+    "piano": ("Piano with dynamics and tempos.", PIANO),
+    "smoke": (
+        "A minute on two cores, on tunes.",
+        common.merge(
+            SMOKE,
+            dict(
+                model=dict(embedding_size=64, units=(128,), dropout=0.1),
+                optimizer=dict(learning_rate=0.005, warmup_steps=20),
+                train=dict(batch_size=32, num_epochs=2, steps_per_epoch=150),
+            ),
+        ),
+    ),
+}
+
+
+def get_config(variant: str = ""):
+    """The experiment; `variant` is one of `VARIANTS`."""
+    return common.experiment(DEFAULT, VARIANTS, variant)
