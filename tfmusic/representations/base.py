@@ -16,7 +16,7 @@ from tfmusic.notes import NoteSequence, wire
 from tfmusic.notes.grid import DEFAULT_QPM, Grid, make_grid
 from tfmusic.notes.transforms import without_drums
 from tfmusic.representations.note_table import NoteTable
-from tfmusic.representations.variation import EventStretch, Variation
+from tfmusic.representations.variation import EventStretch, Joint, Variation
 
 Features = dict[str, np.ndarray]
 # Five hours of sixteenths at 1,000 beats per minute: only a broken file is longer.
@@ -161,7 +161,7 @@ class Representation(abc.ABC):
             total.update(self.count(sequence))
         return self.fit_counts(total)
 
-    def transpositions(self, semitones: Sequence[int]) -> Variation:
+    def transpositions(self, semitones: Sequence[int]) -> Variation | Joint:
         """Encoded pieces at other pitches.
 
         Where a variant exists it is what the transposed piece encodes to, up to chords
