@@ -24,13 +24,16 @@ DEFAULT = dict(
         steps_per_second=0.0,
         qpm=100.0,
         metre=True,  # the network reads where in its bar each frame lies
+        plan=True,  # and how far the next fermata is, where there are some
+        keys=True,  # which keys are struck again; what unknown chords are made of
+        min_count=2,  # rarer chords are spelled
         first_instrument_only=False,
-        max_vocabulary=8192,  # rarer chords become the nearest ones; 0: all
+        max_vocabulary=8192,  # likewise; 0: all
         fit_semitones=0,  # above 0, windows can be transposed so far
     ),
     data=dict(min_steps=16, window_steps=100, window_stride=50),
     model=dict(
-        name="token_lstm",
+        name="chord_lstm",
         embedding_size=256,
         input_encoding="pitches",
         cell="lstm",
@@ -43,6 +46,7 @@ DEFAULT = dict(
         learn_end=True,
         temperature=0.9,  # defaults of generation, chosen by tfmusic evaluate --pieces
         min_p=0.03,
+        hide_plan=0.5,  # the plan is unknown in so many windows
         carry_state=False,  # True: stateful training
     ),
     train=dict(
@@ -62,11 +66,15 @@ VARIANTS = {
                 steps_per_quarter=0,
                 steps_per_second=2.0,
                 metre=False,
+                plan=False,
+                keys=False,
+                min_count=1,
                 first_instrument_only=True,
                 max_vocabulary=0,
             ),
             data=dict(window_stride=100),
             model=dict(
+                name="token_lstm",
                 embedding_size=512,
                 input_encoding="embedding",
                 units=(512, 512),

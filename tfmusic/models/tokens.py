@@ -412,6 +412,39 @@ class TokenModel(AutoregressiveModel):
         hidden = self._top(hidden[:, tf.newaxis])[:, 0]
         return hidden, state._replace(network=network, rules=rules, place=place)
 
+    def complete(
+        self, token: tf.Tensor, frame: Nest, hidden: tf.Tensor, state: TokenState
+    ) -> tuple[Nest, tf.Tensor]:
+        """Makes a frame of a token that a search has chosen.
+
+        Args:
+            token: int32 `[batch]`; of `frame` itself where the search begins.
+            frame: The frame before.
+            hidden: What `advance` gave for that.
+            state: The state after that.
+
+        Returns:
+            The frame, and what is left of its nats besides the token's, `[batch]`.
+        """
+        del frame, hidden, state
+        return token, tf.zeros(tf.shape(token))
+
+    def complete_all(
+        self, tokens: tf.Tensor, frame: Nest, state: TokenState
+    ) -> tuple[Nest, tf.Tensor]:
+        """Makes frames of all tokens of searches, int32 `[batch, time]`.
+
+        Args:
+            tokens: What comes after a frame.
+            frame: That frame.
+            state: The state before it.
+
+        Returns:
+            The frames, and the nats that `complete` gives for the last one, `[batch]`.
+        """
+        del frame, state
+        return tokens, tf.zeros(tf.shape(tokens)[:1])
+
     def steer(
         self, logits: tf.Tensor, state: TokenState, controls: Tensors
     ) -> tf.Tensor:

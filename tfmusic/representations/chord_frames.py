@@ -164,8 +164,12 @@ class ChordFrames(TokenRepresentation):
         tokens = super().transpositions(semitones)
         if not self.keys:
             return tokens
-        places = np.arange(NUM_PITCHES)
-        rows = [move(places, steps, NUM_PITCHES) for steps in semitones]
+        pitches = np.arange(NUM_PITCHES)
+        moved = [move(pitches, steps, NUM_PITCHES) for steps in semitones]
+        rows = [
+            np.where((row < self.lowest_pitch) | (row > self.highest_pitch), -1, row)
+            for row in moved
+        ]
         return Joint((tokens, Variation("keys", stack(rows), of="keys")))
 
     def transposed_token(self, token: str, semitones: int) -> str:
