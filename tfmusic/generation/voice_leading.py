@@ -68,7 +68,9 @@ class VoiceLeading:
         moves = tf.where(sounds, moves, 0)
 
         def pair(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.gather(values, _UPPER, axis=-1), tf.gather(values, _LOWER, axis=-1)
+            return tf.gather(values, _UPPER, axis=-1), tf.gather(
+                values, _LOWER, axis=-1
+            )
 
         upper, lower = pair(moves)
         together = upper * lower > 0

@@ -25,6 +25,8 @@ from tfmusic.representations.vocabulary import START
 
 # Of the head that says which keys are struck.
 _HEAD_UNITS = 128
+# How much the spelling of known chords counts in training.
+_SPELLING_WEIGHT = 0.1
 # What seeds the choice of pieces that repeat their beginning.
 _STOLLEN_SEED = 7
 
@@ -62,6 +64,7 @@ class KeyHead(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.hidden = keras.layers.Dense(_HEAD_UNITS)
+        self.before = keras.layers.Dense(_HEAD_UNITS, use_bias=False)
         self.chord = keras.layers.Dense(_HEAD_UNITS, use_bias=False)
         # Logits stay in float32 under a mixed precision policy.
         self.restrikes = keras.layers.Dense(NUM_PITCHES, dtype="float32")
@@ -71,22 +74,35 @@ class KeyHead(keras.layers.Layer):
             self.add_weight(shape, "zeros", "float32", autocast=False, name=name)
             for name in ("restrike_chain", "key_chain")
         )
+        # What is different about chords that have to be spelled.
+        self.rare = self.add_weight((NUM_PITCHES,), "zeros", "float32", name="rare")
 
-    def call(self, hidden: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def call(
+        self,
+        hidden: tf.Tensor,
+        before: tf.Tensor,
+        keys: tf.Tensor,
+        is_spelled: tf.Tensor | bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Log odds of a restrike and of sounding, float32 `[..., pitch]` each.
 
         Args:
             hidden: What the logits of the chord are made of, `[..., feature]`.
+            before: Keys of the frame before it, bool `[..., pitch, 2]`.
             keys: Those of the chord, bool `[..., pitch]`.
+            is_spelled: Whether it is one outside the vocabulary, bool `[...]`.
 
         Returns:
             Those of a restrike as if none above were struck again, for `after`, and
             those of sounding.
         """
         hidden = self.hidden(hidden)
+        shape = tf.concat([tf.shape(before)[:-2], [2 * NUM_PITCHES]], axis=0)
+        hidden += self.before(tf.cast(tf.reshape(before, shape), hidden.dtype))
         known = tf.nn.relu(hidden + self.chord(tf.cast(keys, hidden.dtype)))
         spelling = self.keys(tf.nn.relu(hidden)) + _chain(keys, self.key_chain)
-        return self.restrikes(known), spelling
+        is_rare = tf.cast(is_spelled, tf.float32)[..., tf.newaxis]
+        return self.restrikes(known), spelling + is_rare * self.rare
 
     def after(self, restrikes: tf.Tensor, restruck: tf.Tensor) -> tf.Tensor:
         """Log odds of restrikes where keys above are known to be struck again."""
@@ -110,6 +126,8 @@ class ChordModel(TokenModel):
     """
 
     TAKES = ChordFrames
+    STEP = "frame"
+    READS_KEYS = True
 
     def __init__(
         self,
@@ -158,7 +176,8 @@ class ChordModel(TokenModel):
         tokens = tf.zeros([1, 2], tf.int32)
         places = dict.fromkeys(self.places.names, tokens)
         keys = tf.zeros([1, 2, NUM_PITCHES, 2], tf.bool)
-        self({"tokens": tokens, "keys": keys, "next_keys": keys, **places})
+        inputs = {"tokens": tokens, "next_tokens": tokens, **places}
+        self({**inputs, "keys": keys, "next_keys": keys})
 
     # ---- Training and scoring.
 
@@ -172,7 +191,8 @@ class ChordModel(TokenModel):
         inputs, targets, weights = super().example_fn(features, seed)
         keys = features["keys"]
         # Keys are zeros before the piece and after it, as they should be.
-        return {**inputs, "keys": keys[:-1], "next_keys": keys[1:]}, targets, weights
+        keys = {"keys": keys[:-1], "next_keys": keys[1:]}
+        return {**inputs, **keys, "next_tokens": targets}, targets, weights
 
     def _inputs(self, tokens: tf.Tensor, places: Tensors) -> Tensors:
         return {"tokens": tokens, **places}
@@ -183,7 +203,7 @@ class ChordModel(TokenModel):
         Args:
             inputs: As for `TokenModel.call`, and `keys`, those of the frames, and
                 `next_keys`, those of the frames after them, bool
-                `[batch, time, pitch, 2]`.
+                `[batch, time, pitch, 2]`, whose tokens are `next_tokens`.
             training: Whether dropout is on.
 
         Returns:
@@ -194,7 +214,8 @@ class ChordModel(TokenModel):
         keys, struck = tf.unstack(inputs["next_keys"], axis=-1)
         shared = tf.logical_and(inputs["keys"][..., 0], keys)
         restruck = tf.logical_and(shared, struck)
-        restrikes, spelling = self.key_head(hidden, keys)
+        is_spelled = tf.equal(inputs["next_tokens"], self._spelled)
+        restrikes, spelling = self.key_head(hidden, inputs["keys"], keys, is_spelled)
         restrikes = self.key_head.after(restrikes, restruck)
         return {
             "logits": self.logits(hidden),
@@ -205,8 +226,12 @@ class ChordModel(TokenModel):
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """The mean nats of the frames that count; they also go to the metrics."""
-        del x, training
+        """The mean nats of the frames that count; they also go to the metrics.
+
+        In training known chords are spelled too, and count a little: those that have to
+        be are few, and much about them is like the others.
+        """
+        del x
         nats = token_nats(y, y_pred["logits"])
         spelling = self._spelling_nats(y, y_pred)
         total = nats + y_pred["restrikes"] + spelling
@@ -214,6 +239,8 @@ class ChordModel(TokenModel):
         for mean, value in zip(self._means.values(), values, strict=True):
             mean.update_state(value, sample_weight)
         self._accuracy.update_state(y, y_pred["logits"], sample_weight)
+        if training:
+            total += _SPELLING_WEIGHT * y_pred["spelling"]
         return tf.reduce_mean(total * sample_weight)
 
     def _spelling_nats(self, tokens: tf.Tensor, outputs: Tensors) -> tf.Tensor:
@@ -232,7 +259,8 @@ class ChordModel(TokenModel):
 
         def nats_of(features: Tensors) -> tuple[tf.Tensor, Tensors]:
             places = self.places.with_end(features, num_steps)
-            outputs = self({**frames, "next_keys": next_keys, **places})
+            following = {"next_tokens": targets, "next_keys": next_keys}
+            outputs = self({**frames, **following, **places})
             parts = {
                 "restrike_log_likelihood": outputs["restrikes"],
                 "spelling_log_likelihood": self._spelling_nats(targets, outputs),
@@ -278,9 +306,7 @@ class ChordModel(TokenModel):
 
     # ---- Generation.
 
-    def initial_state(
-        self, batch_size: tf.Tensor, max_steps: tf.Tensor
-    ) -> ChordState:
+    def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> ChordState:
         """That of the tokens, and no past."""
         struck = tf.zeros([batch_size, HISTORY, NUM_PITCHES], tf.bool)
         voices = self._voice_leading.initial_voices(batch_size)
@@ -323,8 +349,10 @@ class ChordModel(TokenModel):
         strength = controls[VOICE_LEADING.name]
         logits = tf.cond(
             strength > 0.0,
-            lambda: logits
-            - strength * self._voice_leading.count_parallels(state.past.voices),
+            lambda: (
+                logits
+                - strength * self._voice_leading.count_parallels(state.past.voices)
+            ),
             lambda: logits,
         )
         return super().steer(logits, state, controls)
@@ -382,7 +410,7 @@ class ChordModel(TokenModel):
             tf.where(shared, tf.range(NUM_PITCHES), -1), self._most_keys
         ).values
         # From the top, since each key depends on those above it.
-        restrikes, _ = self.key_head(hidden, keys)
+        restrikes, _ = self.key_head(hidden, frame["keys"], keys)
         for pitch in tf.unstack(order, axis=1):
             log_odds = self.key_head.after(restrikes, restruck)
             here = tf.one_hot(pitch, NUM_PITCHES, True, False, dtype=tf.bool)

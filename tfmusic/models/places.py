@@ -117,11 +117,11 @@ class Places(keras.layers.Layer):
         Args:
             features: Arrays `[time]`.
             fraction: From 0 to 1.
-            seed: int32 `[2]`.
+            seed: int32 `[2]`, of which any number is as likely as any other.
         """
         if not self.phrases:
             return features
-        is_known = tf.random.stateless_uniform([], seed) >= fraction
+        is_known = tf.cast(seed[0], tf.float32) / 2.0**32 + 0.5 >= fraction
         return features | {
             name: tf.where(is_known, features[name], 0) for name in phrase_arrays.SPECS
         }

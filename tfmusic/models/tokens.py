@@ -132,6 +132,7 @@ class TokenModel(AutoregressiveModel):
     TAKES = TokenRepresentation
     Settings = TokenSettings
     STEP = "token"
+    READS_KEYS: ClassVar[bool] = False  # see `ChordModel`
 
     def __init__(
         self,
@@ -151,6 +152,11 @@ class TokenModel(AutoregressiveModel):
             UserError: Settings that do not go together.
         """
         super().__init__(representation)
+        if "keys" in representation.feature_specs and not self.READS_KEYS:
+            raise UserError(
+                "representation.keys: expected False, got True; the models chord_lstm "
+                "and chord_transformer take chord frames with keys"
+            )
         self.settings = settings
         self.loss_steps = settings.loss_steps
         self.learn_end = settings.learn_end
@@ -321,9 +327,7 @@ class TokenModel(AutoregressiveModel):
         """The start token, int32 `[batch]`."""
         return tf.fill([batch_size], START)
 
-    def initial_state(
-        self, batch_size: tf.Tensor, max_steps: tf.Tensor
-    ) -> TokenState:
+    def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> TokenState:
         """The network's, and no tokens."""
         network = self.network.initial_state(batch_size, max_steps)
         place = self.places.before_piece(batch_size)
@@ -337,9 +341,7 @@ class TokenModel(AutoregressiveModel):
         place = self.places.before_piece(batch_size, controls)
         return frame, state._replace(place=place)
 
-    def prime(
-        self, prompt: Tensors, num_steps: tf.Tensor
-    ) -> tuple[Nest, TokenState]:
+    def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[Nest, TokenState]:
         """Takes in the start token and all of the prompt but its last token."""
         frames = self._from_start(self._frames(prompt))
         batch_size, length = tf.unstack(tf.shape(self.token(frames)))
@@ -399,9 +401,7 @@ class TokenModel(AutoregressiveModel):
             token = tf.where(self.is_finished(frame), PAD, token)
         return token, is_guarded
 
-    def advance(
-        self, frame: Nest, state: TokenState
-    ) -> tuple[tf.Tensor, TokenState]:
+    def advance(self, frame: Nest, state: TokenState) -> tuple[tf.Tensor, TokenState]:
         """What the next logits are made of, `[batch, feature]`, and the new state."""
         rules = self._rules.after(state.rules, self.token(frame))
         place = self.places.advance(state.place, 1)
