@@ -114,8 +114,9 @@ def test_probabilities_of_all_spellings_sum_to_one(model):
     few = [50, 55, 60]
     keys = np.zeros([8, 128], bool)
     keys[:, few] = list(itertools.product([False, True], repeat=3))
-    before = np.zeros([8, 128, 2], bool)
-    _, log_odds = model.key_head(tf.repeat(hidden, 8, axis=0), before, keys, True)
+    before, spelled = tf.zeros([8, 128, 2], tf.bool), tf.fill([8], True)
+    hidden = tf.repeat(hidden, 8, axis=0)
+    _, log_odds = model.key_head(hidden, before, tf.constant(keys), spelled)
     p = tf.sigmoid(log_odds).numpy()[:, few]
     chosen = keys[:, few]
     np.testing.assert_allclose(np.where(chosen, p, 1 - p).prod(axis=1).sum(), 1.0, 1e-5)
