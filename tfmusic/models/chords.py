@@ -16,8 +16,8 @@ from tfmusic.generation.voice_leading import VoiceLeading
 from tfmusic.models.base import Tensors
 from tfmusic.models.tokens import TokenModel, TokenSettings, TokenState
 from tfmusic.networks.layers import PitchEmbedding
-from tfmusic.networks.losses import token_nats
-from tfmusic.networks.metrics import TokenAccuracy
+from tfmusic.networks.losses import mean_loss, token_nats
+from tfmusic.networks.metrics import WeightedMean
 from tfmusic.representations import ChordFrames
 from tfmusic.representations import phrases as phrase_arrays
 from tfmusic.representations.chords import NUM_PITCHES
@@ -165,11 +165,8 @@ class ChordModel(TokenModel):
         more = (VOICE_LEADING,)
         self.CONTROLS += (*more, *((STOLLEN,) if self.places.phrases else ()))
         self.SEARCH_CONTROLS += more
-        self._means = {
-            name: keras.metrics.Mean(name)
-            for name in ("nats_per_step", "restrike_nats", "spelling_nats")
-        }
-        self._accuracy = TokenAccuracy()
+        self._restrikes = WeightedMean("restrike_nats")
+        self._spelling = WeightedMean("spelling_nats")
 
     def build_model(self) -> None:
         """Makes all weights."""
@@ -180,11 +177,6 @@ class ChordModel(TokenModel):
         self({**inputs, "keys": keys, "next_keys": keys})
 
     # ---- Training and scoring.
-
-    def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Compiles; `compute_loss` has the loss and the metrics."""
-        # XLA has no kernel for recurrent layers.
-        self.compile(optimizer=optimizer, jit_compile=False)
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """Frames, the tokens after them, and which of these count."""
@@ -235,13 +227,14 @@ class ChordModel(TokenModel):
         nats = token_nats(y, y_pred["logits"])
         spelling = self._spelling_nats(y, y_pred)
         total = nats + y_pred["restrikes"] + spelling
-        values = (total, y_pred["restrikes"], spelling)
-        for mean, value in zip(self._means.values(), values, strict=True):
-            mean.update_state(value, sample_weight)
+        self._nats.update_state(total, sample_weight)
+        self._restrikes.update_state(y_pred["restrikes"], sample_weight)
+        self._spelling.update_state(spelling, sample_weight)
+        self._perplexity.update_state(total, sample_weight)
         self._accuracy.update_state(y, y_pred["logits"], sample_weight)
         if training:
             total += _SPELLING_WEIGHT * y_pred["spelling"]
-        return tf.reduce_mean(total * sample_weight)
+        return mean_loss(total, self.loss_weights(sample_weight, training))
 
     def _spelling_nats(self, tokens: tf.Tensor, outputs: Tensors) -> tf.Tensor:
         """Nats of the keys where the token leaves them open, `[batch, time]`."""
@@ -369,7 +362,7 @@ class ChordModel(TokenModel):
         token_seed, key_seed = split_seed(seed, 2)
         hidden, state = self.advance(frame, state)
         token, is_guarded = self.draw(
-            self.logits(hidden), frame, state, controls, token_seed, must_change
+            self.step_logits(hidden), frame, state, controls, token_seed, must_change
         )
         noise = samplers.logistic(tf.shape(frame["keys"])[:2], key_seed)
         noise *= controls[TEMPERATURE.name]

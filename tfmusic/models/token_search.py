@@ -74,7 +74,7 @@ def _search(
         is_same = tf.equal(token, model.token(before))
         watch = watch.after(is_same, tf.zeros_like(is_same))
         hidden, state = model.advance(frame, state)
-        logits = model.logits(hidden)
+        logits = model.step_logits(hidden)
         added = model.steer(tf.zeros_like(logits), state, controls)
         must_change = watch.exceeds(model.run_limit(frame, controls))
         unwanted = tf.where(must_change, UNWANTED, 0.0)[:, tf.newaxis]
