@@ -1,10 +1,9 @@
 """A network over chords: one token a frame, and which of its keys are struck."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import UserError
@@ -14,8 +13,7 @@ from tfmusic.generation.loop import split_seed
 from tfmusic.generation.repetition import HISTORY
 from tfmusic.generation.voice_leading import VoiceLeading
 from tfmusic.models.base import Tensors
-from tfmusic.models.tokens import TokenModel, TokenSettings, TokenState
-from tfmusic.networks.layers import PitchEmbedding
+from tfmusic.models.tokens import TokenModel, TokenSettings
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import WeightedMean
 from tfmusic.representations import ChordFrames
