@@ -1,6 +1,9 @@
 """Chord LSTM: chorales and other music of few voices.
 
-Each frame's set of sounding keys is one token.
+Each frame's set of sounding keys is one token; which keys are struck again, and the
+keys of chords that training hardly saw, are told beside it. The network reads the metre
+and, where there are fermatas, how far the phrase's end is: new chorales get as many
+phrases as `phrases` says, and a fraction `stollen` of them repeats the first two.
 
 Source: chord-token LSTM (UW CSE 599G1, December 2022): two frames a second of the first
 instrument, a tied embedding of 512, two LSTM layers of 512, Adam, softmax over the

@@ -136,6 +136,10 @@ class Representation(abc.ABC):
         (a hold without a start) is read in the way that the class documents.
         """
 
+    def as_beginning(self, features: Features) -> Features:
+        """The arrays of music that is to go on: without what they say of its end."""
+        return features
+
     @abc.abstractmethod
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding: the declared loss and no more."""

@@ -215,6 +215,11 @@ class ChordFrames(TokenRepresentation):
             struck = keys[..., 1]
         return self._to_sequence(sounding, struck, features)
 
+    def as_beginning(self, features: Features) -> Features:
+        """Without the plan, which has an end."""
+        plan = phrases.SPECS if self.plan else ()
+        return features | {name: np.zeros_like(features[name]) for name in plan}
+
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding."""
         _, sounding, struck, first, _ = self._known_frames(sequence)
