@@ -104,6 +104,14 @@ VARIANTS = {
             train=dict(batch_size=32, num_epochs=10),
         ),
     ),
+    "shipped": (
+        "Larger and longer, for a model of chorales to be given away: 5 MB in float16.",
+        dict(
+            data=dict(key="C", window_steps=64, window_stride=32),
+            model=dict(units=(384, 256), dropout=0.5),
+            train=dict(batch_size=32, num_epochs=60, early_stopping_epochs=8),
+        ),
+    ),
     "stateful": (
         "The default, but each piece is read from its beginning, window after "
         "window, and the state of the network goes from one to the next: truncated "
