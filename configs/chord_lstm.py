@@ -1,6 +1,9 @@
 """Chord LSTM: chorales and other music of few voices.
 
-Each frame's set of sounding keys is one token.
+Each frame's set of sounding keys is one token; which keys are struck again, and the
+keys of chords that training hardly saw, are told beside it. The network reads the metre
+and, where there are fermatas, how far the phrase's end is: new chorales get as many
+phrases as `phrases` says, and a fraction `stollen` of them repeats the first two.
 
 Source: chord-token LSTM (UW CSE 599G1, December 2022): two frames a second of the first
 instrument, a tied embedding of 512, two LSTM layers of 512, Adam, softmax over the
@@ -24,13 +27,16 @@ DEFAULT = dict(
         steps_per_second=0.0,
         qpm=100.0,
         metre=True,  # the network reads where in its bar each frame lies
+        plan=True,  # and how far the next fermata is, where there are some
+        keys=True,  # which keys are struck again; what unknown chords are made of
+        min_count=2,  # rarer chords are spelled
         first_instrument_only=False,
-        max_vocabulary=8192,  # rarer chords become the nearest ones; 0: all
+        max_vocabulary=8192,  # likewise; 0: all
         fit_semitones=0,  # above 0, windows can be transposed so far
     ),
     data=dict(min_steps=16, window_steps=100, window_stride=50),
     model=dict(
-        name="token_lstm",
+        name="chord_lstm",
         embedding_size=256,
         input_encoding="pitches",
         cell="lstm",
@@ -43,6 +49,7 @@ DEFAULT = dict(
         learn_end=True,
         temperature=0.9,  # defaults of generation, chosen by tfmusic evaluate --pieces
         min_p=0.03,
+        hide_plan=0.5,  # the plan is unknown in so many windows
         carry_state=False,  # True: stateful training
     ),
     train=dict(
@@ -62,11 +69,15 @@ VARIANTS = {
                 steps_per_quarter=0,
                 steps_per_second=2.0,
                 metre=False,
+                plan=False,
+                keys=False,
+                min_count=1,
                 first_instrument_only=True,
                 max_vocabulary=0,
             ),
             data=dict(window_stride=100),
             model=dict(
+                name="token_lstm",
                 embedding_size=512,
                 input_encoding="embedding",
                 units=(512, 512),
@@ -96,6 +107,14 @@ VARIANTS = {
         dict(
             data=dict(key="C", window_steps=64, window_stride=32),
             train=dict(batch_size=32, num_epochs=10, min_steps_per_epoch=0),
+        ),
+    ),
+    "shipped": (
+        "Larger and longer, for a model of chorales to be given away: 5 MB in float16.",
+        dict(
+            data=dict(key="C", window_steps=64, window_stride=32),
+            model=dict(units=(384, 256), dropout=0.5),
+            train=dict(batch_size=32, num_epochs=60, early_stopping_epochs=8),
         ),
     ),
     "stateful": (

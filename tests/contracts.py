@@ -57,6 +57,7 @@ def music_of(sequence: NoteSequence) -> dict:
         "time_signatures": [
             (s.time, s.numerator, s.denominator) for s in sequence.time_signatures
         ],
+        "texts": [(text.time, text.text) for text in sequence.text_annotations],
         "controls": sorted(
             (c.time, c.control_number, c.control_value, c.instrument)
             for c in sequence.control_changes

@@ -18,6 +18,7 @@ from tfmusic.errors import UserError
 from tfmusic.notes.reading import read_file
 from tfmusic.notes.transforms import crop, transpose
 from tfmusic.representations import make_representation
+from tfmusic.representations.variation import Joint
 
 SEMITONES = [0, -30, -7, -1, 1, 6, 30]
 
@@ -36,15 +37,22 @@ def pieces():
 
 def variants(features, variation):
     """Each variant of the features that there is, by its number."""
-    array = features[variation.feature]
-    array = tf.constant(array if array.dtype == bool else array.astype(np.int32))
-    (fits,) = fitting_variants(array[None], variation).numpy()
+    parts = variation.parts if isinstance(variation, Joint) else (variation,)
+    arrays = {part.feature: features[part.feature] for part in parts}
+    arrays = {
+        name: tf.constant(array if array.dtype == bool else array.astype(np.int32))
+        for name, array in arrays.items()
+    }
+    fits = np.all(
+        [fitting_variants(arrays[p.feature][None], p)[0] for p in parts], axis=0
+    )
     return {
-        v: {
-            **features,
-            variation.feature: apply_variants(array[None], variation, [v])[0]
+        v: features
+        | {
+            part.feature: apply_variants(arrays[part.feature][None], part, [v])[0]
             .numpy()
-            .astype(features[variation.feature].dtype),
+            .astype(features[part.feature].dtype)
+            for part in parts
         }
         for v in np.flatnonzero(fits)
     }
@@ -104,6 +112,8 @@ def test_vocabulary_of_all_keys_lets_every_window_be_transposed(kind, pieces):
             expected = wide.encode(transpose(piece, semitones[v]))
             assert_same_features(varied, expected)
         fewer = variants(narrow.encode(piece), narrow.transpositions(semitones))
+        # What it does not know it spells, with the keys at hand.
+        is_closed = is_closed or CONFIGS[kind].get("keys")
         assert is_closed or len(fewer) < len(found)
 
 

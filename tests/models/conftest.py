@@ -7,8 +7,10 @@ import pytest
 from tests.models import contracts
 from tfmusic.models import AutoregressiveModel, make_model
 from tfmusic.representations import make_representation
+from tfmusic.representations.phrases import SPECS as PLAN_SPECS
 
 SIZES = (20, 26, 31)
+SPELLED_ID = 4
 
 
 @dataclasses.dataclass
@@ -115,7 +117,43 @@ def metre_pieces() -> list[contracts.Piece]:
     return pieces
 
 
+def chord_pieces() -> list[contracts.Piece]:
+    """The notes of each bar of 3/4, struck twice and held once; one is spelled."""
+    pieces = []
+    for piece in metre_pieces():
+        tokens = piece["tokens"] + 1  # after the rest comes what is spelled
+        size = len(tokens)
+        keys = np.zeros([size, 128, 2], bool)
+        keys[np.arange(size), 60 + tokens - 5, 0] = True
+        keys[:, 40, 0] = True
+        keys[:, :, 1] = keys[:, :, 0] & (np.arange(size)[:, None] % 3 != 1)
+        tokens[7] = SPELLED_ID
+        keys[7, [33, 70], 0] = True
+        phrase = {name: np.zeros(size, np.int32) for name in PLAN_SPECS}
+        piece = {"tokens": tokens, "keys": keys, **piece, **phrase}
+        pieces.append({**piece, "tokens": tokens})
+    return pieces
+
+
+def chords_with_keys():
+    names = {f"40.{60 + i}": 1 for i in range(12)}
+    return make_representation(
+        {"name": "chord_frames", "keys": True, "metre": True, "plan": True}
+    ).fit_counts(names)
+
+
 CASES = {
+    "chords": (
+        chords_with_keys,
+        {
+            "name": "chord_lstm",
+            "input_encoding": "pitches",
+            "embedding_size": 24,
+            "units": (32, 24),
+            "tied_output": True,
+        },
+        chord_pieces,
+    ),
     "tokens": (
         chords,
         {"name": "token_lstm", "embedding_size": 16, "units": (32, 24), "dropout": 0.1},

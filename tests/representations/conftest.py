@@ -53,6 +53,13 @@ CONFIGS = {
     "note_chord_tokens_reference": {"name": "note_chord_tokens", "mode": "reference"},
     "chord_frames": {"name": "chord_frames"},
     "chord_frames_metre": {"name": "chord_frames", "metre": True},
+    "chord_frames_keys": {
+        "name": "chord_frames",
+        "keys": True,
+        "metre": True,
+        "plan": True,
+        "min_count": 2,
+    },
     "chord_frames_untrimmed": {
         "name": "chord_frames",
         "trim_silence": False,
@@ -167,6 +174,7 @@ def hand_made():
         "long_pedal": with_controls(
             make_sequence([(60, 80, i, i + 150) for i in (0, 200, 400)]), (67, 1, 50)
         ),
+        "fermatas": with_fermatas(make_sequence(scale, bass), 1, 1.5, 3.5, 9),
         "three_tracks": make_sequence(bass, scale, [(76, 80, 0, 4), (77, 80, 4, 5)]),
     }
 
@@ -178,6 +186,13 @@ def with_metres(notes, *metres):
         sequence.time_signatures.add(
             time=quarter / 2, numerator=numerator, denominator=denominator
         )
+    return sequence
+
+
+def with_fermatas(sequence, *quarters):
+    """The sequence with fermatas as well, at 120 quarter notes a minute."""
+    for quarter in quarters:
+        sequence.text_annotations.add(time=quarter / 2, text="fermata")
     return sequence
 
 

@@ -100,3 +100,108 @@ def test_reference_plays_eight_frames_a_second():
     assert len(features["tokens"]) == 8
     assert representation.decode(features).total_time == 1
     assert representation.canonicalize(sequence).total_time == 1
+
+
+def with_keys(*chords, **settings):
+    return fitted(*chords, keys=True, **settings)
+
+
+def test_a_note_struck_again_is_a_note_of_its_own():
+    sequence = make_sequence(
+        [(60, 80, 0, 1), (60, 80, 1, 2), (64, 80, 0.5, 2)], [(55, 80, 0, 2)]
+    )
+    representation = with_keys("55.60", "55.60.64")
+    features = representation.encode(sequence)
+    sounding, struck = np.moveaxis(features["keys"], -1, 0)
+    assert [np.flatnonzero(frame).tolist() for frame in sounding] == [
+        [55, 60],
+        [55, 60, 64],
+        [55, 60, 64],
+        [55, 60, 64],
+    ]
+    assert [np.flatnonzero(frame).tolist() for frame in struck] == [
+        [55, 60],
+        [64],
+        [60],
+        [],
+    ]
+    notes = [
+        (n.pitch, n.start_time * 2, n.end_time * 2)
+        for n in representation.decode(features).notes
+    ]
+    assert notes == [(55, 0, 2), (60, 0, 1), (64, 0.5, 2), (60, 1, 2)]
+    assert not representation.losses(sequence)
+
+
+def test_a_tie_over_frames_is_one_note_and_a_unison_keeps_the_longer():
+    sequence = make_sequence([(60, 80, 0.25, 2.1)], [(60, 80, 0.25, 1)])
+    representation = with_keys("60")
+    features = representation.encode(sequence)
+    assert features["keys"][:, 60, 1].tolist() == [True, False, False]
+    assert representation.losses(sequence) == {"unisons": 1}
+
+
+def test_unknown_chords_are_spelled():
+    sequence = make_sequence(
+        [(60, 80, 0, 1), (64, 80, 0.5, 1)], [(50, 80, 1, 1.5), (60, 80, 1.5, 2)]
+    )
+    representation = with_keys("60")
+    assert tokens_of(representation, sequence) == ["60", "spelled", "spelled", "60"]
+    assert not representation.losses(sequence)
+    decoded = representation.decode(representation.encode(sequence))
+    assert [n.pitch for n in decoded.notes] == [60, 64, 50, 60]
+    assert tokens_of(with_keys(), make_sequence([(61, 80, 0, 0.5)])) == ["spelled"]
+
+
+def test_what_keys_say_counts_for_spelled_chords_alone():
+    representation = with_keys("60")
+    spelled, known = representation.spelled_id, representation.vocabulary.id_of("60")
+    keys = np.zeros((2, 128, 2), bool)
+    keys[:, 72, 0] = True
+    tokens = np.array([known, spelled], np.int32)
+    decoded = representation.decode({"tokens": tokens, "keys": keys})
+    assert [n.pitch for n in decoded.notes] == [60, 72]
+
+
+def test_rare_chords_are_left_to_spelling():
+    sequence = make_sequence([(60, 80, 0, 1), (64, 80, 1, 1.5)])
+    representation = make_representation(
+        {"name": "chord_frames", "keys": True, "min_count": 2}
+    ).fit([sequence])
+    assert representation.tokens[3:] == ("rest", "spelled", "60")
+    assert tokens_of(representation, sequence) == ["60", "60", "spelled"]
+
+
+def fermatas_at(sequence, *quarters):
+    for quarter in quarters:
+        sequence.text_annotations.add(time=quarter / 2, text="fermata")
+    return sequence
+
+
+def test_the_plan_counts_down_to_each_fermata_and_knows_the_last():
+    sequence = fermatas_at(make_sequence([(60, 80, 0, 6)]), 1, 4)
+    features = fitted("60", plan=True).encode(sequence)
+    left = [3, 2, 1, 6, 5, 4, 3, 2, 1, 0, 0, 0]
+    assert features["phrase_left"].tolist() == left
+    assert features["last_phrase"].tolist() == [0] * 3 + [1] * 9
+
+
+def test_of_pauses_within_three_quarters_the_last_one_ends_the_phrase():
+    sequence = fermatas_at(make_sequence([(60, 80, 0, 4)]), 1, 1.5, 3.5)
+    features = fitted("60", plan=True).encode(sequence)
+    assert features["phrase_left"].tolist() == [8, 7, 6, 5, 4, 3, 2, 1]
+
+
+def test_music_without_fermatas_has_no_plan():
+    features = fitted("60", plan=True).encode(make_sequence([(60, 80, 0, 2)]))
+    assert not features["phrase_left"].any()
+    assert not features["last_phrase"].any()
+
+
+def test_decoded_phrases_end_with_fermatas():
+    sequence = fermatas_at(make_sequence([(62, 80, 1, 7)]), 2, 6)
+    representation = fitted("62", plan=True, qpm=120.0)
+    decoded = representation.decode(representation.encode(sequence))
+    # The rest before the first note is trimmed.
+    assert [t.time for t in decoded.text_annotations] == [0.5, 2.5]
+    assert {t.text for t in decoded.text_annotations} == {"fermata"}

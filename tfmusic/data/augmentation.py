@@ -12,9 +12,9 @@ import tensorflow as tf
 
 from tfmusic.data.features import Tensors
 from tfmusic.data.stretching import apply_stretch, fitting_stretches, steps_to_cut
-from tfmusic.representations.variation import EventStretch, Variation
+from tfmusic.representations.variation import EventStretch, Joint, Variation
 
-Variations = Sequence[Variation | EventStretch]
+Variations = Sequence[Variation | Joint | EventStretch]
 
 
 def steps_to_vary(variations: Variations, size: int) -> int:
@@ -44,10 +44,12 @@ def augment(
     features = dict(features)
     for i, variation in enumerate(variations):
         is_stretch = isinstance(variation, EventStretch)
+        parts = variation.parts if isinstance(variation, Joint) else (variation,)
         if is_stretch:
             fits = fitting_stretches(features, variation, size)
         else:
-            fits = fitting_variants(features[variation.feature], variation)
+            each = [fitting_variants(features[part.feature], part) for part in parts]
+            fits = tf.reduce_all(tf.stack(each), axis=0)
         num_fits, num_variants = tf.unstack(tf.shape(fits))
         noise = tf.random.stateless_uniform(
             [num_rows or num_fits, num_variants], tf.random.fold_in(seed, i)
@@ -55,9 +57,10 @@ def augment(
         choice = tf.argmax(tf.where(fits, noise, -1.0), axis=1)
         if is_stretch:
             features = apply_stretch(features, variation, choice, size)
-        else:
-            array = features[variation.feature]
-            features[variation.feature] = apply_variants(array, variation, choice)
+            continue
+        for part in parts:
+            array = features[part.feature]
+            features[part.feature] = apply_variants(array, part, choice)
     return features
 
 

@@ -163,6 +163,29 @@ LENGTH_BARS = Control(
     "length_bars", *(0.0, 0.0, 10_000.0), "About how many bars long; 0: any."
 )
 CONDITIONS = {c.name: c for c in (TAG, KEY_NUMBER, NOTES_PER_QUARTER, LENGTH_BARS)}
+PHRASES = Control(
+    "phrases",
+    *(6.0, 0.0, 1000.0),
+    "How many phrases a new piece has; 0: as it comes.",
+)
+PHRASE_QUARTERS = Control(
+    "phrase_quarters",
+    *(8.0, 2.0, 64.0),
+    "Length of a phrase in quarter notes; its last one bears the fermata.",
+)
+PLAN = (PHRASES, PHRASE_QUARTERS)
+STOLLEN = Control(
+    "stollen",
+    *(0.6, 0.0, 1.0),
+    "How many of the new pieces repeat their first two phrases, as bar form (A A B) "
+    "wants, from 0: none, to 1: all. It takes --phrases of 4 or more.",
+)
+VOICE_LEADING = Control(
+    "voice_leading",
+    *(4.0, 0.0, 1e6),
+    "Make parallel fifths and octaves less likely: the odds of a chord that makes some "
+    "are divided by e to this power for each; 0: unchanged.",
+)
 
 # How fast a held key's bonus fades, as published for each hand.
 _RATES = {"right": 0.25, "left": 0.1}

@@ -9,6 +9,7 @@ from tfmusic.errors import UserError, choose
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, MusicModel
 from tfmusic.models.biaxial_lstm import BiaxialLSTM
+from tfmusic.models.chords import ChordModel
 from tfmusic.models.frame_seq2seq import FrameSeq2Seq
 from tfmusic.models.latent_wgan import LatentWGAN
 from tfmusic.models.next_frame_lstm import NextFrameLSTM
@@ -54,6 +55,8 @@ class Family:
 
 MODELS: dict[str, Family] = {
     "biaxial_lstm": Family(BiaxialLSTM),
+    "chord_lstm": Family(ChordModel, RecurrentStack),
+    "chord_transformer": Family(ChordModel, Transformer),
     "frame_seq2seq": Family(FrameSeq2Seq),
     "latent_wgan": Family(LatentWGAN),
     "next_frame_lstm": Family(NextFrameLSTM),

@@ -137,16 +137,20 @@ class AutoregressiveModel(MusicModel):
         """
         raise NotImplementedError
 
+    def array_specs(self) -> tuple[tf.TensorSpec, ...]:
+        """The representation's arrays as inputs of endpoints, `[batch, time, ...]`."""
+        return tuple(
+            tf.TensorSpec([None, *spec.shape], _graph_dtype(spec.dtype), name)
+            for name, spec in self.representation.feature_specs.items()
+        )
+
     def endpoints(self) -> Mapping[str, Endpoint]:
         """`generate`, `continue` and `score`."""
         number = tf.TensorSpec([], tf.int32, "num_outputs")
         num_steps = tf.TensorSpec([], tf.int32, "num_steps")
         seed = tf.TensorSpec([], tf.int64, "seed")
         controls = tuple(control.spec for control in self.CONTROLS)
-        arrays = tuple(
-            tf.TensorSpec([None, *spec.shape], _graph_dtype(spec.dtype), name)
-            for name, spec in self.representation.feature_specs.items()
-        )
+        arrays = self.array_specs()
         names = [spec.name for spec in arrays]
 
         def generate(num_outputs, num_steps, seed, *values):

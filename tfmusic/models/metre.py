@@ -63,39 +63,19 @@ def before_piece(
 
 def next_place(bar: Tensors) -> Tensors:
     """The place one step later, in bars of the same length."""
-    length = tf.maximum(bar["bar_length"], 1)
-    position = tf.math.floormod(bar["bar_position"] + 1, length)
-    return {"bar_position": position, "bar_length": length}
+    return advance(bar, 1)
 
 
-def places_after(bar: Tensors, num_steps: tf.Tensor) -> Tensors:
-    """The places of the steps after one, int32 `[batch, num_steps]` each."""
-    length = tf.maximum(bar["bar_length"], 1)[:, tf.newaxis]
-    position = bar["bar_position"][:, tf.newaxis] + 1 + tf.range(num_steps)
-    return {
-        "bar_position": tf.math.floormod(position, length),
-        "bar_length": tf.broadcast_to(length, tf.shape(position)),
-    }
-
-
-def places_with_end(bar: Tensors, num_steps: tf.Tensor) -> Tensors:
-    """The places of a piece's steps and of its end.
+def advance(bar: Tensors, steps: tf.Tensor | int) -> Tensors:
+    """The place some steps later, in bars of the same length.
 
     Args:
-        bar: int32 `[..., time]`, those of its steps.
-        num_steps: int32 `[...]`, how many of these count.
-
-    Returns:
-        int32 `[..., time + 1]`.
+        bar: int32 of any shape.
+        steps: At least 1, int32 of a shape that goes with that.
     """
-    after = next_place(bar)
-    is_end = tf.range(tf.shape(bar["bar_length"])[-1] + 1) == num_steps[..., tf.newaxis]
-    paddings = [[0, 0]] * (bar["bar_length"].shape.rank - 1)
+    length = tf.maximum(bar["bar_length"], 1)
+    position = tf.math.floormod(bar["bar_position"] + steps, length)
     return {
-        name: tf.where(
-            is_end,
-            tf.pad(after[name], [*paddings, [1, 0]]),
-            tf.pad(values, [*paddings, [0, 1]]),
-        )
-        for name, values in bar.items()
+        "bar_position": position,
+        "bar_length": tf.broadcast_to(length, tf.shape(position)),
     }

@@ -27,10 +27,7 @@ def search_endpoints(model: "TokenModel") -> Mapping[str, Endpoint]:
     """
     width = tf.TensorSpec([], tf.int32, "beam_width")
     num_steps = tf.TensorSpec([], tf.int32, "num_steps")
-    arrays = tuple(
-        tf.TensorSpec([None, None], tf.int32, name)
-        for name in model.representation.feature_specs
-    )
+    arrays = model.array_specs()
     controls = tuple(control.spec for control in model.SEARCH_CONTROLS)
 
     def named(values) -> Tensors:
@@ -67,28 +64,32 @@ def search_endpoints(model: "TokenModel") -> Mapping[str, Endpoint]:
 
 
 def _search(
-    model: "TokenModel", token, state, run, width, num_steps, controls
+    model: "TokenModel", frame, state, run, width, num_steps, controls
 ) -> Tensors:
-    """Searches from a token, the state before it, and how often it has come."""
+    """Searches from a frame, the state before it, and how often its token has come."""
 
     def step(token, carried):
-        state, before, watch = carried
-        never = tf.zeros(tf.shape(token), tf.bool)
-        watch = watch.after(tf.equal(token, before), never)
-        logits, state = model.next_logits(token, state)
+        state, before, hidden, watch = carried
+        frame, nats = model.complete(token, before, hidden, state)
+        is_same = tf.equal(token, model.token(before))
+        watch = watch.after(is_same, tf.zeros_like(is_same))
+        hidden, state = model.advance(frame, state)
+        logits = model.step_logits(hidden)
         added = model.steer(tf.zeros_like(logits), state, controls)
-        must_change = watch.exceeds(model.run_limit(token, controls))
+        must_change = watch.exceeds(model.run_limit(frame, controls))
         unwanted = tf.where(must_change, UNWANTED, 0.0)[:, tf.newaxis]
         added += unwanted * tf.one_hot(token, model.vocabulary_size)
-        return tf.nn.log_softmax(logits), added, (state, token, watch)
+        log_p = tf.nn.log_softmax(logits) - nats[:, tf.newaxis]
+        return log_p, added, (state, frame, hidden, watch)
 
-    first = state
+    # Of the right shape; the first frame is complete and needs it not.
+    hidden, _ = model.advance(frame, state)
     # The first step counts its token once more.
     watch = Watch.begin(run - 1)
     beams = beam_search(
         step,
-        token,
-        (state, token, watch),
+        model.token(frame),
+        (state, frame, hidden, watch),
         width,
         num_steps,
         END,
@@ -97,15 +98,19 @@ def _search(
     is_possible = beams.log_likelihood > IMPOSSIBLE / 2
     is_token = tf.logical_and(beams.tokens != END, is_possible[..., tf.newaxis])
     tokens = tf.where(is_token, beams.tokens, PAD)
-    lengths = tf.reduce_sum(tf.cast(tokens != PAD, tf.int32), axis=-1)
-    # As many places as beams, for each prompt.
-    places = {
-        name: tf.repeat(values[:, tf.newaxis], width, axis=1)
-        for name, values in model.places(first, tf.shape(tokens)[-1]).items()
+    # As many of each prompt as beams, in one row after another.
+    frame, state = tf.nest.map_structure(
+        lambda part: tf.repeat(part, width, axis=0), (frame, state)
+    )
+    shape = tf.shape(tokens)
+    frames, nats = model.complete_all(tf.reshape(tokens, [-1, shape[2]]), frame, state)
+    outputs = {
+        name: tf.reshape(values, tf.concat([shape[:2], tf.shape(values)[1:]], axis=0))
+        for name, values in model.frames_to_features(frames, state).items()
     }
-    return {
-        "tokens": tokens,
-        **places,
-        "num_steps": lengths,
-        "log_likelihood": tf.where(is_possible, beams.log_likelihood, -float("inf")),
+    # A search that was cut short has not counted all of its last frame.
+    is_cut = tf.cast(outputs["num_steps"] == num_steps, tf.float32)
+    log_likelihood = beams.log_likelihood - is_cut * tf.reshape(nats, shape[:2])
+    return outputs | {
+        "log_likelihood": tf.where(is_possible, log_likelihood, -float("inf"))
     }

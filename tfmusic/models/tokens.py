@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import numpy as np
@@ -17,7 +17,6 @@ from tfmusic.generation.controls import (
     MAX_HELD,
     MAX_REPEATS,
     MAX_SILENCE,
-    METRE,
     METRE_NUMBER,
     MIN_P,
     MIN_STEPS,
@@ -30,16 +29,11 @@ from tfmusic.generation.controls import (
     Control,
 )
 from tfmusic.generation.guards import draw_another
+from tfmusic.generation.loop import Nest
 from tfmusic.generation.token_rules import RulesState, TokenRules
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
-from tfmusic.models.metre import (
-    BarEmbedding,
-    before_piece,
-    next_place,
-    places_after,
-    places_with_end,
-)
+from tfmusic.models.places import Places
 from tfmusic.models.token_search import search_endpoints
 from tfmusic.networks.layers import (
     PitchEmbedding,
@@ -49,14 +43,25 @@ from tfmusic.networks.layers import (
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import Perplexity, TokenAccuracy, WeightedMean
 from tfmusic.networks.recurrent_stack import CarriedState
-from tfmusic.representations import Representation, metre
+from tfmusic.representations import Representation
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
 from tfmusic.settings import Settings, setting
 
-# The network's, what the rules know of the tokens so far, and the place in the bar of
-# the newest token (empty without metre).
-State = tuple[Any, RulesState, Tensors]
+
+class TokenState(NamedTuple):
+    """What the model knows before a token.
+
+    Attributes:
+        network: The network's.
+        rules: What the rules know of the tokens so far.
+        place: See `Places.before_piece`; empty without metre.
+    """
+
+    network: Any
+    rules: RulesState
+    place: Tensors
+
 
 _UNIT_NORMAL = keras.initializers.RandomNormal(stddev=1.0)
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
@@ -86,6 +91,9 @@ class TokenSettings(Settings):
         loss_steps: "all", or "last": a window teaches its last token alone.
         learn_end: Whether the model learns where pieces end, and generation may end.
         temperature, min_p: Defaults of the controls of these names.
+        hide_plan: Fraction of training windows in which the phrases that are planned
+            are unknown, so that the same weights play with a plan and without. Counts
+            with the representation's `plan`.
         carry_state: Whether training reads each piece from its beginning, window after
             window, and a window begins with the state that the one before left:
             truncated back-propagation. Needs a recurrent network, and windows that do
@@ -106,6 +114,7 @@ class TokenSettings(Settings):
     learn_end: bool = True
     temperature: float = setting(1.0, at_least=0.0, at_most=10.0)
     min_p: float = setting(0.0, at_least=0.0, at_most=1.0)
+    hide_plan: float = setting(0.5, at_least=0.0, at_most=1.0)
     carry_state: bool = False
 
 
@@ -130,6 +139,7 @@ class TokenModel(AutoregressiveModel):
     LOSS_UNIT = "nats a token"
     Settings = TokenSettings
     STEP = "token"
+    READS_KEYS: ClassVar[bool] = False  # see `ChordModel`
 
     def __init__(
         self,
@@ -149,6 +159,11 @@ class TokenModel(AutoregressiveModel):
             UserError: Settings that do not go together.
         """
         super().__init__(representation)
+        if "keys" in representation.feature_specs and not self.READS_KEYS:
+            raise UserError(
+                "representation.keys: expected False, got True; the models chord_lstm "
+                "and chord_transformer take chord frames with keys"
+            )
         self.settings = settings
         self.loss_steps = settings.loss_steps
         self.learn_end = settings.learn_end
@@ -157,11 +172,9 @@ class TokenModel(AutoregressiveModel):
         self._conditions = representation.conditions
         self._first_bars = representation.first_bars()
         self._rules = TokenRules(representation.token_grammar())
-        self.bars = None
-        if "bar_position" in representation.feature_specs:
-            self.bars = BarEmbedding(name="bars")
+        self.places = Places(representation, name="places")
         common = (
-            *(METRE if self.bars else ()),
+            *self.places.controls,
             *_condition_controls(representation),
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
@@ -269,7 +282,7 @@ class TokenModel(AutoregressiveModel):
     def build_model(self) -> None:
         """Makes all weights."""
         tokens = tf.zeros([1, 2], tf.int32)
-        self(self._inputs(tokens, {"bar_position": tokens, "bar_length": tokens}))
+        self(self._inputs(tokens, dict.fromkeys(self.places.names, tokens)))
 
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles; `compute_loss` has the loss and the metrics."""
@@ -292,7 +305,7 @@ class TokenModel(AutoregressiveModel):
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """Tokens, the tokens after them, and which of these count."""
-        del seed
+        features = self.places.hide_plan(features, self.settings.hide_plan, seed)
         step, length = features["step"], features["num_steps"]
         tokens = tf.cast(features["tokens"], tf.int32)
         tokens = tf.where(step == -1, START, tokens)
@@ -300,14 +313,9 @@ class TokenModel(AutoregressiveModel):
         if self.learn_end:
             tokens = tf.where(step == length, END, tokens)
             length += 1
-        inputs = self._inputs(
-            tokens[:-1],
-            features,
-            lambda bar: {
-                name: places[1:-1]
-                for name, places in places_with_end(bar, num_steps).items()
-            },
-        )
+        places = self.places.with_end(features, num_steps)
+        places = {name: array[1:-1] for name, array in places.items()}
+        inputs = self._inputs(tokens[:-1], places)
         return inputs, tokens[1:], step_is_target(step[1:], length)
 
     def call(self, inputs: tf.Tensor | Tensors, training: bool = False) -> tf.Tensor:
@@ -316,67 +324,73 @@ class TokenModel(AutoregressiveModel):
         Args:
             inputs: int32 `[batch, time]`: tokens from a piece's start token on or from
                 any place in it. Where the representation has the metre, a dict of
-                these, `tokens`, and of the place of the token *after* each:
-                `bar_position` and `bar_length`, int32 `[batch, time]`.
+                these, `tokens`, and of the place of the token *after* each: the
+                arrays of `Places`, int32 `[batch, time]`.
             training: Whether dropout is on.
 
         Returns:
             float32 `[batch, time, token]`.
         """
-        tokens = inputs["tokens"] if self.bars else inputs
-        inputs = self._encode_all(tokens, inputs)
+        tokens = inputs["tokens"] if self.places.names else inputs
+        return self.logits(self._hidden(tokens, inputs, training))
+
+    def _hidden(
+        self, frames: Nest, places: Tensors, training: bool = False
+    ) -> tf.Tensor:
+        """What the logits are made of, `[batch, time, feature]`."""
+        inputs = self._encode_all(frames, places)
         if training and self.carried:
-            hidden = self.carried.run(inputs, begins=tf.equal(tokens[:, 0], START))
+            begins = tf.equal(self.token(frames)[:, 0], START)
+            hidden = self.carried.run(inputs, begins=begins)
         else:
             hidden = self.network(inputs, training=training)
-        return self._logits(hidden, training)
+        return self._top(hidden, training)
 
-    def start_frame(self, batch_size: tf.Tensor) -> tf.Tensor:
+    def token(self, frame: Nest) -> tf.Tensor:
+        """The token of a frame; here it is nothing else."""
+        return frame
+
+    def start_frame(self, batch_size: tf.Tensor) -> Nest:
         """The start token, int32 `[batch]`."""
         return tf.fill([batch_size], START)
 
-    def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> State:
+    def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> TokenState:
         """The network's, and no tokens."""
         max_steps += len(self._conditions)
         network = self.network.initial_state(batch_size, max_steps)
-        controls = {control.name: tf.constant(control.default) for control in METRE}
-        bar = self._before(batch_size, controls)
-        return network, self._rules.initial_state(batch_size), bar
+        place = self.places.before_piece(batch_size)
+        return TokenState(network, self._rules.initial_state(batch_size), place)
 
     def begin(
-        self, frame: tf.Tensor, state: State, controls: Tensors
-    ) -> tuple[tf.Tensor, State]:
-        """The start token one step before the piece, in its metre.
+        self, frame: Nest, state: TokenState, controls: Tensors
+    ) -> tuple[Nest, TokenState]:
+        """The start token one step before the piece, in its metre and plan.
 
         Where the representation has conditions, the last of these and the state before.
         """
-        network, rules, _ = state
-        state = (network, rules, self._before(tf.shape(frame)[0], controls))
+        batch_size = tf.shape(self.token(frame))[0]
+        state = state._replace(place=self.places.before_piece(batch_size, controls))
         for condition in self._conditions:
-            _, state = self.next_logits(frame, state)
+            _, state = self.advance(frame, state)
             value = controls[condition.control]
             number = tf.reduce_sum(tf.cast(value >= condition.limits, tf.int32))
             ids = tf.constant(condition.ids, tf.int32)
             frame = tf.fill(tf.shape(frame), ids[number])
-        network, rules, bar = state
         # What was not drawn does not count.
-        return frame, (network, rules._replace(num_drawn=-tf.ones_like(frame)), bar)
+        rules = state.rules._replace(num_drawn=tf.fill([batch_size], -1))
+        return frame, state._replace(rules=rules)
 
-    def _before(self, batch_size: tf.Tensor, controls: Tensors) -> Tensors:
-        if not self.bars:
-            return {}
-        quarter = self.representation.steps_per_quarter
-        return before_piece(batch_size, quarter, controls)
-
-    def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[tf.Tensor, State]:
+    def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[Nest, TokenState]:
         """Takes in the start token and all of the prompt but its last token."""
-        tokens = self._from_start(self._open_end(prompt["tokens"]))
-        batch_size, length = tf.unstack(tf.shape(tokens))
-        earlier = tokens[:, :-1]
+        prompt = {**prompt, "tokens": self._open_end(prompt["tokens"])}
+        frames = self._from_start(self._frames(prompt))
+        batch_size, length = tf.unstack(tf.shape(self.token(frames)))
+        earlier = tf.nest.map_structure(lambda part: part[:, :-1], frames)
         state = self.network.initial_state(batch_size, length + num_steps)
         _, state = self.network.run(self._encode_all(earlier, prompt), state)
-        bar = {name: prompt[name][:, -1] for name in metre.SPECS} if self.bars else {}
-        return tokens[:, -1], (state, self._rules.after_all(earlier), bar)
+        rules = self._rules.after_all(self.token(earlier))
+        newest = tf.nest.map_structure(lambda part: part[:, -1], frames)
+        return newest, TokenState(state, rules, self.places.after_prompt(prompt))
 
     def _open_end(self, tokens: tf.Tensor) -> tf.Tensor:
         """Tokens that do not say how long the piece is, since it goes on."""
@@ -388,78 +402,139 @@ class TokenModel(AutoregressiveModel):
 
     def next_frame(
         self,
-        frame: tf.Tensor,
-        state: State,
+        frame: Nest,
+        state: TokenState,
         controls: Tensors,
         seed: tf.Tensor,
         must_change: tf.Tensor,
-    ) -> tuple[tf.Tensor, State, tf.Tensor]:
+    ) -> tuple[Nest, TokenState, tf.Tensor]:
         """Samples the next token; after an end comes padding."""
-        logits, state = self.next_logits(frame, state)
+        hidden, state = self.advance(frame, state)
+        token, is_guarded = self.draw(
+            self.step_logits(hidden), frame, state, controls, seed, must_change
+        )
+        return token, state, is_guarded
+
+    def draw(
+        self,
+        logits: tf.Tensor,
+        frame: Nest,
+        state: TokenState,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Samples the token after a frame.
+
+        Args:
+            logits: The network's, float32 `[batch, token]`.
+            frame: The newest frame.
+            state: The state after it.
+            controls: See `next_frame`, as of the others.
+            seed: Likewise.
+            must_change: Likewise.
+
+        Returns:
+            int32 `[batch]`, and where guards changed it.
+        """
         logits = self.steer(logits, state, controls)
         sampling = {control.name: controls[control.name] for control in SAMPLING}
         first = samplers.categorical(logits, seed, **sampling)
-        is_stuck = tf.logical_and(must_change, tf.equal(first, frame))
+        is_stuck = tf.logical_and(must_change, tf.equal(first, self.token(frame)))
         token = draw_another(first, logits, is_stuck, seed, **sampling)
         is_guarded = tf.not_equal(token, first)
         if self._rules.tells_ends:
-            is_guarded |= self._rules.is_late(state[1], controls)
+            is_guarded |= self._rules.is_late(state.rules, controls)
         if self.learn_end:
             token = tf.where(self.is_finished(frame), PAD, token)
-        return token, state, is_guarded
+        return token, is_guarded
 
-    def next_logits(self, token: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        """The network's logits of the token after one, and the state after that one."""
-        network, rules, bar = state
-        rules = self._rules.after(rules, token)
-        inputs = self._encode(token)
-        if self.bars:
-            bar = next_place(bar)
-            inputs = _join(inputs, self.bars(bar))
+    def advance(self, frame: Nest, state: TokenState) -> tuple[tf.Tensor, TokenState]:
+        """What the next logits are made of, `[batch, feature]`, and the new state."""
+        rules = self._rules.after(state.rules, self.token(frame))
+        place = self.places.advance(state.place, 1)
+        inputs = _join(self._encode(frame), self.places(place))
         if self.settings.keys_down:
             inputs = _join(inputs, self._rules.sounding(rules))
-        hidden, network = self.network.step(inputs, network)
-        logits = self._logits(hidden[:, tf.newaxis])[:, 0]
-        return logits, (network, rules, bar)
+        hidden, network = self.network.step(inputs, state.network)
+        hidden = self._top(hidden[:, tf.newaxis])[:, 0]
+        return hidden, state._replace(network=network, rules=rules, place=place)
 
-    def steer(self, logits: tf.Tensor, state: State, controls: Tensors) -> tf.Tensor:
+    def complete(
+        self, token: tf.Tensor, frame: Nest, hidden: tf.Tensor, state: TokenState
+    ) -> tuple[Nest, tf.Tensor]:
+        """Makes a frame of a token that a search has chosen.
+
+        Args:
+            token: int32 `[batch]`; of `frame` itself where the search begins.
+            frame: The frame before.
+            hidden: What `advance` gave for that.
+            state: The state after that.
+
+        Returns:
+            The frame, and what is left of its nats besides the token's, `[batch]`.
+        """
+        del frame, hidden, state
+        return token, tf.zeros(tf.shape(token))
+
+    def complete_all(
+        self, tokens: tf.Tensor, frame: Nest, state: TokenState
+    ) -> tuple[Nest, tf.Tensor]:
+        """Makes frames of all tokens of searches, int32 `[batch, time]`.
+
+        Args:
+            tokens: What comes after a frame.
+            frame: That frame.
+            state: The state before it.
+
+        Returns:
+            The frames, and the nats that `complete` gives for the last one, `[batch]`.
+        """
+        del frame, state
+        return tokens, tf.zeros(tf.shape(tokens)[:1])
+
+    def steer(
+        self, logits: tf.Tensor, state: TokenState, controls: Tensors
+    ) -> tf.Tensor:
         """Logits under the rules and controls that do not depend on chance."""
-        logits = self._rules.apply(logits, state[1], controls)
+        logits = self._rules.apply(logits, state.rules, controls)
         if METRE_NUMBER.name in controls:
             number = tf.cast(controls[METRE_NUMBER.name], tf.int32)
             allowed = tf.gather(tf.constant(self._first_bars), number)
-            is_begun = self._rules.is_begun(state[1])[:, tf.newaxis]
+            is_begun = self._rules.is_begun(state.rules)[:, tf.newaxis]
             refused = ~tf.logical_or(allowed, is_begun)
             logits += tf.where(refused, samplers.IMPOSSIBLE, 0.0)
         if not self.learn_end:
             return logits
-        num_drawn = tf.cast(state[1].num_drawn, tf.float32)
+        num_drawn = tf.cast(state.rules.num_drawn, tf.float32)
         too_early = tf.where(
             num_drawn < controls[MIN_STEPS.name], samplers.IMPOSSIBLE, 0.0
         )
         end = tf.one_hot(END, self.vocabulary_size)
         return logits + too_early[:, tf.newaxis] * end
 
-    def is_finished(self, frame: tf.Tensor) -> tf.Tensor | None:
+    def is_finished(self, frame: Nest) -> tf.Tensor | None:
         """Whether the token is an end or comes after it."""
         if not self.learn_end:
             return None
-        return tf.logical_or(tf.equal(frame, END), tf.equal(frame, PAD))
+        token = self.token(frame)
+        return tf.logical_or(tf.equal(token, END), tf.equal(token, PAD))
 
-    def is_silent(self, frame: tf.Tensor) -> tf.Tensor:
+    def is_silent(self, frame: Nest) -> tf.Tensor:
         """Whether the token is a rest."""
-        return tf.gather(tf.constant(self._silent), frame)
+        return tf.gather(tf.constant(self._silent), self.token(frame))
 
-    def frames_to_features(self, frames: tf.Tensor, state: State) -> Tensors:
+    def is_repeat(self, frame: Nest, previous: Nest) -> tf.Tensor:
+        """Whether the token is the one before it again, bool `[batch]`."""
+        return tf.equal(self.token(frame), self.token(previous))
+
+    def frames_to_features(self, frames: Nest, state: TokenState) -> Tensors:
         """The tokens without their end, how many there are, and their places."""
-        tokens = tf.where(tf.equal(frames, END), PAD, frames)
+        tokens = self.token(frames)
+        tokens = tf.where(tf.equal(tokens, END), PAD, tokens)
         is_token = tf.cast(tf.not_equal(tokens, PAD), tf.int32)
         features = {"tokens": tokens, "num_steps": tf.reduce_sum(is_token, axis=1)}
-        return {**features, **self.places(state, tf.shape(tokens)[1])}
-
-    def places(self, state: State, num_steps: tf.Tensor) -> Tensors:
-        """The places in their bars of the steps after a state; empty without metre."""
-        return places_after(state[2], num_steps) if self.bars else {}
+        return {**features, **self.places.after(state.place, tf.shape(tokens)[1])}
 
     def endpoints(self) -> Mapping[str, Endpoint]:
         """Besides those of all families, the beam searches."""
@@ -467,61 +542,76 @@ class TokenModel(AutoregressiveModel):
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The log-likelihood of each token, and of the end if it is learned."""
+        targets, is_step, is_end = self._targets(features, num_steps)
+        places = self.places.with_end(features, num_steps)
+        tokens = self._from_start(self._frames(features))
+        nats = token_nats(targets, self(self._inputs(tokens, places)))
+        return self._as_scores({"log_likelihood": nats}, is_step, is_end)
+
+    def _targets(
+        self, features: Tensors, num_steps: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Tokens and then the end, `[batch, time + 1]`, and which are which, bool."""
         tokens = features["tokens"]
         time = tf.range(tf.shape(tokens)[1] + 1)
-        targets = tf.pad(tokens, [[0, 0], [0, 1]])
-        is_end = tf.equal(time, num_steps[:, tf.newaxis])  # [batch, time + 1]
-        targets = tf.where(is_end, END, targets)
-        inputs = self._inputs(
-            self._from_start(tokens),
-            features,
-            lambda bar: places_with_end(bar, num_steps),
-        )
-        nats = token_nats(targets, self(inputs))
-        is_token = time < num_steps[:, tf.newaxis]
-        outputs = {"log_likelihood": tf.where(is_token, -nats, 0.0)[:, :-1]}
+        is_end = tf.equal(time, num_steps[:, tf.newaxis])
+        targets = tf.where(is_end, END, tf.pad(tokens, [[0, 0], [0, 1]]))
+        return targets, time < num_steps[:, tf.newaxis], is_end
+
+    def _as_scores(
+        self, nats: Tensors, is_step: tf.Tensor, is_end: tf.Tensor
+    ) -> Tensors:
+        """Nats of steps and ends, `[batch, time + 1]`, as `score` gives them."""
+        outputs = {
+            name: tf.where(is_step, -values, 0.0)[:, :-1]
+            for name, values in nats.items()
+        }
         if self.learn_end:
-            end = tf.reduce_sum(tf.where(is_end, -nats, 0.0), axis=1)
-            outputs["end_log_likelihood"] = end
+            end = tf.where(is_end, -nats["log_likelihood"], 0.0)
+            outputs["end_log_likelihood"] = tf.reduce_sum(end, axis=1)
         return outputs
 
-    def _from_start(self, tokens: tf.Tensor) -> tf.Tensor:
-        """The start token and then the tokens, `[batch, time + 1]`."""
-        return tf.pad(tokens, [[0, 0], [1, 0]], constant_values=START)
+    def _frames(self, features: Tensors) -> Nest:
+        """The frames in arrays of the representation."""
+        return features["tokens"]
 
-    def _inputs(
-        self,
-        tokens: tf.Tensor,
-        features: Tensors,
-        places: Callable[[Tensors], Tensors] = lambda bar: bar,
-    ) -> tf.Tensor | Tensors:
-        """What `call` takes: the places are made of those in arrays of the piece."""
-        if not self.bars:
-            return tokens
-        return {"tokens": tokens, **places({n: features[n] for n in metre.SPECS})}
+    def _from_start(self, frames: Nest) -> Nest:
+        """The start token and then the frames, `[batch, time + 1]`."""
+        return tf.pad(frames, [[0, 0], [1, 0]], constant_values=START)
 
-    def _encode_all(self, tokens: tf.Tensor, places: Tensors) -> tf.Tensor:
-        """Tokens `[batch, time]` of a sequence as what the network reads."""
-        inputs = self._encode(tokens)
-        if self.bars:
-            inputs = _join(inputs, self.bars(places))
+    def _inputs(self, tokens: tf.Tensor, places: Tensors) -> tf.Tensor | Tensors:
+        """What `call` takes."""
+        return {"tokens": tokens, **places} if self.places.names else tokens
+
+    def _encode_all(self, frames: Nest, places: Tensors) -> tf.Tensor:
+        """Frames `[batch, time]` of a sequence as what the network reads."""
+        inputs = _join(self._encode(frames), self.places(places))
         if not self.settings.keys_down:
             return inputs
-        return _join(inputs, self._rules.sounding_after_each(tokens))
+        return _join(inputs, self._rules.sounding_after_each(self.token(frames)))
 
-    def _encode(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Tokens `[...]` by themselves, `[..., feature]`."""
+    def _encode(self, frames: Nest) -> tf.Tensor:
+        """Frames `[...]` by themselves, `[..., feature]`."""
+        tokens = self.token(frames)
         if self.embedding is None:
             index = tf.cast(tokens, tf.float32)
             return index[..., tf.newaxis] / self.vocabulary_size
         return self.embedding(tokens)
 
-    def _logits(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
-        """Logits, float32 `[batch, time, token]`, of the network's outputs."""
+    def _top(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The network's outputs through the head's layers, `[batch, time, feature]`."""
         for layer in self.head:
             hidden = layer(hidden, training=training)
+        return hidden
+
+    def logits(self, hidden: tf.Tensor) -> tf.Tensor:
+        """Logits, float32 `[batch, time, token]`, of what `_top` gives."""
         # Within `call` Keras itself tells the output whether this is training.
         return self.output_layer(hidden) + self._banned
+
+    def step_logits(self, hidden: tf.Tensor) -> tf.Tensor:
+        """Logits, float32 `[batch, token]`, of what `advance` gives."""
+        return self.logits(hidden[:, tf.newaxis])[:, 0]
 
 
 def _silence_of(representation: TokenRepresentation) -> Control:
@@ -543,6 +633,8 @@ def _condition_controls(representation: TokenRepresentation) -> list[Control]:
     return found
 
 
-def _join(vectors: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    """Both as one vector, `[..., feature]`."""
+def _join(vectors: tf.Tensor, others: tf.Tensor | None) -> tf.Tensor:
+    """Both as one vector, `[..., feature]`; None adds nothing."""
+    if others is None:
+        return vectors
     return tf.concat([vectors, tf.cast(others, vectors.dtype)], axis=-1)

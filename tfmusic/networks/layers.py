@@ -41,9 +41,16 @@ class PitchEmbedding(keras.layers.Layer):
             name="token_vectors",
         )
 
-    def call(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Vectors, `[..., size]`, of tokens `[...]`."""
-        pitches = tf.cast(tf.gather(self._pitches, tokens), self.compute_dtype)
+    def call(self, tokens: tf.Tensor, pitches: tf.Tensor | None = None) -> tf.Tensor:
+        """Vectors, `[..., size]`, of tokens `[...]`.
+
+        Args:
+            tokens: int32.
+            pitches: What they sound, bool `[..., 128]`, where they do not tell it.
+        """
+        if pitches is None:
+            pitches = tf.gather(self._pitches, tokens)
+        pitches = tf.cast(pitches, self.compute_dtype)
         vectors = tf.convert_to_tensor(self.pitch_vectors)
         own = tf.gather(tf.convert_to_tensor(self.token_vectors), tokens)
         return tf.tensordot(pitches, vectors, axes=1) + own

@@ -16,7 +16,7 @@ from tfmusic.notes import NoteSequence, wire
 from tfmusic.notes.grid import DEFAULT_QPM, Grid, make_grid
 from tfmusic.notes.transforms import without_drums
 from tfmusic.representations.note_table import NoteTable
-from tfmusic.representations.variation import EventStretch, Variation
+from tfmusic.representations.variation import EventStretch, Joint, Variation
 
 Features = dict[str, np.ndarray]
 # Five hours of sixteenths at 1,000 beats per minute: only a broken file is longer.
@@ -136,6 +136,10 @@ class Representation(abc.ABC):
         (a hold without a start) is read in the way that the class documents.
         """
 
+    def as_beginning(self, features: Features) -> Features:
+        """The arrays of music that is to go on: without what they say of its end."""
+        return features
+
     @abc.abstractmethod
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding: the declared loss and no more."""
@@ -161,7 +165,7 @@ class Representation(abc.ABC):
             total.update(self.count(sequence))
         return self.fit_counts(total)
 
-    def transpositions(self, semitones: Sequence[int]) -> Variation:
+    def transpositions(self, semitones: Sequence[int]) -> Variation | Joint:
         """Encoded pieces at other pitches.
 
         Where a variant exists it is what the transposed piece encodes to, up to chords

@@ -204,10 +204,14 @@ class TokenRepresentation(Representation):
             The ids before the first `END`, without `PAD`, `START` and numbers that
             are no ids.
         """
+        return np.asarray(ids, np.int64)[self.musical_places(ids)]
+
+    def musical_places(self, ids: np.ndarray) -> np.ndarray:
+        """Where in a row of ids those stand that `musical_ids` gives, int64."""
         ids = np.asarray(ids, np.int64)
         ends = np.flatnonzero(ids == END)
         ids = ids[: ends[0]] if len(ends) else ids
-        return ids[(ids >= NUM_SPECIAL) & (ids < len(self.vocabulary))]
+        return np.flatnonzero((ids >= NUM_SPECIAL) & (ids < len(self.vocabulary)))
 
 
 def count_chords(names: list[str], occurrences: np.ndarray) -> collections.Counter:

@@ -31,6 +31,17 @@ class Variation:
     num_ids: int = 0
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Joint:
+    """Several arrays varied together: a variant is that of each of them.
+
+    Attributes:
+        parts: Of one array each, with as many variants.
+    """
+
+    parts: tuple[Variation, ...]
+
+
 @dataclasses.dataclass(frozen=True)
 class EventStretch:
     """Several variants of events in chunks of time, played slower or faster.

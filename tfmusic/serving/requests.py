@@ -149,8 +149,12 @@ def _prepare(
     limit_seconds = wanted.limit_seconds(representation, primer)
     steps = wanted.steps(card, representation, limit_seconds)
     _check_numbers(_SIZES, num_steps=steps)
+    if primer:
+        primer = read_primer(card, representation, primer, wanted.tonality)
+        prompt = representation.as_beginning(primer.prompt)
+        primer = dataclasses.replace(primer, prompt=prompt)
     return {
-        "primer": primer and read_primer(card, representation, primer, wanted.tonality),
+        "primer": primer,
         "num_steps": steps,
         "setting": wanted,
         "limit_seconds": limit_seconds,

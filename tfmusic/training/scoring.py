@@ -1,5 +1,6 @@
 """Scores a trained run on a split of a dataset."""
 
+import collections
 import functools
 import json
 import os
@@ -131,7 +132,8 @@ def score_likelihood(
 
     In nats per step of the representation, every step of equal weight: the metric of
     Boulanger-Lewandowski et al. 2012 where a step is a frame. Also in nats per second
-    of music, which tells for tokens, whose steps have no fixed length.
+    of music, which tells for tokens, whose steps have no fixed length. Beside it stands
+    in nats per step whatever else a model says of each step.
 
     Args:
         model: With `score`.
@@ -139,15 +141,18 @@ def score_likelihood(
         described: What `DatasetInfo.splits` says of them.
     """
     score = tf.function(model.score, reduce_retracing=True)
-    total = LikelihoodTotal()
+    totals = collections.defaultdict(LikelihoodTotal)
     names = list(model.representation.feature_specs)
     pieces = pieces.map(
         lambda piece: ({name: piece[name] for name in names}, piece["num_steps"])
     )
     for features, num_steps in pieces.padded_batch(PIECES_PER_BATCH):
-        scores = score(features, num_steps)
-        total.update(scores["log_likelihood"].numpy(), num_steps.numpy())
-    return total.result(float(described.get("seconds", 0.0)))
+        for name, values in score(features, num_steps).items():
+            if values.shape.rank == 2:  # not that of the end
+                totals[name].update(values.numpy(), num_steps.numpy())
+    total = totals.pop("log_likelihood")
+    more = {f"{name}_per_step": t.log_likelihood_per_step for name, t in totals.items()}
+    return total.result(float(described.get("seconds", 0.0))) | more
 
 
 def score_reconstruction(

@@ -1,0 +1,338 @@
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.models import contracts
+from tests.models.conftest import SPELLED_ID, chords_with_keys, make_case
+from tfmusic.errors import UserError
+from tfmusic.models import make_model
+from tfmusic.representations import make_representation
+from tfmusic.representations.vocabulary import END, PAD
+
+
+def chord(*pitches, struck=()):
+    """Keys of a frame."""
+    keys = np.zeros([128, 2], bool)
+    keys[list(pitches), 0] = True
+    keys[list(struck), 1] = True
+    return keys
+
+
+def piece_of(tokens, keys, left=None, last=None):
+    size = len(tokens)
+    none = np.zeros(size, np.int32)
+    return {
+        "tokens": np.array(tokens, np.int32),
+        "keys": np.stack(keys),
+        "bar_position": np.arange(size, dtype=np.int32) % 8,
+        "bar_length": np.full(size, 8, np.int32),
+        "phrase_left": none if left is None else np.array(left, np.int32),
+        "last_phrase": none if last is None else np.array(last, np.int32),
+    }
+
+
+def score(model, *pieces):
+    batch = {name: np.stack([p[name] for p in pieces]) for name in pieces[0]}
+    sizes = [len(piece["tokens"]) for piece in pieces]
+    return contracts.call_endpoint(model, "score", batch, num_steps=sizes)
+
+
+def shaken(model):
+    """The model with weights in its chains, which are zeros at first."""
+    random = np.random.default_rng(0)
+    for weights in (model.key_head.restrike_chain, model.key_head.key_chain):
+        weights.assign(random.normal(size=weights.shape))
+    return model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return shaken(make_case("chords").model)
+
+
+# "40.60" is the first chord of the vocabulary, and the one after it "40.61".
+FIRST, SECOND = SPELLED_ID + 1, SPELLED_ID + 2
+
+
+def test_probabilities_of_all_restrikes_sum_to_one(model):
+    before = chord(40, 60, struck=(40, 60))
+    pieces = [
+        piece_of([FIRST, FIRST], [before, chord(40, 60, struck=struck)])
+        for n in range(3)
+        for struck in itertools.combinations((40, 60), n)
+    ]
+    made = score(model, *pieces)
+    np.testing.assert_allclose(
+        np.exp(made["restrike_log_likelihood"][:, 1]).sum(), 1.0, rtol=1e-5
+    )
+    # What is struck matters, and a key struck above another one does.
+    assert len(np.unique(made["log_likelihood"][:, 1])) == 4
+
+
+def test_keys_that_are_new_have_no_choice(model):
+    keys = [chord(40, 60, struck=(40, 60)), chord(40, 61, struck=(61,))]
+    other = [keys[0], chord(40, 61)]
+    made = score(
+        model, piece_of([FIRST, SECOND], keys), piece_of([FIRST, SECOND], other)
+    )
+    np.testing.assert_array_equal(*made["log_likelihood"])
+    assert made["restrike_log_likelihood"][0, 0] == 0.0
+    assert made["restrike_log_likelihood"][0, 1] < 0.0  # key 40 is held
+
+
+def test_frames_are_tokens_and_restrikes_and_spelling(model):
+    case = make_case("chords")
+    made = score(model, case.pieces[0])
+    spelled = case.pieces[0]["tokens"] == SPELLED_ID
+    assert np.all((made["spelling_log_likelihood"][0] < 0.0) == spelled)
+    parts = made["restrike_log_likelihood"] + made["spelling_log_likelihood"]
+    assert np.all(made["log_likelihood"] < parts)
+    # Every ending of two frames: tokens, and all restrikes of the keys they share.
+    before = chord(40, 60, struck=(40, 60))
+    endings = []
+    for token in range(3, model.vocabulary_size):
+        pitches = np.flatnonzero(model.representation.token_pitches()[token])
+        shared = [p for p in pitches if p in (40, 60)]
+        for n in range(len(shared) + 1):
+            for struck in itertools.combinations(shared, n):
+                keys = [before, chord(*pitches, struck=struck)]
+                endings.append(piece_of([FIRST, token], keys))
+    made = score(model, *endings)
+    tokens = np.array([ending["tokens"][1] for ending in endings])
+    total = made["log_likelihood"] - made["spelling_log_likelihood"]
+    p = np.exp(total[tokens != SPELLED_ID, 1]).sum()
+    p += np.exp(total[tokens == SPELLED_ID, 1]).max()
+    end = score(model, piece_of([FIRST], [before]))["end_log_likelihood"][0]
+    np.testing.assert_allclose(p + np.exp(end), 1.0, rtol=1e-4)
+
+
+def test_probabilities_of_all_spellings_sum_to_one(model):
+    hidden = tf.random.stateless_normal([1, 24], [0, 0])
+    few = [50, 55, 60]
+    keys = np.zeros([8, 128], bool)
+    keys[:, few] = list(itertools.product([False, True], repeat=3))
+    before, spelled = tf.zeros([8, 128, 2], tf.bool), tf.fill([8], True)
+    hidden = tf.repeat(hidden, 8, axis=0)
+    _, log_odds = model.key_head(hidden, before, tf.constant(keys), spelled)
+    p = tf.sigmoid(log_odds).numpy()[:, few]
+    chosen = keys[:, few]
+    np.testing.assert_allclose(np.where(chosen, p, 1 - p).prod(axis=1).sum(), 1.0, 1e-5)
+    assert len(np.unique(p[:, 0])) == 4  # the lowest depends on both above it
+
+
+def test_spelled_chords_are_heard_and_never_made(model):
+    keys = [chord(40, 60), chord(33, 70), chord(40, 60)]
+    other = [keys[0], chord(34, 71), keys[2]]
+    tokens = [FIRST, SPELLED_ID, FIRST]
+    made = score(model, piece_of(tokens, keys), piece_of(tokens, other))
+    assert made["log_likelihood"][0, 2] != made["log_likelihood"][1, 2]
+    drawn = contracts.call_endpoint(
+        model, "generate", num_outputs=20, num_steps=30, seed=0, temperature=5.0
+    )
+    assert not np.any(drawn["tokens"] == SPELLED_ID)
+
+
+def test_made_frames_decode_to_what_they_say(model):
+    made = contracts.call_endpoint(
+        model, "generate", num_outputs=4, num_steps=30, seed=1, temperature=2.0
+    )
+    pitches = model.representation.token_pitches()
+    inside = np.arange(30) < made["num_steps"][:, np.newaxis]
+    np.testing.assert_array_equal(
+        made["keys"][inside][..., 0], pitches[made["tokens"][inside]]
+    )
+    sounding, struck = made["keys"][..., 0], made["keys"][..., 1]
+    new = sounding[:, 1:] & ~sounding[:, :-1]
+    assert np.all(struck[:, 1:][new & inside[:, 1:, None]])
+    restruck = struck[:, 1:] & sounding[:, :-1] & inside[:, 1:, None]
+    assert restruck.any()
+    features = {n: made[n][0][inside[0]] for n in model.representation.feature_specs}
+    while not features["keys"][-1, :, 0].any():  # what is encoded ends with a chord
+        features = {name: array[:-1] for name, array in features.items()}
+    again = model.representation.encode(model.representation.decode(features))
+    np.testing.assert_array_equal(again["keys"], features["keys"])
+    np.testing.assert_array_equal(again["tokens"], features["tokens"])
+
+
+def planned(model, **controls):
+    settings = dict(
+        num_outputs=12, num_steps=80, seed=2, min_steps=1e6, max_repeats=0.0
+    )
+    return contracts.call_endpoint(model, "generate", **settings | controls)
+
+
+def test_new_pieces_have_the_phrases_that_are_asked_for(model):
+    made = planned(model, phrases=2, phrase_quarters=3, pickup_quarters=1)
+    left = [5, 4, 3, 2, 1, 6, 5, 4, 3, 2, 1] + [0] * 69
+    np.testing.assert_array_equal(made["phrase_left"][0], left)
+    np.testing.assert_array_equal(made["last_phrase"][0], [0] * 5 + [1] * 75)
+    free = planned(model, phrases=0)
+    assert not free["phrase_left"].any()
+    assert not free["last_phrase"].any()
+
+
+def test_stollen_are_played_twice(model):
+    sure = planned(model, phrases=4, phrase_quarters=4, stollen=1)
+    for name in ("tokens", "keys"):
+        np.testing.assert_array_equal(sure[name][:, 16:32], sure[name][:, :16])
+    assert np.all(np.any(sure["tokens"][:, 32:48] != sure["tokens"][:, :16], axis=1))
+
+    def count(**controls):
+        made = planned(model, phrase_quarters=4, **controls)["tokens"]
+        return np.sum(np.all(made[:, 16:32] == made[:, :16], axis=1))
+
+    assert count(phrases=4, stollen=0) == 0
+    assert 0 < count(phrases=4, stollen=0.5) < 12
+    assert count(phrases=3, stollen=1) == 0
+    assert count(phrases=0, stollen=1) == 0
+
+
+def test_prompts_keep_their_phrase_and_plan_no_other(model):
+    keys = [chord(40, 60)] * 3
+    for last, after in ((0, 0), (1, 1)):
+        piece = piece_of([FIRST] * 3, keys, left=[5, 4, 3], last=[last] * 3)
+        prompt = {name: array[np.newaxis] for name, array in piece.items()}
+        made = contracts.call_endpoint(
+            model, "continue", prompt, num_steps=4, seed=0, min_steps=9.0
+        )
+        assert made["phrase_left"][0].tolist() == [2, 1, 0, 0]
+        assert made["last_phrase"][0].tolist() == [last, last, after, after]
+
+
+def test_the_plan_counts_where_it_is_known(model):
+    keys = [chord(40, 60)] * 4
+    made = score(
+        model,
+        piece_of([FIRST] * 4, keys, left=[4, 3, 2, 1], last=[1] * 4),
+        piece_of([FIRST] * 4, keys),
+    )
+    known, free = made["log_likelihood"]
+    assert np.all(known != free)
+    np.testing.assert_allclose(made["free_log_likelihood"], [free, free], rtol=1e-5)
+
+
+def test_plans_are_hidden_in_a_fraction_of_windows():
+    model = make_case("chords").model
+    piece = piece_of([FIRST] * 6, [chord(40, 60)] * 6, [6, 5, 4, 3, 2, 1], [1] * 6)
+    window = contracts.cut_window(piece, -1, 7)
+    seeds = np.random.default_rng(0).integers(-(2**31), 2**31, (100, 2))
+    shown = 0
+    for seed in seeds:
+        x, _, _ = model.example_fn(window, tf.constant(seed, tf.int32))
+        if x["phrase_left"].numpy().any():
+            shown += 1
+            assert x["phrase_left"].numpy().tolist() == [6, 5, 4, 3, 2, 1, 0]
+            assert x["last_phrase"].numpy().tolist() == [1] * 7
+        else:
+            assert not x["last_phrase"].numpy().any()
+    assert 35 < shown < 65
+
+
+def test_voice_leading_steers_away_from_parallels():
+    names = {"48.55.64.72": 1, "50.57.65.74": 1, "47.55.62.74": 1}
+    representation = make_representation({"name": "chord_frames", "keys": True})
+    keras.utils.set_random_seed(0)
+    model = make_model(
+        representation.fit_counts(names),
+        {
+            "name": "chord_lstm",
+            "input_encoding": "pitches",
+            "embedding_size": 8,
+            "units": (8,),
+        },
+    )
+    model.build_model()
+    c, d = (model.representation.vocabulary.id_of(n) for n in list(names)[:2])
+
+    def follows(strength):
+        made = contracts.call_endpoint(
+            model,
+            "generate",
+            num_outputs=20,
+            num_steps=40,
+            seed=0,
+            min_steps=1e6,
+            voice_leading=strength,
+        )["tokens"]
+        return np.sum((made[:, :-1] == c) & (made[:, 1:] == d))
+
+    assert follows(0.0) > 20
+    assert follows(1e6) == 0
+
+
+@pytest.fixture(scope="module")
+def beams(model):
+    piece = make_case("chords").pieces[0]
+    prompt = {name: array[np.newaxis, :6] for name, array in piece.items()}
+    controls = {c.name: c.default for c in model.SEARCH_CONTROLS}
+    made = contracts.call_endpoint(
+        model,
+        "continue_search",
+        prompt,
+        beam_width=4,
+        num_steps=10,
+        **controls | {"min_steps": 0.0},
+    )
+    return prompt, made
+
+
+def test_searches_strike_keys_and_score_as_the_score_endpoint(model, beams):
+    prompt, made = beams
+    for i, size in enumerate(made["num_steps"][0]):
+        whole = {
+            name: np.concatenate([array, made[name][:, i, :size]], axis=1)
+            for name, array in prompt.items()
+        }
+        scores = contracts.call_endpoint(model, "score", whole, num_steps=[6 + size])
+        expected = scores["log_likelihood"][0, 6:].sum()
+        if size < 10:
+            expected += scores["end_log_likelihood"][0]
+        np.testing.assert_allclose(made["log_likelihood"][0, i], expected, atol=1e-3)
+        keys = whole["keys"][0]
+        shared = keys[1:, :, 0] & keys[:-1, :, 0]
+        for other in range(6, len(keys)):
+            # Turning over any restrike makes the music less likely there.
+            if not shared[other - 1].any():
+                continue
+            pitch = np.flatnonzero(shared[other - 1])[0]
+            changed = whole["keys"].copy()
+            changed[0, other, pitch, 1] ^= True
+            less = contracts.call_endpoint(
+                model, "score", {**whole, "keys": changed}, num_steps=[6 + size]
+            )
+            name = "restrike_log_likelihood"
+            assert less[name][0, other] != scores[name][0, other]
+
+
+def test_searches_from_nothing_follow_the_plan(model):
+    controls = {c.name: c.default for c in model.SEARCH_CONTROLS}
+    made = contracts.call_endpoint(
+        model, "search", beam_width=2, num_steps=12, **controls | {"phrases": 1.0}
+    )
+    assert made["keys"].shape == (1, 2, 12, 128, 2)
+    assert made["phrase_left"][0, 1].tolist() == list(range(15, 3, -1))
+    is_token = made["tokens"] > END
+    assert np.all(made["keys"][..., 0].any(axis=-1) == is_token)
+    assert np.all(made["tokens"][~is_token] == PAD)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"input_encoding": "embedding"}, "input_encoding: expected 'pitches'"),
+        ({"name": "token_lstm"}, "chord_lstm"),
+    ],
+)
+def test_what_cannot_hold_keys_is_a_users_error(settings, message):
+    config = {"name": "chord_lstm", "input_encoding": "pitches", "units": (8,)}
+    with pytest.raises(UserError, match=message):
+        make_model(chords_with_keys(), config | settings)
+
+
+def test_frames_without_keys_are_a_users_error():
+    plain = make_representation({"name": "chord_frames"}).fit_counts({"60": 1})
+    with pytest.raises(UserError, match="keys: expected True"):
+        make_model(plain, {"name": "chord_lstm", "input_encoding": "pitches"})

@@ -1,0 +1,487 @@
+"""A network over chords: one token a frame, and which of its keys are struck."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from tfmusic.errors import UserError
+from tfmusic.generation import samplers
+from tfmusic.generation.controls import PHRASES, STOLLEN, TEMPERATURE, VOICE_LEADING
+from tfmusic.generation.loop import split_seed
+from tfmusic.generation.repetition import HISTORY
+from tfmusic.generation.voice_leading import VoiceLeading
+from tfmusic.models.base import Tensors
+from tfmusic.models.tokens import TokenModel, TokenSettings
+from tfmusic.networks.losses import mean_loss, token_nats
+from tfmusic.networks.metrics import WeightedMean
+from tfmusic.representations import ChordFrames
+from tfmusic.representations import phrases as phrase_arrays
+from tfmusic.representations.chords import NUM_PITCHES
+from tfmusic.representations.vocabulary import START
+
+# Of the head that says which keys are struck.
+_HEAD_UNITS = 128
+# How much the spelling of known chords counts in training.
+_SPELLING_WEIGHT = 0.1
+# What seeds the choice of pieces that repeat their beginning.
+_STOLLEN_SEED = 7
+
+
+class Past(NamedTuple):
+    """What is known of the frames so far, the newest included.
+
+    Attributes:
+        struck: Which keys were struck in the newest frames, bool
+            `[batch, HISTORY, pitch]`, oldest first.
+        voices: See `VoiceLeading`.
+    """
+
+    struck: tf.Tensor
+    voices: tf.Tensor
+
+
+class ChordState(NamedTuple):
+    """What the model knows before a frame: `TokenState`, and the past."""
+
+    network: tuple
+    rules: tuple
+    place: Tensors
+    past: Past
+
+
+class KeyHead(keras.layers.Layer):
+    """Log odds of keys, each after those above it.
+
+    Given what the network says, it tells which keys of a chord are struck again, and
+    which keys a chord outside the vocabulary has. Both are chains from the highest key
+    to the lowest, so likelihoods are exact and voices know of each other.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = keras.layers.Dense(_HEAD_UNITS)
+        self.before = keras.layers.Dense(_HEAD_UNITS, use_bias=False)
+        self.chord = keras.layers.Dense(_HEAD_UNITS, use_bias=False)
+        # Logits stay in float32 under a mixed precision policy.
+        self.restrikes = keras.layers.Dense(NUM_PITCHES, dtype="float32")
+        self.keys = keras.layers.Dense(NUM_PITCHES, dtype="float32")
+        shape = (NUM_PITCHES, NUM_PITCHES)
+        self.restrike_chain, self.key_chain = (
+            self.add_weight(shape, "zeros", "float32", autocast=False, name=name)
+            for name in ("restrike_chain", "key_chain")
+        )
+        # What is different about chords that have to be spelled.
+        self.rare = self.add_weight((NUM_PITCHES,), "zeros", "float32", name="rare")
+
+    def call(
+        self,
+        hidden: tf.Tensor,
+        before: tf.Tensor,
+        keys: tf.Tensor,
+        is_spelled: tf.Tensor | bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Log odds of a restrike and of sounding, float32 `[..., pitch]` each.
+
+        Args:
+            hidden: What the logits of the chord are made of, `[..., feature]`.
+            before: Keys of the frame before it, bool `[..., pitch, 2]`.
+            keys: Those of the chord, bool `[..., pitch]`.
+            is_spelled: Whether it is one outside the vocabulary, bool `[...]`.
+
+        Returns:
+            Those of a restrike as if none above were struck again, for `after`, and
+            those of sounding.
+        """
+        hidden = self.hidden(hidden)
+        shape = tf.concat([tf.shape(before)[:-2], [2 * NUM_PITCHES]], axis=0)
+        hidden += self.before(tf.cast(tf.reshape(before, shape), hidden.dtype))
+        known = tf.nn.relu(hidden + self.chord(tf.cast(keys, hidden.dtype)))
+        spelling = self.keys(tf.nn.relu(hidden)) + _chain(keys, self.key_chain)
+        is_rare = tf.cast(is_spelled, tf.float32)[..., tf.newaxis]
+        return self.restrikes(known), spelling + is_rare * self.rare
+
+    def after(self, restrikes: tf.Tensor, restruck: tf.Tensor) -> tf.Tensor:
+        """Log odds of restrikes where keys above are known to be struck again."""
+        return restrikes + _chain(restruck, self.restrike_chain)
+
+
+def _chain(keys: tf.Tensor, weights) -> tf.Tensor:
+    """What keys add to the log odds of those below them, float32 `[..., pitch]`."""
+    below = tf.linalg.band_part(tf.convert_to_tensor(weights), -1, 0)
+    below -= tf.linalg.diag(tf.linalg.diag_part(below))
+    return tf.tensordot(tf.cast(keys, tf.float32), below, 1)
+
+
+class ChordModel(TokenModel):
+    """A token model of chords whose keys may be struck again.
+
+    A frame is a token, the keys that sound and those that are struck. The likelihood
+    of a frame is that of its token; of its keys, if the token is that of chords outside
+    the vocabulary; and of which keys are struck again among those that it shares with
+    the frame before. Chords are never spelled in generation.
+    """
+
+    TAKES = ChordFrames
+    STEP = "frame"
+    READS_KEYS = True
+
+    def __init__(
+        self,
+        representation: ChordFrames,
+        settings: TokenSettings,
+        make_network: Callable[..., keras.layers.Layer],
+    ):
+        """Makes the layers.
+
+        Args:
+            representation: With `keys`.
+            settings: With the input encoding "pitches".
+            make_network: As for `TokenModel`.
+
+        Raises:
+            UserError: Settings that do not go together.
+        """
+        if not representation.keys:
+            raise UserError(
+                "representation.keys: expected True, got False; the model token_lstm "
+                "takes chord frames without keys"
+            )
+        if settings.input_encoding != "pitches":
+            raise UserError(
+                "model.input_encoding: expected 'pitches', the only one that reads "
+                f"chords outside the vocabulary; got {settings.input_encoding!r}"
+            )
+        super().__init__(representation, settings, make_network)
+        self._spelled = representation.spelled_id
+        self._token_keys = representation.token_pitches()
+        self._voice_leading = VoiceLeading(self._token_keys)
+        self._most_keys = int(self._token_keys.sum(axis=1).max())
+        self.key_head = KeyHead(name="key_head")
+        self.struck = keras.layers.Dense(settings.embedding_size, use_bias=False)
+        more = (VOICE_LEADING,)
+        self.CONTROLS += (*more, *((STOLLEN,) if self.places.phrases else ()))
+        self.SEARCH_CONTROLS += more
+        self._restrikes = WeightedMean("restrike_nats")
+        self._spelling = WeightedMean("spelling_nats")
+
+    def build_model(self) -> None:
+        """Makes all weights."""
+        tokens = tf.zeros([1, 2], tf.int32)
+        places = dict.fromkeys(self.places.names, tokens)
+        keys = tf.zeros([1, 2, NUM_PITCHES, 2], tf.bool)
+        inputs = {"tokens": tokens, "next_tokens": tokens, **places}
+        self({**inputs, "keys": keys, "next_keys": keys})
+
+    # ---- Training and scoring.
+
+    def example_fn(self, features: Tensors, seed: tf.Tensor):
+        """Frames, the tokens after them, and which of these count."""
+        inputs, targets, weights = super().example_fn(features, seed)
+        keys = features["keys"]
+        # Keys are zeros before the piece and after it, as they should be.
+        keys = {"keys": keys[:-1], "next_keys": keys[1:]}
+        return {**inputs, **keys, "next_tokens": targets}, targets, weights
+
+    def _inputs(self, tokens: tf.Tensor, places: Tensors) -> Tensors:
+        return {"tokens": tokens, **places}
+
+    def call(self, inputs: Tensors, training: bool = False) -> Tensors:
+        """Logits of the token after each, and nats of the keys of its frame.
+
+        Args:
+            inputs: As for `TokenModel.call`, and `keys`, those of the frames, and
+                `next_keys`, those of the frames after them, bool
+                `[batch, time, pitch, 2]`, whose tokens are `next_tokens`.
+            training: Whether dropout is on.
+
+        Returns:
+            float32: `logits`, `[batch, time, token]`, and `[batch, time]` each
+            `restrikes` and, as if the chord were spelled, `spelling`.
+        """
+        hidden = self._hidden(inputs, inputs, training)
+        keys, struck = tf.unstack(inputs["next_keys"], axis=-1)
+        shared = tf.logical_and(inputs["keys"][..., 0], keys)
+        restruck = tf.logical_and(shared, struck)
+        is_spelled = tf.equal(inputs["next_tokens"], self._spelled)
+        restrikes, spelling = self.key_head(hidden, inputs["keys"], keys, is_spelled)
+        restrikes = self.key_head.after(restrikes, restruck)
+        return {
+            "logits": self.logits(hidden),
+            "restrikes": _key_nats(restruck, restrikes, shared),
+            "spelling": _key_nats(keys, spelling),
+        }
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The mean nats of the frames that count; they also go to the metrics.
+
+        In training known chords are spelled too, and count a little: those that have to
+        be are few, and much about them is like the others.
+        """
+        del x
+        nats = token_nats(y, y_pred["logits"])
+        spelling = self._spelling_nats(y, y_pred)
+        total = nats + y_pred["restrikes"] + spelling
+        self._nats.update_state(total, sample_weight)
+        self._restrikes.update_state(y_pred["restrikes"], sample_weight)
+        self._spelling.update_state(spelling, sample_weight)
+        self._perplexity.update_state(total, sample_weight)
+        self._accuracy.update_state(y, y_pred["logits"], sample_weight)
+        if training:
+            total += _SPELLING_WEIGHT * y_pred["spelling"]
+        return mean_loss(total, self.loss_weights(sample_weight, training))
+
+    def _spelling_nats(self, tokens: tf.Tensor, outputs: Tensors) -> tf.Tensor:
+        """Nats of the keys where the token leaves them open, `[batch, time]`."""
+        return tf.where(tf.equal(tokens, self._spelled), outputs["spelling"], 0.0)
+
+    def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
+        """The log-likelihood of each frame, and of the end if it is learned.
+
+        Besides `restrike_log_likelihood` and `spelling_log_likelihood`, which are parts
+        of it, and where there is a plan `free_log_likelihood`, without it.
+        """
+        targets, is_step, is_end = self._targets(features, num_steps)
+        frames = self._from_start(self._frames(features))
+        next_keys = tf.pad(features["keys"], [[0, 0], [0, 1], [0, 0], [0, 0]])
+
+        def nats_of(features: Tensors) -> tuple[tf.Tensor, Tensors]:
+            places = self.places.with_end(features, num_steps)
+            following = {"next_tokens": targets, "next_keys": next_keys}
+            outputs = self({**frames, **following, **places})
+            parts = {
+                "restrike_log_likelihood": outputs["restrikes"],
+                "spelling_log_likelihood": self._spelling_nats(targets, outputs),
+            }
+            nats = token_nats(targets, outputs["logits"])
+            return nats + tf.add_n(list(parts.values())), parts
+
+        total, parts = nats_of(features)
+        nats = {"log_likelihood": total, **parts}
+        if self.places.phrases:
+            unknown = tf.zeros_like(features["tokens"])
+            plan = dict.fromkeys(phrase_arrays.SPECS, unknown)
+            nats["free_log_likelihood"], _ = nats_of({**features, **plan})
+        return self._as_scores(nats, is_step, is_end)
+
+    # ---- Frames.
+
+    def token(self, frame: Tensors) -> tf.Tensor:
+        """The token of a frame."""
+        return frame["tokens"]
+
+    def _frames(self, features: Tensors) -> Tensors:
+        return {"tokens": features["tokens"], "keys": features["keys"]}
+
+    def _from_start(self, frames: Tensors) -> Tensors:
+        keys = tf.pad(frames["keys"], [[0, 0], [1, 0], [0, 0], [0, 0]])
+        return {"tokens": super()._from_start(frames["tokens"]), "keys": keys}
+
+    def _encode(self, frames: Tensors) -> tf.Tensor:
+        keys, struck = tf.unstack(frames["keys"], axis=-1)
+        vectors = self.embedding(frames["tokens"], keys)
+        return vectors + self.struck(tf.cast(struck, vectors.dtype))
+
+    def start_frame(self, batch_size: tf.Tensor) -> Tensors:
+        """The start token, and no keys."""
+        keys = tf.zeros([batch_size, NUM_PITCHES, 2], tf.bool)
+        return {"tokens": tf.fill([batch_size], START), "keys": keys}
+
+    def frames_to_features(self, frames: Tensors, state: ChordState) -> Tensors:
+        """Tokens, keys, how many frames there are, and their places."""
+        features = super().frames_to_features(frames, state)
+        return {**features, "keys": frames["keys"]}
+
+    # ---- Generation.
+
+    def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> ChordState:
+        """That of the tokens, and no past."""
+        struck = tf.zeros([batch_size, HISTORY, NUM_PITCHES], tf.bool)
+        voices = self._voice_leading.initial_voices(batch_size)
+        return ChordState(
+            *super().initial_state(batch_size, max_steps), Past(struck, voices)
+        )
+
+    def prime(
+        self, prompt: Tensors, num_steps: tf.Tensor
+    ) -> tuple[Tensors, ChordState]:
+        """Takes in the start token and all of the prompt but its last frame."""
+        newest, state = super().prime(prompt, num_steps)
+        frames = self._from_start(self._frames(prompt))
+        tokens, struck = frames["tokens"][:, :-1], frames["keys"][:, :-1, :, 1]
+        struck = tf.pad(struck, [[0, 0], [HISTORY, 0], [0, 0]])[:, -HISTORY:]
+        # Chords whose keys are not known sound as silence here.
+        _, voices = tf.while_loop(
+            lambda time, _: time < tf.shape(tokens)[1],
+            lambda time, v: (time + 1, self._voice_leading.after(v, tokens[:, time])),
+            (0, self._voice_leading.initial_voices(tf.shape(tokens)[0])),
+        )
+        return newest, ChordState(*state, Past(struck, voices))
+
+    def advance(
+        self, frame: Tensors, state: ChordState
+    ) -> tuple[tf.Tensor, ChordState]:
+        """As `TokenModel.advance`; the frame becomes part of the past."""
+        hidden, state = super().advance(frame, state)
+        struck = frame["keys"][:, tf.newaxis, :, 1]
+        past = Past(
+            tf.concat([state.past.struck[:, 1:], struck], axis=1),
+            self._voice_leading.after(state.past.voices, frame["tokens"]),
+        )
+        return hidden, state._replace(past=past)
+
+    def steer(
+        self, logits: tf.Tensor, state: ChordState, controls: Tensors
+    ) -> tf.Tensor:
+        """As `TokenModel.steer`; parallels are made less likely."""
+        strength = controls[VOICE_LEADING.name]
+        logits = tf.cond(
+            strength > 0.0,
+            lambda: (
+                logits
+                - strength * self._voice_leading.count_parallels(state.past.voices)
+            ),
+            lambda: logits,
+        )
+        return super().steer(logits, state, controls)
+
+    def next_frame(
+        self,
+        frame: Tensors,
+        state: ChordState,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+    ) -> tuple[Tensors, ChordState, tf.Tensor]:
+        """Samples the next frame, or repeats one; after an end comes padding."""
+        token_seed, key_seed = split_seed(seed, 2)
+        hidden, state = self.advance(frame, state)
+        token, is_guarded = self.draw(
+            self.step_logits(hidden), frame, state, controls, token_seed, must_change
+        )
+        noise = samplers.logistic(tf.shape(frame["keys"])[:2], key_seed)
+        noise *= controls[TEMPERATURE.name]
+        new, _ = self.strike(token, frame, hidden, noise)
+        if not self.places.phrases:
+            return new, state, is_guarded
+        is_again, again = self._first_time(state, controls, seed)
+        if self.learn_end:
+            is_again &= ~self.is_finished(frame)
+        new = tf.nest.map_structure(
+            lambda old, drawn: tf.where(_like(is_again, drawn), old, drawn), again, new
+        )
+        return new, state, is_guarded & ~is_again
+
+    def strike(
+        self,
+        token: tf.Tensor,
+        frame: Tensors,
+        hidden: tf.Tensor,
+        noise: tf.Tensor | float,
+    ) -> tuple[Tensors, tf.Tensor]:
+        """Says which keys of a new chord are struck.
+
+        Args:
+            token: The chord, int32 `[batch]`.
+            frame: The frame before.
+            hidden: What `advance` gave for that.
+            noise: What log odds have to exceed, float32 `[batch, pitch]`; 0: keys do
+                what is likelier.
+
+        Returns:
+            The new frame, and the nats of its restrikes, float32 `[batch]`.
+        """
+        keys = tf.gather(tf.constant(self._token_keys), token)
+        shared = tf.logical_and(keys, frame["keys"][..., 0])
+        restruck = tf.zeros_like(keys)
+        order = tf.math.top_k(
+            tf.where(shared, tf.range(NUM_PITCHES), -1), self._most_keys
+        ).values
+        # From the top, since each key depends on those above it.
+        restrikes, _ = self.key_head(hidden, frame["keys"], keys)
+        for pitch in tf.unstack(order, axis=1):
+            log_odds = self.key_head.after(restrikes, restruck)
+            here = tf.one_hot(pitch, NUM_PITCHES, True, False, dtype=tf.bool)
+            restruck |= here & (log_odds > noise)
+        log_odds = self.key_head.after(restrikes, restruck)
+        new = tf.stack([keys, restruck | (keys & ~shared)], axis=-1)
+        nats = _key_nats(restruck, log_odds, shared)
+        return {"tokens": token, "keys": new}, nats
+
+    def complete(
+        self, token: tf.Tensor, frame: Tensors, hidden: tf.Tensor, state: ChordState
+    ) -> tuple[Tensors, tf.Tensor]:
+        """Strikes the keys that are likelier struck than not."""
+        new, nats = self.strike(token, frame, hidden, 0.0)
+        is_first = state.rules.num_drawn < 0  # nothing has been taken in yet
+        new = tf.nest.map_structure(
+            lambda old, made: tf.where(_like(is_first, made), old, made), frame, new
+        )
+        return new, tf.where(is_first, 0.0, nats)
+
+    def complete_all(
+        self, tokens: tf.Tensor, frame: Tensors, state: ChordState
+    ) -> tuple[Tensors, tf.Tensor]:
+        """Goes through the tokens once more, as the searches did."""
+        num_steps = tf.shape(tokens)[1]
+        keys = tf.TensorArray(tf.bool, num_steps, element_shape=frame["keys"].shape)
+
+        def body(time, frame, state, keys, nats):
+            hidden, state = self.advance(frame, state)
+            frame, nats = self.strike(tokens[:, time], frame, hidden, 0.0)
+            return time + 1, frame, state, keys.write(time, frame["keys"]), nats
+
+        *_, keys, nats = tf.while_loop(
+            lambda time, *_: time < num_steps,
+            body,
+            (0, frame, state, keys, tf.zeros(tf.shape(tokens)[:1])),
+        )
+        keys = tf.transpose(keys.stack(), [1, 0, 2, 3])
+        return {"tokens": tokens, "keys": keys}, nats
+
+    def _first_time(
+        self, state: ChordState, controls: Tensors, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, Tensors]:
+        """Where the next frame is one of the first two phrases again, and that frame.
+
+        It is a repeat sign written out, and the form of the music by a toss of a coin,
+        nothing that was learned.
+        """
+        length = 2 * state.place["phrase_steps"]  # 0 without a plan
+        step = state.rules.num_drawn
+        is_again = (step >= length) & (step < 2 * length) & (length <= HISTORY)
+        is_again &= controls[PHRASES.name] >= 3.5
+        coin = tf.random.stateless_uniform(
+            tf.shape(step), tf.stack([seed[0], _STOLLEN_SEED])
+        )
+        is_again &= coin < controls[STOLLEN.name]
+        place = tf.clip_by_value(HISTORY - length, 0, HISTORY - 1)
+        token = tf.gather(state.rules.history, place, batch_dims=1)
+        keys = tf.stack(
+            [
+                tf.gather(tf.constant(self._token_keys), token),
+                tf.gather(state.past.struck, place, batch_dims=1),
+            ],
+            axis=-1,
+        )
+        return is_again, {"tokens": token, "keys": keys}
+
+
+def _key_nats(
+    happened: tf.Tensor, log_odds: tf.Tensor, counts: tf.Tensor | None = None
+) -> tf.Tensor:
+    """`-log p` of what keys do, summed over those that count, `[...]`."""
+    nats = tf.nn.sigmoid_cross_entropy_with_logits(
+        tf.cast(happened, tf.float32), log_odds
+    )
+    if counts is not None:
+        nats *= tf.cast(counts, tf.float32)
+    return tf.reduce_sum(nats, axis=-1)
+
+
+def _like(rows: tf.Tensor, other: tf.Tensor) -> tf.Tensor:
+    """`[batch]` with as many axes as another tensor has."""
+    return tf.reshape(rows, [-1, *[1] * (other.shape.rank - 1)])
