@@ -99,6 +99,28 @@ def metre_pieces() -> list[contracts.Piece]:
     return pieces
 
 
+def downbeat_pieces(num_hands: int) -> list[contracts.Piece]:
+    """Notes struck at every step, and a low one where a bar begins.
+
+    The pieces have bars of different lengths and begin with upbeats.
+    """
+    pieces = []
+    for size, length, pickup in zip(SIZES, (6, 5, 4), (2, 0, 3), strict=True):
+        position = (np.arange(size) - pickup) % length
+        struck = np.zeros([size, 2, 88], bool)
+        struck[:, 0, 45] = True
+        struck[:, 1, 20] = position == 0
+        bars = {"bar_position": position, "bar_length": np.full(size, length)}
+        bars = {name: array.astype(np.int32) for name, array in bars.items()}
+        if num_hands == 2:
+            roll = np.stack([struck, struck], axis=-1)
+        else:
+            starts = struck.any(axis=1)
+            roll = np.stack([starts, np.zeros_like(starts)], axis=-1)
+        pieces.append({"roll": roll, **bars})
+    return pieces
+
+
 CASES = {
     "tokens": (
         chords,
@@ -171,6 +193,11 @@ CASES = {
         },
         lambda: roll_pieces(2, 2),
     ),
+    "two_hands_metre": (
+        lambda: make_representation({"name": "two_hands_roll", "metre": True}),
+        {"name": "roll_lstm", "units": (16,), "branch_units": 0, "key_chains": True},
+        lambda: downbeat_pieces(2),
+    ),
     "one_hand_reference": (
         lambda: make_representation({"name": "binary_roll", "onsets": False}),
         {
@@ -193,6 +220,19 @@ CASES = {
             "key_chains": True,
         },
         sustain_pieces,
+    ),
+    "next_frame_metre": (
+        lambda: make_representation({"name": "start_sustain", "metre": True}),
+        {
+            "name": "next_frame_lstm",
+            "units": (24,),
+            "head_units": 24,
+            "dropout": 0.0,
+            "head_dropout": 0.0,
+            "teacher_forcing": 0.9,
+            "teacher_forcing_end": 0.9,
+        },
+        lambda: downbeat_pieces(1),
     ),
     "next_frame_reference": (
         lambda: make_representation({"name": "start_sustain"}),
@@ -232,6 +272,18 @@ CASES = {
         },
         sustain_pieces,
     ),
+    "seq2seq_metre": (
+        lambda: make_representation({"name": "start_sustain", "metre": True}),
+        {
+            "name": "frame_seq2seq",
+            "units": (16,),
+            "head_units": 16,
+            "segment_steps": 4,
+            "teacher_forcing_end": 0.5,
+            "teacher_forcing_steps": 10,
+        },
+        lambda: downbeat_pieces(1),
+    ),
     "biaxial": (
         lambda: make_representation(
             {"name": "play_articulate", "lowest_pitch": 60, "highest_pitch": 73}
@@ -267,7 +319,7 @@ CASES = {
 TRAINED = {
     "tokens": 100,
     "two_hands": 250,
-    "next_frame": 250,
+    "next_frame_metre": 250,
     "seq2seq": 250,
     "biaxial": 150,
 }

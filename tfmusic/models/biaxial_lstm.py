@@ -171,8 +171,7 @@ class BiaxialLSTM(AutoregressiveModel):
     def start_frame(self, batch_size: tf.Tensor) -> Tensors:
         """Silence, one step before a bar of 4/4."""
         shape = [batch_size, self.num_pitches, self.num_channels]
-        controls = {control.name: tf.constant(control.default) for control in METRE}
-        return {"roll": tf.zeros(shape, tf.bool), **self._before(batch_size, controls)}
+        return {"roll": tf.zeros(shape, tf.bool), **self._before(batch_size)}
 
     def begin(
         self, frame: Tensors, state: State, controls: Tensors
@@ -180,7 +179,9 @@ class BiaxialLSTM(AutoregressiveModel):
         """Silence one step before the piece, in its metre."""
         return {**frame, **self._before(tf.shape(frame["roll"])[0], controls)}, state
 
-    def _before(self, batch_size: tf.Tensor, controls: Tensors) -> Tensors:
+    def _before(
+        self, batch_size: tf.Tensor, controls: Tensors | None = None
+    ) -> Tensors:
         quarter = self.representation.steps_per_quarter
         return before_piece(batch_size, quarter, controls)
 

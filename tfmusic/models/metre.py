@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from tfmusic.generation.controls import BAR_QUARTERS, PICKUP_QUARTERS
+from tfmusic.generation.controls import BAR_QUARTERS, METRE, PICKUP_QUARTERS
 from tfmusic.models.base import Tensors
+from tfmusic.representations import metre
 
 # Two whole notes of sixteenths, or one of 32nds; longer bars are read as that long.
 _LONGEST = 64
@@ -37,16 +38,29 @@ class BarEmbedding(keras.layers.Layer):
         return self.positions(position) + self.lengths(length)
 
 
+def places_of(features: Mapping[str, tf.Tensor]) -> Tensors:
+    """The places among a piece's arrays, int32; empty without metre."""
+    return {
+        name: tf.cast(features[name], tf.int32)
+        for name in metre.SPECS
+        if name in features
+    }
+
+
 def before_piece(
-    batch_size: tf.Tensor, steps_per_quarter: int, controls: Mapping[str, tf.Tensor]
+    batch_size: tf.Tensor,
+    steps_per_quarter: int,
+    controls: Mapping[str, tf.Tensor] | None = None,
 ) -> Tensors:
     """The place of the step before a new piece, int32 `[batch]` each.
 
     Args:
         batch_size: How many pieces.
         steps_per_quarter: Of the grid.
-        controls: Values of `BAR_QUARTERS` and `PICKUP_QUARTERS`.
+        controls: Values of `METRE`; None: their defaults.
     """
+    if controls is None:
+        controls = {control.name: tf.constant(control.default) for control in METRE}
 
     def steps(control) -> tf.Tensor:
         return tf.cast(

@@ -311,9 +311,8 @@ class TokenModel(AutoregressiveModel):
     def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> State:
         """The network's, and no tokens."""
         network = self.network.initial_state(batch_size, max_steps)
-        controls = {control.name: tf.constant(control.default) for control in METRE}
-        bar = self._before(batch_size, controls)
-        return network, self._rules.initial_state(batch_size), bar
+        rules = self._rules.initial_state(batch_size)
+        return network, rules, self._before(batch_size)
 
     def begin(
         self, frame: tf.Tensor, state: State, controls: Tensors
@@ -322,7 +321,9 @@ class TokenModel(AutoregressiveModel):
         network, rules, _ = state
         return frame, (network, rules, self._before(tf.shape(frame)[0], controls))
 
-    def _before(self, batch_size: tf.Tensor, controls: Tensors) -> Tensors:
+    def _before(
+        self, batch_size: tf.Tensor, controls: Tensors | None = None
+    ) -> Tensors:
         if not self.bars:
             return {}
         quarter = self.representation.steps_per_quarter
