@@ -1,4 +1,6 @@
 import dataclasses
+import functools
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -337,15 +339,23 @@ def case(request) -> Case:
 
 
 @pytest.fixture(scope="session")
-def all_trained() -> dict[str, Case]:
-    cases = {name: make_case(name) for name in TRAINED}
-    for name, case in cases.items():
+def trained_case() -> Callable[[str], Case]:
+    @functools.cache
+    def train(name: str) -> Case:
+        case = make_case(name)
         batch = contracts.whole_pieces(case.model, case.pieces)
         before, after = contracts.train(case.model, batch, TRAINED[name])
         assert after < 0.2 * before
-    return cases
+        return case
+
+    return train
+
+
+@pytest.fixture(scope="session")
+def all_trained(trained_case) -> dict[str, Case]:
+    return {name: trained_case(name) for name in TRAINED}
 
 
 @pytest.fixture(params=TRAINED)
-def trained(request, all_trained) -> Case:
-    return all_trained[request.param]
+def trained(request, trained_case) -> Case:
+    return trained_case(request.param)

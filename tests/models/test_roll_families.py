@@ -233,9 +233,9 @@ def test_own_frames_are_sampled_in_the_place_of_their_time():
 
 
 @pytest.mark.parametrize("pickup", [0, 1, 4])
-def test_bars_begin_where_they_are_asked_to(all_trained, pickup):
+def test_bars_begin_where_they_are_asked_to(trained_case, pickup):
     made = contracts.call_endpoint(
-        all_trained["next_frame_metre"].model,
+        trained_case("next_frame_metre").model,
         "generate",
         num_outputs=2,
         num_steps=20,
@@ -250,8 +250,8 @@ def test_bars_begin_where_they_are_asked_to(all_trained, pickup):
     np.testing.assert_array_equal(made["roll"][..., 20, 0], [position == 0] * 2)
 
 
-def test_bars_in_the_wrong_places_are_unlikely(all_trained):
-    case = all_trained["next_frame_metre"]
+def test_bars_in_the_wrong_places_are_unlikely(trained_case):
+    case = trained_case("next_frame_metre")
     piece = {name: array[np.newaxis] for name, array in case.pieces[0].items()}
     late = {**piece, "bar_position": (piece["bar_position"] - 1) % 6}
     right, wrong = (
