@@ -31,6 +31,7 @@ DEFAULT = dict(
         steps_per_second=0.0,
         qpm=100.0,
         velocity=80,
+        metre=True,  # the network reads where in its bar each frame lies
     ),
     data=dict(min_steps=65, window_steps=256, window_stride=128, transpose_semitones=5),
     model=dict(
@@ -54,6 +55,7 @@ DEFAULT = dict(
     ),
 )
 REFERENCE = dict(
+    representation=dict(metre=False),
     data=dict(min_steps=129, window_stride=1, transpose_semitones=0),
     model=dict(
         units=(512, 512),
@@ -75,7 +77,7 @@ VARIANTS = {
     "": (
         "Smaller layers that two cores can train, segments of four bars of 4/4, the "
         "exact likelihood of each frame as loss, a few sampled frames among the "
-        "decoder's inputs.",
+        "decoder's inputs, the metre read.",
         dict(),
     ),
     "reference": (

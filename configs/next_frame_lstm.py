@@ -25,6 +25,7 @@ DEFAULT = dict(
         steps_per_second=0.0,
         qpm=100.0,
         velocity=80,
+        metre=True,  # the network reads where in its bar each frame lies
     ),
     data=dict(min_steps=33, window_stride=64, transpose_semitones=5),
     model=dict(
@@ -48,14 +49,15 @@ DEFAULT = dict(
 VARIANTS = {
     "": (
         "Smaller layers that two cores can train, sixteenth steps, the exact "
-        "likelihood of each frame as loss, every step of a window learned.",
+        "likelihood of each frame as loss, every step of a window learned, the metre "
+        "read.",
         dict(),
     ),
     "reference": (
         "The published settings: twelve steps a quarter, windows of 160, one class "
         "for the whole frame, the last step alone learned.",
         dict(
-            representation=dict(steps_per_quarter=12),
+            representation=dict(steps_per_quarter=12, metre=False),
             data=dict(
                 min_steps=160, window_steps=160, window_stride=16, transpose_semitones=0
             ),

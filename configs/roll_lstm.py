@@ -20,6 +20,7 @@ DEFAULT = dict(
         qpm=120.0,
         velocity=80,
         onsets=False,
+        metre=False,  # the four sets do not tell it
     ),
     data=dict(window_steps=160),
     model=dict(

@@ -27,6 +27,7 @@ DEFAULT = dict(
         qpm=95.0,
         velocity=100,
         onsets=True,
+        metre=True,  # the network reads where in its bar each frame lies
     ),
     data=dict(min_steps=33, window_stride=64, transpose_semitones=5),
     model=dict(
@@ -52,7 +53,7 @@ ONE_HAND = dict(
     representation=dict(name="binary_roll", qpm=100.0), model=dict(branch_units=0)
 )
 REFERENCE = dict(
-    representation=dict(onsets=False),
+    representation=dict(onsets=False, metre=False),
     data=dict(window_steps=32, window_stride=1, transpose_semitones=3),
     model=dict(
         units=(150, 150),
@@ -75,7 +76,7 @@ VARIANTS = {
     "": (
         "An onset channel so that repeated notes survive, every step of a window "
         "learned, calibrated probabilities, early stopping; learning begins from "
-        "what each key does by itself.",
+        "what each key does by itself; the metre is read.",
         dict(),
     ),
     "reference": (

@@ -207,7 +207,7 @@ def test_fed_frames_are_the_musics_or_sampled_from_what_was_fed(fraction):
     fed = sampling.mix(
         frames,
         (),
-        lambda frame, state, temperature, seed: (frame + 1000, state),
+        lambda frame, time, state, temperature, seed: (frame + 1000, state),
         tf.constant(0),
         tf.constant([3, 4]),
     ).numpy()
@@ -217,6 +217,58 @@ def test_fed_frames_are_the_musics_or_sampled_from_what_was_fed(fraction):
     )
     assert abs(is_true[:, 1:].mean() - fraction) < 0.05
     assert is_true[:, 0].all()
+
+
+def test_own_frames_are_sampled_in_the_place_of_their_time():
+    sampling = ScheduledSampling(0.0, 0.0, 0, 0.0)
+    fed = sampling.mix(
+        tf.fill([2, 6], 77),
+        (),
+        lambda frame, time, state, temperature, seed: (tf.fill([2], time), state),
+        tf.constant(0),
+        tf.constant([3, 4]),
+    )
+    # A frame is made from the one before it and from what stands beside that.
+    np.testing.assert_array_equal(fed, [[77, 0, 1, 2, 3, 4]] * 2)
+
+
+@pytest.mark.parametrize("pickup", [0, 1, 4])
+def test_bars_begin_where_they_are_asked_to(trained_case, pickup):
+    made = contracts.call_endpoint(
+        trained_case("next_frame_metre").model,
+        "generate",
+        num_outputs=2,
+        num_steps=20,
+        seed=0,
+        temperature=0.0,
+        bar_quarters=6 / 4,
+        pickup_quarters=pickup / 4,
+    )
+    position = (np.arange(20) - pickup) % 6
+    np.testing.assert_array_equal(made["bar_position"], [position] * 2)
+    np.testing.assert_array_equal(made["bar_length"], np.full([2, 20], 6))
+    np.testing.assert_array_equal(made["roll"][..., 20, 0], [position == 0] * 2)
+
+
+def test_bars_in_the_wrong_places_are_unlikely(trained_case):
+    case = trained_case("next_frame_metre")
+    piece = {name: array[np.newaxis] for name, array in case.pieces[0].items()}
+    late = {**piece, "bar_position": (piece["bar_position"] - 1) % 6}
+    right, wrong = (
+        contracts.call_endpoint(case.model, "score", features, num_steps=[20])
+        for features in (piece, late)
+    )
+    assert np.sum(right["log_likelihood"]) > -5
+    assert np.sum(wrong["log_likelihood"]) < -20
+
+
+@pytest.mark.parametrize("name", ["two_hands", "next_frame", "seq2seq"])
+def test_networks_without_metre_know_nothing_of_it(name):
+    model = make_case(name).model
+    assert "bar_quarters" not in {control.name for control in model.CONTROLS}
+    assert not any("bars" in variable.path for variable in model.variables)
+    inputs = model.silent_inputs()
+    assert inputs.shape[-1] == model.frames.num_inputs
 
 
 def train_steps(model, batch, num_steps):

@@ -104,7 +104,7 @@ def test_held_keys_are_counted_from_within_the_prompt():
     roll[0, 2:, 0, 10, 0] = True  # until the end: three steps before the last frame
     roll[0, :3, 0, 11, 0] = True  # ended before
     roll[0, :, 1, 12, 0] = True
-    _, (_, held) = model.prime({"roll": tf.constant(roll)}, 0)
+    _, (_, held, _) = model.prime({"roll": tf.constant(roll)}, 0)
     assert held[0, 0, 10] == 3
     assert held[0, 0, 11] == 0
     assert held[0, 1, 12] == 5

@@ -22,6 +22,7 @@ CONFIGS = {
     },
     "binary_roll": {"name": "binary_roll"},
     "binary_roll_without_onsets": {"name": "binary_roll", "onsets": False},
+    "binary_roll_metre": {"name": "binary_roll", "metre": True},
     "binary_roll_frames": {
         "name": "binary_roll",
         "steps_per_quarter": 0,
@@ -37,6 +38,12 @@ CONFIGS = {
     },
     "two_hands_roll": {"name": "two_hands_roll"},
     "two_hands_roll_without_onsets": {"name": "two_hands_roll", "onsets": False},
+    "two_hands_roll_metre": {
+        "name": "two_hands_roll",
+        "metre": True,
+        "onsets": False,
+        "steps_per_quarter": 3,
+    },
     "note_chord_tokens": {"name": "note_chord_tokens"},
     "note_chord_tokens_tight": {
         "name": "note_chord_tokens",
@@ -117,6 +124,11 @@ CONFIGS = {
     },
     "play_articulate_triplets": {"name": "play_articulate", "steps_per_quarter": 3},
     "start_sustain": {"name": "start_sustain"},
+    "start_sustain_metre": {
+        "name": "start_sustain",
+        "metre": True,
+        "steps_per_quarter": 1,
+    },
     "start_sustain_reference": {
         "name": "start_sustain",
         "steps_per_quarter": 12,

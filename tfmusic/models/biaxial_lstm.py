@@ -13,7 +13,7 @@ from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Tensors, step_is_target
 from tfmusic.models.biaxial_features import BEATS, NoteFeatures
 from tfmusic.models.biaxial_sampling import adapt_power, change_note, sample_frame
-from tfmusic.models.metre import before_piece, next_place
+from tfmusic.models.metre import advance, before_piece
 from tfmusic.models.roll_frames import compile_roll_model, force_onsets
 from tfmusic.models.roll_sampling import (
     count_held,
@@ -171,8 +171,7 @@ class BiaxialLSTM(AutoregressiveModel):
     def start_frame(self, batch_size: tf.Tensor) -> Tensors:
         """Silence, one step before a bar of 4/4."""
         shape = [batch_size, self.num_pitches, self.num_channels]
-        controls = {control.name: tf.constant(control.default) for control in METRE}
-        return {"roll": tf.zeros(shape, tf.bool), **self._before(batch_size, controls)}
+        return {"roll": tf.zeros(shape, tf.bool), **self._before(batch_size)}
 
     def begin(
         self, frame: Tensors, state: State, controls: Tensors
@@ -180,7 +179,9 @@ class BiaxialLSTM(AutoregressiveModel):
         """Silence one step before the piece, in its metre."""
         return {**frame, **self._before(tf.shape(frame["roll"])[0], controls)}, state
 
-    def _before(self, batch_size: tf.Tensor, controls: Tensors) -> Tensors:
+    def _before(
+        self, batch_size: tf.Tensor, controls: Tensors | None = None
+    ) -> Tensors:
         quarter = self.representation.steps_per_quarter
         return before_piece(batch_size, quarter, controls)
 
@@ -218,7 +219,7 @@ class BiaxialLSTM(AutoregressiveModel):
         recurrent, power, held = state
         roll = frame["roll"]
         held = hold(held, roll[:, tf.newaxis])
-        place = next_place(frame)
+        place = advance(frame, 1)
         features = self.note_features(roll, place["bar_position"], place["bar_length"])
         hidden, recurrent = self.time_stack.step(
             _fold(features), tuple(_fold(part) for part in recurrent)

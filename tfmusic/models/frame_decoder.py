@@ -1,10 +1,12 @@
 """What the next-frame and the sequence-to-sequence network share: their decoder."""
 
 import dataclasses
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
+from tfmusic.models.base import Tensors
 from tfmusic.models.key_chains import KeyChains
 from tfmusic.models.roll_frames import RollFrames
 from tfmusic.models.roll_sampling import sample_plainly
@@ -58,16 +60,24 @@ class FrameDecoder(keras.layers.Layer):
     are those of `RollFrames`.
     """
 
-    def __init__(self, frames: RollFrames, settings: DecoderSettings, **kwargs):
+    def __init__(
+        self,
+        frames: RollFrames,
+        settings: DecoderSettings,
+        to_network: Callable[[tf.Tensor, Tensors], tf.Tensor],
+        **kwargs,
+    ):
         """Makes the layers.
 
         Args:
             frames: How the rolls are frames.
             settings: See `DecoderSettings`.
+            to_network: Encodes frames and places, see `RollModel.to_network`.
             **kwargs: The base layer's.
         """
         super().__init__(**kwargs)
         self.frames = frames
+        self.to_network = to_network
         self.sampling = ScheduledSampling(
             settings.teacher_forcing,
             settings.teacher_forcing_end,
@@ -85,11 +95,10 @@ class FrameDecoder(keras.layers.Layer):
         # Its state is saved with the weights, so a resumed run tosses the same coins.
         self.seeds = keras.random.SeedGenerator()
 
-    def build(self, input_shape=None):
-        """Makes all weights."""
-        del input_shape
+    def build(self, input_shape):
+        """Makes all weights, for encoded frames of this shape."""
         # Keras takes layers for built that were called, not run.
-        self.head(self.recurrent(tf.zeros([1, 1, self.frames.num_inputs])))
+        self.head(self.recurrent(tf.zeros(input_shape)))
 
     def initial_state(self, batch_size: tf.Tensor) -> Recurrent:
         """Zeros."""
@@ -98,6 +107,7 @@ class FrameDecoder(keras.layers.Layer):
     def run(
         self,
         frames: tf.Tensor,
+        places: Tensors,
         state: Recurrent,
         training: bool = False,
         model: keras.Model | None = None,
@@ -106,6 +116,7 @@ class FrameDecoder(keras.layers.Layer):
 
         Args:
             frames: `[batch, time, hand, key, channel]`.
+            places: Those of the frames after each; own frames are fed with them too.
             state: What came before the first of them.
             training: Whether dropout is on, and own frames are fed.
             model: Whose optimizer counts the training steps; needed to feed own frames.
@@ -113,8 +124,9 @@ class FrameDecoder(keras.layers.Layer):
         fed = frames
         if training and self.sampling.is_on:
             step, seed = model.optimizer.iterations, self._next_seed()
-            fed = self.sampling.mix(frames, state, self._make_sample(), step, seed)
-        inputs = self.frames.flatten(fed, self.compute_dtype)
+            sample = self._make_sample(places)
+            fed = self.sampling.mix(frames, state, sample, step, seed)
+        inputs = self.to_network(fed, places)
         hidden, _ = self.recurrent.run(inputs, state, training)
         # Whether a key can be held on depends on the music, not on what was fed.
         return self._log_odds(hidden, frames, training)
@@ -126,18 +138,18 @@ class FrameDecoder(keras.layers.Layer):
         seed = tf.cast(self.seeds.next(), tf.int64)
         return seed + tf.cast([replica, 0], tf.int64)
 
-    def read(self, frames: tf.Tensor) -> Recurrent:
+    def read(self, frames: tf.Tensor, places: Tensors) -> Recurrent:
         """The state after frames `[batch, time, ...]`, from the beginning."""
-        inputs = self.frames.flatten(frames, self.compute_dtype)
-        return self.recurrent.run(inputs)[1]
+        return self.recurrent.run(self.to_network(frames, places))[1]
 
-    def step(self, frame: tf.Tensor, state: Recurrent) -> tuple[tf.Tensor, Recurrent]:
+    def step(
+        self, frame: tf.Tensor, place: Tensors, state: Recurrent
+    ) -> tuple[tf.Tensor, Recurrent]:
         """Takes in one frame: the log odds of the next one, and the new state."""
-        return self._step(self.recurrent.step, frame, state)
+        return self._step(self.recurrent.step, frame, place, state)
 
-    def _step(self, recurrent_step, frame, state):
-        inputs = self.frames.flatten(frame, self.compute_dtype)
-        hidden, state = recurrent_step(inputs, state)
+    def _step(self, recurrent_step, frame, place, state):
+        hidden, state = recurrent_step(self.to_network(frame, place), state)
         return self._log_odds(hidden, frame), state
 
     def _log_odds(
@@ -149,12 +161,13 @@ class FrameDecoder(keras.layers.Layer):
             logits += self.key_chains(before)
         return self.frames.log_odds(logits, before)
 
-    def _make_sample(self) -> Sample:
+    def _make_sample(self, places: Tensors) -> Sample:
         """Samples frames to be fed in training: corrections and guards are off."""
         recurrent_step = self.recurrent.make_step()
 
-        def sample(frame, state, temperature, seed):
-            log_odds, state = self._step(recurrent_step, frame, state)
+        def sample(frame, time, state, temperature, seed):
+            place = {name: bar[:, time] for name, bar in places.items()}
+            log_odds, state = self._step(recurrent_step, frame, place, state)
             return sample_plainly(log_odds, temperature, seed), state
 
         return sample
@@ -167,7 +180,7 @@ class DecoderModel(RollModel):
         """Makes the decoder."""
         super().__init__(representation, settings)
         self.make_layers()
-        self.decoder = FrameDecoder(self.frames, settings)
+        self.decoder = FrameDecoder(self.frames, settings, self.to_network)
 
     def make_layers(self) -> None:
         """Makes the layers that stand before the decoder; none by default."""
@@ -183,5 +196,5 @@ class DecoderModel(RollModel):
 
     def build_model(self) -> None:
         """Makes all weights."""
-        self.decoder.build()
+        self.decoder.build(self.silent_inputs().shape)
         super().build_model()

@@ -70,28 +70,30 @@ class FrameSeq2Seq(DecoderModel):
     def build_model(self) -> None:
         """Makes all weights."""
         # Keras takes layers for built that were called, not run.
-        self.encoder(tf.zeros([1, 1, self.frames.num_inputs]))
+        self.encoder(self.silent_inputs())
         super().build_model()
 
-    def call(self, roll: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor | Tensors, training: bool = False) -> tf.Tensor:
         """What comes after each column of a window; segments count from its first.
 
         Args:
-            roll: bool `[batch, time, (hand,) key, channel]`.
+            inputs: A roll, bool `[batch, time, (hand,) key, channel]`, and perhaps the
+                places of the columns after each, see `RollModel.to_call`.
             training: Whether dropout is on, and own frames are fed.
 
         Returns:
             Log odds, float32 `[batch, time, hand, key * channel]`.
         """
-        frames = self.frames.from_roll(roll)
+        frames, places = self.from_call(inputs)
         batch_size, length = tf.unstack(tf.shape(frames)[:2])
         num_segments = -(-length // self.segment_steps)
         rest = num_segments * self.segment_steps - length
         padding = self.frames.silence(batch_size, rest + 1)
         padded = tf.concat([frames, padding], axis=1)
-        state = self._encode(self._cut(padded[:, 1:]), num_segments, training)
-        segments = self._cut(padded[:, :-1])
-        log_odds = self.decoder.run(segments, state, training, model=self)
+        places = {n: tf.pad(bar, [[0, 0], [0, rest + 1]]) for n, bar in places.items()}
+        state = self._encode(*self._cut(padded, places, 1), num_segments, training)
+        segments = self._cut(padded, places, 0)
+        log_odds = self.decoder.run(*segments, state, training, model=self)
         packed = self.frames.pack(log_odds)  # [batch * segment, step, hand, logit]
         shape = tf.concat([[batch_size, -1], tf.shape(packed)[2:]], axis=0)
         outputs = tf.reshape(packed, shape)[:, :length]
@@ -105,11 +107,12 @@ class FrameSeq2Seq(DecoderModel):
             tf.zeros([batch_size], tf.int32),
         )
 
-    def read(self, frames: tf.Tensor) -> Segment:
+    def read(self, frames: tf.Tensor, places: Tensors) -> Segment:
         """The state after frames, one by one."""
 
         def body(time, state):
-            *_, state = self.predict(frames[:, time], state)
+            place = {name: bar[:, time] for name, bar in places.items()}
+            *_, state = self.predict(frames[:, time], place, state)
             return time + 1, state
 
         _, state = tf.while_loop(
@@ -145,35 +148,40 @@ class FrameSeq2Seq(DecoderModel):
         return network._replace(decoder=decoder), seed
 
     def predict(
-        self, frame: tf.Tensor, network: Segment
+        self, frame: tf.Tensor, place: Tensors, network: Segment
     ) -> tuple[tf.Tensor, None, Segment]:
         """Reads one frame; gives log odds and the new state."""
         # The frame that closes a segment is the decoder's first input of the next.
-        inputs = self.frames.flatten(frame, self.compute_dtype)
+        inputs = self.to_network(frame, place)
         _, read = self.encoder.step(inputs, network.encoder)
         zeros = self.encoder.initial_state(tf.shape(frame)[0])
         is_first = network.position == 0
         is_full = network.position == self.segment_steps
         decoder = _where(is_full, read, network.decoder)
         encoder = _where(tf.logical_or(is_first, is_full), zeros, read)
-        log_odds, decoder = self.decoder.step(frame, decoder)
+        log_odds, decoder = self.decoder.step(frame, place, decoder)
         position = tf.where(is_full, 0, network.position) + 1
         return log_odds, None, Segment(encoder, decoder, position)
 
     def _encode(
-        self, segments: tf.Tensor, num_segments: tf.Tensor, training: bool
+        self,
+        segments: tf.Tensor,
+        places: Tensors,
+        num_segments: tf.Tensor,
+        training: bool,
     ) -> Recurrent:
         """The decoder's first state for each segment.
 
         Args:
             segments: What each segment is, `[batch * segment, step, ...]`.
+            places: Those of the frames after each, `[batch * segment, step]`.
             num_segments: Segments of a window.
             training: Whether dropout is on.
         """
         # Nothing follows the last segment, but an encoder needs one to read.
         shape = [-1, num_segments]
         num_read = tf.maximum(num_segments - 1, 1)
-        inputs = self.frames.flatten(segments, self.compute_dtype)
+        inputs = self.to_network(segments, places)
         inputs = tf.reshape(inputs, [*shape, *inputs.shape[1:]])[:, :num_read]
         inputs = tf.reshape(inputs, [-1, *inputs.shape[2:]])
         _, state = self.encoder.run(inputs, training=training)
@@ -185,9 +193,22 @@ class FrameSeq2Seq(DecoderModel):
             states.append(tf.reshape(part, [-1, size]))
         return tuple(states)
 
-    def _cut(self, frames: tf.Tensor) -> tf.Tensor:
-        """Frames as segments, `[batch * segment, step, ...]`."""
-        return tf.reshape(frames, [-1, self.segment_steps, *frames.shape[2:]])
+    def _cut(
+        self, frames: tf.Tensor, places: Tensors, first: int
+    ) -> tuple[tf.Tensor, Tensors]:
+        """Frames and places as segments, `[batch * segment, step, ...]`.
+
+        Args:
+            frames: Whole segments and one frame more.
+            places: Those of the frames after each.
+            first: Where the first segment begins, 0 or 1.
+        """
+
+        def cut(array: tf.Tensor) -> tf.Tensor:
+            array = array[:, first : tf.shape(array)[1] - 1 + first]
+            return tf.reshape(array, [-1, self.segment_steps, *array.shape[2:]])
+
+        return cut(frames), {name: cut(bar) for name, bar in places.items()}
 
 
 def _where(condition: tf.Tensor, a: Recurrent, b: Recurrent) -> Recurrent:

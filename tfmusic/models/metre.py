@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import keras
 import tensorflow as tf
 
-from tfmusic.generation.controls import BAR_QUARTERS, PICKUP_QUARTERS
+from tfmusic.generation.controls import BAR_QUARTERS, METRE, PICKUP_QUARTERS
 from tfmusic.models.base import Tensors
 
 # Two whole notes of sixteenths, or one of 32nds; longer bars are read as that long.
@@ -38,15 +38,19 @@ class BarEmbedding(keras.layers.Layer):
 
 
 def before_piece(
-    batch_size: tf.Tensor, steps_per_quarter: int, controls: Mapping[str, tf.Tensor]
+    batch_size: tf.Tensor,
+    steps_per_quarter: int,
+    controls: Mapping[str, tf.Tensor] | None = None,
 ) -> Tensors:
     """The place of the step before a new piece, int32 `[batch]` each.
 
     Args:
         batch_size: How many pieces.
         steps_per_quarter: Of the grid.
-        controls: Values of `BAR_QUARTERS` and `PICKUP_QUARTERS`.
+        controls: Values of `METRE`; None: their defaults.
     """
+    if controls is None:
+        controls = {control.name: tf.constant(control.default) for control in METRE}
 
     def steps(control) -> tf.Tensor:
         return tf.cast(
@@ -59,11 +63,6 @@ def before_piece(
         "bar_position": tf.fill([batch_size], position),
         "bar_length": tf.fill([batch_size], length),
     }
-
-
-def next_place(bar: Tensors) -> Tensors:
-    """The place one step later, in bars of the same length."""
-    return advance(bar, 1)
 
 
 def advance(bar: Tensors, steps: tf.Tensor | int) -> Tensors:

@@ -4,6 +4,7 @@ import dataclasses
 
 import tensorflow as tf
 
+from tfmusic.models.base import Tensors
 from tfmusic.models.frame_decoder import DecoderModel, DecoderSettings, Recurrent
 from tfmusic.representations import Representation
 from tfmusic.settings import setting
@@ -35,31 +36,33 @@ class NextFrameLSTM(DecoderModel):
         super().__init__(representation, settings)
         self.loss_steps = settings.loss_steps
 
-    def call(self, roll: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor | Tensors, training: bool = False) -> tf.Tensor:
         """What comes after each frame.
 
         Args:
-            roll: bool `[batch, time, (hand,) key, channel]`.
+            inputs: A roll, bool `[batch, time, (hand,) key, channel]`, and perhaps the
+                places of the columns after each, see `RollModel.to_call`.
             training: Whether dropout is on, and own frames are fed.
 
         Returns:
             Log odds, float32 `[batch, time, hand, key * channel]`.
         """
-        frames = self.frames.from_roll(roll)
+        frames, places = self.from_call(inputs)
         state = self.decoder.initial_state(tf.shape(frames)[0])
-        return self.frames.pack(self.decoder.run(frames, state, training, model=self))
+        log_odds = self.decoder.run(frames, places, state, training, model=self)
+        return self.frames.pack(log_odds)
 
     def network_state(self, batch_size: tf.Tensor) -> Recurrent:
         """Zeros."""
         return self.decoder.initial_state(batch_size)
 
-    def read(self, frames: tf.Tensor) -> Recurrent:
+    def read(self, frames: tf.Tensor, places: Tensors) -> Recurrent:
         """The state after frames, from zeros."""
-        return self.decoder.read(frames)
+        return self.decoder.read(frames, places)
 
     def predict(
-        self, frame: tf.Tensor, network: Recurrent
+        self, frame: tf.Tensor, place: Tensors, network: Recurrent
     ) -> tuple[tf.Tensor, None, Recurrent]:
         """Reads one frame; gives log odds and the new state."""
-        log_odds, network = self.decoder.step(frame, network)
+        log_odds, network = self.decoder.step(frame, place, network)
         return log_odds, None, network

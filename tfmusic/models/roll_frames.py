@@ -157,20 +157,20 @@ class RollFrames:
     def score(
         self,
         network: Callable[[tf.Tensor], tf.Tensor],
-        features: Tensors,
+        roll: tf.Tensor,
         num_steps: tf.Tensor,
     ) -> Tensors:
         """The log-likelihood of each frame, all hands, keys and channels together.
 
         Args:
             network: Gives for a roll what comes after each column, as `unpack` takes.
-            features: Among them `roll`, `[batch, time, (hand,) key, channel]`.
+            roll: `[batch, time, (hand,) key, channel]`.
             num_steps: How many steps of each piece count, int32 `[batch]`.
 
         Returns:
             `log_likelihood`, float32 `[batch, time]`, 0 where padded.
         """
-        frames = self.from_roll(features["roll"])
+        frames = self.from_roll(roll)
         before = self.after_silence(frames)[:, :-1]
         log_odds, _ = self.unpack(network(self.to_roll(before)))
         nats = tf.reduce_sum(key_nats(frames, log_odds), axis=[2, 3, 4])

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.generation.controls import DRAW_COUNTS
+from tfmusic.models.base import Tensors
 from tfmusic.models.key_chains import KeyChains
 from tfmusic.models.rolls import RollModel
 from tfmusic.networks.layers import HandHead
@@ -118,11 +119,12 @@ class RollLSTM(RollModel):
         weights = (steps - sounding - 1.0) / (sounding + 1.0)
         self.key_weight.assign(np.clip(weights, 0.0, self.settings.max_key_weight))
 
-    def call(self, roll: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor | Tensors, training: bool = False) -> tf.Tensor:
         """What comes after each frame.
 
         Args:
-            roll: bool `[batch, time, (hand,) key, channel]`.
+            inputs: A roll, bool `[batch, time, (hand,) key, channel]`, and perhaps the
+                places of the columns after each, see `RollModel.to_call`.
             training: Whether dropout is on.
 
         Returns:
@@ -130,9 +132,8 @@ class RollLSTM(RollModel):
             and, if it is learned, their expected number (see
             `tfmusic.networks.losses.unpack_hands`).
         """
-        frames = self.frames.from_roll(roll)
-        inputs = self.frames.flatten(frames, self.compute_dtype)
-        hidden = self.recurrent(inputs, training=training)
+        frames, places = self.from_call(inputs)
+        hidden = self.recurrent(self.to_network(frames, places), training=training)
         log_odds, counts = self._outputs(hidden, frames)
         parts = [self.frames.pack(log_odds)]
         if counts is not None:
@@ -143,15 +144,15 @@ class RollLSTM(RollModel):
         """Zeros."""
         return self.recurrent.initial_state(batch_size)
 
-    def read(self, frames: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def read(self, frames: tf.Tensor, places: Tensors) -> tuple[tf.Tensor, ...]:
         """The state after frames, from zeros."""
-        return self.recurrent.run(self.frames.flatten(frames, self.compute_dtype))[1]
+        return self.recurrent.run(self.to_network(frames, places))[1]
 
     def predict(
-        self, frame: tf.Tensor, network: Any
+        self, frame: tf.Tensor, place: Tensors, network: Any
     ) -> tuple[tf.Tensor, tf.Tensor | None, Any]:
         """Reads one frame; gives log odds, numbers of keys and the new state."""
-        inputs = self.frames.flatten(frame, self.compute_dtype)
+        inputs = self.to_network(frame, place)
         hidden, network = self.recurrent.step(inputs, network)
         return *self._outputs(hidden, frame), network
 

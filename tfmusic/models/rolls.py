@@ -9,6 +9,7 @@ from tfmusic.generation.controls import roll_controls
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Tensors
 from tfmusic.models.key_chains import KeyChains
+from tfmusic.models.places import Places
 from tfmusic.models.roll_frames import RollFrames, compile_roll_model
 from tfmusic.models.roll_sampling import count_held, hold, sample_frame
 from tfmusic.representations import Representation
@@ -17,9 +18,9 @@ from tfmusic.representations.start_sustain import StartSustain
 from tfmusic.representations.two_hands_roll import TwoHandsRoll
 from tfmusic.settings import Settings
 
-# The network's state, and for how many steps each key has been held, `[batch, hand,
-# key]`.
-State = tuple[Any, tf.Tensor]
+# The network's state, for how many steps each key has been held, `[batch, hand, key]`,
+# and the place in its bar of the newest frame (empty without metre).
+State = tuple[Any, tf.Tensor, Tensors]
 
 
 class RollModel(AutoregressiveModel):
@@ -27,6 +28,11 @@ class RollModel(AutoregressiveModel):
 
     A subclass has a network that gives the log odds of the frame after each frame, for
     whole rolls (`call`) and frame by frame (`network_state`, `read`, `predict`).
+
+    Where the representation has the metre, the network also reads the places in their
+    bars: with each frame that of the frame *after* it, which is to be given. Places are
+    `bar_position` and `bar_length`, int32 `[batch, time]` or `[batch]`; without metre
+    there are none.
     """
 
     TAKES: ClassVar = (BinaryRoll, StartSustain, TwoHandsRoll)
@@ -37,6 +43,8 @@ class RollModel(AutoregressiveModel):
         self.settings = settings
         self.frames = RollFrames(representation)
         self.CONTROLS = roll_controls(self.frames.num_hands)
+        self.places = Places(representation, name="places")
+        self.CONTROLS = (*self.CONTROLS, *self.places.controls)
 
     # ---- What a subclass has.
 
@@ -56,14 +64,14 @@ class RollModel(AutoregressiveModel):
         """The network's state before the first frame."""
         raise NotImplementedError
 
-    def read(self, frames: tf.Tensor) -> Any:
+    def read(self, frames: tf.Tensor, places: Tensors) -> Any:
         """The network's state after frames `[batch, time, hand, key, channel]`."""
         raise NotImplementedError
 
     def predict(
-        self, frame: tf.Tensor, network: Any
+        self, frame: tf.Tensor, place: Tensors, network: Any
     ) -> tuple[tf.Tensor, tf.Tensor | None, Any]:
-        """Reads one frame `[batch, hand, key, channel]`.
+        """Reads one frame `[batch, hand, key, channel]` and the next one's place.
 
         Returns:
             The log odds of the next one, how many keys of each hand it should have
@@ -82,7 +90,46 @@ class RollModel(AutoregressiveModel):
 
     def build_model(self) -> None:
         """Makes all weights."""
-        self(self.frames.to_roll(self.frames.silence(1, 1)))
+        frames, places = self._silence()
+        self(self.to_call(self.frames.to_roll(frames), places))
+
+    def silent_inputs(self) -> tf.Tensor:
+        """What a network reads of a silent frame, `[1, 1, feature]`."""
+        return self.to_network(*self._silence())
+
+    def _silence(self) -> tuple[tf.Tensor, Tensors]:
+        places = {name: tf.zeros([1, 1], tf.int32) for name in self.places.names}
+        return self.frames.silence(1, 1), places
+
+    def to_call(self, roll: tf.Tensor, places: Tensors) -> tf.Tensor | Tensors:
+        """What `call` takes: a roll or, with metre, a dict of it and the places."""
+        return {"roll": roll, **places} if self.places.names else roll
+
+    def from_call(self, inputs: tf.Tensor | Tensors) -> tuple[tf.Tensor, Tensors]:
+        """The frames and places of what `call` was given."""
+        if not self.places.names:
+            return self.frames.from_roll(inputs), {}
+        return self.frames.from_roll(inputs["roll"]), self._places_of(inputs)
+
+    def _places_of(self, features: Tensors) -> Tensors:
+        """The places among a piece's arrays, int32; empty without metre."""
+        return {n: tf.cast(features[n], tf.int32) for n in self.places.names}
+
+    def to_network(self, frames: tf.Tensor, places: Tensors) -> tf.Tensor:
+        """Frames, each with the place of the one after it, as a network reads them.
+
+        Args:
+            frames: `[..., hand, key, channel]`.
+            places: `[...]`.
+
+        Returns:
+            `[..., feature]`.
+        """
+        flat = self.frames.flatten(frames, self.compute_dtype)
+        where = self.places(places)
+        if where is None:
+            return flat
+        return tf.concat([flat, tf.cast(where, flat.dtype)], axis=-1)
 
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Compiles with the loss, nats a step and the rates of sounding keys."""
@@ -96,7 +143,9 @@ class RollModel(AutoregressiveModel):
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """Frames of a roll, the frames after them, and which of these count."""
         del seed
-        return self.frames.example(features)
+        roll, target, weights = self.frames.example(features)
+        places = {name: bar[1:] for name, bar in self._places_of(features).items()}
+        return self.to_call(roll, places), target, weights
 
     def start_frame(self, batch_size: tf.Tensor) -> tf.Tensor:
         """Silence."""
@@ -105,14 +154,26 @@ class RollModel(AutoregressiveModel):
     def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> State:
         """The network's, and no key held."""
         del max_steps
-        return self.network_state(batch_size), self.frames.not_held(batch_size)
+        held = self.frames.not_held(batch_size)
+        place = self.places.before_piece(batch_size)
+        return self.network_state(batch_size), held, place
+
+    def begin(
+        self, frame: tf.Tensor, state: State, controls: Tensors
+    ) -> tuple[tf.Tensor, State]:
+        """Silence one step before the piece, in its metre."""
+        network, held, _ = state
+        place = self.places.before_piece(tf.shape(frame)[0], controls)
+        return frame, (network, held, place)
 
     def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[tf.Tensor, State]:
         """Takes in silence and all of the prompt but its last frame."""
         del num_steps
         frames = self.frames.after_silence(self.frames.from_roll(prompt["roll"]))
-        earlier = frames[:, :-1]
-        return frames[:, -1], (self.read(earlier), count_held(earlier))
+        earlier, places = frames[:, :-1], self._places_of(prompt)
+        place = {name: bar[:, -1] for name, bar in places.items()}
+        state = self.read(earlier, places), count_held(earlier), place
+        return frames[:, -1], state
 
     def next_frame(
         self,
@@ -123,24 +184,29 @@ class RollModel(AutoregressiveModel):
         must_change: tf.Tensor,
     ) -> tuple[tf.Tensor, State, tf.Tensor]:
         """Samples the next frame."""
-        network, held = state
+        network, held, place = state
+        place = self.places.advance(place, 1)
         network, seed = self.begin_step(network, controls, seed)
-        log_odds, counts, network = self.predict(frame, network)
+        log_odds, counts, network = self.predict(frame, place, network)
         held = hold(held, frame)
         sampled, is_guarded = sample_frame(
             log_odds, frame, held, controls, seed, must_change, counts
         )
-        return sampled, (network, held), is_guarded
+        return sampled, (network, held, place), is_guarded
 
     def is_silent(self, frame: tf.Tensor) -> tf.Tensor:
         """Whether no key sounds."""
         return self.frames.is_silent(frame)
 
     def frames_to_features(self, frames: tf.Tensor, state: State) -> Tensors:
-        """The frames as a roll; all of them count."""
-        del state
-        return self.frames.to_features(frames)
+        """The frames as a roll, all of which count, and their places."""
+        features = self.frames.to_features(frames)
+        *_, place = state
+        return {**features, **self.places.after(place, tf.shape(frames)[1])}
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The log-likelihood of each frame, all hands, keys and channels together."""
-        return self.frames.score(self, features, num_steps)
+        places = self._places_of(features)
+        return self.frames.score(
+            lambda roll: self(self.to_call(roll, places)), features["roll"], num_steps
+        )

@@ -11,8 +11,11 @@ import tensorflow as tf
 from tfmusic.errors import UserError
 from tfmusic.generation.loop import Nest, generate_frames, split_seed
 
-# `(frame, state, temperature, seed) -> (frame, state)`: takes in a frame, samples one.
-Sample = Callable[[tf.Tensor, Nest, float, tf.Tensor], tuple[tf.Tensor, Nest]]
+# `(frame, time, state, temperature, seed) -> (frame, state)`: takes in the frame of a
+# time and samples the next one.
+Sample = Callable[
+    [tf.Tensor, tf.Tensor, Nest, float, tf.Tensor], tuple[tf.Tensor, Nest]
+]
 
 
 class ScheduledSampling:
@@ -86,7 +89,9 @@ class ScheduledSampling:
 
         def next_frame(frame, carried, seed):
             time, state = carried
-            own, state = sample(frame, state, self._temperature, seed + offset)
+            own, state = sample(
+                frame, time - 1, state, self._temperature, seed + offset
+            )
             chosen = tf.reshape(is_true[:, time], [-1] + [1] * (own.shape.rank - 1))
             return tf.where(chosen, frames[:, time], own), (time + 1, state)
 

@@ -51,8 +51,8 @@ class Representation(abc.ABC):
     fills (a vocabulary) are named in `fitted_fields` and are tuples.
 
     All kinds quantise the notes to a grid and give them back at one tempo, as pianos.
-    None holds drums, notes outside its range, pedals, pitch bends, dynamics (unless
-    its docstring says so), tempo changes, metre or key.
+    None holds drums, notes outside its range, pedals, pitch bends, tempo changes or
+    key, nor dynamics or metre unless its docstring says so.
 
     Laws, tested for every kind:
         decode(encode(s)) == canonicalize(s)

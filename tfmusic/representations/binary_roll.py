@@ -1,13 +1,12 @@
 """All hands in one piano roll (system of Boulanger-Lewandowski et al. 2012)."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from tfmusic.representations.base import FeatureSpec
-from tfmusic.representations.rolls import RollRepresentation, channel_specs
+from tfmusic.representations.rolls import RollRepresentation, channel_spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,16 +22,18 @@ class BinaryRoll(RollRepresentation):
 
     Attributes:
         onsets: Whether there is a channel that keeps re-strikes.
+        metre: Whether it also holds where in its bar each step lies.
     """
 
     name: ClassVar[str] = "binary_roll"
 
     onsets: bool = True
+    metre: bool = False
 
     @property
-    def feature_specs(self) -> Mapping[str, FeatureSpec]:
-        """One roll [time, key, channel]."""
-        return channel_specs((self.num_keys,), self.onsets)
+    def roll_spec(self) -> FeatureSpec:
+        """Axes [time, key, channel]."""
+        return channel_spec((self.num_keys,), self.onsets)
 
     def pack(self, sounding: np.ndarray, struck: np.ndarray) -> np.ndarray:
         """Bool [num_steps, num_keys, num_channels]."""

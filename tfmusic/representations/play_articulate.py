@@ -1,15 +1,11 @@
 """Keys that play and keys that are struck, and the place in the bar (biaxial LSTM)."""
 
-import collections
 import dataclasses
-from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
-from tfmusic.notes import NoteSequence
-from tfmusic.representations import metre
-from tfmusic.representations.base import Features, FeatureSpec
+from tfmusic.representations.base import FeatureSpec
 from tfmusic.representations.rolls import RollRepresentation
 
 
@@ -30,11 +26,7 @@ class PlayArticulate(RollRepresentation):
     at least a step, a key that goes up and down within a step is struck again, and
     the place in the bar is the true one.
 
-    It cannot express what `RollRepresentation` names, nor who plays which note. Unlike
-    other kinds it holds the metre as far as bars are concerned: decoding writes a time
-    signature wherever bars begin anew (`metre.add_signatures`). So 6/8 comes back as
-    3/4 and 2/2 as 4/4; a bar that is no whole number of steps long comes back as bars
-    that differ by one step.
+    It cannot express what `RollRepresentation` names, nor who plays which note.
 
     Decoding takes any arrays. Play without articulate, after silence, begins a note;
     articulate without play means nothing.
@@ -45,16 +37,9 @@ class PlayArticulate(RollRepresentation):
     """
 
     name: ClassVar[str] = "play_articulate"
+    metre: ClassVar[bool] = True
 
     play_only: bool = False
-
-    def __post_init__(self):
-        super().__post_init__()
-        self.check(
-            self.steps_per_quarter > 0,
-            "steps_per_quarter",
-            "1 or more: bars need a grid that follows the beat",
-        )
 
     @property
     def onsets(self) -> bool:
@@ -62,17 +47,11 @@ class PlayArticulate(RollRepresentation):
         return not self.play_only
 
     @property
-    def feature_specs(self) -> Mapping[str, FeatureSpec]:
-        """The roll [time, pitch, channel] and two numbers for each step."""
+    def roll_spec(self) -> FeatureSpec:
+        """Axes [time, pitch, channel]."""
         channels = "play" if self.play_only else "play, articulate"
-        return {
-            "roll": FeatureSpec(
-                (None, self.num_keys, 1 + self.onsets),
-                "bool",
-                f"[time, pitch, channel]; channels: {channels}",
-            ),
-            **metre.SPECS,
-        }
+        doc = f"[time, pitch, channel]; channels: {channels}"
+        return FeatureSpec((None, self.num_keys, 1 + self.onsets), "bool", doc)
 
     def pack(self, sounding: np.ndarray, struck: np.ndarray) -> np.ndarray:
         """Bool [num_steps, num_pitches, num_channels]."""
@@ -83,29 +62,3 @@ class PlayArticulate(RollRepresentation):
         """Sounding and struck, bool [num_steps, 1, num_pitches] each."""
         roll = roll[:, None]  # [time, hand, pitch, channel]
         return roll[..., 0], roll[..., 1] if self.onsets else None
-
-    def encode_with_losses(
-        self, sequence: NoteSequence
-    ) -> tuple[Features, collections.Counter]:
-        """Encodes a piece; see `Representation.encode`.
-
-        Raises:
-            EncodeError: `no_notes`, `too_long`, or `bar_too_long`.
-        """
-        features, losses = super().encode_with_losses(sequence)
-        places = metre.encode_bars(sequence, self.grid, 0, len(features["roll"]))
-        return {**features, **places}, losses
-
-    def decode(self, features: Features) -> NoteSequence:
-        """Turns a roll and its bars into music, as the class says."""
-        sequence = super().decode(features)
-        metre.add_signatures(sequence, self.grid, features)
-        return sequence
-
-    def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
-        """The piece as it comes back from encoding."""
-        result = super().canonicalize(sequence)
-        num_steps = int(self.grid.to_steps(result, result.total_time))
-        places = metre.encode_bars(sequence, self.grid, 0, num_steps)
-        metre.add_signatures(result, self.grid, places)
-        return result

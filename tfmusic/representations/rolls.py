@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from tfmusic.notes import NoteSequence
+from tfmusic.representations import metre
 from tfmusic.representations.base import Features, FeatureSpec, Representation
 from tfmusic.representations.note_table import NoteTable, ranges
 from tfmusic.representations.variation import Variation, move, stack
@@ -99,13 +100,38 @@ class RollRepresentation(Representation):
     a piece of silence alone. Without onsets, notes of one key that touch or overlap
     are one note (`merged_restrikes`).
 
+    With `metre` the place of each step in its bar is held too, as far as bars are
+    concerned: decoding writes a time signature wherever bars begin anew (see
+    `metre.add_signatures`). So 6/8 comes back as 3/4 and 2/2 as 4/4; a bar that is no
+    whole number of steps long comes back as bars that differ by one step.
+
     Attributes:
         onsets: Whether re-strikes of a sounding key are kept.
+        metre: Whether there are the arrays of `metre.SPECS`.
         instruments: The hands' names as instruments of decoded music.
     """
 
     onsets: ClassVar[bool] = True
+    metre: ClassVar[bool] = False
     instruments: ClassVar[tuple[str, ...]] = ("Piano",)
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.check(
+            self.steps_per_quarter > 0 or not self.metre,
+            "steps_per_quarter",
+            "1 or more with metre: bars need a grid that follows the beat",
+        )
+
+    @property
+    @abc.abstractmethod
+    def roll_spec(self) -> FeatureSpec:
+        """What the roll is."""
+
+    @property
+    def feature_specs(self) -> Mapping[str, FeatureSpec]:
+        """The roll and, with `metre`, two numbers for each step."""
+        return {"roll": self.roll_spec, **(metre.SPECS if self.metre else {})}
 
     @abc.abstractmethod
     def pack(self, sounding: np.ndarray, struck: np.ndarray) -> np.ndarray:
@@ -118,32 +144,47 @@ class RollRepresentation(Representation):
     def encode_with_losses(
         self, sequence: NoteSequence
     ) -> tuple[Features, collections.Counter]:
-        """Encodes a piece as `{"roll": bool array}`; see `Representation.encode`."""
+        """Encodes a piece; see `Representation.encode`.
+
+        Raises:
+            EncodeError: `no_notes`, `too_long`, or with metre `bar_too_long`.
+        """
         notes, losses = self._known_notes(sequence)
         rolls = notes_to_roll(
             notes, len(self.instruments), self.lowest_pitch, self.num_keys
         )
-        return {"roll": self.pack(*rolls)}, losses
+        roll = self.pack(*rolls)
+        return {"roll": roll, **self._bars(sequence, len(roll))}, losses
 
     def decode(self, features: Features) -> NoteSequence:
-        """Turns a roll into music; see `roll_to_notes` for what it may hold."""
+        """Turns arrays into music; see `roll_to_notes` for what a roll may hold."""
         rolls = self.unpack(np.asarray(features["roll"], bool))
         notes = roll_to_notes(*rolls, self.lowest_pitch, self.velocity)
         notes = dataclasses.replace(notes, min_steps=len(rolls[0]))
-        return notes.to_sequence(self.grid, self.instruments)
+        return self._to_sequence(notes, features)
 
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding."""
         notes, _ = self._known_notes(sequence)
-        return notes.with_columns(velocities=self.velocity).to_sequence(
-            self.grid, self.instruments
-        )
+        notes = notes.with_columns(velocities=self.velocity)
+        return self._to_sequence(notes, self._bars(sequence, notes.num_steps))
 
     def transpositions(self, semitones: Sequence[int]) -> Variation:
         """Rolls whose keys are moved; none may leave the keyboard."""
         keys = np.arange(self.num_keys)
         rows = [move(keys, steps, self.num_keys) for steps in semitones]
         return Variation("roll", stack(rows), of="keys")
+
+    def _bars(self, sequence: NoteSequence, num_steps: int) -> Features:
+        if not self.metre:
+            return {}
+        return metre.encode_bars(sequence, self.grid, 0, num_steps)
+
+    def _to_sequence(self, notes: NoteTable, features: Features) -> NoteSequence:
+        sequence = notes.to_sequence(self.grid, self.instruments)
+        if self.metre:
+            metre.add_signatures(sequence, self.grid, features)
+        return sequence
 
     def _known_notes(
         self, sequence: NoteSequence
@@ -155,8 +196,8 @@ class RollRepresentation(Representation):
         return dataclasses.replace(notes, min_steps=min_steps), losses + more
 
 
-def channel_specs(shape: tuple[int, ...], onsets: bool) -> Mapping[str, FeatureSpec]:
-    """The specs of a roll whose channels are sounding and, perhaps, struck.
+def channel_spec(shape: tuple[int, ...], onsets: bool) -> FeatureSpec:
+    """The spec of a roll whose channels are sounding and, perhaps, struck.
 
     Args:
         shape: Sizes of the axes between time and channel.
@@ -165,4 +206,4 @@ def channel_specs(shape: tuple[int, ...], onsets: bool) -> Mapping[str, FeatureS
     axes = ", ".join(["time", *["hand"] * (len(shape) - 1), "key", "channel"])
     channels = "sounding, struck" if onsets else "sounding"
     doc = f"[{axes}]; channels: {channels}"
-    return {"roll": FeatureSpec((None, *shape, 1 + onsets), "bool", doc)}
+    return FeatureSpec((None, *shape, 1 + onsets), "bool", doc)

@@ -1,7 +1,6 @@
 """Keys that start and keys that go on sounding."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -25,15 +24,20 @@ class StartSustain(RollRepresentation):
 
     Decoding takes any array and repairs it as theirs did: sustain after silence is a
     start, and start and sustain together are a start.
+
+    Attributes:
+        metre: Whether it also holds where in its bar each step lies.
     """
 
     name: ClassVar[str] = "start_sustain"
 
+    metre: bool = False
+
     @property
-    def feature_specs(self) -> Mapping[str, FeatureSpec]:
-        """One roll [time, key, channel]."""
+    def roll_spec(self) -> FeatureSpec:
+        """Axes [time, key, channel]."""
         doc = "[time, key, channel]; channels: start, sustain"
-        return {"roll": FeatureSpec((None, self.num_keys, 2), "bool", doc)}
+        return FeatureSpec((None, self.num_keys, 2), "bool", doc)
 
     def pack(self, sounding: np.ndarray, struck: np.ndarray) -> np.ndarray:
         """Bool [num_steps, num_keys, 2]."""

@@ -1,7 +1,6 @@
 """A piano roll for each hand."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from tfmusic.notes import NoteSequence, wire
 from tfmusic.notes.transforms import assign_hands
 from tfmusic.representations.base import FeatureSpec
-from tfmusic.representations.rolls import RollRepresentation, channel_specs
+from tfmusic.representations.rolls import RollRepresentation, channel_spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,17 +24,19 @@ class TwoHandsRoll(RollRepresentation):
 
     Attributes:
         onsets: Whether there is a channel that keeps re-strikes.
+        metre: Whether it also holds where in its bar each step lies.
     """
 
     name: ClassVar[str] = "two_hands_roll"
     instruments: ClassVar[tuple[str, ...]] = ("Right hand", "Left hand")
 
     onsets: bool = True
+    metre: bool = False
 
     @property
-    def feature_specs(self) -> Mapping[str, FeatureSpec]:
-        """One roll [time, hand, key, channel]."""
-        return channel_specs((2, self.num_keys), self.onsets)
+    def roll_spec(self) -> FeatureSpec:
+        """Axes [time, hand, key, channel]."""
+        return channel_spec((2, self.num_keys), self.onsets)
 
     def voices(self, sequence: NoteSequence) -> np.ndarray:
         """The hand of each note, int64 [num_notes]."""
