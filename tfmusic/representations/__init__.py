@@ -19,6 +19,7 @@ from tfmusic.representations.performance_events import PerformanceEvents
 from tfmusic.representations.play_articulate import PlayArticulate
 from tfmusic.representations.start_sustain import StartSustain
 from tfmusic.representations.two_hands_roll import TwoHandsRoll
+from tfmusic.representations.voice_frames import VoiceFrames
 
 __all__ = [
     "REPRESENTATIONS",
@@ -43,6 +44,7 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
         PlayArticulate,
         StartSustain,
         TwoHandsRoll,
+        VoiceFrames,
     )
 }
 

@@ -16,6 +16,9 @@ WORDS = {
     "merged_restrikes": ("notes", "repeated notes become one long note"),
     "clamped_durations": ("notes", "notes longer than the longest known are cut"),
     "substituted_chords": ("steps", "unknown chords become the nearest known ones"),
+    "voice_chords": ("notes", "of a chord in one voice the highest note is kept"),
+    "voice_overlaps": ("notes", "notes end where their voice goes on"),
+    "inner_notes": ("notes", "more notes at once than voices: inner ones are left out"),
     "overflows": ("notes", "more notes at once than fit: the shortest are left out"),
 }
 
