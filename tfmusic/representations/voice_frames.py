@@ -185,9 +185,7 @@ class VoiceFrames(Representation):
         return begins & (pitch != REST)
 
     def voices_of(self, sequence: NoteSequence) -> np.ndarray:
-        """The voice of each note, int64 [num_notes]; `NO_VOICE` for drums and for notes
-        that no voice has.
-        """
+        """The voice of each note, int64 [num_notes]; `NO_VOICE` if it is in none."""
         drums = wire.columns(sequence, "notes", "is_drum")["is_drum"]
         voices = np.full(len(drums), NO_VOICE)
         voices[~drums] = self.voices(without_drums(sequence))
