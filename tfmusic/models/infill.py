@@ -283,28 +283,39 @@ class InfillModel(MusicModel):
             together, 0 where padded.
         """
         cells = self._cells(features)
-        length = tf.shape(cells)[1]
-        context = _context(features, num_steps)
-        order, voices = random_order(length, self.num_voices)
-        # Of each cell, when it is written; the frames beyond a piece are left out.
-        rank = tf.argsort(order)
-        when = rank[:, tf.newaxis] * self.num_voices + tf.argsort(voices, axis=1)
-        rows = tf.range(tf.shape(cells)[0])
-
-        def body(number, nats):
-            step = order[number // self.num_voices]
-            voice = voices[step, number % self.num_voices]
-            hidden = tf.broadcast_to(when >= number, tf.shape(cells))
-            logits = self({"cells": cells, "hidden": hidden, **context})
-            cost = token_nats(cells[:, step, voice], logits[:, step, voice])
-            index = tf.stack([rows, tf.fill(tf.shape(rows), step)], axis=1)
-            return number + 1, tf.tensor_scatter_nd_add(nats, index, cost)
-
-        _, nats = tf.while_loop(
-            lambda number, _: number < length * self.num_voices,
-            body,
-            (0, tf.zeros(tf.shape(cells)[:2])),
+        batch_size, length, num_voices = (
+            *tf.unstack(tf.shape(cells)[:2]),
+            cells.shape[2],
         )
+        context = _context(features, num_steps)
+        # An output depends on the steps within reach alone.
+        reach = self.network.reach
+        size = 2 * reach + 1
+        sides = [[0, 0], [reach, reach]]
+        padded = {name: tf.pad(array, sides) for name, array in context.items()}
+        padded["cells"] = tf.pad(cells, [*sides, [0, 0]])
+        when = writing_order(length, num_voices)
+        padded_when = tf.pad(when, [[reach, reach], [0, 0]])
+
+        def body(step, nats):
+            # Every voice of the step is scored by itself: [batch * scored voice, ...].
+            inputs = {
+                name: tf.repeat(array[:, step : step + size], num_voices, axis=0)
+                for name, array in padded.items()
+            }
+            window = padded_when[step : step + size]
+            hidden = window >= when[step][:, tf.newaxis, tf.newaxis]
+            inputs["hidden"] = tf.tile(hidden, [batch_size, 1, 1])
+            logits = self(inputs)[:, reach]
+            voices = tf.tile(tf.range(num_voices), [batch_size])
+            logits = tf.gather(logits, voices, batch_dims=1)
+            costs = token_nats(tf.reshape(cells[:, step], [-1]), logits)
+            costs = tf.reduce_sum(tf.reshape(costs, [batch_size, num_voices]), axis=1)
+            return step + 1, nats.write(step, costs)
+
+        nats = tf.TensorArray(tf.float32, length, element_shape=[None])
+        _, nats = tf.while_loop(lambda step, _: step < length, body, (0, nats))
+        nats = tf.transpose(nats.stack())
         return {"log_likelihood": tf.where(context["inside"], -nats, 0.0)}
 
     def endpoints(self) -> Mapping[str, Endpoint]:
@@ -402,21 +413,25 @@ class InfillModel(MusicModel):
         return dict(zip(names, values, strict=True))
 
 
-def random_order(num_steps: tf.Tensor, num_voices: int) -> tuple[tf.Tensor, tf.Tensor]:
-    """A fixed order at random in which frames, and the voices of each, are written.
+def writing_order(num_steps: tf.Tensor, num_voices: int) -> tf.Tensor:
+    """When each cell is written: frames in a random order, voices of each likewise.
 
-    The order among the first steps does not depend on how many follow.
+    The order is always the same, and that among the first steps does not depend on how
+    many follow.
 
     Returns:
-        Steps, int32 `[time]`, and of each step its voices, int32 `[time, voice]`.
+        int32 `[time, voice]`, 0 for the first cell.
     """
 
     def draw(step):
-        seed = tf.stack([0, step])
-        return tf.random.stateless_uniform([num_voices + 1], seed)
+        return tf.random.stateless_uniform([num_voices + 1], tf.stack([0, step]))
 
     noise = tf.map_fn(draw, tf.range(num_steps), fn_output_signature=tf.float32)
-    return tf.argsort(noise[:, 0]), tf.argsort(noise[:, 1:], axis=1)
+    frames, voices = (
+        tf.argsort(tf.argsort(values, axis=-1), axis=-1)
+        for values in (noise[:, 0], noise[:, 1:])
+    )
+    return frames[:, tf.newaxis] * num_voices + voices
 
 
 def _hidden_part(number: tf.Tensor, num_rounds: tf.Tensor) -> tf.Tensor:

@@ -37,6 +37,7 @@ class DilatedConvolutions(keras.layers.Layer):
     """Layers of normalisation, convolution and projection, added to what they read."""
 
     Settings = ConvolutionSettings
+    is_recurrent = False
 
     def __init__(self, settings: ConvolutionSettings, **kwargs):
         """Makes the layers."""
@@ -59,6 +60,8 @@ class DilatedConvolutions(keras.layers.Layer):
             )
             for i in range(settings.num_layers)
         ]
+        # How many steps to each side an output depends on.
+        self.reach = sum(convolve.dilation_rate[0] for _, convolve, _ in self.blocks)
         self.dropout = keras.layers.Dropout(settings.dropout)
         self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="norm")
 
