@@ -37,6 +37,7 @@ LEVELS = [
         "tfmusic.export",
         "tfmusic.generate",
         "tfmusic.reconstruct",
+        "tfmusic.list_models",
         "tfmusic.listening",
         "tfmusic.show",
         "tfmusic.doctor",
@@ -58,6 +59,7 @@ WITHOUT_TENSORFLOW = (
     "tfmusic.errors",
     "tfmusic.notes",
     "tfmusic.representations",
+    "tfmusic.serving.catalogue",
     "tfmusic.serving.requests",
 )
 WITHOUT_KERAS = (*WITHOUT_TENSORFLOW, "tfmusic.data", "tfmusic.pipelines")
@@ -120,7 +122,9 @@ def test_module_imports_only_what_stands_before_it(name, path):
             assert is_in(imported, CONFIGS_IMPORT), f"{name} imports {imported}"
 
 
-@pytest.mark.parametrize("name", ["player", "requests", "primers", "setting"])
+@pytest.mark.parametrize(
+    "name", ["player", "packed", "catalogue", "requests", "primers", "setting"]
+)
 def test_playing_an_export_takes_no_model_code(name):
     path = ROOT / "tfmusic" / "serving" / f"{name}.py"
     allowed = (
@@ -128,6 +132,8 @@ def test_playing_an_export_takes_no_model_code(name):
         "tfmusic.notes",
         "tfmusic.representations",
         "tfmusic.files",
+        "tfmusic.serving.catalogue",
+        "tfmusic.serving.packed",
         "tfmusic.serving.primers",
         "tfmusic.serving.requests",
         "tfmusic.serving.setting",

@@ -18,12 +18,12 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 ALL_HELP = """
 import contextlib, io, runpy, sys
 from absl import flags
-from tfmusic.cli import COMMANDS
+from tfmusic.cli import COMMANDS, module_of
 for name in COMMANDS:
     sys.argv = [f"tfmusic {name}", "--help"]
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
-        runpy.run_module(f"tfmusic.{name}", run_name="__main__", alter_sys=True)
+        runpy.run_module(module_of(name), run_name="__main__", alter_sys=True)
     for flag in list(flags.FLAGS):
         delattr(flags.FLAGS, flag)
     print("==", name)

@@ -148,18 +148,19 @@ def export_model(workdir: str, export_dir: str) -> str:
     return export_run(workdir, export_dir)
 
 
-def load_model(model_dir: str) -> "Player":
-    """Loads an export: `generate` makes music with it, `score` judges music.
+def load_model(model: str) -> "Player":
+    """Loads a model: `generate` makes music with it, `score` judges music.
 
     Args:
-        model_dir: What `export_model` wrote, or the directory of all versions.
+        model: The name of a model that comes with tfmusic, such as `"chorales"`
+            (`tfmusic models` lists them); or what `export_model` wrote.
 
     Raises:
-        UserError: There is no export.
+        UserError: There is no such model.
     """
     from tfmusic.serving.player import Player
 
-    return Player(model_dir)
+    return Player(model)
 
 
 def plot_music(

@@ -13,7 +13,8 @@ COMMANDS = {
     "train": "Train a model; called again, it resumes.",
     "evaluate": "Score a trained model on held-out music.",
     "export": "Write a trained model as a SavedModel that generates music.",
-    "generate": "Make new music with an exported model.",
+    "generate": "Make new music with a model.",
+    "models": "List the models that come with tfmusic.",
     "reconstruct": "Encode a piece by an autoencoder, and decode it.",
     "encode_latents": "Write a dataset of latents with an autoencoder.",
     "listening": "Write a page for a blind listening test; score answers.",
@@ -29,14 +30,13 @@ def overview() -> str:
     return "\n".join(
         [
             f"tfmusic {tfmusic.__version__}: symbolic music generation",
-            "",
             "usage: tfmusic COMMAND --FLAG=VALUE ...",
             "",
             *lines,
             "",
             "  tfmusic COMMAND --help   the flags of a command",
-            "  tfmusic --version        the version",
             "",
+            "Music at once:  tfmusic generate --model=chorales --output_dir=music",
             "Music from a folder of MIDI, MusicXML or ABC files:",
             "  tfmusic build    --config=chord_lstm --source=FOLDER --output_dir=data",
             "  tfmusic train    --config=chord_lstm --data_dir=data --workdir=run",
@@ -45,6 +45,11 @@ def overview() -> str:
             "",
         ]
     )
+
+
+def module_of(name: str) -> str:
+    """The module of a command: of its name, unless a package has that name."""
+    return "tfmusic." + {"models": "list_models"}.get(name, name)
 
 
 def main() -> None:
@@ -59,7 +64,7 @@ def main() -> None:
             return
         name = choose("command", arguments[0], COMMANDS)
     sys.argv = [f"tfmusic {name}", *arguments[1:]]
-    runpy.run_module(f"tfmusic.{name}", run_name="__main__", alter_sys=True)
+    runpy.run_module(module_of(name), run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ def usage() -> str:
     """The help of the running command: what it does, and its flags."""
     module = sys.modules["__main__"]
     name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    name = name.removeprefix("list_")  # `models` is also the name of a package
     defined = [flag for flag in _own_flags() if flag.name not in ("help", "helpfull")]
     needed = [flag for flag in defined if _is_required(flag)]
     lines = [f"usage: tfmusic {name} " + " ".join(f"--{f.name}=..." for f in needed)]

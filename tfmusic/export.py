@@ -1,30 +1,39 @@
 """Writes a trained model as a SavedModel that generates by itself.
 
-It takes the weights with the lowest validation loss.
+It takes the weights with the lowest validation loss. With --model it writes a model
+that comes with tfmusic, or one in one file, as the folder that TF Serving needs.
 """
 
 from absl import flags
 
 from tfmusic import command_line
 from tfmusic.compat import import_tensorflow
+from tfmusic.errors import UserError
 
-_WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Folder of a run of tfmusic train.", required=True
+_WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a run of tfmusic train.")
+_MODEL = flags.DEFINE_string(
+    "model", None, "Model to unpack instead: its name, see tfmusic models, or its file."
 )
 _EXPORT_DIR = flags.DEFINE_string(
     "export_dir",
     None,
-    "Folder for the model; each export is a numbered version in it.",
+    "Folder for the model; each export is a numbered version in it. A name that ends "
+    "in .zip: one file, half as large, to keep or to give away.",
     required=True,
 )
 
 
 def main() -> None:
     """Exports as the flags say."""
+    if bool(_WORKDIR.value) == bool(_MODEL.value):
+        raise UserError("expected --workdir=RUN or --model=NAME, one of them")
     import_tensorflow()
-    from tfmusic.serving.saved_model import export_run
+    from tfmusic.serving.saved_model import export_packed, export_run
 
-    export_run(_WORKDIR.value, _EXPORT_DIR.value)
+    if _MODEL.value:
+        export_packed(_MODEL.value, _EXPORT_DIR.value)
+    else:
+        export_run(_WORKDIR.value, _EXPORT_DIR.value)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
-"""Makes new music with an exported model: MIDI files, pictures, audio, scores.
+"""Makes new music with a model: MIDI files, pictures, audio, scores.
 
-Every control of the model is a flag too, such as --temperature=0.9 or --top_k=20;
-`tfmusic show MODEL_DIR` lists them with their meaning.
+--model=chorales takes a model that comes with tfmusic (`tfmusic models` lists them),
+--model_dir=DIR one that `tfmusic export` wrote. Every control of the model is a flag
+too, such as --temperature=0.9 or --top_k=20; `tfmusic show MODEL` lists them with their
+meaning.
 """
 
 import sys
@@ -11,9 +13,13 @@ from absl import flags
 from tfmusic import command_line
 from tfmusic.compat import import_tensorflow
 from tfmusic.errors import UserError
+from tfmusic.serving.catalogue import find_model
 
+_MODEL = flags.DEFINE_string(
+    "model", None, "Name of a model that comes with tfmusic, or what export wrote."
+)
 _MODEL_DIR = flags.DEFINE_string(
-    "model_dir", None, "Model that tfmusic export wrote.", required=True
+    "model_dir", None, "Folder that tfmusic export wrote, instead of --model."
 )
 _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Folder for the music: piece_1.mid and so on.", required=True
@@ -88,12 +94,17 @@ _COMPARE_WITH = flags.DEFINE_string(
 
 def main() -> None:
     """Generates as the flags say."""
+    if bool(_MODEL.value) == bool(_MODEL_DIR.value):
+        raise UserError(
+            "expected --model=NAME (tfmusic models lists the names) or --model_dir=DIR"
+        )
+    path = find_model(_MODEL.value) if _MODEL.value else _MODEL_DIR.value
     import_tensorflow()
     from tfmusic.pipelines.references import References, read_references
     from tfmusic.serving.gallery import check_folder, write_gallery
     from tfmusic.serving.player import Player
 
-    player = Player(_MODEL_DIR.value)
+    player = Player(path)
     music = _COMPARE_WITH.value
     found = read_references(music) if music else References()
     check_folder(_OUTPUT_DIR.value)

@@ -1,8 +1,10 @@
-"""Lists the experiments, or shows one of them, or an exported model.
+"""Lists the experiments, or shows one of them, or a model.
 
 tfmusic show                 the experiments that come with tfmusic, a line each
 tfmusic show chord_lstm      what an experiment is, and its variants
-tfmusic show MODEL_DIR       an exported model: data, licence, scores, controls
+tfmusic show chorales        a model that comes with tfmusic, see tfmusic models:
+                             data, licence, scores, controls
+tfmusic show MODEL_DIR       the same of what tfmusic export wrote
 """
 
 import ast
@@ -16,8 +18,13 @@ from typing import Any
 from tfmusic import command_line
 from tfmusic.config import CONFIGS, find_config, list_configs, load_module
 from tfmusic.errors import UserError
-
-CARD = os.path.join("assets.extra", "tfmusic.json")
+from tfmusic.serving.catalogue import (
+    CARD,
+    find_model,
+    is_packed,
+    read_packed_card,
+    shipped_models,
+)
 
 
 def main() -> None:
@@ -27,7 +34,7 @@ def main() -> None:
         raise UserError(f"show: expected one name, got {' '.join(arguments)}")
     if not arguments:
         text = experiments()
-    elif os.path.isdir(arguments[0]):
+    elif os.path.exists(arguments[0]) or arguments[0] in shipped_models():
         text = model(arguments[0])
     else:
         text = experiment(arguments[0])
@@ -58,15 +65,20 @@ def experiment(name: str) -> str:
     return "\n".join(lines)
 
 
-def model(model_dir: str) -> str:
-    """What the card of an exported model says."""
-    path = find_card(model_dir)
-    with open(path, encoding="utf-8") as file:
-        card = json.load(file)
+def model(name: str) -> str:
+    """What the card of a model says."""
+    found = find_model(name)
+    if is_packed(found):
+        card, version = read_packed_card(found), f"{found}, weights in float16"
+    else:
+        path = find_card(found)
+        with open(path, encoding="utf-8") as file:
+            card = json.load(file)
+        version = os.path.basename(os.path.dirname(os.path.dirname(path)))
     data = card.get("data") or {}
     rows = {
         "model": card["name"],
-        "version": os.path.basename(os.path.dirname(os.path.dirname(path))),
+        "version": version,
         "checkpoint": card.get("checkpoint", ""),
         "music as": card["representation"]["name"],
         "trained on": data.get("source", "unknown"),
@@ -77,6 +89,7 @@ def model(model_dir: str) -> str:
         score = scores.get("log_likelihood_per_step", scores.get("loss"))
         if score is not None:
             lines.append(f"{split + ' score':12s} {score:.4g} nats a step")
+        lines += _music(scores.get("music") or {})
     for label, text in (card.get("knows") or {}).items():
         lines.append(_hang(f"{label:12s} ", text))
     lines += ["endpoints    " + ", ".join(card["endpoints"]), ""]
@@ -86,6 +99,25 @@ def model(model_dir: str) -> str:
             lines += [_control(*item) for item in card[key].items()]
             lines.append("")
     return "\n".join(lines)
+
+
+def _music(music: dict[str, Any]) -> list[str]:
+    """What was found about pieces that a model made, beside held-out ones."""
+    if not music:
+        return []
+    sets = {name: music[name] for name in ("generated", "held-out") if name in music}
+    texts = [f"of {sets['generated']['num_pieces']} pieces"]
+    if overlap := music["nearness"]["mean_overlap"]:
+        texts.append(f"mean overlap with held-out music {overlap['mean']:.2f} of 1")
+    for label in sets["generated"]["summary"]:
+        if "copied" in label:
+            values = [
+                f"{found['summary'][label]['mean']:.3g} {name}"
+                for name, found in sets.items()
+                if label in found["summary"]
+            ]
+            texts.append(f"{label}: {', '.join(values)}")
+    return [_hang("measured     ", "; ".join(texts))]
 
 
 def find_card(model_dir: str) -> str:

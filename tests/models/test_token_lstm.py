@@ -144,6 +144,31 @@ def test_a_window_may_teach_its_last_step_alone():
     assert losses[2] != losses[3]
 
 
+def test_loss_and_metrics_are_the_scores_of_the_steps_that_count():
+    case = make_case("tokens")
+    model = case.model
+    model.compile_for_training(keras.optimizers.Adam())
+    x, y, weight = contracts.whole_pieces(model, case.pieces)
+    assert np.any(weight == 0.0)  # where the shorter piece has ended
+    logits = np.asarray(model(x), np.float64)
+    log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    y, weight = y.numpy(), weight.numpy()
+    nats = -np.take_along_axis(log_p, y[..., np.newaxis], axis=-1)[..., 0]
+    hits = logits.argmax(axis=-1) == y
+    model.reset_metrics()
+    for data in ((x[:1], y[:1], weight[:1]), (x[1:], y[1:], weight[1:])):
+        logs = model.test_step(data)
+    mean = (nats * weight).sum() / weight.sum()
+    expected = {
+        "loss": (nats * weight).mean(),  # over all steps, weighted or not
+        "nats_per_step": mean,
+        "perplexity": np.exp(mean),
+        "accuracy": (hits * weight).sum() / weight.sum(),
+    }
+    assert list(logs) == list(expected)
+    np.testing.assert_allclose([*logs.values()], [*expected.values()], rtol=1e-4)
+
+
 def test_the_published_chord_network_has_its_size():
     # One table for embedding and output, two recurrent layers, the output's bias.
     representation = make_representation({"name": "chord_frames"}).fit_counts(

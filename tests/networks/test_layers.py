@@ -71,6 +71,24 @@ def test_tied_output_scores_by_the_embedding():
     np.testing.assert_array_equal(output.bias, np.zeros(6))
 
 
+@pytest.mark.parametrize("training", [False, True])
+def test_tied_logits_are_exact_but_for_training_in_bfloat16(training, mixed_precision):
+    pitches = np.zeros([40, 128], bool)
+    pitches[np.arange(40), np.arange(40) + 40] = True
+    embedding = PitchEmbedding(pitches, 64)
+    vectors = embedding(tf.range(40))
+    assert vectors.dtype == tf.bfloat16
+    exact = (embedding.pitch_vectors.numpy()[40:80] + embedding.token_vectors) @ (
+        hidden := tf.random.stateless_normal([64, 3], [0, 0])
+    )
+    output = TiedOutput(embedding, dtype="float32")
+    logits = output(tf.transpose(hidden)[tf.newaxis], training=training)[0]
+    assert logits.dtype == tf.float32
+    error = np.abs(tf.transpose(logits) - exact).max()
+    assert error < 0.1
+    assert (error > 1e-4) == training
+
+
 def test_chords_that_share_pitches_are_embedded_alike():
     pitches = np.zeros([5, 128], bool)  # token 0 sounds nothing
     pitches[1, [60, 64, 67]] = pitches[2, [60, 64, 69]] = pitches[3, [1, 2, 3]] = True
@@ -80,9 +98,9 @@ def test_chords_that_share_pitches_are_embedded_alike():
     assert np.linalg.norm(vectors[0]) < 0.5
     close, far = vectors[1] @ vectors[2], vectors[1] @ vectors[3]
     assert close > 3 * abs(far)
-    np.testing.assert_allclose(
-        embedding.similarity(tf.constant(vectors)), vectors @ vectors.T, atol=1e-5
-    )
+    for few in (False, True):
+        products = embedding.similarity(tf.constant(vectors), few=few)
+        np.testing.assert_allclose(products, vectors @ vectors.T, atol=1e-5)
 
 
 def test_seed_decides_what_chords_are_embedded_as():

@@ -15,7 +15,8 @@ from tests.serving.exports import export_untrained, families
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.errors import UserError
 from tfmusic.networks.recurrence import recurrent_layers
-from tfmusic.serving.player import CARD, versions
+from tfmusic.serving.catalogue import CARD
+from tfmusic.serving.player import versions
 from tfmusic.serving.saved_model import export_run
 from tfmusic.training.run_directory import load_scores, restore_model, save_scores
 from tfmusic.training.scoring import evaluate_run

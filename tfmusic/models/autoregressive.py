@@ -31,9 +31,14 @@ class AutoregressiveModel(MusicModel):
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         """The loss; validation counts all steps even where training counts the last."""
+        weights = self.loss_weights(sample_weight, training)
+        return super().compute_loss(x, y, y_pred, weights, training)
+
+    def loss_weights(self, weights: tf.Tensor, training: bool) -> tf.Tensor:
+        """How much each step counts in the loss, float32 `[batch, time]`."""
         if training and self.loss_steps == "last":
-            sample_weight = last_step_weights(sample_weight)
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
+            return last_step_weights(weights)
+        return weights
 
     def start_frame(self, batch_size: tf.Tensor) -> Nest:
         """The frame that stands before a piece's first one."""

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfmusic.models.base import Endpoint, MusicModel, Tensors, step_is_target
 from tfmusic.models.event_encoding import DURATIONS, EventEncoding
 from tfmusic.models.set_layers import Perceptron, SlotKeys, noise_like
+from tfmusic.networks.losses import mean_loss
 from tfmusic.representations import EventChunks
 from tfmusic.representations.event_vectors import ENCODINGS, NUM_CONTINUOUS
 from tfmusic.representations.events import NUM_COLUMNS
@@ -330,9 +331,7 @@ class SetAutoencoder(MusicModel):
         hits = tf.math.divide_no_nan(y_pred["hits"], num_events)
         self._means["key_accuracy"].update_state(hits, weight * num_events)
         self._means["size_loss"].update_state(y_pred["size"], weight)
-        # Over all chunks, weighted or not (see `networks.losses`); of all devices.
-        num_devices = tf.distribute.get_strategy().num_replicas_in_sync
-        return tf.reduce_mean(weight * total) / num_devices
+        return mean_loss(total, weight)
 
     # ---- Exports.
 

@@ -42,8 +42,8 @@ from tfmusic.networks.layers import (
     TiedOutput,
     TokenEmbedding,
 )
-from tfmusic.networks.losses import TokenLoss, token_nats
-from tfmusic.networks.metrics import Perplexity, TokenAccuracy, TokenNats
+from tfmusic.networks.losses import mean_loss, token_nats
+from tfmusic.networks.metrics import Perplexity, TokenAccuracy, WeightedMean
 from tfmusic.networks.recurrent_stack import CarriedState
 from tfmusic.representations import Representation, metre
 from tfmusic.representations.tokens import TokenRepresentation
@@ -186,13 +186,16 @@ class TokenModel(AutoregressiveModel):
                 keras.layers.BatchNormalization(),
                 keras.layers.Dropout(0.3),
             ]
-        # Logits stay in float32 under a mixed precision policy.
+        # Logits are float32 under a mixed precision policy too.
         self.output_layer = (
             TiedOutput(self.embedding, dtype="float32")
             if settings.tied_output
             else keras.layers.Dense(self.vocabulary_size, dtype="float32")
         )
         self.carried = None
+        self._nats = WeightedMean("nats_per_step")
+        self._perplexity = Perplexity()
+        self._accuracy = TokenAccuracy()
         self._banned = np.zeros(self.vocabulary_size, np.float32)
         self._banned[[PAD, START] if self.learn_end else [PAD, START, END]] = (
             samplers.IMPOSSIBLE
@@ -254,14 +257,23 @@ class TokenModel(AutoregressiveModel):
         self(self._inputs(tokens, {"bar_position": tokens, "bar_length": tokens}))
 
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Compiles with cross-entropy, nats a token, perplexity and accuracy."""
-        self.compile(
-            optimizer=optimizer,
-            loss=TokenLoss(),
-            weighted_metrics=[TokenNats(), Perplexity(), TokenAccuracy()],
-            # XLA has no kernel for recurrent layers.
-            jit_compile=False,
-        )
+        """Compiles; `compute_loss` has the loss and the metrics."""
+        # XLA has no kernel for recurrent layers.
+        self.compile(optimizer=optimizer, jit_compile=False)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The mean nats of the steps that count.
+
+        They also go to the metrics: over a large vocabulary they take long to compute.
+        """
+        del x
+        nats = token_nats(y, y_pred)
+        self._nats.update_state(nats, sample_weight)
+        self._perplexity.update_state(nats, sample_weight)
+        self._accuracy.update_state(y, y_pred, sample_weight)
+        return mean_loss(nats, self.loss_weights(sample_weight, training))
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """Tokens, the tokens after them, and which of these count."""
@@ -466,6 +478,7 @@ class TokenModel(AutoregressiveModel):
         """Logits, float32 `[batch, time, token]`, of the network's outputs."""
         for layer in self.head:
             hidden = layer(hidden, training=training)
+        # Within `call` Keras itself tells the output whether this is training.
         return self.output_layer(hidden) + self._banned
 
 

@@ -48,23 +48,31 @@ class PitchEmbedding(keras.layers.Layer):
         own = tf.gather(tf.convert_to_tensor(self.token_vectors), tokens)
         return tf.tensordot(pitches, vectors, axes=1) + own
 
-    def similarity(self, rows: tf.Tensor) -> tf.Tensor:
+    def similarity(self, rows: tf.Tensor, few: bool = False) -> tf.Tensor:
         """Inner products, `[rows, token]`, of `[rows, size]` with all vectors.
 
-        Pitches are summed after the product: one step of generation then costs a
-        product with the pitches, not the whole table made anew.
+        Args:
+            rows: Of any float type, which the products have too.
+            few: Whether to sum pitches after the product: one step of generation then
+                costs a product with the pitches, not the table of all vectors.
         """
-        by_pitch = tf.matmul(rows, _as(self.pitch_vectors, rows), transpose_b=True)
+        pitch_vectors = _as(self.pitch_vectors, rows)
+        token_vectors = _as(self.token_vectors, rows)
         pitches = tf.cast(self._pitches, rows.dtype)
-        own = tf.matmul(rows, _as(self.token_vectors, rows), transpose_b=True)
+        if not few:
+            table = tf.matmul(pitches, pitch_vectors) + token_vectors
+            return tf.matmul(rows, table, transpose_b=True)
+        by_pitch = tf.matmul(rows, pitch_vectors, transpose_b=True)
+        own = tf.matmul(rows, token_vectors, transpose_b=True)
         return tf.matmul(by_pitch, pitches, transpose_b=True) + own
 
 
 class TokenEmbedding(keras.layers.Embedding):
     """A learned vector for each token."""
 
-    def similarity(self, rows: tf.Tensor) -> tf.Tensor:
+    def similarity(self, rows: tf.Tensor, few: bool = False) -> tf.Tensor:
         """Inner products, `[rows, token]`, of `[rows, size]` with all vectors."""
+        del few  # The table is there.
         return tf.matmul(rows, _as(self.embeddings, rows), transpose_b=True)
 
 
@@ -86,10 +94,17 @@ class TiedOutput(keras.layers.Layer):
             shape=(self.embedding.input_dim,), initializer="zeros", name="bias"
         )
 
-    def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Logits, `[..., token]`, of hidden values `[..., size]`."""
+    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """Logits, `[..., time, token]`, of hidden values `[..., time, size]`.
+
+        In training the product has the embedding's type: under a mixed precision
+        policy it is the largest of a step, and noise of bfloat16 does not hinder.
+        """
         rows = tf.reshape(inputs, [-1, inputs.shape[-1]])  # [rows, size]
-        logits = self.embedding.similarity(rows)
+        if training:
+            rows = tf.cast(rows, self.embedding.compute_dtype)
+        logits = self.embedding.similarity(rows, few=inputs.shape[-2] == 1)
+        logits = tf.cast(logits, inputs.dtype)
         shape = tf.concat([tf.shape(inputs)[:-1], [self.embedding.input_dim]], axis=0)
         return tf.reshape(logits, shape) + _as(self.bias, inputs)
 

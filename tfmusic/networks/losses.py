@@ -12,22 +12,6 @@ import keras
 import tensorflow as tf
 
 
-class TokenLoss(keras.losses.Loss):
-    """Cross-entropy of one token a step, in nats."""
-
-    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """The loss of each step.
-
-        Args:
-            y_true: int32 `[batch, time]`.
-            y_pred: Logits, float32 `[batch, time, class]`.
-
-        Returns:
-            float32 `[batch, time]`.
-        """
-        return token_nats(y_true, y_pred)
-
-
 class RollLoss(keras.losses.Loss):
     """Cross-entropy of the keys and squared error of their number, hands summed."""
 
@@ -175,10 +159,29 @@ def make_cell_loss(name: str, alpha: float, gamma: float) -> keras.losses.Loss:
 
 
 def token_nats(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-    """`-log p` of the tokens, `[batch, time]`; arguments as in `TokenLoss.call`."""
+    """`-log p` of the tokens.
+
+    Args:
+        y_true: int32 `[batch, time]`.
+        y_pred: Logits, float32 `[batch, time, class]`.
+
+    Returns:
+        float32 `[batch, time]`.
+    """
     return tf.nn.sparse_softmax_cross_entropy_with_logits(
         tf.cast(y_true, tf.int32), tf.cast(y_pred, tf.float32)
     )
+
+
+def mean_loss(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """One device's share of the mean over all devices' steps, weighted or not.
+
+    Args:
+        losses: float32, any shape.
+        weights: float32, the same shape.
+    """
+    num_devices = tf.distribute.get_strategy().num_replicas_in_sync
+    return tf.reduce_mean(weights * losses) / num_devices
 
 
 def unpack_hands(

@@ -3,14 +3,14 @@
 import keras
 import tensorflow as tf
 
-from tfmusic.networks.losses import count_errors, key_nats, token_nats, unpack_hands
+from tfmusic.networks.losses import count_errors, key_nats, unpack_hands
 
 
 class WeightedMean(keras.metrics.Metric):
     """The mean of a value per step over all steps of any weight.
 
-    Subclasses give the value by `measure`; steps outside the pieces have weight 0 and
-    count in neither the sum nor the number of steps.
+    Steps outside the pieces have weight 0 and count in neither the sum nor the number
+    of steps. Keras' own mean would count each row as one, of however many steps.
     """
 
     def __init__(self, name: str, **kwargs):
@@ -18,13 +18,8 @@ class WeightedMean(keras.metrics.Metric):
         self.total = self.add_weight(shape=(), initializer="zeros", name="total")
         self.weight = self.add_weight(shape=(), initializer="zeros", name="weight")
 
-    def measure(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        """The value of every step, float32 `[batch, time]`."""
-        raise NotImplementedError
-
-    def update_state(self, y_true, y_pred, sample_weight=None):
-        """Adds a batch; `sample_weight` is `[batch, time]`, None: all ones."""
-        values = self.measure(y_true, y_pred)
+    def update_state(self, values, sample_weight=None):
+        """Adds values `[batch, time]` and their weights; None: all ones."""
         weights = _weights(sample_weight, values)
         self.total.assign_add(tf.reduce_sum(values * weights))
         self.weight.assign_add(tf.reduce_sum(weights))
@@ -34,29 +29,33 @@ class WeightedMean(keras.metrics.Metric):
         return tf.math.divide_no_nan(self.total.value, self.weight.value)
 
 
-class TokenNats(WeightedMean):
-    """Nats a token: the mean of -log p of the tokens that came."""
+class MeasuredMean(WeightedMean):
+    """The mean of what subclasses `measure` of targets and predictions."""
 
-    def __init__(self, name: str = "nats_per_step", **kwargs):
-        super().__init__(name, **kwargs)
+    def measure(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """The value of every step, float32 `[batch, time]`."""
+        raise NotImplementedError
 
-    def measure(self, y_true, y_pred):
-        """`-log p`, from tokens and their logits."""
-        return token_nats(y_true, y_pred)
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        """Adds a batch; `sample_weight` is `[batch, time]`, None: all ones."""
+        super().update_state(self.measure(y_true, y_pred), sample_weight)
 
 
-class Perplexity(TokenNats):
-    """exp of the nats a token: among how many equal choices the model hesitates."""
+class Perplexity(WeightedMean):
+    """exp of the mean nats a token: among how many equal choices the model hesitates.
+
+    It takes the nats of each step, which are costly, and no logits.
+    """
 
     def __init__(self, name: str = "perplexity", **kwargs):
         super().__init__(name, **kwargs)
 
     def result(self):
-        """The perplexity so far."""
+        """The perplexity so far; 1 before any step."""
         return tf.exp(super().result())
 
 
-class TokenAccuracy(WeightedMean):
+class TokenAccuracy(MeasuredMean):
     """The fraction of tokens that the model held the most probable."""
 
     def __init__(self, name: str = "accuracy", **kwargs):
@@ -68,7 +67,7 @@ class TokenAccuracy(WeightedMean):
         return tf.cast(tf.equal(best, tf.cast(y_true, tf.int32)), tf.float32)
 
 
-class KeyNats(WeightedMean):
+class KeyNats(MeasuredMean):
     """Nats a step: -log p of the whole frame, summed over hands, keys and channels.
 
     This and what follows takes frames `[batch, time, hand, key, channel]` and
@@ -84,7 +83,7 @@ class KeyNats(WeightedMean):
         return tf.reduce_sum(key_nats(y_true, logits), axis=[-3, -2, -1])
 
 
-class CountError(WeightedMean):
+class CountError(MeasuredMean):
     """The squared error of the number of sounding keys, hands summed."""
 
     def __init__(self, name: str = "count_error", **kwargs):

@@ -13,6 +13,8 @@ from tfmusic.errors import UserError, choose
 from tfmusic.files import check_model_path, prepare_path
 from tfmusic.notes import NoteSequence
 from tfmusic.representations import make_representation
+from tfmusic.serving.catalogue import CARD, find_model, is_packed
+from tfmusic.serving.packed import as_directory
 from tfmusic.serving.primers import read_primer
 from tfmusic.serving.requests import (
     encode,
@@ -23,14 +25,12 @@ from tfmusic.serving.requests import (
     request_search,
 )
 
-CARD = os.path.join("assets.extra", "tfmusic.json")
-
 
 class Player:
     """An exported model that plays.
 
     Attributes:
-        path: The directory of the version that is loaded.
+        path: The directory of the version that is loaded, or the model's one file.
         card: What `export_model` wrote about the model: name, versions, checkpoint,
             config, representation, controls, endpoints, data and scores.
         representation: How the model's arrays encode music.
@@ -40,24 +40,28 @@ class Player:
             model, in words.
     """
 
-    def __init__(self, model_dir: str):
+    def __init__(self, model: str):
         """Loads an export.
 
         Args:
-            model_dir: An export directory, of which the newest version is taken, or one
-                numbered version in it; it may be in a bucket.
+            model: The name of a model that comes with tfmusic; or an export directory,
+                of which the newest version is taken, or one numbered version in it,
+                perhaps in a bucket; or an export in one file.
 
         Raises:
-            UserError: The directory holds no export.
+            UserError: There is no such model.
         """
-        self.path = newest_version(model_dir)
-        with tf.io.gfile.GFile(os.path.join(self.path, CARD)) as file:
-            self.card: dict[str, Any] = json.load(file)
+        found = find_model(model)
+        with as_directory(found) as folder:
+            path = newest_version(folder)
+            with tf.io.gfile.GFile(os.path.join(path, CARD)) as file:
+                self.card: dict[str, Any] = json.load(file)
+            # The loaded object owns the variables that its signatures use.
+            self._model = tf.saved_model.load(path)
+        self.path = found if is_packed(found) else path
         self.representation = make_representation(self.card["representation"])
         self.guarded_steps = 0
         self.remarks: tuple[str, ...] = ()
-        # The loaded object owns the variables that its signatures use.
-        self._model = tf.saved_model.load(self.path)
 
     @property
     def controls(self) -> dict[str, dict[str, Any]]:

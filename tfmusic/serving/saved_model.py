@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from tfmusic.errors import UserError
 from tfmusic.files import (
     check_model_path,
     move_directory,
@@ -18,8 +20,10 @@ from tfmusic.files import (
 )
 from tfmusic.models import Endpoint, MusicModel
 from tfmusic.networks.recurrence import without_cudnn
+from tfmusic.serving.catalogue import CARD, ENDING, find_model, is_packed
 from tfmusic.serving.model_card import describe_endpoints, make_card
-from tfmusic.serving.player import CARD, versions
+from tfmusic.serving.packed import pack, unpack
+from tfmusic.serving.player import versions
 from tfmusic.serving.warmup import write_warmup_requests
 from tfmusic.training.run_directory import restore_model
 
@@ -34,15 +38,20 @@ def export_run(workdir: str, export_dir: str) -> str:
         workdir: The directory of a run.
         export_dir: Gets `export_dir/1`, `export_dir/2`, ... as TF Serving expects. A
             newest version that already holds these weights, and says the same about
-            them, is kept as it is.
+            them, is kept as it is. A name that ends in .zip is that of one file to
+            write instead, with the weights in float16 (see `packed`).
 
     Returns:
-        The version's directory.
+        The version's directory, or the file.
 
     Raises:
         UserError: `workdir` holds no run with a checkpoint, or `export_dir` cannot be
             written, or not read again.
     """
+    if export_dir.endswith(ENDING):
+        with tempfile.TemporaryDirectory() as folder:
+            pack(export_run(workdir, folder), export_dir)
+        return export_dir
     prepare_path(export_dir)
     check_model_path(export_dir)
     config, model, checkpoint = restore_model(workdir)
@@ -58,6 +67,38 @@ def export_run(workdir: str, export_dir: str) -> str:
     path = os.path.join(export_dir, str(found[-1] + 1 if found else 1))
     export_model(model, card, path)
     logging.info("exported %s of %s to %s", card["checkpoint"], workdir, path)
+    return path
+
+
+def export_packed(model: str, export_dir: str) -> str:
+    """Writes a model in one file as a new version, for TF Serving.
+
+    Args:
+        model: The name of a model that comes with tfmusic, or a file.
+        export_dir: Gets the version; on this machine.
+
+    Returns:
+        The version's directory.
+
+    Raises:
+        UserError: There is no such file, or `export_dir` cannot be written.
+    """
+    file = find_model(model)
+    if not is_packed(file) or "://" in export_dir or export_dir.endswith(ENDING):
+        raise UserError(
+            f"expected a model in one file and a local folder to unpack it into, got "
+            f"{model} and {export_dir}"
+        )
+    check_model_path(export_dir)
+    version = [0, *versions(export_dir)][-1] + 1
+    path = os.path.join(export_dir, str(version))
+    partial = os.path.join(export_dir, f".{version}")
+    with writing(path):
+        shutil.rmtree(partial, ignore_errors=True)
+        os.makedirs(partial)
+        unpack(file, partial)
+        move_directory(partial, path, last=CARD)
+    logging.info("unpacked %s to %s", model, path)
     return path
 
 

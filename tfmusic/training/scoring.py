@@ -61,7 +61,7 @@ def evaluate_run(
         data_dir: A dataset of the same representation.
         split: `"train"`, `"validation"` or `"test"`.
         json_path: Where the result is to be written too.
-        more: Called when the scores are printed; what it gives is written there too.
+        more: Called when the scores are printed; what it gives is kept with them.
 
     Returns:
         At least `num_steps`, `num_pieces`, `split`, `weights` (a hash of them),
@@ -112,16 +112,16 @@ def evaluate_run(
     for name, value in result.items():
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
         sys.stdout.write(f"{name:28s} {text}\n")
-    found = more()
+    result |= more()
     if json_path:
-        write_file(json_path, json.dumps(result | found, indent=1))
+        write_file(json_path, json.dumps(result, indent=1))
     learned = load_dataset_description(workdir)
     if learned and not is_same_music(learned, info.describe()):
         logging.info("not kept with %s, which learned from other music", workdir)
-        return result | found
+        return result
     # Last: a run that may only be read is scored all the same.
     save_scores(workdir, result)
-    return result | found
+    return result
 
 
 def score_likelihood(
