@@ -44,11 +44,10 @@ def soprano(piece: NoteSequence) -> list[tuple]:
 
 
 def bars_of(player: Player, piece: NoteSequence) -> tuple[float, float] | None:
-    """Where `BARS` of a decoded piece begin and end, in seconds; None if it has none."""
+    """Where `BARS` of a decoded piece lie, in seconds; None if it has none."""
     position = player.representation.encode(piece)["bar_position"]
-    steps = np.flatnonzero(
-        np.isin(np.cumsum(position == 0), range(BARS[0], BARS[1] + 1))
-    )
+    bars = np.cumsum(position == 0)
+    steps = np.flatnonzero((bars >= BARS[0]) & (bars <= BARS[1]))
     if not len(steps):
         return None
     grid = player.representation.grid

@@ -10,7 +10,7 @@ Departures: a small network whose convolutions go over time alone, which learns 
 the same time on a processor; onsets are kept; the place in the bar and the
 distance from both ends of the piece are known; masks hide blocks of up to two quarters,
 and half of them lie within passages and voices; windows are transposed. `pitches` has
-neither onsets nor transposed windows, as its source.
+no onsets, as its source.
 
 What was measured: docs/results/coconet.md.
 """
@@ -44,12 +44,8 @@ DEFAULT = dict(
 VARIANTS = {
     "": ("Four voices with onsets, in all keys.", dict()),
     "pitches": (
-        "Without onsets and in the pieces' own keys alone, to compare with published "
-        "likelihoods.",
-        dict(
-            representation=dict(highest_pitch=81, onsets=False),
-            data=dict(transpose_semitones=0),
-        ),
+        "Without onsets, to compare with published likelihoods.",
+        dict(representation=dict(highest_pitch=81, onsets=False)),
     ),
     "smoke": (
         "A minute on two cores.",

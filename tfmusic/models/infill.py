@@ -13,8 +13,8 @@ from tfmusic.generation.samplers import categorical
 from tfmusic.models.base import Endpoint, MusicModel, Tensors
 from tfmusic.models.infill_masks import block_noise, training_mask
 from tfmusic.models.metre import BarEmbedding, before_piece, places_after
-from tfmusic.networks.losses import TokenLoss, token_nats
-from tfmusic.networks.metrics import TokenAccuracy, TokenNats
+from tfmusic.networks.losses import mean_loss, token_nats
+from tfmusic.networks.metrics import TokenAccuracy, WeightedMean
 from tfmusic.representations import metre
 from tfmusic.representations.voice_frames import REST, VoiceFrames
 from tfmusic.settings import Settings, setting
@@ -104,6 +104,8 @@ class InfillModel(MusicModel):
         self.output_layer = keras.layers.Dense(
             self.num_voices * self.num_classes, dtype="float32", name="output"
         )
+        self._nats = WeightedMean("nats_per_cell")
+        self._accuracy = TokenAccuracy()
 
     # ---- Learning.
 
@@ -115,12 +117,18 @@ class InfillModel(MusicModel):
         self({"cells": cells, "hidden": hidden, **_context(places, tf.constant([2]))})
 
     def compile_for_training(self, optimizer: keras.optimizers.Optimizer) -> None:
-        """Compiles with the cross-entropy of the hidden cells, nats a cell."""
-        self.compile(
-            optimizer=optimizer,
-            loss=TokenLoss(),
-            weighted_metrics=[TokenNats("nats_per_cell"), TokenAccuracy()],
-        )
+        """Compiles; `compute_loss` has the loss and the metrics."""
+        self.compile(optimizer=optimizer)
+
+    def compute_loss(
+        self, x=None, y=None, y_pred=None, sample_weight=None, training=True
+    ):
+        """The mean over pieces of the mean nats of their hidden cells."""
+        del x, training
+        nats = token_nats(y, y_pred)
+        self._nats.update_state(nats, sample_weight)
+        self._accuracy.update_state(y, y_pred, sample_weight)
+        return mean_loss(nats, sample_weight)
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """A window without its first step, which other models start from.
