@@ -123,7 +123,7 @@ def test_module_imports_only_what_stands_before_it(name, path):
 
 
 @pytest.mark.parametrize(
-    "name", ["player", "packed", "catalogue", "requests", "primers", "setting"]
+    "name", ["player", "packed", "catalogue", "requests", "gaps", "primers", "setting"]
 )
 def test_playing_an_export_takes_no_model_code(name):
     path = ROOT / "tfmusic" / "serving" / f"{name}.py"
@@ -133,6 +133,7 @@ def test_playing_an_export_takes_no_model_code(name):
         "tfmusic.representations",
         "tfmusic.files",
         "tfmusic.serving.catalogue",
+        "tfmusic.serving.gaps",
         "tfmusic.serving.packed",
         "tfmusic.serving.primers",
         "tfmusic.serving.requests",

@@ -53,6 +53,17 @@ _PRIMER = flags.DEFINE_string("primer", None, "MIDI, MusicXML or ABC file to con
 _INCLUDE_PRIMER = flags.DEFINE_bool(
     "include_primer", True, "Write the primer at the beginning of each piece."
 )
+_INFILL = flags.DEFINE_string(
+    "infill",
+    None,
+    "Bars of the primer to write anew, such as bars:5-8; an upbeat is bar 0.",
+)
+_KEEP = flags.DEFINE_list(
+    "keep",
+    None,
+    "Voices of the primer that stay, such as soprano,bass; the others are written "
+    "anew, in the bars of --infill or everywhere.",
+)
 _BEAM_WIDTH = flags.DEFINE_integer(
     "beam_width",
     0,
@@ -143,6 +154,8 @@ def _make(player) -> tuple[list, str, list[str]]:
         seeds = _seeds(_INTERPOLATE_SEEDS.value)
         pieces = player.interpolate(_NUM_OUTPUTS.value, seeds=seeds, **settings)
         return pieces, f"from seed {seeds[0]} to {seeds[1]}", []
+    if _INFILL.present or _KEEP.present:
+        return _fill(player, settings)
     settings |= dict(
         primer=read_input(_PRIMER.value, "primer") if _PRIMER.value else None,
         include_primer=_INCLUDE_PRIMER.value,
@@ -166,6 +179,31 @@ def _make(player) -> tuple[list, str, list[str]]:
     if player.guarded_steps:
         guards = [name for name in player.controls if name.startswith("max_")]
         how += f"; {', '.join(guards)} changed {player.guarded_steps} steps"
+    return pieces, how + _of_primer(player), []
+
+
+def _fill(player, settings) -> tuple[list, str, list[str]]:
+    """What `_make` gives where the primer has a gap."""
+    from tfmusic.notes.reading import read_input
+    from tfmusic.serving.gaps import parse_bars
+
+    flag = _INFILL if _INFILL.present else _KEEP
+    if not _PRIMER.value:
+        raise UserError(f"--{flag.name}: give the music with --primer=FILE")
+    reason = "the primer says how long the music is, and what is around its gap"
+    _refuse(flag, reason, _BARS, _SECONDS, _NUM_STEPS, _QPM, _KEY, _METRE, _PROGRAM)
+    _refuse(flag, "it writes gaps by sampling", _BEAM_WIDTH, _INCLUDE_PRIMER)
+    pieces = player.infill(
+        read_input(_PRIMER.value, "primer"),
+        bars=parse_bars(_INFILL.value) if _INFILL.value else None,
+        keep=_KEEP.value or (),
+        num_outputs=_NUM_OUTPUTS.value,
+        seed=_SEED.value,
+        **settings,
+    )
+    what = [_INFILL.value] if _INFILL.value else []
+    what += [f"{', '.join(_KEEP.value)} kept"] if _KEEP.value else []
+    how = f"seed {_SEED.value}; written anew: {', '.join(what)}"
     return pieces, how + _of_primer(player), []
 
 

@@ -12,6 +12,7 @@ ROLLS = {"binary_roll", "start_sustain", "two_hands_roll"}
 TAKEN = {
     "biaxial_lstm": {"play_articulate"},
     "frame_seq2seq": ROLLS,
+    "infill": {"voice_frames"},
     "latent_wgan": {"latents"},
     "next_frame_lstm": ROLLS,
     "roll_lstm": ROLLS,

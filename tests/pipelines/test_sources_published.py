@@ -1,6 +1,7 @@
 """Published datasets as sources: their splits, and what they say of their pieces."""
 
 import collections
+import json
 import zipfile
 
 import numpy as np
@@ -10,9 +11,11 @@ import tensorflow as tf
 from tests.pipelines.conftest import make_piece
 from tfmusic.data.splits import Content, assign_splits
 from tfmusic.errors import DropError, UserError
+from tfmusic.notes.reading import Limits
 from tfmusic.notes.transforms import LEFT, RIGHT, assign_hands
 from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.pipelines.sources import open_source
+from tfmusic.representations import make_representation
 
 TABLE = (
     "canonical_composer,canonical_title,split,year,midi_filename,audio_filename\n"
@@ -283,3 +286,40 @@ def test_versions_of_a_chorale_are_in_one_split():
         for one, other in pairs:
             one, other = named[f"{one}.mxl"], named[f"{other}.mxl"]
             assert splits[one.hash] == splits[other.hash]
+
+
+def write_voices(path, **splits):
+    path.write_text(json.dumps({"train": [], "valid": [], "test": [], **splits}))
+    return f"jsb_chorales_16th:{path}"
+
+
+def test_voices_in_sixteenths_come_back_in_their_splits(tmp_path):
+    piece = [[72, 67, 64, 48], [72, -1, 62, 48], [74, -1, 62, 48]]
+    source = write_voices(tmp_path / "set.json", train=[piece], test=[piece[:1]])
+    items = items_of(source)
+    assert {name: item.split for name, item in items.items()} == {
+        "set/train/0000": "train",
+        "set/test/0000": "test",
+    }
+    item = items["set/train/0000"]
+    [sequence] = item.parse(item.load(1), item.name, Limits())
+    kind = make_representation({"name": "voice_frames", "onsets": False})
+    found = kind.encode(sequence)["pitch"]
+    assert found.tolist() == np.where(np.array(piece) < 0, 0, piece).tolist()
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "{}", '{"train": [[1]], "valid": [], "test": []}', "[]"]
+)
+def test_other_files_of_voices_are_refused(tmp_path, text):
+    path = tmp_path / "set.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match="expected the published JSON file"):
+        items_of(f"jsb_chorales_16th:{path}")
+
+
+def test_published_chorales_in_sixteenths(shared_data):
+    path = shared_data / "jsb_chorales_16th" / "Jsb16thSeparated.json"
+    items = open_source(f"jsb_chorales_16th:{path}").items()
+    splits = collections.Counter(item.split for item in items)
+    assert splits == {"train": 229, "validation": 76, "test": 77}

@@ -134,6 +134,19 @@ CONFIGS = {
         "steps_per_quarter": 12,
         "first_instrument_only": True,
     },
+    "voice_frames": {"name": "voice_frames"},
+    "voice_frames_without_onsets": {
+        "name": "voice_frames",
+        "onsets": False,
+        "lowest_pitch": 1,
+        "highest_pitch": 127,
+    },
+    "voice_frames_duet": {
+        "name": "voice_frames",
+        "steps_per_quarter": 3,
+        "voice_names": ("Upper", "Lower"),
+        "qpm": 90.0,
+    },
 }
 
 

@@ -7,12 +7,14 @@ import pytest
 
 from tests.latents import make_latent_wgan
 from tests.models.conftest import CASES, make_case
+from tests.models.test_infill import make_infill
 from tests.models.test_set_autoencoder import make_autoencoder
 from tfmusic.models import MODELS, MusicModel
 from tfmusic.serving.saved_model import export_model
 
 # Families that do not make music frame by frame have cases of their own.
 OTHERS = {
+    "infill": make_infill,
     "set_autoencoder": make_autoencoder,
     "latent_wgan": make_latent_wgan,
     "latent_wgan:recurrent": functools.partial(make_latent_wgan, generator="recurrent"),

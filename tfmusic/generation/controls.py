@@ -131,6 +131,11 @@ SPREAD = Control(
     *(1.0, 0.0, 10.0),
     "Scale of the noise: below 1 the music is closer to the average.",
 )
+GIBBS_STEPS = Control(
+    "gibbs_steps",
+    *(128.0, 1.0, 1e4),
+    "How often what is new is gone over: the more, the better its notes fit together.",
+)
 BAR_QUARTERS = Control(
     "bar_quarters",
     *(4.0, 0.25, 16.0),

@@ -11,12 +11,14 @@ from tfmusic.models.base import Endpoint, MusicModel
 from tfmusic.models.biaxial_lstm import BiaxialLSTM
 from tfmusic.models.chords import ChordModel
 from tfmusic.models.frame_seq2seq import FrameSeq2Seq
+from tfmusic.models.infill import InfillModel
 from tfmusic.models.latent_wgan import LatentWGAN
 from tfmusic.models.next_frame_lstm import NextFrameLSTM
 from tfmusic.models.roll_lstm import RollLSTM
 from tfmusic.models.set_autoencoder import SetAutoencoder
 from tfmusic.models.tokens import TokenModel
 from tfmusic.networks.attention import Transformer
+from tfmusic.networks.convolution import DilatedConvolutions
 from tfmusic.networks.recurrent_stack import RecurrentStack
 from tfmusic.representations import REPRESENTATIONS, Representation
 from tfmusic.settings import Settings
@@ -58,6 +60,7 @@ MODELS: dict[str, Family] = {
     "chord_lstm": Family(ChordModel, RecurrentStack),
     "chord_transformer": Family(ChordModel, Transformer),
     "frame_seq2seq": Family(FrameSeq2Seq),
+    "infill": Family(InfillModel, DilatedConvolutions),
     "latent_wgan": Family(LatentWGAN),
     "next_frame_lstm": Family(NextFrameLSTM),
     "roll_lstm": Family(RollLSTM),

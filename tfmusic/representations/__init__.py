@@ -20,6 +20,7 @@ from tfmusic.representations.performance_events import PerformanceEvents
 from tfmusic.representations.play_articulate import PlayArticulate
 from tfmusic.representations.start_sustain import StartSustain
 from tfmusic.representations.two_hands_roll import TwoHandsRoll
+from tfmusic.representations.voice_frames import VoiceFrames
 
 __all__ = [
     "REPRESENTATIONS",
@@ -45,6 +46,7 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
         PlayArticulate,
         StartSustain,
         TwoHandsRoll,
+        VoiceFrames,
     )
 }
 

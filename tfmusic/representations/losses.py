@@ -18,6 +18,9 @@ WORDS = {
     "rounded_durations": ("notes", "lengths between known ones become shorter"),
     "respelled_bars": ("bars", "bars of unknown metres are spelled by others"),
     "substituted_chords": ("steps", "unknown chords become the nearest known ones"),
+    "voice_chords": ("notes", "of a chord in one voice the highest note is kept"),
+    "voice_overlaps": ("notes", "notes end where their voice goes on"),
+    "inner_notes": ("notes", "more notes at once than voices: inner ones are left out"),
     "overflows": ("notes", "more notes at once than fit: the shortest are left out"),
 }
 

@@ -39,6 +39,7 @@ _VALUES = {
     "noise": "Standard normal numbers [piece, vector, number]; spread scales them.",
     "other_noise": "Likewise, where the pieces lead to.",
     "latents": "The vector of each chunk, as the autoencoder has it, not normalised.",
+    "mask": "Which cells [piece, time, voice] are to be written anew.",
     "guarded_steps": "In how many steps a guard changed what was drawn.",
 }
 

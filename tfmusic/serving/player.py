@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from tfmusic.serving.primers import read_primer
 from tfmusic.serving.requests import (
     encode,
     read_music,
+    request_infill,
     request_interpolation,
     request_music,
     request_search,
@@ -115,6 +116,47 @@ class Player:
         self.guarded_steps = int(outputs.get("guarded_steps", np.zeros(1)).sum())
         self.remarks = request.primer.remarks if request.primer else ()
         return read_music(self.representation, request, outputs, include_primer)
+
+    def infill(
+        self,
+        piece: NoteSequence,
+        bars: tuple[int, int] | None = None,
+        keep: Sequence[str] = (),
+        num_outputs: int = 1,
+        seed: int = 0,
+        controls: Mapping[str, float] | None = None,
+    ) -> list[NoteSequence]:
+        """Writes bars or voices of a piece anew; all else comes back as it is.
+
+        Args:
+            piece: The music. Which voice a note belongs to, its representation says; a
+                melody alone is the voice that is kept, or the highest.
+            bars: The first and the last bar to write, counted from 1, an upbeat being
+                bar 0; None: all.
+            keep: Names of voices that stay, such as ("soprano", "bass"). Without
+                `bars` the others are written anew from beginning to end.
+            num_outputs: How many versions.
+            seed: The same seed on the same machine gives the same music.
+            controls: As for `generate`.
+
+        Raises:
+            UserError: The model cannot, there are no such bars or voices, or as for
+                `generate`.
+        """
+        request = request_infill(
+            self.card,
+            self.representation,
+            piece,
+            bars=bars,
+            keep=keep,
+            num_outputs=num_outputs,
+            seed=seed,
+            controls=controls,
+        )
+        outputs = self.call(request.endpoint, request.inputs)
+        self.guarded_steps = 0
+        self.remarks = request.primer.remarks
+        return read_music(self.representation, request, outputs)
 
     def interpolate(
         self,

@@ -5,7 +5,7 @@ The model's card says all of it, so this needs neither the model nor TensorFlow:
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.representations import EncodeError, Representation
+from tfmusic.serving.gaps import Gap, fill_gap, read_gap
 from tfmusic.serving.primers import Primer, join, limit_on_beat, read_primer
 from tfmusic.serving.setting import Setting, shorten
 
@@ -32,6 +33,7 @@ class Request:
         setting: What the music is to be set in.
         limit_seconds: How much of the answer is wanted, in seconds of the model's own
             tempo; None: all.
+        gap: What is to be written anew of a piece; None where new music is made.
     """
 
     endpoint: str
@@ -39,6 +41,7 @@ class Request:
     primer: Primer | None = None
     setting: Setting = Setting()
     limit_seconds: float | None = None
+    gap: Gap | None = None
 
 
 def request_music(
@@ -78,6 +81,31 @@ def request_music(
         values["num_outputs"] = num_outputs
         return _request(card, "generate", values, **parts)
     return _request(card, "continue", values, num_prompts=num_outputs, **parts)
+
+
+def request_infill(
+    card: Mapping[str, Any],
+    representation: Representation,
+    piece: NoteSequence,
+    bars: tuple[int, int] | None = None,
+    keep: Sequence[str] = (),
+    num_outputs: int = 1,
+    seed: int = 0,
+    controls: Mapping[str, float] | None = None,
+) -> Request:
+    """Asks for new notes in a piece; see `Player.infill` for the arguments.
+
+    Raises:
+        UserError: See `read_gap`, or as for `request_music`.
+    """
+    _check_numbers(_SIZES, num_outputs=num_outputs)
+    _check_numbers(_SEEDS, seed=seed)
+    gap = read_gap(card, representation, piece, bars, keep)
+    values = check_controls(card, controls or {}) | {"seed": seed}
+    for name, array in {**gap.features, "mask": gap.mask}.items():
+        values[name] = np.broadcast_to(array, (num_outputs, *array.shape))
+    request = _request(card, "infill", values)
+    return dataclasses.replace(request, primer=gap.primer, gap=gap)
 
 
 def request_search(
@@ -205,7 +233,9 @@ def read_music(
             name: np.asarray(outputs[name][i][:length])
             for name in representation.feature_specs
         }
-        if request.primer:
+        if request.gap:
+            piece = fill_gap(request.gap, representation, features)
+        elif request.primer:
             piece = join(
                 request.primer,
                 representation,

@@ -19,6 +19,7 @@ from tfmusic.pipelines.sources.files import (
 )
 from tfmusic.pipelines.sources.folk import list_folk
 from tfmusic.pipelines.sources.items import Source, SourceItem
+from tfmusic.pipelines.sources.jsb_chorales_16th import list_jsb_chorales_16th
 from tfmusic.pipelines.sources.maestro import list_maestro
 from tfmusic.pipelines.sources.note_sequences import list_note_sequences
 from tfmusic.pipelines.sources.piano_midi_de import list_piano_midi_de
@@ -37,6 +38,7 @@ KINDS: dict[str, Callable[[str], Iterator[SourceItem]]] = {
     "boulanger_lewandowski": list_boulanger_lewandowski,
     "folder": list_collection,
     "glob": list_glob,
+    "jsb_chorales_16th": list_jsb_chorales_16th,
     "maestro": list_maestro,
     "note_sequences": list_note_sequences,
     "piano_midi_de": list_piano_midi_de,
