@@ -78,3 +78,9 @@ def advance(bar: Tensors, steps: tf.Tensor | int) -> Tensors:
         "bar_position": position,
         "bar_length": tf.broadcast_to(length, tf.shape(position)),
     }
+
+
+def places_after(bar: Tensors, num_steps: tf.Tensor) -> Tensors:
+    """The places of the steps after one, int32 `[batch, num_steps]` each."""
+    first = {name: values[:, tf.newaxis] for name, values in bar.items()}
+    return advance(first, 1 + tf.range(num_steps))
