@@ -1,6 +1,5 @@
 """A network over a sequence of tokens, one token a step."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -11,13 +10,10 @@ import tensorflow as tf
 from tfmusic.errors import UserError
 from tfmusic.generation import samplers
 from tfmusic.generation.controls import (
-    CONDITIONS,
-    LENGTH_BARS,
     LENGTH_POWER,
     MAX_HELD,
     MAX_REPEATS,
     MAX_SILENCE,
-    METRE_NUMBER,
     MIN_P,
     MIN_STEPS,
     NO_REPEAT_NGRAM,
@@ -26,27 +22,29 @@ from tfmusic.generation.controls import (
     TEMPERATURE,
     TOP_K,
     TOP_P,
-    Control,
 )
 from tfmusic.generation.guards import draw_another
 from tfmusic.generation.loop import Nest
 from tfmusic.generation.token_rules import RulesState, TokenRules
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
+from tfmusic.models.conditions import Conditions
 from tfmusic.models.places import Places
-from tfmusic.models.token_search import search_endpoints
-from tfmusic.networks.layers import (
-    PitchEmbedding,
-    TiedOutput,
-    TokenEmbedding,
+from tfmusic.models.token_layers import (
+    TokenSettings,
+    check_layers,
+    join,
+    make_embedding,
+    make_head,
+    make_output,
 )
+from tfmusic.models.token_search import search_endpoints
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import Perplexity, TokenAccuracy, WeightedMean
 from tfmusic.networks.recurrent_stack import CarriedState
 from tfmusic.representations import Representation
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
-from tfmusic.settings import Settings, setting
 
 
 class TokenState(NamedTuple):
@@ -63,59 +61,10 @@ class TokenState(NamedTuple):
     place: Tensors
 
 
-_UNIT_NORMAL = keras.initializers.RandomNormal(stddev=1.0)
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
-# Tokens of time are short: a key may be held for many of their steps.
 _MAX_SILENT_BARS = MAX_SILENCE.with_default(4.0)
+# Tokens of time are short: a key may be held for many of their steps.
 MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TokenSettings(Settings):
-    """What a token model adds to its network.
-
-    Attributes:
-        embedding_size: Numbers that stand for a token; without meaning for "index".
-        input_encoding: "embedding": a learned vector for each token; "pitches": also
-            one for each pitch that it sounds (see `PitchEmbedding`); "index": the
-            token's id over the number of tokens, a single number, which the network
-            reads in float32 under mixed precision too.
-        keys_down: Whether the network also reads which keys are down after each token,
-            for events that do not tell how long a note will last. Without it the
-            network has to remember them, and forgets some.
-        head: Layers before the logits: "linear": none; "skuldur": batch normalisation,
-            dropout 0.3, 256 rectified units, batch normalisation, dropout 0.3.
-        dropout: Fraction of the network's outputs dropped before a linear head.
-        tied_output: Whether the embedding's vectors also give the logits; the network's
-            output then has `embedding_size` numbers.
-        loss_steps: "all", or "last": a window teaches its last token alone.
-        learn_end: Whether the model learns where pieces end, and generation may end.
-        temperature, min_p: Defaults of the controls of these names.
-        hide_plan: Fraction of training windows in which the phrases that are planned
-            are unknown, so that the same weights play with a plan and without. Counts
-            with the representation's `plan`.
-        carry_state: Whether training reads each piece from its beginning, window after
-            window, and a window begins with the state that the one before left:
-            truncated back-propagation. Needs a recurrent network, and windows that do
-            not overlap and are not varied.
-    """
-
-    SECTION: ClassVar[str] = "model"
-
-    embedding_size: int = setting(128, at_least=0)
-    input_encoding: str = setting(
-        "embedding", choices=("embedding", "pitches", "index")
-    )
-    keys_down: bool = False
-    head: str = setting("linear", choices=("linear", "skuldur"))
-    dropout: float = setting(0.3, at_least=0.0, at_most=0.99)
-    tied_output: bool = False
-    loss_steps: str = setting("all", choices=("all", "last"))
-    learn_end: bool = True
-    temperature: float = setting(1.0, at_least=0.0, at_most=10.0)
-    min_p: float = setting(0.0, at_least=0.0, at_most=1.0)
-    hide_plan: float = setting(0.5, at_least=0.0, at_most=1.0)
-    carry_state: bool = False
 
 
 class TokenModel(AutoregressiveModel):
@@ -169,56 +118,34 @@ class TokenModel(AutoregressiveModel):
         self.learn_end = settings.learn_end
         self.vocabulary_size = len(representation.vocabulary)
         self._silent = representation.silent_tokens()
-        self._conditions = representation.conditions
-        self._first_bars = representation.first_bars()
+        self._conditions = Conditions(representation)
         self._rules = TokenRules(representation.token_grammar())
         self.places = Places(representation, name="places")
+        # A silent token may be a whole bar.
+        silence = _MAX_SILENT_BARS if representation.metres else MAX_SILENCE
         common = (
             *self.places.controls,
-            *_condition_controls(representation),
+            *self._conditions.controls,
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
-            *([_silence_of(representation)] if self._silent.any() else []),
+            *([silence] if self._silent.any() else []),
             *([MAX_HELD_EVENTS] if self._rules.tells_ends else []),
             *([MIN_STEPS] if self.learn_end else []),
         )
-        sampling = (
+        self.CONTROLS = (
             TEMPERATURE.with_default(settings.temperature),
             *SAMPLING[1:-1],
             MIN_P.with_default(settings.min_p),
+            *(REPETITION_PENALTY, REPETITION_WINDOW, *common),
         )
-        self.CONTROLS = (*sampling, REPETITION_PENALTY, REPETITION_WINDOW, *common)
         self.SEARCH_CONTROLS = (LENGTH_POWER, *common)
-        self.embedding = None
-        if settings.input_encoding == "embedding":
-            # An LSTM learns little until its inputs are about 1; logits that the same
-            # vectors give have to begin near 0.
-            scale = "uniform" if settings.tied_output else _UNIT_NORMAL
-            self.embedding = TokenEmbedding(
-                self.vocabulary_size,
-                settings.embedding_size,
-                embeddings_initializer=scale,
-            )
-        elif settings.input_encoding == "pitches":
-            pitches = representation.token_pitches()
-            self.embedding = PitchEmbedding(pitches, settings.embedding_size)
+        self.embedding = make_embedding(representation, settings)
         # Numbers near each other, as ids over their count are, need all their bits.
         self.network = make_network(exact_inputs=settings.input_encoding == "index")
-        self._check()
-        self.head = [keras.layers.Dropout(settings.dropout)]
-        if settings.head == "skuldur":
-            self.head = [
-                keras.layers.BatchNormalization(),
-                keras.layers.Dropout(0.3),
-                keras.layers.Dense(256, activation="relu"),
-                keras.layers.BatchNormalization(),
-                keras.layers.Dropout(0.3),
-            ]
-        # Logits are float32 under a mixed precision policy too.
-        self.output_layer = (
-            TiedOutput(self.embedding, dtype="float32")
-            if settings.tied_output
-            else keras.layers.Dense(self.vocabulary_size, dtype="float32")
+        check_layers(self.network, representation, settings, self._rules.tells_ends)
+        self.head = make_head(settings)
+        self.output_layer = make_output(
+            self.embedding, self.vocabulary_size, settings.tied_output
         )
         self.carried = None
         self._nats = WeightedMean("nats_per_step")
@@ -228,30 +155,6 @@ class TokenModel(AutoregressiveModel):
         self._banned[[PAD, START] if self.learn_end else [PAD, START, END]] = (
             samplers.IMPOSSIBLE
         )
-
-    def _check(self) -> None:
-        """Refuses settings that do not go together."""
-        settings, network = self.settings, self.network
-        if settings.keys_down and not self._rules.tells_ends:
-            raise UserError(
-                "model.keys_down: expected tokens that end what sounds, got "
-                f"{self.representation.name}"
-            )
-        if settings.tied_output and (
-            settings.input_encoding == "index"
-            or network.output_size != settings.embedding_size
-        ):
-            raise UserError(
-                "model.tied_output: expected another input_encoding than 'index' and "
-                f"as many outputs of the network as embedding_size, "
-                f"{settings.embedding_size}; got {settings.input_encoding!r} and "
-                f"{network.output_size} outputs"
-            )
-        if settings.carry_state and not network.is_recurrent:
-            raise UserError(
-                "model.carry_state: expected a recurrent network, got "
-                f"{type(network).__name__}; leave it out"
-            )
 
     @property
     def learns_end(self) -> bool:
@@ -370,19 +273,16 @@ class TokenModel(AutoregressiveModel):
         """
         batch_size = tf.shape(self.token(frame))[0]
         state = state._replace(place=self.places.before_piece(batch_size, controls))
-        for condition in self._conditions:
+        for token in self._conditions.tokens(controls):
             _, state = self.advance(frame, state)
-            value = controls[condition.control]
-            number = tf.reduce_sum(tf.cast(value >= condition.limits, tf.int32))
-            ids = tf.constant(condition.ids, tf.int32)
-            frame = tf.fill(tf.shape(frame), ids[number])
+            frame = tf.fill([batch_size], token)
         # What was not drawn does not count.
         rules = state.rules._replace(num_drawn=tf.fill([batch_size], -1))
         return frame, state._replace(rules=rules)
 
     def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[Nest, TokenState]:
         """Takes in the start token and all of the prompt but its last token."""
-        prompt = {**prompt, "tokens": self._open_end(prompt["tokens"])}
+        prompt = {**prompt, "tokens": self._conditions.open_end(prompt["tokens"])}
         frames = self._from_start(self._frames(prompt))
         batch_size, length = tf.unstack(tf.shape(self.token(frames)))
         earlier = tf.nest.map_structure(lambda part: part[:, :-1], frames)
@@ -391,14 +291,6 @@ class TokenModel(AutoregressiveModel):
         rules = self._rules.after_all(self.token(earlier))
         newest = tf.nest.map_structure(lambda part: part[:, -1], frames)
         return newest, TokenState(state, rules, self.places.after_prompt(prompt))
-
-    def _open_end(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Tokens that do not say how long the piece is, since it goes on."""
-        row = np.arange(self.vocabulary_size)
-        for condition in self._conditions:
-            if condition.control == LENGTH_BARS.name:
-                row[condition.ids] = condition.ids[0]
-        return tf.gather(tf.constant(row, tf.int32), tokens)
 
     def next_frame(
         self,
@@ -453,9 +345,9 @@ class TokenModel(AutoregressiveModel):
         """What the next logits are made of, `[batch, feature]`, and the new state."""
         rules = self._rules.after(state.rules, self.token(frame))
         place = self.places.advance(state.place, 1)
-        inputs = _join(self._encode(frame), self.places(place))
+        inputs = join(self._encode(frame), self.places(place))
         if self.settings.keys_down:
-            inputs = _join(inputs, self._rules.sounding(rules))
+            inputs = join(inputs, self._rules.sounding(rules))
         hidden, network = self.network.step(inputs, state.network)
         hidden = self._top(hidden[:, tf.newaxis])[:, 0]
         return hidden, state._replace(network=network, rules=rules, place=place)
@@ -498,9 +390,8 @@ class TokenModel(AutoregressiveModel):
     ) -> tf.Tensor:
         """Logits under the rules and controls that do not depend on chance."""
         logits = self._rules.apply(logits, state.rules, controls)
-        if METRE_NUMBER.name in controls:
-            number = tf.cast(controls[METRE_NUMBER.name], tf.int32)
-            allowed = tf.gather(tf.constant(self._first_bars), number)
+        allowed = self._conditions.first_bars(controls)
+        if allowed is not None:
             is_begun = self._rules.is_begun(state.rules)[:, tf.newaxis]
             refused = ~tf.logical_or(allowed, is_begun)
             logits += tf.where(refused, samplers.IMPOSSIBLE, 0.0)
@@ -585,10 +476,10 @@ class TokenModel(AutoregressiveModel):
 
     def _encode_all(self, frames: Nest, places: Tensors) -> tf.Tensor:
         """Frames `[batch, time]` of a sequence as what the network reads."""
-        inputs = _join(self._encode(frames), self.places(places))
+        inputs = join(self._encode(frames), self.places(places))
         if not self.settings.keys_down:
             return inputs
-        return _join(inputs, self._rules.sounding_after_each(self.token(frames)))
+        return join(inputs, self._rules.sounding_after_each(self.token(frames)))
 
     def _encode(self, frames: Nest) -> tf.Tensor:
         """Frames `[...]` by themselves, `[..., feature]`."""
@@ -612,29 +503,3 @@ class TokenModel(AutoregressiveModel):
     def step_logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Logits, float32 `[batch, token]`, of what `advance` gives."""
         return self.logits(hidden[:, tf.newaxis])[:, 0]
-
-
-def _silence_of(representation: TokenRepresentation) -> Control:
-    """The guard against silence; a silent token may be a whole bar."""
-    return _MAX_SILENT_BARS if representation.metres else MAX_SILENCE
-
-
-def _condition_controls(representation: TokenRepresentation) -> list[Control]:
-    """A control for each condition, and for the first metre where it can be asked."""
-    found = []
-    for condition in representation.conditions:
-        control = CONDITIONS[condition.control]
-        if condition.names is not None:
-            control = control.with_names(condition.names)
-        found.append(control)
-    if representation.metres:
-        names = [f"{n}/{d}" for n, d in representation.metres]
-        found.append(METRE_NUMBER.with_names(names))
-    return found
-
-
-def _join(vectors: tf.Tensor, others: tf.Tensor | None) -> tf.Tensor:
-    """Both as one vector, `[..., feature]`; None adds nothing."""
-    if others is None:
-        return vectors
-    return tf.concat([vectors, tf.cast(others, vectors.dtype)], axis=-1)
