@@ -1,17 +1,33 @@
-"""The settings of models of tokens, and the layers around their networks."""
+"""Settings and state of models of tokens, and the layers around their networks."""
 
 import dataclasses
-from typing import ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import keras
 import tensorflow as tf
 
 from tfmusic.errors import UserError
+from tfmusic.generation.token_rules import RulesState
+from tfmusic.models.base import Tensors
 from tfmusic.networks.layers import PitchEmbedding, TiedOutput, TokenEmbedding
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.settings import Settings, setting
 
 _UNIT_NORMAL = keras.initializers.RandomNormal(stddev=1.0)
+
+
+class TokenState(NamedTuple):
+    """What the model knows before a token.
+
+    Attributes:
+        network: The network's.
+        rules: What the rules know of the tokens so far.
+        place: See `Places.before_piece`; empty without metre.
+    """
+
+    network: Any
+    rules: RulesState
+    place: Tensors
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

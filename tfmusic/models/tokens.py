@@ -1,7 +1,7 @@
 """A network over a sequence of tokens, one token a step."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -25,13 +25,14 @@ from tfmusic.generation.controls import (
 )
 from tfmusic.generation.guards import draw_another
 from tfmusic.generation.loop import Nest
-from tfmusic.generation.token_rules import RulesState, TokenRules
+from tfmusic.generation.token_rules import TokenRules
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
 from tfmusic.models.conditions import Conditions
 from tfmusic.models.places import Places
 from tfmusic.models.token_layers import (
     TokenSettings,
+    TokenState,
     check_layers,
     join,
     make_embedding,
@@ -45,21 +46,6 @@ from tfmusic.networks.recurrent_stack import CarriedState
 from tfmusic.representations import Representation
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
-
-
-class TokenState(NamedTuple):
-    """What the model knows before a token.
-
-    Attributes:
-        network: The network's.
-        rules: What the rules know of the tokens so far.
-        place: See `Places.before_piece`; empty without metre.
-    """
-
-    network: Any
-    rules: RulesState
-    place: Tensors
-
 
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
 _MAX_SILENT_BARS = MAX_SILENCE.with_default(4.0)
