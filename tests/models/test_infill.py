@@ -10,6 +10,7 @@ import tensorflow as tf
 from tests.models import contracts
 from tfmusic.models import make_model
 from tfmusic.models.infill_masks import block_noise, training_mask
+from tfmusic.models.infill_rules import parallels
 from tfmusic.representations import make_representation
 
 SMALL = {
@@ -208,3 +209,48 @@ def test_noise_is_the_same_within_a_block():
         changes = np.flatnonzero(np.diff(noise))
         runs |= set(np.diff(changes).tolist())
     assert runs == {1, 2, 4, 8}
+
+
+def forbidden(*steps):
+    """Of each cell the pitches that would make parallels; 0 is a rest."""
+    found = parallels(tf.constant([steps]), 40, 41)[0]
+    return [
+        [(np.flatnonzero(keys) + 40).tolist() for keys in voices] for voices in found
+    ]
+
+
+def test_parallel_fifths_and_octaves_are_found_from_either_side():
+    # C over F, a fifth, and the lower voice goes up to G: D and its octaves follow.
+    assert forbidden([60, 53], [62, 55])[1] == [[62, 74], [55, 67, 79]]
+    # The same from the second step: C, where the lower voice had F.
+    assert forbidden([60, 53], [62, 55])[0] == [[48, 60], [41, 53]]
+    assert forbidden([60, 48], [62, 50])[1] == [[62, 74], [50, 62, 74]]
+
+
+def test_fourths_held_notes_rests_and_contrary_motion_are_no_parallels():
+    assert forbidden([60, 55], [62, 57]) == [[[], []], [[], []]]
+    assert forbidden([60, 53], [60, 53]) == [[[], []], [[], []]]
+    assert forbidden([60, 53], [0, 55])[0] == [[], []]
+    assert forbidden([60, 0], [62, 55])[1] == [[], []]
+    # Down to 43, a fifth below 50, while the upper voice goes up.
+    assert 43 not in forbidden([60, 53], [62, 55])[1][1]
+
+
+def test_parallels_can_be_avoided(model):
+    given = batch_of(chorale(16), chorale(16))
+    mask = np.repeat(some_mask(16, 0, 16, [1, 2, 3]), 2, axis=0)
+    counts = []
+    for strength in (0.0, 50.0):
+        made = contracts.call_endpoint(
+            model,
+            "infill",
+            given,
+            mask=mask,
+            seed=4,
+            gibbs_steps=60,
+            avoid_parallels=strength,
+        )["pitch"]
+        found = parallels(tf.constant(made), 36, 49).numpy()
+        cells = np.take_along_axis(found, np.maximum(made - 36, 0)[..., None], axis=3)
+        counts.append(int(np.sum(cells[..., 0] & (made > 0))))
+    assert counts[1] < counts[0] / 3

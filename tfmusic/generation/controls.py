@@ -136,6 +136,11 @@ GIBBS_STEPS = Control(
     *(128.0, 1.0, 1e4),
     "How often what is new is gone over: the more, the better its notes fit together.",
 )
+AVOID_PARALLELS = Control(
+    "avoid_parallels",
+    *(0.0, 0.0, 100.0),
+    "Make parallel fifths and octaves less likely: taken from their odds; 0: allowed.",
+)
 BAR_QUARTERS = Control(
     "bar_quarters",
     *(4.0, 0.25, 16.0),

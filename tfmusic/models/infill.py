@@ -7,11 +7,17 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tfmusic.generation.controls import GIBBS_STEPS, METRE, TEMPERATURE
+from tfmusic.generation.controls import (
+    AVOID_PARALLELS,
+    GIBBS_STEPS,
+    METRE,
+    TEMPERATURE,
+)
 from tfmusic.generation.loop import split_seed
 from tfmusic.generation.samplers import categorical
 from tfmusic.models.base import Endpoint, MusicModel, Tensors
 from tfmusic.models.infill_masks import block_noise, training_mask
+from tfmusic.models.infill_rules import parallels
 from tfmusic.models.metre import BarEmbedding, before_piece, places_after
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import TokenAccuracy, WeightedMean
@@ -35,6 +41,7 @@ class InfillSettings(Settings):
         embedding_size: Numbers that stand for the cell of a voice.
         temperature: The control's default.
         gibbs_steps: The control's default.
+        avoid_parallels: The control's default.
     """
 
     SECTION: ClassVar[str] = "model"
@@ -42,6 +49,7 @@ class InfillSettings(Settings):
     embedding_size: int = setting(48, at_least=1)
     temperature: float = setting(1.0, at_least=0.0, at_most=10.0)
     gibbs_steps: int = setting(128, at_least=1, at_most=10_000)
+    avoid_parallels: float = setting(0.0, at_least=0.0, at_most=100.0)
 
 
 class InfillModel(MusicModel):
@@ -56,6 +64,9 @@ class InfillModel(MusicModel):
     hidden and drawn anew, each cell by itself given what is not hidden; the many steps
     make the cells agree. (Yao et al., "On the equivalence between deep NADE and
     generative stochastic networks", 2014, with its annealed schedule.)
+
+    Besides, the odds of pitches that would make parallel fifths or octaves with what
+    the other voices have can be lowered.
 
     Source: Huang et al., "Counterpoint by Convolution", ISMIR 2017. Departures: the
     network is not theirs; onsets, the place in the bar and the distance from both ends
@@ -85,6 +96,7 @@ class InfillModel(MusicModel):
         self.CONTROLS = (
             TEMPERATURE.with_default(settings.temperature),
             GIBBS_STEPS.with_default(float(settings.gibbs_steps)),
+            AVOID_PARALLELS.with_default(settings.avoid_parallels),
             *METRE,
         )
         self.network = make_network()
@@ -230,6 +242,14 @@ class InfillModel(MusicModel):
             features["struck"] = cells > self.representation.num_keys
         return features
 
+    def _parallels(self, cells: tf.Tensor) -> tf.Tensor:
+        """1 for classes that would make parallels, `[batch, time, voice, class]`."""
+        kind = self.representation
+        pitch = self._features(cells)["pitch"]
+        found = parallels(pitch, kind.lowest_pitch, kind.num_keys)
+        found = tf.tile(found, [1, 1, 1, 1 + kind.onsets])
+        return tf.cast(tf.pad(found, [[0, 0], [0, 0], [0, 0], [1, 0]]), tf.float32)
+
     # ---- Writing and scoring.
 
     def write(
@@ -261,6 +281,7 @@ class InfillModel(MusicModel):
             noise = block_noise(batch_size, length, self.num_voices, seeds[0])
             hidden = mask & ((noise < _hidden_part(number, num_rounds)) | (number == 0))
             logits = self({"cells": cells, "hidden": hidden, **context})
+            logits -= controls[AVOID_PARALLELS.name] * self._parallels(cells)
             rows = tf.reshape(logits, [-1, self.num_classes])
             drawn = categorical(rows, seeds[1], temperature)
             drawn = tf.reshape(drawn, tf.shape(cells))
