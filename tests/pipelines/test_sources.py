@@ -165,7 +165,7 @@ def test_folk_tunes_are_pieces_with_their_rhythm():
     assert items[name].metadata["tag"] == "ryan's mammoth collection"
     first, second = items["oneills1850/0001-0050.abc"].read()[:2]
     assert first.sequence_metadata.title == "The Enchanted Valley"
-    assert (second.time_signatures[0].numerator, len(second.notes)) == (2, 93)
+    assert (second.time_signatures[0].numerator, len(second.notes)) == (2, 84)
 
 
 def test_chorales_have_four_parts():
