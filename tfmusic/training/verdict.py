@@ -31,7 +31,12 @@ def judge(
     figures = f"training {losses[best]:.2f}, validation {found[best]:.2f}"
     before = max(num_epochs // 5, 1)
     fall = found[-1 - before] - found[-1] if num_epochs > before else 0.0
-    if num_epochs < 3 or (best == num_epochs - 1 and fall > _FALLING * abs(found[-1])):
+    if num_epochs < 3:
+        return (
+            f"too short to tell, after {_epochs(num_epochs)} ({figures}); the same "
+            "command with a larger --config.train.num_epochs goes on"
+        )
+    if best == num_epochs - 1 and fall > _FALLING * abs(found[-1]):
         was = f"fell by {fall:.2f} in the last {_epochs(before)}"
         return (
             f"under-fitted: validation {was}, to {found[-1]:.2f}, and was still "
