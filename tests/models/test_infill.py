@@ -113,6 +113,12 @@ def test_cells_are_rests_and_pitches_held_or_struck(model):
     assert cells[2, 1] == 2 * num_keys
 
 
+def test_a_note_that_a_window_cuts_is_held(model):
+    window = contracts.cut_window(chorale(12), 4, 3)  # notes begin at step 4
+    _, cells, _ = model.example_fn(window, ANY)
+    assert np.all(cells <= 84 - 36 + 1)
+
+
 def test_likelihoods_are_exact():
     # One step of two voices with three classes: all nine pieces there are.
     names = {"voice_names": ("Upper", "Lower"), "onsets": False}

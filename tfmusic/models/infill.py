@@ -149,21 +149,17 @@ class InfillModel(MusicModel):
             Inputs as `call` takes them, cells, and weights `[time, voice]`: above 0
             where they are hidden, 1 on average.
         """
-        features = {
-            name: array[1:] if array.shape.rank else array
-            for name, array in features.items()
-        }
-        step, num_steps = features["step"], features["num_steps"]
+        cells = self._cells(features)[1:]  # the first step tells what is held there
+        step, num_steps = features["step"][1:], features["num_steps"]
         inside = (step >= 0) & (step < num_steps)
         hidden = training_mask(inside, self.num_voices, seed)
-        cells = self._cells(features)
         inputs = {
             "cells": cells,
             "hidden": hidden,
             "inside": inside,
             "from_begin": step,
             "to_end": num_steps - 1 - step,
-            **{name: tf.cast(features[name], tf.int32) for name in metre.SPECS},
+            **{name: tf.cast(features[name][1:], tf.int32) for name in metre.SPECS},
         }
         weights = tf.cast(hidden, tf.float32)
         return inputs, cells, weights / tf.reduce_mean(weights)
