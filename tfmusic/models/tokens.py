@@ -11,14 +11,10 @@ import tensorflow as tf
 from tfmusic.errors import UserError
 from tfmusic.generation import samplers
 from tfmusic.generation.controls import (
-    CONDITIONS,
-    LENGTH_BARS,
     LENGTH_POWER,
     MAX_HELD,
     MAX_REPEATS,
-    MAX_SILENCE,
     METRE,
-    METRE_NUMBER,
     MIN_P,
     MIN_STEPS,
     NO_REPEAT_NGRAM,
@@ -27,12 +23,12 @@ from tfmusic.generation.controls import (
     TEMPERATURE,
     TOP_K,
     TOP_P,
-    Control,
 )
 from tfmusic.generation.guards import draw_another
 from tfmusic.generation.token_rules import RulesState, TokenRules
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
+from tfmusic.models.conditions import Conditions
 from tfmusic.models.metre import (
     BarEmbedding,
     before_piece,
@@ -61,7 +57,6 @@ State = tuple[Any, RulesState, Tensors]
 _UNIT_NORMAL = keras.initializers.RandomNormal(stddev=1.0)
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
 # Tokens of time are short: a key may be held for many of their steps.
-_MAX_SILENT_BARS = MAX_SILENCE.with_default(4.0)
 MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
 
 
@@ -153,18 +148,17 @@ class TokenModel(AutoregressiveModel):
         self.learn_end = settings.learn_end
         self.vocabulary_size = len(representation.vocabulary)
         self._silent = representation.silent_tokens()
-        self._conditions = representation.conditions
-        self._first_bars = representation.first_bars()
+        self._conditions = Conditions(representation)
         self._rules = TokenRules(representation.token_grammar())
         self.bars = None
         if "bar_position" in representation.feature_specs:
             self.bars = BarEmbedding(name="bars")
         common = (
             *(METRE if self.bars else ()),
-            *_condition_controls(representation),
+            *self._conditions.controls,
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
-            *([_silence_of(representation)] if self._silent.any() else []),
+            *([self._conditions.max_silence] if self._silent.any() else []),
             *([MAX_HELD_EVENTS] if self._rules.tells_ends else []),
             *([MIN_STEPS] if self.learn_end else []),
         )
@@ -351,12 +345,9 @@ class TokenModel(AutoregressiveModel):
         """
         network, rules, _ = state
         state = (network, rules, self._before(tf.shape(frame)[0], controls))
-        for condition in self._conditions:
+        for token in self._conditions.tokens(controls):
             _, state = self.next_logits(frame, state)
-            value = controls[condition.control]
-            number = tf.reduce_sum(tf.cast(value >= condition.limits, tf.int32))
-            ids = tf.constant(condition.ids, tf.int32)
-            frame = tf.fill(tf.shape(frame), ids[number])
+            frame = tf.fill(tf.shape(frame), token)
         network, rules, bar = state
         # What was not drawn does not count.
         return frame, (network, rules._replace(num_drawn=-tf.ones_like(frame)), bar)
@@ -369,21 +360,13 @@ class TokenModel(AutoregressiveModel):
 
     def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[tf.Tensor, State]:
         """Takes in the start token and all of the prompt but its last token."""
-        tokens = self._from_start(self._open_end(prompt["tokens"]))
+        tokens = self._from_start(self._conditions.leave_length_open(prompt["tokens"]))
         batch_size, length = tf.unstack(tf.shape(tokens))
         earlier = tokens[:, :-1]
         state = self.network.initial_state(batch_size, length + num_steps)
         _, state = self.network.run(self._encode_all(earlier, prompt), state)
         bar = {name: prompt[name][:, -1] for name in metre.SPECS} if self.bars else {}
         return tokens[:, -1], (state, self._rules.after_all(earlier), bar)
-
-    def _open_end(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Tokens that do not say how long the piece is, since it goes on."""
-        row = np.arange(self.vocabulary_size)
-        for condition in self._conditions:
-            if condition.control == LENGTH_BARS.name:
-                row[condition.ids] = condition.ids[0]
-        return tf.gather(tf.constant(row, tf.int32), tokens)
 
     def next_frame(
         self,
@@ -424,12 +407,9 @@ class TokenModel(AutoregressiveModel):
     def steer(self, logits: tf.Tensor, state: State, controls: Tensors) -> tf.Tensor:
         """Logits under the rules and controls that do not depend on chance."""
         logits = self._rules.apply(logits, state[1], controls)
-        if METRE_NUMBER.name in controls:
-            number = tf.cast(controls[METRE_NUMBER.name], tf.int32)
-            allowed = tf.gather(tf.constant(self._first_bars), number)
-            is_begun = self._rules.is_begun(state[1])[:, tf.newaxis]
-            refused = ~tf.logical_or(allowed, is_begun)
-            logits += tf.where(refused, samplers.IMPOSSIBLE, 0.0)
+        logits = self._conditions.steer(
+            logits, self._rules.is_begun(state[1]), controls
+        )
         if not self.learn_end:
             return logits
         num_drawn = tf.cast(state[1].num_drawn, tf.float32)
@@ -521,25 +501,6 @@ class TokenModel(AutoregressiveModel):
             hidden = layer(hidden, training=training)
         # Within `call` Keras itself tells the output whether this is training.
         return self.output_layer(hidden) + self._banned
-
-
-def _silence_of(representation: TokenRepresentation) -> Control:
-    """The guard against silence; a silent token may be a whole bar."""
-    return _MAX_SILENT_BARS if representation.metres else MAX_SILENCE
-
-
-def _condition_controls(representation: TokenRepresentation) -> list[Control]:
-    """A control for each condition, and for the first metre where it can be asked."""
-    found = []
-    for condition in representation.conditions:
-        control = CONDITIONS[condition.control]
-        if condition.names is not None:
-            control = control.with_names(condition.names)
-        found.append(control)
-    if representation.metres:
-        names = [f"{n}/{d}" for n, d in representation.metres]
-        found.append(METRE_NUMBER.with_names(names))
-    return found
 
 
 def _join(vectors: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
