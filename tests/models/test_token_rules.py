@@ -116,7 +116,8 @@ def comparable(representation, tokens) -> list:
     if representation.name == "bar_events":
         # What is generated lacks what is said in advance; a pitch that is struck again
         # cuts the note before; a short first bar is read as an upbeat.
-        second = [i for i, name in enumerate(names) if name.startswith("bar")][1]
+        bars = [i for i, name in enumerate(names) if name.startswith("bar")]
+        second = [*bars, len(names)][1]
         return [name for name in names[second:] if not name.startswith("duration")]
     if representation.name == "performance_events":
         # Keys that go up together do so in any order.

@@ -48,6 +48,8 @@ class TokenRules:
 
     def is_begun(self, state: RulesState) -> tf.Tensor:
         """Whether there has been a token that sets a limit, bool `[batch]`."""
+        if self._grammar is None:
+            return tf.zeros(tf.shape(state.num_drawn), tf.bool)
         return state.grammar.limit > 0
 
     def sounding(self, state: RulesState) -> tf.Tensor:

@@ -1,43 +1,48 @@
-"""What tokens at the beginning of a piece say of all of it, asked for by controls."""
+"""What a user may ask of a whole piece before its first token, in graph code."""
 
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.generation.controls import CONDITIONS, LENGTH_BARS, METRE_NUMBER, Control
+from tfmusic.generation.controls import (
+    CONDITIONS,
+    LENGTH_BARS,
+    MAX_SILENCE,
+    METRE_NUMBER,
+    Control,
+)
+from tfmusic.generation.samplers import IMPOSSIBLE
 from tfmusic.models.base import Tensors
 from tfmusic.representations.tokens import TokenRepresentation
 
 
 class Conditions:
-    """The conditions of a representation, see `TokenRepresentation.conditions`.
+    """The conditions of a representation, and its first metre.
 
     Attributes:
-        controls: One for each, and for the first metre where that can be asked for.
+        controls: What asks for them.
+        max_silence: The guard against silence; a silent token may be a whole bar.
     """
 
     def __init__(self, representation: TokenRepresentation):
         self._conditions = representation.conditions
         self._first_bars = representation.first_bars()
-        # A piece that goes on is longer than its first tokens say.
-        self._open = np.arange(len(representation.vocabulary), dtype=np.int32)
+        self.max_silence = MAX_SILENCE
         self.controls: list[Control] = []
         for condition in self._conditions:
             control = CONDITIONS[condition.control]
             if condition.names is not None:
                 control = control.with_names(condition.names)
             self.controls.append(control)
-            if control.name == LENGTH_BARS.name:
-                self._open[condition.ids] = condition.ids[0]
         if representation.metres:
             names = [f"{n}/{d}" for n, d in representation.metres]
             self.controls.append(METRE_NUMBER.with_names(names))
+            self.max_silence = MAX_SILENCE.with_default(4.0)
 
     def __len__(self) -> int:
-        """How many tokens say them."""
         return len(self._conditions)
 
     def tokens(self, controls: Tensors) -> list[tf.Tensor]:
-        """The tokens that say what the controls ask for, int32 scalars."""
+        """The first tokens of a piece, int32 scalars."""
         found = []
         for condition in self._conditions:
             value = controls[condition.control]
@@ -45,13 +50,27 @@ class Conditions:
             found.append(tf.constant(condition.ids, tf.int32)[number])
         return found
 
-    def open_end(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Tokens that do not say how long the piece is, since it goes on."""
-        return tf.gather(tf.constant(self._open), tokens)
+    def leave_length_open(self, tokens: tf.Tensor) -> tf.Tensor:
+        """Tokens int32 `[...]` that do not say how long the piece is."""
+        for condition in self._conditions:
+            if condition.control == LENGTH_BARS.name:
+                is_length = tf.reduce_any(tokens[..., None] == condition.ids, axis=-1)
+                tokens = tf.where(is_length, condition.ids[0].astype(np.int32), tokens)
+        return tokens
 
-    def first_bars(self, controls: Tensors) -> tf.Tensor | None:
-        """Which tokens may begin the first bar, bool `[token]`; None: any."""
+    def steer(
+        self, logits: tf.Tensor, is_begun: tf.Tensor, controls: Tensors
+    ) -> tf.Tensor:
+        """Logits `[batch, token]` of which the first bar has the metre asked for.
+
+        Args:
+            logits: As the network and other rules have them.
+            is_begun: Where there has been a bar, bool `[batch]`.
+            controls: Values by name.
+        """
         if METRE_NUMBER.name not in controls:
-            return None
+            return logits
         number = tf.cast(controls[METRE_NUMBER.name], tf.int32)
-        return tf.gather(tf.constant(self._first_bars), number)
+        allowed = tf.gather(tf.constant(self._first_bars), number)
+        is_refused = ~(is_begun[:, tf.newaxis] | allowed)
+        return logits + tf.where(is_refused, IMPOSSIBLE, 0.0)

@@ -13,7 +13,6 @@ from tfmusic.generation.controls import (
     LENGTH_POWER,
     MAX_HELD,
     MAX_REPEATS,
-    MAX_SILENCE,
     MIN_P,
     MIN_STEPS,
     NO_REPEAT_NGRAM,
@@ -48,7 +47,6 @@ from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
 
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
-_MAX_SILENT_BARS = MAX_SILENCE.with_default(4.0)
 # Tokens of time are short: a key may be held for many of their steps.
 MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
 
@@ -107,14 +105,12 @@ class TokenModel(AutoregressiveModel):
         self._conditions = Conditions(representation)
         self._rules = TokenRules(representation.token_grammar())
         self.places = Places(representation, name="places")
-        # A silent token may be a whole bar.
-        silence = _MAX_SILENT_BARS if representation.metres else MAX_SILENCE
         common = (
             *self.places.controls,
             *self._conditions.controls,
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
-            *([silence] if self._silent.any() else []),
+            *([self._conditions.max_silence] if self._silent.any() else []),
             *([MAX_HELD_EVENTS] if self._rules.tells_ends else []),
             *([MIN_STEPS] if self.learn_end else []),
         )
@@ -268,7 +264,10 @@ class TokenModel(AutoregressiveModel):
 
     def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[Nest, TokenState]:
         """Takes in the start token and all of the prompt but its last token."""
-        prompt = {**prompt, "tokens": self._conditions.open_end(prompt["tokens"])}
+        prompt = {
+            **prompt,
+            "tokens": self._conditions.leave_length_open(prompt["tokens"]),
+        }
         frames = self._from_start(self._frames(prompt))
         batch_size, length = tf.unstack(tf.shape(self.token(frames)))
         earlier = tf.nest.map_structure(lambda part: part[:, :-1], frames)
@@ -376,11 +375,8 @@ class TokenModel(AutoregressiveModel):
     ) -> tf.Tensor:
         """Logits under the rules and controls that do not depend on chance."""
         logits = self._rules.apply(logits, state.rules, controls)
-        allowed = self._conditions.first_bars(controls)
-        if allowed is not None:
-            is_begun = self._rules.is_begun(state.rules)[:, tf.newaxis]
-            refused = ~tf.logical_or(allowed, is_begun)
-            logits += tf.where(refused, samplers.IMPOSSIBLE, 0.0)
+        is_begun = self._rules.is_begun(state.rules)
+        logits = self._conditions.steer(logits, is_begun, controls)
         if not self.learn_end:
             return logits
         num_drawn = tf.cast(state.rules.num_drawn, tf.float32)
