@@ -178,6 +178,7 @@ def rows(pairs):
 @pytest.mark.parametrize(
     ("pairs", "splits", "verdict"),
     [
+        ([(5, 5), (4, 5.1)], HOURS, "too short to tell, after 2 epochs (training 5"),
         (
             [(5, 5), (4, 4.2), (3.5, 3.7)],
             HOURS,
