@@ -201,9 +201,9 @@ def _fill(player, settings) -> tuple[list, str, list[str]]:
         seed=_SEED.value,
         **settings,
     )
-    what = [_INFILL.value] if _INFILL.value else []
-    what += [f"{', '.join(_KEEP.value)} kept"] if _KEEP.value else []
-    how = f"seed {_SEED.value}; written anew: {', '.join(what)}"
+    how = f"seed {_SEED.value}; {_INFILL.value or 'all bars'} written anew"
+    if _KEEP.value:
+        how += f", {', '.join(_KEEP.value)} kept"
     return pieces, how + _of_primer(player), []
 
 
