@@ -13,7 +13,8 @@ from tfmusic.generation.loop import split_seed
 from tfmusic.generation.repetition import HISTORY
 from tfmusic.generation.voice_leading import VoiceLeading
 from tfmusic.models.base import Tensors
-from tfmusic.models.tokens import TokenModel, TokenSettings
+from tfmusic.models.token_settings import ChordSettings
+from tfmusic.models.tokens import TokenModel
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import WeightedMean
 from tfmusic.representations import ChordFrames
@@ -124,20 +125,21 @@ class ChordModel(TokenModel):
     """
 
     TAKES = ChordFrames
+    Settings = ChordSettings
     STEP = "frame"
     READS_KEYS = True
 
     def __init__(
         self,
         representation: ChordFrames,
-        settings: TokenSettings,
+        settings: ChordSettings,
         make_network: Callable[..., keras.layers.Layer],
     ):
         """Makes the layers.
 
         Args:
             representation: With `keys`.
-            settings: With the input encoding "pitches".
+            settings: See `ChordSettings`.
             make_network: As for `TokenModel`.
 
         Raises:
@@ -147,11 +149,6 @@ class ChordModel(TokenModel):
             raise UserError(
                 "representation.keys: expected True, got False; the model token_lstm "
                 "takes chord frames without keys"
-            )
-        if settings.input_encoding != "pitches":
-            raise UserError(
-                "model.input_encoding: expected 'pitches', the only one that reads "
-                f"chords outside the vocabulary; got {settings.input_encoding!r}"
             )
         super().__init__(representation, settings, make_network)
         self._spelled = representation.spelled_id

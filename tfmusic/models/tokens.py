@@ -1,6 +1,5 @@
 """A network over a sequence of tokens, one token a step."""
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
@@ -31,6 +30,7 @@ from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
 from tfmusic.models.places import Places
 from tfmusic.models.token_search import search_endpoints
+from tfmusic.models.token_settings import TokenSettings
 from tfmusic.networks.layers import (
     PitchEmbedding,
     TiedOutput,
@@ -42,7 +42,6 @@ from tfmusic.networks.recurrent_stack import CarriedState
 from tfmusic.representations import Representation
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
-from tfmusic.settings import Settings, setting
 
 
 class TokenState(NamedTuple):
@@ -62,54 +61,6 @@ class TokenState(NamedTuple):
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
 # Tokens of time are short: a key may be held for many of their steps.
 MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TokenSettings(Settings):
-    """What a token model adds to its network.
-
-    Attributes:
-        embedding_size: Numbers that stand for a token; without meaning for "index".
-        input_encoding: "embedding": a learned vector for each token; "pitches": also
-            one for each pitch that it sounds (see `PitchEmbedding`); "index": the
-            token's id over the number of tokens, a single number, which the network
-            reads in float32 under mixed precision too.
-        keys_down: Whether the network also reads which keys are down after each token,
-            for events that do not tell how long a note will last. Without it the
-            network has to remember them, and forgets some.
-        head: Layers before the logits: "linear": none; "skuldur": batch normalisation,
-            dropout 0.3, 256 rectified units, batch normalisation, dropout 0.3.
-        dropout: Fraction of the network's outputs dropped before a linear head.
-        tied_output: Whether the embedding's vectors also give the logits; the network's
-            output then has `embedding_size` numbers.
-        loss_steps: "all", or "last": a window teaches its last token alone.
-        learn_end: Whether the model learns where pieces end, and generation may end.
-        temperature, min_p: Defaults of the controls of these names.
-        hide_plan: Fraction of training windows in which the phrases that are planned
-            are unknown, so that the same weights play with a plan and without. Counts
-            with the representation's `plan`.
-        carry_state: Whether training reads each piece from its beginning, window after
-            window, and a window begins with the state that the one before left:
-            truncated back-propagation. Needs a recurrent network, and windows that do
-            not overlap and are not varied.
-    """
-
-    SECTION: ClassVar[str] = "model"
-
-    embedding_size: int = setting(128, at_least=0)
-    input_encoding: str = setting(
-        "embedding", choices=("embedding", "pitches", "index")
-    )
-    keys_down: bool = False
-    head: str = setting("linear", choices=("linear", "skuldur"))
-    dropout: float = setting(0.3, at_least=0.0, at_most=0.99)
-    tied_output: bool = False
-    loss_steps: str = setting("all", choices=("all", "last"))
-    learn_end: bool = True
-    temperature: float = setting(1.0, at_least=0.0, at_most=10.0)
-    min_p: float = setting(0.0, at_least=0.0, at_most=1.0)
-    hide_plan: float = setting(0.5, at_least=0.0, at_most=1.0)
-    carry_state: bool = False
 
 
 class TokenModel(AutoregressiveModel):
@@ -388,15 +339,7 @@ class TokenModel(AutoregressiveModel):
         seed: tf.Tensor,
         must_change: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Samples the token after a frame.
-
-        Args:
-            logits: The network's, float32 `[batch, token]`.
-            frame: The newest frame.
-            state: The state after it.
-            controls: See `next_frame`, as of the others.
-            seed: Likewise.
-            must_change: Likewise.
+        """Samples the token after a frame, the state after that being known.
 
         Returns:
             int32 `[batch]`, and where guards changed it.
@@ -427,16 +370,11 @@ class TokenModel(AutoregressiveModel):
     def complete(
         self, token: tf.Tensor, frame: Nest, hidden: tf.Tensor, state: TokenState
     ) -> tuple[Nest, tf.Tensor]:
-        """Makes a frame of a token that a search has chosen.
+        """Makes a frame of a token that a search has chosen, int32 `[batch]`.
 
-        Args:
-            token: int32 `[batch]`; of `frame` itself where the search begins.
-            frame: The frame before.
-            hidden: What `advance` gave for that.
-            state: The state after that.
-
-        Returns:
-            The frame, and what is left of its nats besides the token's, `[batch]`.
+        `hidden` and `state` are what `advance` gave for the frame before, `frame`; that
+        itself is made where the search begins. Gives also what is left of the frame's
+        nats besides the token's, `[batch]`.
         """
         del frame, hidden, state
         return token, tf.zeros(tf.shape(token))
@@ -444,15 +382,9 @@ class TokenModel(AutoregressiveModel):
     def complete_all(
         self, tokens: tf.Tensor, frame: Nest, state: TokenState
     ) -> tuple[Nest, tf.Tensor]:
-        """Makes frames of all tokens of searches, int32 `[batch, time]`.
+        """Makes frames of tokens `[batch, time]` after `frame`, `state` before that.
 
-        Args:
-            tokens: What comes after a frame.
-            frame: That frame.
-            state: The state before it.
-
-        Returns:
-            The frames, and the nats that `complete` gives for the last one, `[batch]`.
+        Gives also the nats that `complete` gives for the last one, `[batch]`.
         """
         del frame, state
         return tokens, tf.zeros(tf.shape(tokens)[:1])
