@@ -292,6 +292,10 @@ class ChordModel(TokenModel):
         features = super().frames_to_features(frames, state)
         return {**features, "keys": frames["keys"]}
 
+    def is_repeat(self, frame: Tensors, previous: Tensors) -> tf.Tensor:
+        """Whether the chord is the one before it again, bool `[batch]`."""
+        return tf.equal(frame["tokens"], previous["tokens"])
+
     # ---- Generation.
 
     def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> ChordState:

@@ -10,6 +10,14 @@ from tfmusic.settings import Settings, setting
 class TokenSettings(Settings):
     """What a token model adds to its network.
 
+    Two published systems are these settings, with a recurrent network:
+
+    - Skuldur's Classical-Piano-Composer, and after it the first experiment of the AIDL
+      team at UPC: `input_encoding="index"`, `units=(512, 512, 512)`, `dropout=0.0`,
+      `recurrent_dropout=0.3`, `head="skuldur"`, `loss_steps="last"`.
+    - The chord-token network of sylvia-segfault/music-generation: `tied_output=True`,
+      `embedding_size=512`, `units=(512, 512)`, `dropout=0.0`.
+
     Attributes:
         embedding_size: Numbers that stand for a token; without meaning for "index".
         input_encoding: "embedding": a learned vector for each token; "pitches": also

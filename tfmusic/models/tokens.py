@@ -66,14 +66,6 @@ MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
 class TokenModel(AutoregressiveModel):
     """An embedding, a network, and a softmax over the next token.
 
-    Two published systems are settings of it, with a recurrent network:
-
-    - Skuldur's Classical-Piano-Composer, and after it the first experiment of the AIDL
-      team at UPC: `input_encoding="index"`, `units=(512, 512, 512)`, `dropout=0.0`,
-      `recurrent_dropout=0.3`, `head="skuldur"`, `loss_steps="last"`.
-    - The chord-token network of sylvia-segfault/music-generation: `tied_output=True`,
-      `embedding_size=512`, `units=(512, 512)`, `dropout=0.0`.
-
     Padding is never an output, nor is the start, nor the end unless it is learned:
     their probability is 0 in training, scoring and generation alike. What the grammar
     of the representation forbids is never generated; training and scoring, where it
@@ -413,10 +405,6 @@ class TokenModel(AutoregressiveModel):
     def is_silent(self, frame: Nest) -> tf.Tensor:
         """Whether the token is a rest."""
         return tf.gather(tf.constant(self._silent), self.token(frame))
-
-    def is_repeat(self, frame: Nest, previous: Nest) -> tf.Tensor:
-        """Whether the token is the one before it again, bool `[batch]`."""
-        return tf.equal(self.token(frame), self.token(previous))
 
     def frames_to_features(self, frames: Nest, state: TokenState) -> Tensors:
         """The tokens without their end, how many there are, and their places."""
