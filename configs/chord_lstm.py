@@ -106,7 +106,7 @@ VARIANTS = {
         "The default for chorales in one key; what `make demo` runs.",
         dict(
             data=dict(key="C", window_steps=64, window_stride=32),
-            train=dict(batch_size=32, num_epochs=10, min_steps_per_epoch=0),
+            train=dict(batch_size=32, num_epochs=20, min_steps_per_epoch=0),
         ),
     ),
     "shipped": (

@@ -12,7 +12,7 @@ from tfmusic.representations import make_representation
 from tfmusic.representations.phrases import SPECS as PLAN_SPECS
 
 SIZES = (20, 26, 31)
-SPELLED_ID = 4
+REST_ID, SPELLED_ID = 3, 4
 
 
 @dataclasses.dataclass

@@ -11,6 +11,8 @@ TOKENS = {"chord_frames", "note_chord_tokens", "performance_events"}
 ROLLS = {"binary_roll", "start_sustain", "two_hands_roll"}
 TAKEN = {
     "biaxial_lstm": {"play_articulate"},
+    "chord_lstm": {"chord_frames"},
+    "chord_transformer": {"chord_frames"},
     "frame_seq2seq": ROLLS,
     "infill": {"voice_frames"},
     "latent_wgan": {"latents"},
@@ -22,10 +24,10 @@ TAKEN = {
 }
 
 
-def make_kind(name):
+def make_kind(name, **settings):
     if name == "latents":
         return make_latents()[0]
-    kind = make_representation({"name": name})
+    kind = make_representation({"name": name, **settings})
     return kind.fit_counts({"60": 1, "64": 1}) if kind.fitted_fields else kind
 
 
@@ -37,7 +39,8 @@ def test_each_model_is_listed():
 @pytest.mark.parametrize("kind", REPRESENTATIONS)
 @pytest.mark.parametrize("name", TAKEN)
 def test_model_takes_its_representations_and_refuses_others_in_one_line(name, kind):
-    representation = make_kind(kind)
+    has_keys = kind == "chord_frames" and name.startswith("chord")
+    representation = make_kind(kind, **({"keys": True} if has_keys else {}))
     if kind in TAKEN[name]:
         assert make_model(representation, {"name": name}).representation.name == kind
         return

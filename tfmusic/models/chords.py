@@ -13,7 +13,7 @@ from tfmusic.generation.loop import split_seed
 from tfmusic.generation.repetition import HISTORY
 from tfmusic.generation.voice_leading import VoiceLeading
 from tfmusic.models.base import Tensors
-from tfmusic.models.token_layers import TokenSettings
+from tfmusic.models.token_settings import ChordSettings
 from tfmusic.models.tokens import TokenModel
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import WeightedMean
@@ -125,20 +125,21 @@ class ChordModel(TokenModel):
     """
 
     TAKES = ChordFrames
+    Settings = ChordSettings
     STEP = "frame"
     READS_KEYS = True
 
     def __init__(
         self,
         representation: ChordFrames,
-        settings: TokenSettings,
+        settings: ChordSettings,
         make_network: Callable[..., keras.layers.Layer],
     ):
         """Makes the layers.
 
         Args:
             representation: With `keys`.
-            settings: With the input encoding "pitches".
+            settings: See `ChordSettings`.
             make_network: As for `TokenModel`.
 
         Raises:
@@ -148,11 +149,6 @@ class ChordModel(TokenModel):
             raise UserError(
                 "representation.keys: expected True, got False; the model token_lstm "
                 "takes chord frames without keys"
-            )
-        if settings.input_encoding != "pitches":
-            raise UserError(
-                "model.input_encoding: expected 'pitches', the only one that reads "
-                f"chords outside the vocabulary; got {settings.input_encoding!r}"
             )
         super().__init__(representation, settings, make_network)
         self._spelled = representation.spelled_id
@@ -295,6 +291,10 @@ class ChordModel(TokenModel):
         """Tokens, keys, how many frames there are, and their places."""
         features = super().frames_to_features(frames, state)
         return {**features, "keys": frames["keys"]}
+
+    def is_repeat(self, frame: Tensors, previous: Tensors) -> tf.Tensor:
+        """Whether the chord is the one before it again, bool `[batch]`."""
+        return tf.equal(frame["tokens"], previous["tokens"])
 
     # ---- Generation.
 

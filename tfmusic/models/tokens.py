@@ -30,7 +30,6 @@ from tfmusic.models.base import Endpoint, Tensors, step_is_target
 from tfmusic.models.conditions import Conditions
 from tfmusic.models.places import Places
 from tfmusic.models.token_layers import (
-    TokenSettings,
     TokenState,
     check_layers,
     join,
@@ -39,6 +38,7 @@ from tfmusic.models.token_layers import (
     make_output,
 )
 from tfmusic.models.token_search import search_endpoints
+from tfmusic.models.token_settings import TokenSettings
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import Perplexity, TokenAccuracy, WeightedMean
 from tfmusic.networks.recurrent_stack import CarriedState
@@ -53,14 +53,6 @@ MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
 
 class TokenModel(AutoregressiveModel):
     """An embedding, a network, and a softmax over the next token.
-
-    Two published systems are settings of it, with a recurrent network:
-
-    - Skuldur's Classical-Piano-Composer, and after it the first experiment of the AIDL
-      team at UPC: `input_encoding="index"`, `units=(512, 512, 512)`, `dropout=0.0`,
-      `recurrent_dropout=0.3`, `head="skuldur"`, `loss_steps="last"`.
-    - The chord-token network of sylvia-segfault/music-generation: `tied_output=True`,
-      `embedding_size=512`, `units=(512, 512)`, `dropout=0.0`.
 
     Padding is never an output, nor is the start, nor the end unless it is learned:
     their probability is 0 in training, scoring and generation alike. What the grammar
@@ -301,15 +293,7 @@ class TokenModel(AutoregressiveModel):
         seed: tf.Tensor,
         must_change: tf.Tensor,
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Samples the token after a frame.
-
-        Args:
-            logits: The network's, float32 `[batch, token]`.
-            frame: The newest frame.
-            state: The state after it.
-            controls: See `next_frame`, as of the others.
-            seed: Likewise.
-            must_change: Likewise.
+        """Samples the token after a frame, the state after that being known.
 
         Returns:
             int32 `[batch]`, and where guards changed it.
@@ -340,16 +324,11 @@ class TokenModel(AutoregressiveModel):
     def complete(
         self, token: tf.Tensor, frame: Nest, hidden: tf.Tensor, state: TokenState
     ) -> tuple[Nest, tf.Tensor]:
-        """Makes a frame of a token that a search has chosen.
+        """Makes a frame of a token that a search has chosen, int32 `[batch]`.
 
-        Args:
-            token: int32 `[batch]`; of `frame` itself where the search begins.
-            frame: The frame before.
-            hidden: What `advance` gave for that.
-            state: The state after that.
-
-        Returns:
-            The frame, and what is left of its nats besides the token's, `[batch]`.
+        `hidden` and `state` are what `advance` gave for the frame before, `frame`; that
+        itself is made where the search begins. Gives also what is left of the frame's
+        nats besides the token's, `[batch]`.
         """
         del frame, hidden, state
         return token, tf.zeros(tf.shape(token))
@@ -357,15 +336,9 @@ class TokenModel(AutoregressiveModel):
     def complete_all(
         self, tokens: tf.Tensor, frame: Nest, state: TokenState
     ) -> tuple[Nest, tf.Tensor]:
-        """Makes frames of all tokens of searches, int32 `[batch, time]`.
+        """Makes frames of tokens `[batch, time]` after `frame`, `state` before that.
 
-        Args:
-            tokens: What comes after a frame.
-            frame: That frame.
-            state: The state before it.
-
-        Returns:
-            The frames, and the nats that `complete` gives for the last one, `[batch]`.
+        Gives also the nats that `complete` gives for the last one, `[batch]`.
         """
         del frame, state
         return tokens, tf.zeros(tf.shape(tokens)[:1])
@@ -396,10 +369,6 @@ class TokenModel(AutoregressiveModel):
     def is_silent(self, frame: Nest) -> tf.Tensor:
         """Whether the token is a rest."""
         return tf.gather(tf.constant(self._silent), self.token(frame))
-
-    def is_repeat(self, frame: Nest, previous: Nest) -> tf.Tensor:
-        """Whether the token is the one before it again, bool `[batch]`."""
-        return tf.equal(self.token(frame), self.token(previous))
 
     def frames_to_features(self, frames: Nest, state: TokenState) -> Tensors:
         """The tokens without their end, how many there are, and their places."""

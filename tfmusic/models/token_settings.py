@@ -1,0 +1,69 @@
+"""What config.model says of the models of tokens and of chords."""
+
+import dataclasses
+from typing import ClassVar
+
+from tfmusic.settings import Settings, setting
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TokenSettings(Settings):
+    """What a token model adds to its network.
+
+    Two published systems are these settings, with a recurrent network:
+
+    - Skuldur's Classical-Piano-Composer, and after it the first experiment of the AIDL
+      team at UPC: `input_encoding="index"`, `units=(512, 512, 512)`, `dropout=0.0`,
+      `recurrent_dropout=0.3`, `head="skuldur"`, `loss_steps="last"`.
+    - The chord-token network of sylvia-segfault/music-generation: `tied_output=True`,
+      `embedding_size=512`, `units=(512, 512)`, `dropout=0.0`.
+
+    Attributes:
+        embedding_size: Numbers that stand for a token; without meaning for "index".
+        input_encoding: "embedding": a learned vector for each token; "pitches": also
+            one for each pitch that it sounds (see `PitchEmbedding`); "index": the
+            token's id over the number of tokens, a single number, which the network
+            reads in float32 under mixed precision too.
+        keys_down: Whether the network also reads which keys are down after each token,
+            for events that do not tell how long a note will last. Without it the
+            network has to remember them, and forgets some.
+        head: Layers before the logits: "linear": none; "skuldur": batch normalisation,
+            dropout 0.3, 256 rectified units, batch normalisation, dropout 0.3.
+        dropout: Fraction of the network's outputs dropped before a linear head.
+        tied_output: Whether the embedding's vectors also give the logits; the network's
+            output then has `embedding_size` numbers.
+        loss_steps: "all", or "last": a window teaches its last token alone.
+        learn_end: Whether the model learns where pieces end, and generation may end.
+        temperature, min_p: Defaults of the controls of these names.
+        hide_plan: Fraction of training windows in which the phrases that are planned
+            are unknown, so that the same weights play with a plan and without. Counts
+            with the representation's `plan`.
+        carry_state: Whether training reads each piece from its beginning, window after
+            window, and a window begins with the state that the one before left:
+            truncated back-propagation. Needs a recurrent network, and windows that do
+            not overlap and are not varied.
+    """
+
+    SECTION: ClassVar[str] = "model"
+
+    embedding_size: int = setting(128, at_least=0)
+    input_encoding: str = setting(
+        "embedding", choices=("embedding", "pitches", "index")
+    )
+    keys_down: bool = False
+    head: str = setting("linear", choices=("linear", "skuldur"))
+    dropout: float = setting(0.3, at_least=0.0, at_most=0.99)
+    tied_output: bool = False
+    loss_steps: str = setting("all", choices=("all", "last"))
+    learn_end: bool = True
+    temperature: float = setting(1.0, at_least=0.0, at_most=10.0)
+    min_p: float = setting(0.0, at_least=0.0, at_most=1.0)
+    hide_plan: float = setting(0.5, at_least=0.0, at_most=1.0)
+    carry_state: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChordSettings(TokenSettings):
+    """What a chord model adds to its network: those of tokens."""
+
+    input_encoding: str = setting("pitches", choices=("pitches",))
