@@ -1,4 +1,5 @@
-# make demo   records, training, export and new chorales from Bach's, in demo/
+# make demo   new chorales at once, by the model that comes with tfmusic, in demo/now/;
+#             then the whole chain: records, training, export and music, in demo/
 # make test   the fast tests;  make test-all adds the slow ones;  make test-newest runs
 #             the fast ones on the newest TensorFlow and Python, without tensorflow-io
 # make listen SOURCE=music   trains each family for an hour (MINUTES=60) on a folder or
@@ -22,6 +23,8 @@ DEMO = configs/chord_lstm.py:bach_chorales
 
 # Each step finds what an earlier call has completed and goes on from there.
 demo: .venv/complete
+	$(RUN) -m tfmusic generate --model=chorales --output_dir=demo/now \
+		--num_outputs=4 --seed=1 --audio
 	$(RUN) -m pipelines.build_tfrecords --config=$(DEMO) --source=bach_chorales \
 		--output_dir=demo/data
 	$(RUN) -m tfmusic.train --config=$(DEMO) --data_dir=demo/data --workdir=demo/run
