@@ -86,11 +86,13 @@ def _measure(player: Player, data_dir: str) -> Iterator[tuple[str, float]]:
     yield from _nats(player, references.held_out)
     encoded = info.splits[_SPLIT]
     losses = encoded.get("losses", {})
-    yield "frames_replaced_percent", _percent(
-        losses.get("substituted_chords", 0), encoded["num_steps"]
+    yield (
+        "frames_replaced_percent",
+        _percent(losses.get("substituted_chords", 0), encoded["num_steps"]),
     )
-    yield "onsets_lost_percent", _percent(
-        losses.get("merged_restrikes", 0), encoded["num_notes"]
+    yield (
+        "onsets_lost_percent",
+        _percent(losses.get("merged_restrikes", 0), encoded["num_notes"]),
     )
 
 

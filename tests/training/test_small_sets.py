@@ -12,7 +12,7 @@ from tests.data.builders import write_dataset
 from tests.experiments import LENGTHS, family_experiment, newest_values, tiny_config
 from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
-from tfmusic.training.live_line import duration, loss_in_words
+from tfmusic.training.live_line import duration, loss_in_words, loss_of
 from tfmusic.training.run_directory import load_run
 from tfmusic.training.setup import train_and_evaluate
 from tfmusic.training.verdict import judge, next_commands
@@ -221,3 +221,9 @@ def test_losses_and_times_are_said_in_words():
     )
     assert loss_in_words(12.3456, "") == "12.346"
     assert [duration(s) for s in (40, 725, 12000)] == ["40 s", "12 min", "3 h 20 min"]
+
+
+def test_loss_that_is_shown_leaves_padding_out():
+    logs = {"loss": 0.6, "val_loss": 0.7, "nats_per_step": 1.1, "val_nats_per_step": 1}
+    assert (loss_of(logs), loss_of(logs, "val_")) == (1.1, 1.0)
+    assert loss_of({"loss": 0.6}) == 0.6

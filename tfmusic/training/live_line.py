@@ -4,6 +4,8 @@ import math
 import shutil
 import sys
 import time
+from collections.abc import Mapping
+from typing import Any
 
 import keras
 
@@ -45,8 +47,7 @@ class LiveLine(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch, logs=None):
         """Moves the line on."""
-        loss = (logs or {}).get("loss")
-        words = f", loss {loss_in_words(loss, self._unit)}" if loss is not None else ""
+        words = f", loss {loss_in_words(loss_of(logs), self._unit)}" if logs else ""
         # Not counted yet: that is the last callback's part.
         step = int(self._progress.step) + 1
         self._show(f"step {batch + 1} of {self.params['steps']}{words}", step)
@@ -58,12 +59,13 @@ class LiveLine(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Says what the epoch came to."""
-        step, found = int(self._progress.step), logs["val_loss"]
-        is_best = found < float(self._progress.best_loss)
+        step = int(self._progress.step)
+        is_best = logs["val_loss"] < float(self._progress.best_loss)
+        learned = loss_in_words(loss_of(logs), self._unit)
+        found = loss_in_words(loss_of(logs, "val_"), self._unit)
         text = (
             f"epoch {epoch + 1} of {self.params['epochs']}, step {step:,d} of "
-            f"{self._num_steps:,d}: loss {loss_in_words(logs['loss'], self._unit)} in "
-            f"training, {loss_in_words(found, self._unit)} in validation"
+            f"{self._num_steps:,d}: loss {learned} in training, {found} in validation"
             f"{', the lowest so far' if is_best else ''}{self._time_left(step)}"
         )
         say(f"{_CLEAR}{text}" if sys.stdout.isatty() else text)
@@ -94,6 +96,18 @@ def say(text: str) -> None:
     """Writes a line to be seen at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def loss_of(logs: Mapping[str, Any], prefix: str = "") -> float:
+    """What tells most of an epoch: nats a step where they are known, else the loss.
+
+    The loss is the mean over all steps of the batches, with those of padding.
+
+    Args:
+        logs: Metrics by name.
+        prefix: "val_" for validation.
+    """
+    return float(logs.get(f"{prefix}nats_per_step", logs[f"{prefix}loss"]))
 
 
 def loss_in_words(loss: float, unit: str) -> str:

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfmusic.training.live_line import duration
+from tfmusic.training.live_line import duration, loss_of
 
 # Below that much music nothing general is learned, nor is validation worth much.
 _FEW_SECONDS = 1800
@@ -21,11 +21,11 @@ def judge(
     """A verdict in a sentence or two: what is the matter, its figures, what helps.
 
     Args:
-        rows: Of each epoch `loss` and `val_loss`; numbers, or as a table has them.
+        rows: The metrics of each epoch; numbers, or as a table has them.
         splits: What the run learned from: `num_pieces` and `seconds` of each split.
     """
-    losses = [float(row["loss"]) for row in rows]
-    found = [float(row["val_loss"]) for row in rows]
+    losses = [loss_of(row) for row in rows]
+    found = [loss_of(row, "val_") for row in rows]
     num_epochs = len(found)
     best = min(range(num_epochs), key=found.__getitem__)
     figures = f"training {losses[best]:.2f}, validation {found[best]:.2f}"
