@@ -54,7 +54,6 @@ from tfmusic.settings import Settings, setting
 # the newest token (empty without metre).
 State = tuple[Any, RulesState, Tensors]
 
-_UNIT_NORMAL = keras.initializers.RandomNormal(stddev=1.0)
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
 # Tokens of time are short: a key may be held for many of their steps.
 MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
@@ -171,13 +170,8 @@ class TokenModel(AutoregressiveModel):
         self.SEARCH_CONTROLS = (LENGTH_POWER, *common)
         self.embedding = None
         if settings.input_encoding == "embedding":
-            # An LSTM learns little until its inputs are about 1; logits that the same
-            # vectors give have to begin near 0.
-            scale = "uniform" if settings.tied_output else _UNIT_NORMAL
             self.embedding = TokenEmbedding(
-                self.vocabulary_size,
-                settings.embedding_size,
-                embeddings_initializer=scale,
+                self.vocabulary_size, settings.embedding_size, settings.tied_output
             )
         elif settings.input_encoding == "pitches":
             pitches = representation.token_pitches()
@@ -339,10 +333,7 @@ class TokenModel(AutoregressiveModel):
     def begin(
         self, frame: tf.Tensor, state: State, controls: Tensors
     ) -> tuple[tf.Tensor, State]:
-        """The start token one step before the piece, in its metre.
-
-        Where the representation has conditions, the last of these and the state before.
-        """
+        """The start token before the piece in its metre, or the last condition."""
         network, rules, _ = state
         state = (network, rules, self._before(tf.shape(frame)[0], controls))
         for token in self._conditions.tokens(controls):
