@@ -12,8 +12,6 @@ from tfmusic.models.token_settings import TokenSettings
 from tfmusic.networks.layers import PitchEmbedding, TiedOutput, TokenEmbedding
 from tfmusic.representations.tokens import TokenRepresentation
 
-_UNIT_NORMAL = keras.initializers.RandomNormal(stddev=1.0)
-
 
 class TokenState(NamedTuple):
     """What the model knows before a token.
@@ -38,13 +36,8 @@ def make_embedding(
     if settings.input_encoding == "pitches":
         pitches = representation.token_pitches()
         return PitchEmbedding(pitches, settings.embedding_size)
-    # An LSTM learns little until its inputs are about 1; logits that the same vectors
-    # give have to begin near 0.
-    return TokenEmbedding(
-        len(representation.vocabulary),
-        settings.embedding_size,
-        embeddings_initializer="uniform" if settings.tied_output else _UNIT_NORMAL,
-    )
+    size = len(representation.vocabulary)
+    return TokenEmbedding(size, settings.embedding_size, settings.tied_output)
 
 
 def make_head(settings: TokenSettings) -> list[keras.layers.Layer]:

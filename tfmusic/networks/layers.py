@@ -77,6 +77,15 @@ class PitchEmbedding(keras.layers.Layer):
 class TokenEmbedding(keras.layers.Embedding):
     """A learned vector for each token."""
 
+    def __init__(self, num_tokens: int, size: int, is_tied: bool = False):
+        """Makes vectors whose numbers are about 1; an LSTM learns slowly from less.
+
+        Those that give logits too (`is_tied`) begin near 0.
+        """
+        unit = keras.initializers.RandomNormal(stddev=1.0)
+        scale = "uniform" if is_tied else unit
+        super().__init__(num_tokens, size, embeddings_initializer=scale)
+
     def similarity(self, rows: tf.Tensor, few: bool = False) -> tf.Tensor:
         """Inner products, `[rows, token]`, of `[rows, size]` with all vectors."""
         del few  # The table is there.

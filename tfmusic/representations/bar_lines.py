@@ -77,11 +77,14 @@ class Bars:
         The first stands at the first bar line within the music; what is before it is
         an upbeat.
         """
-        lines, metres, is_cut = self.lines, self.metres, self.is_cut
+        lines, metres, is_cut = self.lines, self.metres.copy(), self.is_cut
         if self.upbeat and len(self) == 1:
-            lines, metres = self.spans, self.metres
-        elif self.upbeat:
+            lines = self.spans
+        elif self.upbeat and metres[0] == metres[1] and not is_cut[0]:
             lines, metres, is_cut = lines[1:], metres[1:], is_cut[1:]
+        elif self.upbeat:  # to a bar of another metre: a bar by itself
+            lines[0], metres[0] = 0, _metre_of(self.spans[0])
+            is_cut[0] = METRE_STEPS[metres[0]] > self.spans[0]
         new = np.ones(len(lines), bool)
         new[1:] = (np.diff(metres) != 0) | is_cut[: len(lines) - 1]
         times = tempo_map.to_seconds(lines[new] / STEPS_PER_QUARTER)
