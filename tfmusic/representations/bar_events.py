@@ -2,56 +2,66 @@
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 import numpy as np
 
 from tfmusic.notes import NoteSequence, wire
-from tfmusic.notes.keys import Key, key_of
+from tfmusic.representations.bar_grammar import bar_grammar
 from tfmusic.representations.bar_lines import (
     COMMON,
-    MAX_BAR_STEPS,
     METRE_STEPS,
     METRES,
     STEPS_PER_QUARTER,
-    TEMPOS,
     Bars,
     read_bars,
+)
+from tfmusic.representations.bar_notes import (
+    add_conditions,
+    condition_values,
+    instrument_name,
+    one_at_a_time,
+    tag_of,
+)
+from tfmusic.representations.bar_tokens import (
+    BAR,
+    CUT,
+    DENSITIES,
+    DENSITY,
+    DRUM,
+    DRUMS,
+    DURATION,
+    DURATIONS,
+    INSTRUMENT,
+    KEY,
+    KINDS,
+    LENGTH,
+    LENGTHS,
+    MAX_TAGS,
+    NAMES,
+    NUM_PITCHES,
+    NUM_VELOCITIES,
+    PIANO,
+    PITCH,
+    POSITION,
+    TAG,
+    TEMPO,
+    TINY,
+    UPBEAT,
+    VALUES,
+    VELOCITY,
+    ids,
+    latest,
+    parse_bars,
 )
 from tfmusic.representations.base import EncodeError, Features
 from tfmusic.representations.chords import PITCH_NAMES
 from tfmusic.representations.conditions import Condition
 from tfmusic.representations.note_table import NoteTable
-from tfmusic.representations.token_grammar import NOTHING, TokenGrammar
+from tfmusic.representations.token_grammar import TokenGrammar
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.variation import Variation, move, stack
-from tfmusic.representations.vocabulary import END, NUM_SPECIAL
-
-# What a token is, in the order of their ids; anything else is 0.
-TAG, KEY, DENSITY, LENGTH, UPBEAT, BAR, CUT, TEMPO, POSITION, INSTRUMENT = range(1, 11)
-VELOCITY, DURATION, PITCH, DRUM = range(11, 15)
-ENDING = 15
-PIANO, DRUMS = 0, 128  # voices: programs, and one more
-_NUM_VELOCITIES = 127
-_NUM_PITCHES = 128
-_MAX_TAGS = 32
-# All lengths to a bar of 4/4, then eighths to two bars, then quarters to four.
-DURATIONS = np.array([*range(1, 49), *range(54, 97, 6), *range(108, 193, 12)])
-DRUM_STEPS = 3
-# From how many notes a quarter, and bars, on each bin is.
-_DENSITIES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-_LENGTHS = (1, 5, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193)
-_TINY = 1e-6
-# Tokens of these kinds hold until the next of their kind.
-_RUNNING = (INSTRUMENT, VELOCITY, DURATION)
-_MINOR_MODES = (
-    NoteSequence.KeySignature.MINOR,
-    NoteSequence.KeySignature.DORIAN,
-    NoteSequence.KeySignature.PHRYGIAN,
-    NoteSequence.KeySignature.LOCRIAN,
-)
-_MODES = ("major", "minor")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +136,7 @@ class BarEvents(TokenRepresentation):
         self.check(
             0 <= self.num_velocity_bins <= 32, "num_velocity_bins", "0 (none) to 32"
         )
-        self.check(len(self.tags) <= _MAX_TAGS, "tags", f"at most {_MAX_TAGS}")
+        self.check(len(self.tags) <= MAX_TAGS, "tags", f"at most {MAX_TAGS}")
 
     @property
     def has_dynamics(self) -> bool:
@@ -145,13 +155,13 @@ class BarEvents(TokenRepresentation):
 
     def always_known(self) -> tuple[str, ...]:
         """All tokens but the special ones, in the order of their ids."""
-        return tuple(_NAMES)
+        return tuple(NAMES)
 
     def token_pitches(self) -> np.ndarray:
         """The pitch of each note but those of drums: bool [vocabulary size, 128]."""
-        rows = np.flatnonzero(_KINDS == PITCH)
-        pitches = np.zeros((len(_KINDS), _NUM_PITCHES), bool)
-        pitches[rows, _VALUES[rows]] = True
+        rows = np.flatnonzero(KINDS == PITCH)
+        pitches = np.zeros((len(KINDS), NUM_PITCHES), bool)
+        pitches[rows, VALUES[rows]] = True
         return pitches
 
     def token_labels(self) -> list[str]:
@@ -159,22 +169,22 @@ class BarEvents(TokenRepresentation):
         return [
             PITCH_NAMES[value] if kind == PITCH else token
             for token, kind, value in zip(
-                self.vocabulary.tokens, _KINDS, _VALUES, strict=True
+                self.vocabulary.tokens, KINDS, VALUES, strict=True
             )
         ]
 
     def silent_tokens(self) -> np.ndarray:
         """Bars: where one follows another, nothing is struck in it."""
-        return _KINDS == BAR
+        return KINDS == BAR
 
     @property
     def conditions(self) -> tuple[Condition, ...]:
         """What the first tokens say of the whole piece."""
         return (
-            Condition("tag", _ids(TAG), _whole(_MAX_TAGS), self.tags),
-            Condition("key_number", _ids(KEY), _whole(24)),
-            Condition("notes_per_quarter", _ids(DENSITY), (_TINY, *_DENSITIES[1:])),
-            Condition("length_bars", _ids(LENGTH), (_TINY, *_LENGTHS[1:])),
+            Condition("tag", ids(TAG), _whole(MAX_TAGS), self.tags),
+            Condition("key_number", ids(KEY), _whole(24)),
+            Condition("notes_per_quarter", ids(DENSITY), (TINY, *DENSITIES[1:])),
+            Condition("length_bars", ids(LENGTH), (TINY, *LENGTHS[1:])),
         )
 
     @property
@@ -189,98 +199,34 @@ class BarEvents(TokenRepresentation):
             Bool [1 + number of metres, vocabulary size]; in row 0 all.
         """
         lengths = METRE_STEPS[:, np.newaxis]
-        is_bar, is_upbeat = _KINDS == BAR, _KINDS == UPBEAT
-        others = is_bar & (np.arange(len(METRES))[:, np.newaxis] != _VALUES)
-        refused = others | (is_upbeat & (lengths <= _VALUES))
-        return np.concatenate([np.ones((1, len(_KINDS)), bool), ~refused])
+        is_bar, is_upbeat = KINDS == BAR, KINDS == UPBEAT
+        others = is_bar & (np.arange(len(METRES))[:, np.newaxis] != VALUES)
+        refused = others | (is_upbeat & (lengths <= VALUES))
+        return np.concatenate([np.ones((1, len(KINDS)), bool), ~refused])
 
     def token_grammar(self) -> TokenGrammar:
-        """Bars of notes in order of place, instrument and pitch, each fully described.
-
-        What is left to decoding: a pitch that is struck again while it sounds, and
-        instruments out of their order after one that is not named again.
-        """
-        kinds = _KINDS.copy()
-        kinds[END] = ENDING
+        """See `bar_grammar`; tokens of what is not kept never come."""
         unused = {
             TEMPO: not self.tempos,
             INSTRUMENT: not self.programs,
             DRUM: not self.programs,
             VELOCITY: not self.num_velocity_bins,
         }
-        for kind in (kind for kind, is_unused in unused.items() if is_unused):
-            kinds[kinds == kind] = NOTHING
-        values = _VALUES
+        is_unused = np.isin(KINDS, [kind for kind, value in unused.items() if value])
         if self.num_velocity_bins:
-            kinds[(kinds == VELOCITY) & (values > self._num_used_bins)] = NOTHING
-        outside = (values < self.lowest_pitch) | (values > self.highest_pitch)
-        kinds[(kinds == PITCH) & outside] = NOTHING
-        is_kind = {kind: kinds == kind for kind in range(ENDING + 1)}
-        note = (INSTRUMENT, VELOCITY, DURATION, PITCH, DRUM)
-        follows = {
-            NOTHING: (TAG,),
-            TAG: (KEY,),
-            KEY: (DENSITY,),
-            DENSITY: (LENGTH,),
-            LENGTH: (UPBEAT, BAR),
-            UPBEAT: (BAR,),
-            BAR: (TEMPO, *note, POSITION, BAR),
-            TEMPO: (*note, POSITION, BAR),
-            POSITION: (*note, CUT),
-            CUT: (BAR,),
-            INSTRUMENT: (VELOCITY, DURATION, PITCH),
-            VELOCITY: (DURATION, PITCH, DRUM),
-            DURATION: (PITCH,),
-            PITCH: (*note, POSITION, BAR, ENDING),
-            DRUM: (VELOCITY, DRUM, POSITION, BAR, ENDING),
-        }
-        # Tiers: places in the bar; instruments, then drums; pitches.
-        is_placed = is_kind[POSITION] | is_kind[UPBEAT]
-        order = np.where(is_placed, values, 0)
-        order += np.where(is_kind[INSTRUMENT] | is_kind[PITCH], values + 1, 0)
-        order += np.where(is_kind[DRUM], DRUMS + 1 + values, 0)
-        tiers = np.where(is_kind[PITCH], 2, is_kind[INSTRUMENT] | is_kind[DRUM])
-        restarts = np.full(len(kinds), 3)
-        for kind, tier in ((BAR, 0), (UPBEAT, 1), (POSITION, 1), (INSTRUMENT, 2)):
-            restarts[is_kind[kind]] = tier
-        sorts = (*_RUNNING, TEMPO)
-        levels = np.stack([is_kind[sort] for sort in sorts], axis=1)
-        needs = {
-            DURATION: (VELOCITY,),
-            PITCH: (VELOCITY, DURATION, TEMPO),
-            DRUM: (VELOCITY, TEMPO),
-            **dict.fromkeys((INSTRUMENT, VELOCITY, POSITION), (TEMPO,)),
-        }
-        needs_level = np.zeros_like(levels)
-        for kind, needed in needs.items():
-            for sort in (sort for sort in needed if not unused.get(sort)):
-                needs_level[is_kind[kind], sorts.index(sort)] = True
-        first_levels = np.zeros(len(sorts), int)
-        if self.programs:
-            first_levels[0] = _ids(INSTRUMENT)[PIANO]
-        return TokenGrammar.of(
-            kinds,
-            follows,
-            strict=True,
-            order=order,
-            tiers=tiers.astype(int),
-            restarts=restarts,
-            holds=is_kind[UPBEAT],
-            limits=np.where(is_kind[BAR], METRE_STEPS[values % len(METRES)], 0),
-            sets_level=levels,
-            needs_level=needs_level,
-            first_levels=first_levels,
-        )
+            is_unused |= (KINDS == VELOCITY) & (self._num_used_bins < VALUES)
+        outside = (self.lowest_pitch > VALUES) | (self.highest_pitch < VALUES)
+        return bar_grammar(~(is_unused | ((KINDS == PITCH) & outside)))
 
     def transposed_ids(self, semitones: int) -> np.ndarray:
         """Other pitches and another key; drums stay. int64 [vocabulary size]."""
-        row = np.arange(len(_KINDS))
-        pitches = np.arange(_NUM_PITCHES)
-        moved = move(pitches, semitones, _NUM_PITCHES)
+        row = np.arange(len(KINDS))
+        pitches = np.arange(NUM_PITCHES)
+        moved = move(pitches, semitones, NUM_PITCHES)
         inside = (moved >= self.lowest_pitch) & (moved <= self.highest_pitch)
-        row[_ids(PITCH)] = np.where(inside, _ids(PITCH)[0] + moved, -1)
+        row[ids(PITCH)] = np.where(inside, ids(PITCH)[0] + moved, -1)
         modes, tonics = np.divmod(np.arange(24), 12)
-        keys = _ids(KEY)
+        keys = ids(KEY)
         row[keys[1:]] = keys[1 + 12 * modes + (tonics + semitones) % 12]
         return row
 
@@ -288,7 +234,7 @@ class BarEvents(TokenRepresentation):
         """Every choice of conditions that are said, the others being any."""
         rows = []
         for choice in range(2 ** len(self.conditions)):
-            row = np.arange(len(_KINDS))
+            row = np.arange(len(KINDS))
             for i, condition in enumerate(self.conditions):
                 if choice >> i & 1:
                     row[condition.ids] = condition.ids[0]
@@ -297,14 +243,14 @@ class BarEvents(TokenRepresentation):
 
     def count(self, sequence: NoteSequence) -> collections.Counter:
         """The tag."""
-        tag = _tag_of(sequence)
+        tag = tag_of(sequence)
         return collections.Counter([tag] if tag else [])
 
     def fit_counts(self, counts: Mapping[str, int]) -> "BarEvents":
         """With the tags that most pieces have, of those that several have."""
         order = sorted(counts, key=lambda tag: (-counts[tag], tag))
         tags = tuple(tag for tag in order if counts[tag] > 1)
-        return dataclasses.replace(self, tags=tags[:_MAX_TAGS])
+        return dataclasses.replace(self, tags=tags[:MAX_TAGS])
 
     def encode_with_losses(
         self, sequence: NoteSequence
@@ -364,7 +310,7 @@ class BarEvents(TokenRepresentation):
 
     def _read(self, sequence: NoteSequence) -> tuple[_Piece, collections.Counter]:
         notes, losses = self.read_notes(sequence)
-        notes, more = _one_at_a_time(notes)
+        notes, more = one_at_a_time(notes)
         lengths = notes.ends - notes.starts
         known = DURATIONS[np.searchsorted(DURATIONS, lengths, "right") - 1]
         too_long = lengths > DURATIONS[-1]
@@ -379,26 +325,13 @@ class BarEvents(TokenRepresentation):
             sequence, self.grid, int(notes.starts[-1])
         )
         bars = self._known_tempos(bars)
-        conditions = self._conditions_of(sequence, notes, len(bars))
+        conditions = condition_values(sequence, notes, len(bars), self.tags)
         return _Piece(notes, bars, conditions), +(losses + more)
 
     def _known_tempos(self, bars: Bars) -> Bars:
         if self.tempos:
             return bars
         return dataclasses.replace(bars, tempos=np.full(len(bars), -1))
-
-    def _conditions_of(
-        self, sequence: NoteSequence, notes: NoteTable, num_bars: int
-    ) -> tuple[int, ...]:
-        tag = _tag_of(sequence)
-        key = _key_of(sequence, notes)
-        density = len(notes) * STEPS_PER_QUARTER / notes.num_steps
-        return (
-            self.tags.index(tag) + 1 if tag in self.tags else 0,
-            1 + 12 * _MODES.index(key.mode) + key.tonic if key else 0,
-            np.searchsorted(_DENSITIES, density, "right").item(),
-            np.searchsorted(_LENGTHS, num_bars, "right").item(),
-        )
 
     def _to_sequence(self, piece: _Piece) -> NoteSequence:
         notes, bars = piece.notes, piece.bars
@@ -407,7 +340,7 @@ class BarEvents(TokenRepresentation):
         wire.extend(sequence, "tempos", time=tempo_map.seconds, qpm=tempo_map.qpm)
         if len(bars):
             bars.add_signatures(sequence, tempo_map)
-        self._add_conditions(sequence, piece.conditions)
+        add_conditions(sequence, piece.conditions, self.tags)
         order = np.lexsort((notes.pitches, notes.voices, notes.starts))
         notes = notes.take(order)
         # Instruments are numbered in the order in which they come in.
@@ -415,7 +348,7 @@ class BarEvents(TokenRepresentation):
         numbers = np.argsort(np.argsort(first))
         for voice in voices[np.argsort(first)].tolist():
             sequence.instrument_infos.add(
-                instrument=len(sequence.instrument_infos), name=_instrument_name(voice)
+                instrument=len(sequence.instrument_infos), name=instrument_name(voice)
             )
         is_drum = notes.voices == DRUMS
         seconds = tempo_map.to_seconds(
@@ -436,15 +369,6 @@ class BarEvents(TokenRepresentation):
         sequence.total_time = float(seconds.max(initial=0.0))
         return sequence
 
-    def _add_conditions(self, sequence: NoteSequence, values: Sequence[int]) -> None:
-        tag, key, *_ = values
-        if 0 < tag <= len(self.tags):
-            sequence.sequence_metadata.genre.append(self.tags[tag - 1])
-        if key:
-            mode, tonic = divmod(key - 1, 12)
-            mode = NoteSequence.KeySignature.Mode.Value(_MODES[mode].upper())
-            sequence.key_signatures.add(key=tonic, mode=mode)
-
     # Tokens.
 
     def _write(self, piece: _Piece) -> np.ndarray:
@@ -458,11 +382,11 @@ class BarEvents(TokenRepresentation):
         implied[1:] = np.where(bar[1:] == bar[:-1], positions[:-1], implied[1:])
         pitched = notes.voices != DRUMS
         columns = [
-            np.where(positions != implied, _ids(POSITION)[0] + positions - 1, -1),
+            np.where(positions != implied, ids(POSITION)[0] + positions - 1, -1),
             self._running(INSTRUMENT, notes.voices, pitched, PIANO),
             self._running(VELOCITY, self._bins(notes.velocities) - 1),
             self._running(DURATION, _duration_numbers(notes), pitched),
-            np.where(pitched, _ids(PITCH)[0], _ids(DRUM)[0]) + notes.pitches,
+            np.where(pitched, ids(PITCH)[0], ids(DRUM)[0]) + notes.pitches,
         ]
         rows = np.stack(columns, axis=1)
         # What is said of bars, with what ended the bar before.
@@ -471,10 +395,10 @@ class BarEvents(TokenRepresentation):
         changes = np.diff(bars.tempos, prepend=-1) != 0
         heads = np.stack(
             [
-                np.where(cut, _ids(POSITION)[0] + ends - 1, -1),
-                np.where(cut, _ids(CUT)[0], -1),
-                _ids(BAR)[0] + bars.metres,
-                np.where(changes & self.tempos, _ids(TEMPO)[0] + bars.tempos, -1),
+                np.where(cut, ids(POSITION)[0] + ends - 1, -1),
+                np.where(cut, ids(CUT)[0], -1),
+                ids(BAR)[0] + bars.metres,
+                np.where(changes & self.tempos, ids(TEMPO)[0] + bars.tempos, -1),
             ],
             axis=1,
         )
@@ -484,7 +408,7 @@ class BarEvents(TokenRepresentation):
         )
         tokens = np.concatenate([heads.ravel(), rows.ravel()])
         tokens = tokens[np.argsort(where, kind="stable")]
-        upbeat = [_ids(UPBEAT)[bars.upbeat - 1]] if bars.upbeat else []
+        upbeat = [ids(UPBEAT)[bars.upbeat - 1]] if bars.upbeat else []
         said = [
             c.ids[v] for c, v in zip(self.conditions, piece.conditions, strict=True)
         ]
@@ -501,24 +425,24 @@ class BarEvents(TokenRepresentation):
             has: Which notes have one.
             first: What holds in the beginning.
         """
-        ids = np.full(len(values), -1)
+        row = np.full(len(values), -1)
         if kind == VELOCITY and not self.num_velocity_bins:
-            return ids
+            return row
         rows = np.flatnonzero(np.broadcast_to(has, len(values)))
         changed = rows[np.diff(values[rows], prepend=first) != 0]
-        ids[changed] = _ids(kind)[0] + values[changed]
-        return ids
+        row[changed] = ids(kind)[0] + values[changed]
+        return row
 
-    def _parse(self, ids: np.ndarray) -> _Piece:
+    def _parse(self, tokens: np.ndarray) -> _Piece:
         """What tokens say, in any order."""
-        kinds = _KINDS[ids]
+        kinds = KINDS[tokens]
         bar_rows = np.flatnonzero(kinds == BAR)
         said = np.flatnonzero((kinds >= CUT) & (kinds <= DRUM))
         if len(said) and (not len(bar_rows) or said[0] < bar_rows[0]):
-            ids = np.insert(ids, said[0], _ids(BAR)[COMMON])
-            kinds = _KINDS[ids]
-        values = _VALUES[ids]
-        bars, bar, positions = _parse_bars(kinds, values)
+            tokens = np.insert(tokens, said[0], ids(BAR)[COMMON])
+            kinds = KINDS[tokens]
+        values = VALUES[tokens]
+        bars, bar, positions = parse_bars(kinds, values)
         bars = self._known_tempos(bars)
         rows = np.flatnonzero((kinds == PITCH) | (kinds == DRUM))
         is_drum = kinds[rows] == DRUM
@@ -526,21 +450,21 @@ class BarEvents(TokenRepresentation):
         starts = bars.lines[bar] + positions
         starts = np.clip(starts, bars.starts[bar], (bars.starts + bars.spans)[bar] - 1)
         voices = np.where(
-            is_drum, DRUMS, _latest(kinds, values, INSTRUMENT, PIANO)[rows]
+            is_drum, DRUMS, latest(kinds, values, INSTRUMENT, PIANO)[rows]
         )
         if not self.programs:
             rows, starts, voices = (x[~is_drum] for x in (rows, starts, voices * 0))
         velocities = np.full(len(rows), self.velocity)
         if self.num_velocity_bins:
-            bins = _latest(kinds, values, VELOCITY, 0)[rows]
+            bins = latest(kinds, values, VELOCITY, 0)[rows]
             velocities = np.where(bins, self._velocities(bins), self.velocity)
-        durations = _latest(kinds, values, DURATION, STEPS_PER_QUARTER)[rows]
+        durations = latest(kinds, values, DURATION, STEPS_PER_QUARTER)[rows]
         notes = NoteTable(voices, values[rows], starts, starts + durations, velocities)
         inside = (notes.pitches >= self.lowest_pitch) & (
             notes.pitches <= self.highest_pitch
         )
         notes = notes.take(inside | (voices == DRUMS))
-        notes, _ = _one_at_a_time(notes)
+        notes, _ = one_at_a_time(notes)
         conditions = [
             next(iter(values[kinds == kind].tolist()), 0)
             for kind in (TAG, KEY, DENSITY, LENGTH)
@@ -551,142 +475,23 @@ class BarEvents(TokenRepresentation):
         """Bins of velocities, 1..num_velocity_bins; zeros without dynamics."""
         if not self.num_velocity_bins:
             return np.zeros(len(velocities), np.int64)
-        return (np.clip(velocities, 1, _NUM_VELOCITIES) - 1) // self._bin_size + 1
+        return (np.clip(velocities, 1, NUM_VELOCITIES) - 1) // self._bin_size + 1
 
     def _velocities(self, bins: np.ndarray) -> np.ndarray:
         """The lowest velocity of each bin; of bins not in use, the highest of all."""
-        return np.minimum((bins - 1) * self._bin_size + 1, _NUM_VELOCITIES)
+        return np.minimum((bins - 1) * self._bin_size + 1, NUM_VELOCITIES)
 
     @property
     def _bin_size(self) -> int:
-        return -(-_NUM_VELOCITIES // self.num_velocity_bins)
+        return -(-NUM_VELOCITIES // self.num_velocity_bins)
 
     @property
     def _num_used_bins(self) -> int:
-        return (_NUM_VELOCITIES - 1) // self._bin_size + 1
-
-
-def _parse_bars(
-    kinds: np.ndarray, values: np.ndarray
-) -> tuple[Bars, np.ndarray, np.ndarray]:
-    """The bars of tokens, and the bar and the position at each token.
-
-    Args:
-        kinds: int64 [num_tokens].
-        values: int64 [num_tokens].
-    """
-    rows = np.flatnonzero(kinds == BAR)
-    metres = values[rows]
-    bar = np.maximum(np.cumsum(kinds == BAR) - 1, 0)
-    places = np.arange(len(kinds))
-    last_bar = np.maximum.accumulate(np.where(kinds == BAR, places, -1))
-    last_position = np.maximum.accumulate(np.where(kinds == POSITION, places, -1))
-    positions = np.where(last_position > last_bar, values[last_position], 0)
-    lengths = METRE_STEPS[metres]
-    ends = lengths.copy()
-    cuts = np.flatnonzero((kinds == CUT) & (positions > 0))
-    ends[bar[cuts]] = np.minimum(ends[bar[cuts]], positions[cuts])
-    upbeat = 0
-    if len(rows):
-        ends[-1] = lengths[-1]  # no bar comes early after the last
-        begins = values[: rows[0]][kinds[: rows[0]] == UPBEAT][:1]
-        upbeat = int(begins[0]) if len(begins) and begins[0] < ends[0] else 0
-        ends[0] -= upbeat
-    tempos = np.full(len(rows), -1)
-    found = np.flatnonzero(kinds == TEMPO)
-    tempos[bar[found]] = values[found]
-    newest = np.maximum.accumulate(np.where(tempos >= 0, np.arange(len(rows)), -1))
-    tempos = np.append(tempos, -1)[newest]
-    return Bars(metres, ends, upbeat, tempos), bar, positions
-
-
-def _latest(
-    kinds: np.ndarray, values: np.ndarray, kind: int, default: int
-) -> np.ndarray:
-    """The value of the newest token of a kind at each token, int64 [num_tokens]."""
-    places = np.where(kinds == kind, np.arange(len(kinds)), -1)
-    # Place -1, none yet, finds the default, which stands last.
-    return np.append(values, default)[np.maximum.accumulate(places)]
-
-
-def _one_at_a_time(notes: NoteTable) -> tuple[NoteTable, collections.Counter]:
-    """As `NoteTable.one_at_a_time`; drums are as short as they are written."""
-    is_drum = notes.voices == DRUMS
-    ends = np.where(is_drum, notes.starts + DRUM_STEPS, notes.ends)
-    notes, losses = notes.with_columns(ends=ends).one_at_a_time()
-    is_short = (notes.voices == DRUMS) & (notes.ends < notes.starts + DRUM_STEPS)
-    losses["cut_notes"] -= np.sum(is_short).item()
-    return notes, losses
+        return (NUM_VELOCITIES - 1) // self._bin_size + 1
 
 
 def _duration_numbers(notes: NoteTable) -> np.ndarray:
     return np.searchsorted(DURATIONS, notes.ends - notes.starts)
-
-
-def _tag_of(sequence: NoteSequence) -> str:
-    genres = sequence.sequence_metadata.genre
-    return genres[0].strip().lower() if genres else ""
-
-
-def _key_of(sequence: NoteSequence, notes: NoteTable) -> Key | None:
-    """The key that a piece is written in, or that its notes seem to be in.
-
-    C major is what files say that do not know, and is not believed.
-    """
-    signatures = sorted(sequence.key_signatures, key=lambda signature: signature.time)
-    for signature in signatures[:1]:
-        is_minor = signature.mode in _MINOR_MODES
-        if is_minor or signature.key:
-            return Key(signature.key % 12, _MODES[is_minor], 1.0)
-    pitched = notes.take(notes.voices != DRUMS)
-    if not len(pitched):
-        return None
-    lengths = pitched.ends - pitched.starts
-    return key_of(np.bincount(pitched.pitches % 12, lengths, minlength=12))
-
-
-def _instrument_name(voice: int) -> str:
-    names = {PIANO: "Piano", DRUMS: "Drums"}
-    return names.get(voice, f"Program {voice}")
-
-
-def _make_tokens() -> dict[int, list[tuple[str, int]]]:
-    """Names and values of the tokens of each kind."""
-
-    def numbered(name: str, values: Sequence[int]) -> list[tuple[str, int]]:
-        return [(f"{name}{value}", value) for value in values]
-
-    places = range(1, MAX_BAR_STEPS)
-    return {
-        TAG: numbered("tag", range(_MAX_TAGS + 1)),
-        KEY: numbered("key", range(25)),
-        DENSITY: numbered("density", range(len(_DENSITIES) + 1)),
-        LENGTH: numbered("length", range(len(_LENGTHS) + 1)),
-        UPBEAT: numbered("upbeat", places),
-        BAR: [(f"bar{n}/{d}", i) for i, (n, d) in enumerate(METRES)],
-        CUT: [("cut", 0)],
-        TEMPO: numbered("tempo", range(len(TEMPOS))),
-        POSITION: numbered("position", places),
-        INSTRUMENT: numbered("instrument", range(128)),
-        VELOCITY: numbered("velocity", range(1, 33)),
-        DURATION: numbered("duration", DURATIONS.tolist()),
-        PITCH: numbered("n", range(_NUM_PITCHES)),
-        DRUM: numbered("drum", range(_NUM_PITCHES)),
-    }
-
-
-_TOKENS = _make_tokens()
-_NAMES = [name for tokens in _TOKENS.values() for name, _ in tokens]
-_SIZES = [NUM_SPECIAL, *map(len, _TOKENS.values())]
-# Of every id, what it is and its pitch, steps or number.
-_KINDS = np.repeat(np.array([NOTHING, *_TOKENS]), _SIZES)
-_VALUES = np.array([0] * NUM_SPECIAL + [v for t in _TOKENS.values() for _, v in t])
-_FIRST_IDS = dict(zip(_TOKENS, np.cumsum(_SIZES)[:-1].tolist(), strict=True))
-
-
-def _ids(kind: int) -> np.ndarray:
-    """The ids of the tokens of a kind, in order of their values."""
-    return _FIRST_IDS[kind] + np.arange(len(_TOKENS[kind]))
 
 
 def _whole(number: int) -> tuple[float, ...]:
