@@ -56,10 +56,10 @@ def bar_tunes():
 
 
 def bar_pieces() -> list[contracts.Piece]:
-    """A scale in bars of three quarters, after what holds for all of it."""
+    """A scale in bars of three quarters, of which nothing is said before."""
     names = list(bar_tunes().vocabulary.tokens)
     text = (
-        "tag1 key1 density3 length2 bar3/4 duration12 n60 position12 n62 position24 n64"
+        "tag0 key0 density0 length0 bar3/4 duration12 n60 position12 n62 position24 n64"
     )
     bar = "bar3/4 n60 position12 n62 position24 n64"
     tokens = [names.index(name) for name in f"{text} {bar} {bar} {bar} {bar}".split()]
