@@ -34,8 +34,9 @@ DEFAULT = dict(
         num_layers=6,
         hidden_size=192,
         dropout=0.2,
-        temperature=1.0,  # defaults of generation, chosen by tfmusic evaluate --pieces
+        temperature=0.5,  # defaults of generation, chosen by benchmarks.infilling
         gibbs_steps=128,
+        avoid_parallels=20.0,
     ),
     train=dict(
         batch_size=16, eval_batch_size=32, num_epochs=80, sample_every_epochs=20
