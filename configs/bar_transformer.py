@@ -43,13 +43,20 @@ VARIANTS = {
         dict(),
     ),
     "folk": (
-        "Tunes of one voice, such as `--source=folk`: no dynamics, one tempo.",
+        "Tunes of one voice, such as `--source=folk`: no dynamics, one tempo. Small "
+        "enough for an hour of two cores; the model `folk` that comes with tfmusic.",
         common.merge(
             bar_lstm.FOLK,
             dict(
-                data=dict(window_steps=384, window_stride=384),
-                model=dict(dropout=0.2),
-                train=dict(batch_size=32),
+                data=dict(window_steps=512, window_stride=512),
+                model=dict(
+                    embedding_size=192,
+                    hidden_size=192,
+                    num_heads=6,
+                    feed_forward_size=768,
+                ),
+                optimizer=dict(learning_rate=1.5e-3),
+                train=dict(steps_per_epoch=250, num_epochs=4, eval_batch_size=16),
             ),
         ),
     ),

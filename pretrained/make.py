@@ -38,9 +38,9 @@ class Recipe:
 
 
 RECIPES = {
-    "chorales": Recipe("chord_lstm:bach_chorales", "bach_chorales", _WHEEL),
-    "folk": Recipe("bar_lstm:folk", "folk", _WHEEL),
-    "piano": Recipe("bar_lstm:piano", "", _CLONE),
+    "chorales": Recipe("chord_lstm:shipped", "bach_chorales", _WHEEL),
+    "folk": Recipe("bar_transformer:folk", "folk", _WHEEL),
+    "piano": Recipe("bar_transformer:piano", "", _CLONE),
 }
 
 
