@@ -103,18 +103,11 @@ VARIANTS = {
         ),
     ),
     "bach_chorales": (
-        "The default for chorales in one key; what `make demo` runs.",
+        "The default for chorales in one key: what `make demo` trains, and the model "
+        "`chorales` that comes with tfmusic.",
         dict(
             data=dict(key="C", window_steps=64, window_stride=32),
             train=dict(batch_size=32, num_epochs=20, min_steps_per_epoch=0),
-        ),
-    ),
-    "shipped": (
-        "Larger and longer, for a model of chorales to be given away: 5 MB in float16.",
-        dict(
-            data=dict(key="C", window_steps=64, window_stride=32),
-            model=dict(units=(384, 256), dropout=0.5),
-            train=dict(batch_size=32, num_epochs=60, early_stopping_epochs=8),
         ),
     ),
     "stateful": (

@@ -38,7 +38,7 @@ class Recipe:
 
 
 RECIPES = {
-    "chorales": Recipe("chord_lstm:shipped", "bach_chorales", _WHEEL),
+    "chorales": Recipe("chord_lstm:bach_chorales", "bach_chorales", _WHEEL),
     "folk": Recipe("bar_transformer:folk", "folk", _WHEEL),
     "piano": Recipe("bar_transformer:piano", "", _CLONE),
 }
