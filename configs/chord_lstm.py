@@ -48,7 +48,7 @@ DEFAULT = dict(
         loss_steps="all",
         learn_end=True,
         temperature=1.0,  # defaults of generation, chosen by tfmusic evaluate --pieces
-        min_p=0.06,
+        min_p=0.02,
         hide_plan=0.5,  # the plan is unknown in so many windows
         carry_state=False,  # True: stateful training
     ),

@@ -174,6 +174,19 @@ def test_new_pieces_have_the_phrases_that_are_asked_for(model):
     assert not free["last_phrase"].any()
 
 
+def test_the_last_chord_is_held_until_the_piece_ends(model):
+    made = planned(model, phrases=2, phrase_quarters=4, temperature=2.0)
+    # The last fermata stands at step 14; rests may not be last and go on.
+    held = made["tokens"][made["tokens"][:, 14] > SPELLED_ID][:, 14:]
+    assert len(held) > 5
+    assert np.all(held == held[:, :1])
+    made = planned(
+        model, phrases=2, phrase_quarters=4, temperature=2.0, min_steps=0, max_repeats=3
+    )
+    sizes = made["num_steps"][made["tokens"][:, 14] > SPELLED_ID]
+    assert np.all(sizes <= 18)
+
+
 def test_stollen_are_played_twice(model):
     sure = planned(model, phrases=4, phrase_quarters=4, stollen=1)
     for name in ("tokens", "keys"):

@@ -192,7 +192,7 @@ STOLLEN = Control(
 )
 VOICE_LEADING = Control(
     "voice_leading",
-    *(4.0, 0.0, 1e6),
+    *(2.0, 0.0, 1e6),
     "Make parallel fifths and octaves less likely: the odds of a chord that makes some "
     "are divided by e to this power for each; 0: unchanged.",
 )

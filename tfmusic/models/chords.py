@@ -20,7 +20,7 @@ from tfmusic.networks.metrics import WeightedMean
 from tfmusic.representations import ChordFrames
 from tfmusic.representations import phrases as phrase_arrays
 from tfmusic.representations.chords import NUM_PITCHES
-from tfmusic.representations.vocabulary import START
+from tfmusic.representations.vocabulary import END, START
 
 # Of the head that says which keys are struck.
 _HEAD_UNITS = 128
@@ -337,7 +337,10 @@ class ChordModel(TokenModel):
     def steer(
         self, logits: tf.Tensor, state: ChordState, controls: Tensors
     ) -> tf.Tensor:
-        """As `TokenModel.steer`; parallels are made less likely."""
+        """As `TokenModel.steer`; parallels are made less likely.
+
+        After the last fermata that was planned the chord is held until the piece ends.
+        """
         strength = controls[VOICE_LEADING.name]
         logits = tf.cond(
             strength > 0.0,
@@ -347,6 +350,14 @@ class ChordModel(TokenModel):
             ),
             lambda: logits,
         )
+        if self.places.phrases and self.learn_end:
+            place, newest = state.place, state.rules.history[:, -1]
+            is_last = (place["phrase_left"] == 0) & (place["last_phrase"] == 1)
+            is_last &= place["phrase_steps"] > 0
+            tokens = tf.range(self.vocabulary_size)
+            is_held = (tokens == END) | (tokens == newest[:, tf.newaxis])
+            is_other = is_last[:, tf.newaxis] & ~is_held
+            logits += samplers.UNWANTED * tf.cast(is_other, tf.float32)
         return super().steer(logits, state, controls)
 
     def next_frame(
