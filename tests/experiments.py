@@ -68,6 +68,8 @@ def family_experiment(name, data_dir, dropout=False, **train):
     """
     config = load_config(name, "smoke")
     config.data.update(min_steps=1, key="original", window_steps=16, window_stride=16)
+    if "min_count" in config.representation:
+        config.representation.min_count = 1  # little comes twice in so little music
     for setting in () if dropout else config.model:
         if setting.endswith("dropout"):
             config.model[setting] = 0.0

@@ -112,7 +112,7 @@ def test_what_stands_in_the_way_of_learning_is_said_with_a_remedy(
 
 def test_vocabulary_of_which_most_is_seen_once_is_told(tmp_path, capsys):
     config = family_experiment(
-        "chord_lstm", tmp_path / "tokens", num_epochs=1, steps_per_epoch=1
+        "skuldur_lstm", tmp_path / "tokens", num_epochs=1, steps_per_epoch=1
     )
     kind = make_representation(config.representation).fit_counts(
         {str(pitch): 1 for pitch in range(40, 80)}
@@ -126,7 +126,7 @@ def test_vocabulary_of_which_most_is_seen_once_is_told(tmp_path, capsys):
     data = str(tmp_path / "rare")
     write_dataset(data, {"train": [20], "validation": [20]}, kind, rare)
     train_and_evaluate(config, data, str(tmp_path / "run"))
-    assert "20 of 20 tokens of chord_frames come once" in capsys.readouterr().out
+    assert "20 of 20 tokens of note_chord_tokens come once" in capsys.readouterr().out
 
 
 def test_log_gets_a_line_for_each_epoch_and_at_the_end_what_comes_next(

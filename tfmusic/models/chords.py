@@ -127,6 +127,7 @@ class ChordModel(TokenModel):
     TAKES = ChordFrames
     Settings = ChordSettings
     STEP = "frame"
+    LOSS_UNIT = "nats a frame"
     READS_KEYS = True
 
     def __init__(
