@@ -137,7 +137,7 @@ PICKUP_QUARTERS = Control(
 METRE = (BAR_QUARTERS, PICKUP_QUARTERS)
 PHRASES = Control(
     "phrases",
-    *(6.0, 0.0, 1000.0),
+    *(8.0, 0.0, 1000.0),
     "How many phrases a new piece has; 0: as it comes.",
 )
 PHRASE_QUARTERS = Control(
