@@ -175,7 +175,7 @@ LENGTH_BARS = Control(
 CONDITIONS = {c.name: c for c in (TAG, KEY_NUMBER, NOTES_PER_QUARTER, LENGTH_BARS)}
 PHRASES = Control(
     "phrases",
-    *(6.0, 0.0, 1000.0),
+    *(8.0, 0.0, 1000.0),
     "How many phrases a new piece has; 0: as it comes.",
 )
 PHRASE_QUARTERS = Control(
