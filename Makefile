@@ -24,7 +24,7 @@ DEMO = configs/chord_lstm.py:bach_chorales
 # Each step finds what an earlier call has completed and goes on from there.
 demo: .venv/complete
 	$(RUN) -m tfmusic generate --model=chorales --output_dir=demo/now \
-		--num_outputs=4 --seed=1 --audio
+		--num_outputs=4 --pickup_quarters=1 --seed=1 --audio
 	$(RUN) -m pipelines.build_tfrecords --config=$(DEMO) --source=bach_chorales \
 		--output_dir=demo/data
 	$(RUN) -m tfmusic.train --config=$(DEMO) --data_dir=demo/data --workdir=demo/run

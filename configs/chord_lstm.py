@@ -47,8 +47,8 @@ DEFAULT = dict(
         tied_output=True,
         loss_steps="all",
         learn_end=True,
-        temperature=1.0,  # defaults of generation, chosen by tfmusic evaluate --pieces
-        min_p=0.02,
+        temperature=0.9,  # defaults of generation, chosen by tfmusic evaluate --pieces
+        min_p=0.03,
         hide_plan=0.5,  # the plan is unknown in so many windows
         carry_state=False,  # True: stateful training
     ),
