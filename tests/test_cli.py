@@ -131,6 +131,12 @@ def test_exported_model_and_its_controls_are_shown(tmp_path):
         show.model(str(ROOT / "tests"))
 
 
+def test_run_is_told_from_a_model(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="found the folder of a run; tfmusic export"):
+        show.model(str(tmp_path))
+
+
 def test_doctor_finds_all_that_is_needed():
     done = run("-m", "tfmusic", "doctor", cwd=ROOT)
     assert done.returncode == 0, done.stdout

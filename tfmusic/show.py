@@ -133,6 +133,11 @@ def find_card(model_dir: str) -> str:
         path = os.path.join(model_dir, str(number), CARD)
         if os.path.isfile(path):
             return path
+    if os.path.isfile(os.path.join(model_dir, "config.json")):
+        raise UserError(
+            f"{model_dir}: expected a model, found the folder of a run; tfmusic export "
+            f"--workdir={model_dir} --export_dir=model makes one of it"
+        )
     raise UserError(
         f"{model_dir}: expected a directory that tfmusic.export wrote, found no "
         f"{CARD} in it"
