@@ -19,7 +19,7 @@ from tfmusic.pipelines.building import write_datasets
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
     folder = tmp_path_factory.mktemp("many")
-    for i in range(300):
+    for i in range(450):
         path = folder / f"piece{i}.mid"
         path.write_bytes(to_midi_bytes(make_piece(i, num_notes=500)))
     (folder / "junk.mid").write_bytes(b"MThd")
@@ -108,7 +108,7 @@ def test_ctrl_c_ends_the_job_in_one_line(config, many, tmp_path):
     wait_for(job, lambda: any(work.glob("read-*.json")))
     os.killpg(job.pid, signal.SIGINT)  # as a terminal does: to the children as well
     _, log = job.communicate(timeout=30)
-    assert job.returncode == 128 + signal.SIGINT
+    assert job.returncode == 128 + signal.SIGINT, log
     assert log.splitlines()[-1] == "stopped by Ctrl-C"
     assert "Traceback" not in log
 
