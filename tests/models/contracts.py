@@ -195,6 +195,7 @@ def metre_controls(model: AutoregressiveModel, piece: Piece) -> dict[str, float]
         "bar_quarters": length / quarter,
         "pickup_quarters": -position % length / quarter,
         **({"phrases": 0.0} if "phrase_left" in piece else {}),
+        **({"home_key": piece["plan_key"][0]} if "plan_key" in piece else {}),
     }
 
 

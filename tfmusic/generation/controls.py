@@ -183,7 +183,14 @@ PHRASE_QUARTERS = Control(
     *(8.0, 2.0, 64.0),
     "Length of a phrase in quarter notes; its last one bears the fermata.",
 )
-PLAN = (PHRASES, PHRASE_QUARTERS)
+HOME_KEY = Control(
+    "home_key",
+    *(0.0, 0.0, 24.0),
+    "Key that a new piece comes home to: 1 to 12 are C to B major, 13 to 24 C to B "
+    "minor; one that the model has not learned becomes its commonest of that mode; 0: "
+    "drawn anew for each piece.",
+)
+PLAN = (PHRASES, PHRASE_QUARTERS, HOME_KEY)
 STOLLEN = Control(
     "stollen",
     *(0.6, 0.0, 1.0),

@@ -18,6 +18,7 @@ from tfmusic.models.tokens import TokenModel
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import WeightedMean
 from tfmusic.representations import ChordFrames
+from tfmusic.representations import home_key as home_key_array
 from tfmusic.representations import phrases as phrase_arrays
 from tfmusic.representations.chords import NUM_PITCHES
 from tfmusic.representations.vocabulary import END, START
@@ -261,7 +262,8 @@ class ChordModel(TokenModel):
         nats = {"log_likelihood": total, **parts}
         if self.places.phrases:
             unknown = tf.zeros_like(features["tokens"])
-            plan = dict.fromkeys(phrase_arrays.SPECS, unknown)
+            names = (*phrase_arrays.SPECS, home_key_array.NAME)
+            plan = dict.fromkeys(names, unknown)
             nats["free_log_likelihood"], _ = nats_of({**features, **plan})
         return self._as_scores(nats, is_step, is_end)
 
