@@ -25,7 +25,12 @@ class HomeKey(keras.layers.Layer):
         self.counts = np.array(counts or [1] * NUM_KEYS, np.float32)
         if not self.counts.any():
             self.counts += 1.0
-        self.keys = keras.layers.Embedding(NUM_KEYS + 1, _SIZE, keras.initializers.RandomNormal(stddev=1.0), name="keys")
+        self.keys = keras.layers.Embedding(
+            NUM_KEYS + 1,
+            _SIZE,
+            keras.initializers.RandomNormal(stddev=1.0),
+            name="keys",
+        )
 
     def call(self, home_key: tf.Tensor) -> tf.Tensor:
         """Encodes numbers of keys, int32 `[...]`, as `[..., 16]`."""
