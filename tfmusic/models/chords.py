@@ -8,7 +8,14 @@ import tensorflow as tf
 
 from tfmusic.errors import UserError
 from tfmusic.generation import samplers
-from tfmusic.generation.controls import PHRASES, STOLLEN, TEMPERATURE, VOICE_LEADING
+from tfmusic.generation.cadence import tonic_triads
+from tfmusic.generation.controls import (
+    HOMECOMING,
+    PHRASES,
+    STOLLEN,
+    TEMPERATURE,
+    VOICE_LEADING,
+)
 from tfmusic.generation.loop import split_seed
 from tfmusic.generation.repetition import HISTORY
 from tfmusic.generation.voice_leading import VoiceLeading
@@ -159,7 +166,8 @@ class ChordModel(TokenModel):
         self._most_keys = int(self._token_keys.sum(axis=1).max())
         self.key_head = KeyHead(name="key_head")
         self.struck = keras.layers.Dense(settings.embedding_size, use_bias=False)
-        more = (VOICE_LEADING,)
+        self._tonic_triads = tonic_triads(self._token_keys)
+        more = (VOICE_LEADING, *((HOMECOMING,) if self.places.phrases else ()))
         self.CONTROLS += (*more, *((STOLLEN,) if self.places.phrases else ()))
         self.SEARCH_CONTROLS += more
         self._restrikes = WeightedMean("restrike_nats")
@@ -342,7 +350,8 @@ class ChordModel(TokenModel):
     ) -> tf.Tensor:
         """As `TokenModel.steer`; parallels are made less likely.
 
-        After the last fermata that was planned the chord is held until the piece ends.
+        At the last fermata that was planned the tonic is made likelier, and that chord
+        is held until the piece ends.
         """
         strength = controls[VOICE_LEADING.name]
         logits = tf.cond(
@@ -355,6 +364,11 @@ class ChordModel(TokenModel):
         )
         if self.places.phrases and self.learn_end:
             place, newest = state.place, state.rules.history[:, -1]
+            triads = tf.gather(tf.constant(self._tonic_triads), place["plan_key"])
+            is_home = triads & _like(
+                (place["phrase_left"] == 1) & (place["last_phrase"] == 1), triads
+            )
+            logits += controls[HOMECOMING.name] * tf.cast(is_home, tf.float32)
             is_last = (place["phrase_left"] == 0) & (place["last_phrase"] == 1)
             is_last &= place["phrase_steps"] > 0
             tokens = tf.range(self.vocabulary_size)
