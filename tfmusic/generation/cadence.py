@@ -1,16 +1,15 @@
-"""The chords with which music comes home."""
+"""The two chords with which music comes home."""
 
 import numpy as np
 
 NUM_KEYS = 24
-_THIRDS = {"major": (4,), "minor": (3, 4)}  # minor music may end in major
-_FIFTH = 7
+_MAJOR, _MINOR, _FIFTH, _SEVENTH = 4, 3, 7, 10
 
 
-def tonic_triads(token_pitches: np.ndarray) -> np.ndarray:
-    """Which chords are the triad on each key's tonic, which lies lowest.
+def dominants(token_pitches: np.ndarray) -> np.ndarray:
+    """Which chords are the dominant of each key, with its root below.
 
-    The fifth may be missing.
+    A major triad or dominant seventh a fifth above the tonic; its fifth may be missing.
 
     Args:
         token_pitches: Bool `[token, 128]`.
@@ -18,13 +17,30 @@ def tonic_triads(token_pitches: np.ndarray) -> np.ndarray:
     Returns:
         Bool `[25, token]`: none for 0, no key, then C to B major and C to B minor.
     """
-    found = np.zeros((1 + NUM_KEYS, len(token_pitches)), bool)
+    is_dominant = _above_root(token_pitches, [{_MAJOR}, {_MAJOR, _SEVENTH}])
+    rows = np.roll(is_dominant, -_FIFTH, axis=0)
+    return np.concatenate([np.zeros_like(rows[:1]), rows, rows])
+
+
+def tonics(token_pitches: np.ndarray) -> np.ndarray:
+    """Which chords are the triad on the tonic of each key, likewise.
+
+    Music in minor may end with a major triad.
+    """
+    major = _above_root(token_pitches, [{_MAJOR}])
+    either = _above_root(token_pitches, [{_MAJOR}, {_MINOR}])
+    return np.concatenate([np.zeros_like(major[:1]), major, either])
+
+
+def _above_root(token_pitches: np.ndarray, wanted: list[set[int]]) -> np.ndarray:
+    """Which chords have such intervals above the lowest pitch, bool `[12, token]`.
+
+    The rows are the pitch classes of that; fifths and doublings do not count.
+    """
+    found = np.zeros((12, len(token_pitches)), bool)
     for token, sounding in enumerate(token_pitches):
         pitches = np.flatnonzero(sounding)
-        if not len(pitches):
-            continue
-        tonic = pitches[0] % 12
-        above = set(((pitches - tonic) % 12).tolist()) - {0, _FIFTH}
-        for i, thirds in enumerate(_THIRDS.values()):
-            found[1 + 12 * i + tonic, token] = any(above == {third} for third in thirds)
+        if len(pitches):
+            above = set(((pitches - pitches[0]) % 12).tolist()) - {0, _FIFTH}
+            found[pitches[0] % 12, token] = above in wanted
     return found

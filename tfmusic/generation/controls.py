@@ -197,11 +197,12 @@ STOLLEN = Control(
     "How many of the new pieces repeat their first two phrases, as bar form (A A B) "
     "wants, from 0: none, to 1: all. It takes --phrases of 4 or more.",
 )
-HOMECOMING = Control(
-    "homecoming",
-    *(2.0, 0.0, 1e6),
-    "Make the tonic's triad likelier for the chord of the last fermata: its odds are "
-    "multiplied by e to this power; 0: unchanged. It takes --phrases of 1 or more.",
+CADENCE = Control(
+    "cadence",
+    *(3.0, 0.0, 1e6),
+    "Make a cadence likelier at the last fermata, the home key's tonic after its "
+    "dominant: the odds of these chords are multiplied by e to this power; 0: "
+    "unchanged. It takes --phrases of 1 or more.",
 )
 VOICE_LEADING = Control(
     "voice_leading",

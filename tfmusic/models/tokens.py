@@ -46,8 +46,6 @@ from tfmusic.representations import Representation
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
 
-# Of the layer between the plan and what the logits are made of.
-_PLAN_UNITS = 64
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
 # Tokens of time are short: a key may be held for many of their steps.
 MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
@@ -120,12 +118,6 @@ class TokenModel(AutoregressiveModel):
         self.network = make_network(exact_inputs=settings.input_encoding == "index")
         check_layers(self.network, representation, settings, self._rules.tells_ends)
         self.head = make_head(settings)
-        self.plan_layers = []
-        if self.places.phrases:
-            self.plan_layers = [
-                keras.layers.Dense(_PLAN_UNITS, activation="relu"),
-                keras.layers.Dense(self.network.output_size, use_bias=False),
-            ]
         self.output_layer = make_output(
             self.embedding, self.vocabulary_size, settings.tied_output
         )
@@ -229,7 +221,7 @@ class TokenModel(AutoregressiveModel):
             hidden = self.carried.run(inputs, begins=begins)
         else:
             hidden = self.network(inputs, training=training)
-        return self._top(hidden, places, training)
+        return self._top(hidden, training)
 
     def token(self, frame: Nest) -> tf.Tensor:
         """The token of a frame; here it is nothing else."""
@@ -331,8 +323,7 @@ class TokenModel(AutoregressiveModel):
         if self.settings.keys_down:
             inputs = join(inputs, self._rules.sounding(rules))
         hidden, network = self.network.step(inputs, state.network)
-        row = {name: values[:, tf.newaxis] for name, values in place.items()}
-        hidden = self._top(hidden[:, tf.newaxis], row)[:, 0]
+        hidden = self._top(hidden[:, tf.newaxis])[:, 0]
         return hidden, state._replace(network=network, rules=rules, place=place)
 
     def complete(
@@ -454,22 +445,11 @@ class TokenModel(AutoregressiveModel):
             return index[..., tf.newaxis] / self.vocabulary_size
         return self.embedding(tokens)
 
-    def _top(
-        self, hidden: tf.Tensor, places: Tensors, training: bool = False
-    ) -> tf.Tensor:
-        """The network's outputs through the head's layers, `[..., feature]`.
-
-        What the plan says of the next step goes past the network as well: few steps of
-        a piece have an end near, and the way through the network is long.
-        """
+    def _top(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The network's outputs through the head's layers, `[batch, time, feature]`."""
         for layer in self.head:
             hidden = layer(hidden, training=training)
-        if not self.plan_layers:
-            return hidden
-        past = self.places(places)
-        for layer in self.plan_layers:
-            past = layer(past)
-        return hidden + tf.cast(past, hidden.dtype)
+        return hidden
 
     def logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Logits, float32 `[batch, time, token]`, of what `_top` gives."""
