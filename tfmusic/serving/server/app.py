@@ -86,6 +86,7 @@ def make_app(
     for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version:int}"):
         routes += [
             Route(f"{path}:predict", service.predict, methods=["POST"]),
+            Route(f"{path}:predict", _malformed),
             Route(f"{path}/metadata", service.metadata),
             Route(path, service.status),
         ]

@@ -18,8 +18,18 @@ from tfmusic.serving.player import Player, versions
 from tfmusic.serving.server.signatures import read_signatures
 from tfmusic.serving.warmup import small_inputs
 
-# What loading an export raises where a file of it is missing, cut off or corrupted.
-_DAMAGE = (DecodeError, KeyError, OSError, TypeError, ValueError, tf.errors.OpError)
+# What loading an export raises where a file of it is missing, cut off or corrupted:
+# TensorFlow checks little of it, so nearly anything.
+_DAMAGE = (
+    AttributeError,
+    DecodeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    tf.errors.OpError,
+)
 
 
 @dataclasses.dataclass(frozen=True)

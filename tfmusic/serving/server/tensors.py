@@ -90,8 +90,8 @@ def to_array(name: str, value: Any, spec: Mapping[str, Any]) -> np.ndarray:
         ) from None
     kinds = _KINDS[dtype.kind]
     if array.size and array.dtype.kind not in kinds:
-        found = value if np.ndim(array) == 0 else f"an array of {array.dtype.name}"
-        raise UserError(f"{name}: expected {_WORDS[dtype.kind]}, got {found!r:.60}")
+        found = f"{array.dtype.name} values" if array.ndim else f"{value!r:.60}"
+        raise UserError(f"{name}: expected {_WORDS[dtype.kind]}, got {found}")
     if dtype.kind == "i" and array.size:
         for number in (int(array.min()), int(array.max())):
             if not np.iinfo(dtype).min <= number <= np.iinfo(dtype).max:
