@@ -80,7 +80,7 @@ def main() -> None:
     config = uvicorn.Config(
         app,
         log_config=None,
-        log_level="warning",
+        log_level="critical",  # the app tells of its faults itself
         access_log=False,
         timeout_graceful_shutdown=_STOP_SECONDS,
     )

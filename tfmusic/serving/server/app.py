@@ -14,6 +14,7 @@ from collections.abc import Collection
 from typing import Any
 
 import tensorflow as tf
+from absl import logging
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -153,21 +154,25 @@ class _Service:
         except TimeoutError:
             text = f"no answer within {self._limits.timeout_seconds:g} seconds"
             raise HTTPException(504, f"{text}; ask for less, or later") from None
+        except asyncio.CancelledError:
+            raise HTTPException(503, "the server stops") from None
         except tuple(_STATUS) as error:
-            raise HTTPException(_STATUS[type(error)], first_line(error)) from error
+            raise HTTPException(_STATUS[type(error)], _reason(error)) from error
         finally:
             if job is None:
                 self._workers.leave()
         return Response(answer, media_type="application/json")
 
     async def _read(self, request: Request) -> bytes:
-        """The body, as far as it is not too long."""
-        data = bytearray()
+        """The body; one that is too long is read to its end, but not kept."""
+        data, size = bytearray(), 0
         async for chunk in request.stream():
-            data += chunk
-            if len(data) > self._limits.max_bytes:
-                text = f"expected a request of at most {self._limits.max_bytes:,} bytes"
-                raise HTTPException(413, text, {"Connection": "close"})
+            size += len(chunk)
+            if size <= self._limits.max_bytes:
+                data += chunk
+        if size > self._limits.max_bytes:
+            most = f"at most {self._limits.max_bytes:,} bytes"
+            raise HTTPException(413, f"expected a request of {most}, got {size:,}")
         return bytes(data)
 
     def _find(self, name: str, version: int | None) -> ServedModel:
@@ -200,6 +205,14 @@ def _state(version: int, state: str, code: str = "OK", why: str = "") -> dict[st
     return {"version": str(version), "state": state, "status": status}
 
 
+def _reason(error: tf.errors.OpError) -> str:
+    """The line of a graph's error that says what is wrong, not where."""
+    lines = [line.strip() for line in error.message.splitlines()]
+    where = ("Graph execution error", "Detected at", "<stack traces", "[[")
+    told = [line for line in lines if line and not line.startswith(where)]
+    return told[0][:200] if told else first_line(error)
+
+
 async def _healthz(request: Request) -> Response:
     return PlainTextResponse("ok\n")
 
@@ -215,5 +228,6 @@ async def _refuse(request: Request, error: HTTPException) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
+    logging.error("%s", request.url.path, exc_info=error)
     text = f"{type(error).__name__}: {first_line(error)}"
     return JSONResponse({"error": text}, 500)
