@@ -51,8 +51,9 @@ _STOP_SECONDS = 10
 def main() -> None:
     """Serves until a signal."""
     try:
+        import prometheus_client  # noqa: F401
+        import starlette  # noqa: F401
         import uvicorn
-        from starlette.applications import Starlette  # noqa: F401
     except ImportError as error:
         raise UserError(
             f'the server needs {error.name}: pip install "tfmusic[studio]"'

@@ -20,6 +20,8 @@ import pytest
 
 pytest.importorskip("starlette", reason="see [studio]")
 import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from examples.serving_client import ask_rest
 from tests.contracts import make_sequence
@@ -41,16 +43,23 @@ PREDICT = "/v1/models/tiny:predict"
 def serve(models, *args, **kwargs):
     """Serves models; gives the address and the app."""
     app = make_app(models, *args, **kwargs)
+    with run_app(app) as address:
+        yield address, app
+    app.state.workers.close()
+
+
+@contextlib.contextmanager
+def run_app(app):
+    """Runs an app in a thread; gives its address."""
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="critical"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:
-            yield f"127.0.0.1:{listening.getsockname()[1]}", app
+            yield f"127.0.0.1:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
             thread.join()
-            app.state.workers.close()
 
 
 @pytest.fixture(scope="module")
@@ -338,6 +347,18 @@ def test_metrics_count_requests_by_model_and_status(models):
     assert 'tfmusic_requests_total{code="404",model=""} 1.0' in lines
     assert 'tfmusic_request_seconds_count{model="tiny"} 2.0' in lines
     assert "tfmusic_queue_length 0.0" in lines
+
+
+def test_app_answers_where_another_app_mounts_it(models):
+    inner = make_app(models, token="secret")
+    app = Starlette(routes=[Mount("/models", inner)])
+    with run_app(app) as address:
+        path = "/models/v1/models/tiny"
+        assert ask(address, path)[0] == 401
+        assert ask(address, path, Authorization="Bearer secret")[0] == 200
+        with urllib.request.urlopen(f"http://{address}/models/healthz") as answer:
+            assert answer.read() == b"ok\n"
+    inner.state.workers.close()
 
 
 @pytest.fixture

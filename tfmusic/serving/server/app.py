@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -154,6 +154,8 @@ class _Service:
         except TimeoutError:
             text = f"no answer within {self._limits.timeout_seconds:g} seconds"
             raise HTTPException(504, f"{text}; ask for less, or later") from None
+        except ClientDisconnect:
+            raise HTTPException(400, "the request broke off") from None
         except asyncio.CancelledError:
             raise HTTPException(503, "the server stops") from None
         except tuple(_STATUS) as error:

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
-OPEN_PATHS = ("/healthz",)  # a load balancer has no token
+_OPEN_PATHS = ("/healthz",)  # a load balancer has no token
 
 
 class Guard:
@@ -52,7 +52,8 @@ class Guard:
         own = f"{scope['scheme']}://{host}"
         if origin is not None and origin != own and origin not in self._origins:
             return 403, f"Origin {origin}: pages of this site may not ask this server"
-        if self._token is None or scope["path"] in OPEN_PATHS:
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
+        if self._token is None or path in _OPEN_PATHS:
             return None
         given = headers.get("authorization", "").encode()
         if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):

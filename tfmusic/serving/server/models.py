@@ -61,8 +61,7 @@ class ServedModels:
             warm_up: Whether each signature is called once before clients come in.
 
         Raises:
-            UserError: A place holds no model, or none that can be loaded, or two have
-                one name.
+            UserError: A place holds no model, two have one name, or none can be loaded.
         """
         self._places = [find_model(place).rstrip("/") for place in places]
         self._warm_up = warm_up
