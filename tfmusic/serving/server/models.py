@@ -134,9 +134,12 @@ class ServedModels:
 
     def refresh(self) -> None:
         """Loads what is new; a version that cannot be loaded changes nothing."""
+        exports: dict[str, str] = {}
         for place in self._places:
-            for name, path in find_exports(place).items():
-                self._refresh(name, path)
+            # Where a name comes up a second time, the first place keeps it.
+            exports = find_exports(place) | exports
+        for name, path in exports.items():
+            self._refresh(name, path)
 
     def _refresh(self, name: str, path: str) -> None:
         candidates = _versions(path)
