@@ -11,7 +11,7 @@ VERSION = next(
 STUDIO = [
     "prometheus_client>=0.20",
     "python-multipart>=0.0.18",
-    "starlette>=0.41",
+    "starlette>=0.46",
     "uvicorn>=0.30",
 ]
 
