@@ -32,6 +32,7 @@ OPTIONAL = (
         "warm-up requests, gRPC clients",
         'pip install "tfmusic[serving]"',
     ),
+    ("starlette", "the model server", 'pip install "tfmusic[studio]"'),
     # It asks for pyaudio, which is hard to install and only plays to loudspeakers.
     (
         "tinysoundfont",
