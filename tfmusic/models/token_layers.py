@@ -25,6 +25,7 @@ class TokenState(NamedTuple):
     network: Any
     rules: RulesState
     place: Tensors
+    heard: Any = ()
 
 
 def make_embedding(

@@ -51,6 +51,7 @@ class TokenSettings(Settings):
         "embedding", choices=("embedding", "pitches", "index")
     )
     keys_down: bool = False
+    pitch_context: bool = False
     head: str = setting("linear", choices=("linear", "skuldur"))
     dropout: float = setting(0.3, at_least=0.0, at_most=0.99)
     tied_output: bool = False

@@ -28,6 +28,7 @@ from tfmusic.generation.token_rules import TokenRules
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
 from tfmusic.models.conditions import Conditions
+from tfmusic.models.pitch_context import NUM_PITCHES, PitchContext
 from tfmusic.models.places import Places
 from tfmusic.models.token_layers import (
     TokenState,
@@ -129,6 +130,11 @@ class TokenModel(AutoregressiveModel):
         self.output_layer = make_output(
             self.embedding, self.vocabulary_size, settings.tied_output
         )
+        self.pitch_context = None
+        if settings.pitch_context:
+            sounds = representation.token_pitches()
+            pitches = np.where(sounds.any(1), sounds.argmax(1), -1)
+            self.pitch_context = PitchContext(pitches, name="pitch_context")
         self.carried = None
         self._nats = WeightedMean("nats_per_step")
         self._perplexity = Perplexity()
@@ -229,7 +235,16 @@ class TokenModel(AutoregressiveModel):
             hidden = self.carried.run(inputs, begins=begins)
         else:
             hidden = self.network(inputs, training=training)
-        return self._top(hidden, places, training)
+        hidden = self._top(hidden, places, training)
+        if not self.pitch_context:
+            return hidden
+        return self._with_odds(
+            hidden, self.pitch_context.after_each(self.token(frames))
+        )
+
+    def _with_odds(self, hidden, heard):
+        odds = self.pitch_context(heard, hidden)
+        return tf.concat([tf.cast(hidden, tf.float32), odds], axis=-1)
 
     def token(self, frame: Nest) -> tf.Tensor:
         """The token of a frame; here it is nothing else."""
@@ -244,7 +259,10 @@ class TokenModel(AutoregressiveModel):
         max_steps += len(self._conditions)
         network = self.network.initial_state(batch_size, max_steps)
         place = self.places.before_piece(batch_size)
-        return TokenState(network, self._rules.initial_state(batch_size), place)
+        heard = (
+            self.pitch_context.initial_state(batch_size) if self.pitch_context else ()
+        )
+        return TokenState(network, self._rules.initial_state(batch_size), place, heard)
 
     def begin(
         self,
@@ -280,7 +298,12 @@ class TokenModel(AutoregressiveModel):
         _, state = self.network.run(self._encode_all(earlier, prompt), state)
         rules = self._rules.after_all(self.token(earlier))
         newest = tf.nest.map_structure(lambda part: part[:, -1], frames)
-        return newest, TokenState(state, rules, self.places.after_prompt(prompt))
+        heard = ()
+        if self.pitch_context:
+            heard = self.pitch_context.after_each(self.token(earlier))
+            heard = tf.nest.map_structure(lambda part: part[:, -1], heard)
+        place = self.places.after_prompt(prompt)
+        return newest, TokenState(state, rules, place, heard)
 
     def next_frame(
         self,
@@ -333,7 +356,12 @@ class TokenModel(AutoregressiveModel):
         hidden, network = self.network.step(inputs, state.network)
         row = {name: values[:, tf.newaxis] for name, values in place.items()}
         hidden = self._top(hidden[:, tf.newaxis], row)[:, 0]
-        return hidden, state._replace(network=network, rules=rules, place=place)
+        state = state._replace(network=network, rules=rules, place=place)
+        if self.pitch_context:
+            heard = self.pitch_context.after(state.heard, self.token(frame))
+            hidden = self._with_odds(hidden, heard)
+            state = state._replace(heard=heard)
+        return hidden, state
 
     def complete(
         self, token: tf.Tensor, frame: Nest, hidden: tf.Tensor, state: TokenState
@@ -474,7 +502,11 @@ class TokenModel(AutoregressiveModel):
     def logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Logits, float32 `[batch, time, token]`, of what `_top` gives."""
         # Within `call` Keras itself tells the output whether this is training.
-        return self.output_layer(hidden) + self._banned
+        if not self.pitch_context:
+            return self.output_layer(hidden) + self._banned
+        hidden, odds = tf.split(hidden, [-1, NUM_PITCHES], axis=-1)
+        logits = self.output_layer(hidden) + self._banned
+        return logits + self.pitch_context.to_tokens(odds)
 
     def step_logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Logits, float32 `[batch, token]`, of what `advance` gives."""
