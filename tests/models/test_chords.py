@@ -227,6 +227,26 @@ def test_the_home_key_is_heard():
     np.testing.assert_array_equal(*free)
 
 
+def test_a_cadence_leads_home_where_the_last_fermata_stands(model):
+    # E minor: "40.67" or, in major, "40.68"; its dominant is not among the chords.
+    home = [SPELLED_ID + 1 + n for n in (7, 8)]
+    settings = dict(phrases=2, phrase_quarters=4, home_key=17, temperature=2.0)
+    made = planned(model, cadence=1e6, **settings)["tokens"]
+    assert np.all(np.isin(made[:, 14], home))
+    free = planned(model, cadence=0.0, **settings)["tokens"]
+    assert not np.all(np.isin(free[:, 14], home))
+    settings |= {"home_key": 22}  # A minor, whose dominant is "40.68"
+    dominant = planned(model, cadence=1e6, **settings)["tokens"]
+    assert np.all(dominant[:, 12:14] == home[1])
+    # Neither before nor without a plan.
+    np.testing.assert_array_equal(made[:, :14], free[:, :14])
+    settings |= {"phrases": 0, "phrase_quarters": 8}
+    np.testing.assert_array_equal(
+        planned(model, cadence=1e6, **settings)["tokens"],
+        planned(model, cadence=0.0, **settings)["tokens"],
+    )
+
+
 def test_the_last_chord_is_held_until_the_piece_ends(model):
     made = planned(model, phrases=2, phrase_quarters=4, temperature=2.0)
     # The last fermata stands at step 14; rests may not be last and go on.

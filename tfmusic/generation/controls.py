@@ -197,6 +197,13 @@ STOLLEN = Control(
     "How many of the new pieces repeat their first two phrases, as bar form (A A B) "
     "wants, from 0: none, to 1: all. It takes --phrases of 4 or more.",
 )
+CADENCE = Control(
+    "cadence",
+    *(3.0, 0.0, 1e6),
+    "Make a cadence likelier at the last fermata, the home key's tonic after its "
+    "dominant: the odds of these chords are multiplied by e to this power; 0: "
+    "unchanged. It takes --phrases of 1 or more.",
+)
 VOICE_LEADING = Control(
     "voice_leading",
     *(2.0, 0.0, 1e6),

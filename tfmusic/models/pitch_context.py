@@ -6,6 +6,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfmusic.errors import UserError
+from tfmusic.representations.tokens import TokenRepresentation
+
 NUM_PITCHES = 128
 # How many of the newest notes, and how many semitones from each, up and down.
 _NUM_NOTES = 3
@@ -15,6 +18,22 @@ _NUM_INTERVALS = 2 * _REACH + 1
 # count, and about the last 64.
 _DECAYS = (0.875, 0.985)
 _NONE = -1
+
+
+def single_pitches(representation: TokenRepresentation) -> np.ndarray:
+    """The pitch of each token, -1 for none, int `[token]`.
+
+    Raises:
+        UserError: Tokens have several, or none has any.
+    """
+    sounds = representation.token_pitches()
+    counts = sounds.sum(axis=1)
+    if counts.max() != 1:
+        raise UserError(
+            "model.pitch_context: expected tokens of single notes, as bar_events has, "
+            f"got {representation.name}"
+        )
+    return np.where(counts > 0, sounds.argmax(axis=1), _NONE)
 
 
 class Heard(NamedTuple):
@@ -90,8 +109,12 @@ class PitchContext(keras.layers.Layer):
         ]
         return Heard(newest, tf.stack(left, axis=-2))
 
-    def call(self, heard: Heard, hidden: tf.Tensor) -> tf.Tensor:
-        """Log odds of pitches, float32 `[..., pitch]`; hidden is `[..., feature]`."""
+    def call(self, hidden: tf.Tensor, heard: Heard) -> tf.Tensor:
+        """Hidden values `[..., feature]`, and behind them the log odds of pitches.
+
+        Returns:
+            float32 `[..., feature + 128]`.
+        """
         odds = tf.cast(self.intervals(hidden), tf.float32)
         by_note, by_class = tf.split(
             odds, [_NUM_NOTES * _NUM_INTERVALS, len(_DECAYS) * 12], axis=-1
@@ -113,9 +136,12 @@ class PitchContext(keras.layers.Layer):
         weights = tf.reshape(by_class, tf.concat([shape, [len(_DECAYS), 12]], axis=0))
         scale = tf.reshape(1.0 - tf.constant(_DECAYS), [-1, 1, 1])
         classes = tf.einsum("...dci,...di->...c", near * scale, weights)
-        return total + tf.gather(classes, np.arange(NUM_PITCHES) % 12, axis=-1)
+        total += tf.gather(classes, np.arange(NUM_PITCHES) % 12, axis=-1)
+        return tf.concat([tf.cast(hidden, tf.float32), total], axis=-1)
 
-    def to_tokens(self, odds: tf.Tensor) -> tf.Tensor:
-        """What each token gets of them, float32 `[..., token]`."""
-        padded = tf.pad(odds, [[0, 0]] * (odds.shape.rank - 1) + [[0, 1]])
-        return tf.gather(padded, self.pitches % (NUM_PITCHES + 1), axis=-1)
+    def split(self, joined: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The hidden values of what `call` gives, and what each token's logit gets."""
+        hidden, odds = tf.split(joined, [-1, NUM_PITCHES], axis=-1)
+        none = [[0, 0]] * (odds.shape.rank - 1) + [[0, 1]]
+        place = np.where(self.pitches == _NONE, NUM_PITCHES, self.pitches)
+        return hidden, tf.gather(tf.pad(odds, none), place, axis=-1)

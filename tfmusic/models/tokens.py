@@ -28,7 +28,7 @@ from tfmusic.generation.token_rules import TokenRules
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
 from tfmusic.models.conditions import Conditions
-from tfmusic.models.pitch_context import NUM_PITCHES, PitchContext
+from tfmusic.models.pitch_context import PitchContext, single_pitches
 from tfmusic.models.places import Places
 from tfmusic.models.token_layers import (
     TokenState,
@@ -47,8 +47,6 @@ from tfmusic.representations import Representation
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
 
-# Of the layer between the plan and what the logits are made of.
-_PLAN_UNITS = 64
 SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
 # Tokens of time are short: a key may be held for many of their steps.
 MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
@@ -121,19 +119,12 @@ class TokenModel(AutoregressiveModel):
         self.network = make_network(exact_inputs=settings.input_encoding == "index")
         check_layers(self.network, representation, settings, self._rules.tells_ends)
         self.head = make_head(settings)
-        self.plan_layers = []
-        if self.places.phrases:
-            self.plan_layers = [
-                keras.layers.Dense(_PLAN_UNITS, activation="relu"),
-                keras.layers.Dense(self.network.output_size, use_bias=False),
-            ]
         self.output_layer = make_output(
             self.embedding, self.vocabulary_size, settings.tied_output
         )
         self.pitch_context = None
         if settings.pitch_context:
-            sounds = representation.token_pitches()
-            pitches = np.where(sounds.any(1), sounds.argmax(1), -1)
+            pitches = single_pitches(representation)
             self.pitch_context = PitchContext(pitches, name="pitch_context")
         self.carried = None
         self._nats = WeightedMean("nats_per_step")
@@ -235,16 +226,11 @@ class TokenModel(AutoregressiveModel):
             hidden = self.carried.run(inputs, begins=begins)
         else:
             hidden = self.network(inputs, training=training)
-        hidden = self._top(hidden, places, training)
+        hidden = self._top(hidden, training)
         if not self.pitch_context:
             return hidden
-        return self._with_odds(
-            hidden, self.pitch_context.after_each(self.token(frames))
-        )
-
-    def _with_odds(self, hidden, heard):
-        odds = self.pitch_context(heard, hidden)
-        return tf.concat([tf.cast(hidden, tf.float32), odds], axis=-1)
+        heard = self.pitch_context.after_each(self.token(frames))
+        return self.pitch_context(hidden, heard)
 
     def token(self, frame: Nest) -> tf.Tensor:
         """The token of a frame; here it is nothing else."""
@@ -259,10 +245,11 @@ class TokenModel(AutoregressiveModel):
         max_steps += len(self._conditions)
         network = self.network.initial_state(batch_size, max_steps)
         place = self.places.before_piece(batch_size)
-        heard = (
-            self.pitch_context.initial_state(batch_size) if self.pitch_context else ()
-        )
-        return TokenState(network, self._rules.initial_state(batch_size), place, heard)
+        rules = self._rules.initial_state(batch_size)
+        heard = ()
+        if self.pitch_context:
+            heard = self.pitch_context.initial_state(batch_size)
+        return TokenState(network, rules, place, heard)
 
     def begin(
         self,
@@ -354,12 +341,11 @@ class TokenModel(AutoregressiveModel):
         if self.settings.keys_down:
             inputs = join(inputs, self._rules.sounding(rules))
         hidden, network = self.network.step(inputs, state.network)
-        row = {name: values[:, tf.newaxis] for name, values in place.items()}
-        hidden = self._top(hidden[:, tf.newaxis], row)[:, 0]
+        hidden = self._top(hidden[:, tf.newaxis])[:, 0]
         state = state._replace(network=network, rules=rules, place=place)
         if self.pitch_context:
             heard = self.pitch_context.after(state.heard, self.token(frame))
-            hidden = self._with_odds(hidden, heard)
+            hidden = self.pitch_context(hidden, heard)
             state = state._replace(heard=heard)
         return hidden, state
 
@@ -482,31 +468,19 @@ class TokenModel(AutoregressiveModel):
             return index[..., tf.newaxis] / self.vocabulary_size
         return self.embedding(tokens)
 
-    def _top(
-        self, hidden: tf.Tensor, places: Tensors, training: bool = False
-    ) -> tf.Tensor:
-        """The network's outputs through the head's layers, `[..., feature]`.
-
-        What the plan says of the next step goes past the network as well: few steps of
-        a piece have an end near, and the way through the network is long.
-        """
+    def _top(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor:
+        """The network's outputs through the head's layers, `[batch, time, feature]`."""
         for layer in self.head:
             hidden = layer(hidden, training=training)
-        if not self.plan_layers:
-            return hidden
-        past = self.places(places)
-        for layer in self.plan_layers:
-            past = layer(past)
-        return hidden + tf.cast(past, hidden.dtype)
+        return hidden
 
     def logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Logits, float32 `[batch, time, token]`, of what `_top` gives."""
         # Within `call` Keras itself tells the output whether this is training.
         if not self.pitch_context:
             return self.output_layer(hidden) + self._banned
-        hidden, odds = tf.split(hidden, [-1, NUM_PITCHES], axis=-1)
-        logits = self.output_layer(hidden) + self._banned
-        return logits + self.pitch_context.to_tokens(odds)
+        hidden, odds = self.pitch_context.split(hidden)
+        return self.output_layer(hidden) + odds + self._banned
 
     def step_logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Logits, float32 `[batch, token]`, of what `advance` gives."""
