@@ -165,7 +165,10 @@ def check_step_equals_sequence(model: AutoregressiveModel, piece: Piece) -> None
     controls = {c.name: tf.constant(c.default, tf.float32) for c in model.CONTROLS}
     controls |= {k: tf.constant(v) for k, v in metre_controls(model, piece).items()}
     frame, state = model.begin(
-        model.start_frame(1), model.initial_state(1, length + 1 + room), controls
+        model.start_frame(1),
+        model.initial_state(1, length + 1 + room),
+        controls,
+        seed=None,
     )
     for i in range(num_said(model), length):
         seed = tf.constant([0, i], tf.int64)
