@@ -229,8 +229,8 @@ class TokenModel(AutoregressiveModel):
         hidden = self._top(hidden, training)
         if not self.pitch_context:
             return hidden
-        heard = self.pitch_context.after_each(self.token(frames))
-        return self.pitch_context(hidden, heard)
+        contexts = self.pitch_context.contexts(self.token(frames))
+        return self.pitch_context(hidden, contexts)
 
     def token(self, frame: Nest) -> tf.Tensor:
         """The token of a frame; here it is nothing else."""
@@ -287,8 +287,7 @@ class TokenModel(AutoregressiveModel):
         newest = tf.nest.map_structure(lambda part: part[:, -1], frames)
         heard = ()
         if self.pitch_context:
-            heard = self.pitch_context.after_each(self.token(earlier))
-            heard = tf.nest.map_structure(lambda part: part[:, -1], heard)
+            heard = self.pitch_context.after_all(self.token(earlier))
         place = self.places.after_prompt(prompt)
         return newest, TokenState(state, rules, place, heard)
 
@@ -345,7 +344,7 @@ class TokenModel(AutoregressiveModel):
         state = state._replace(network=network, rules=rules, place=place)
         if self.pitch_context:
             heard = self.pitch_context.after(state.heard, self.token(frame))
-            hidden = self.pitch_context(hidden, heard)
+            hidden = self.pitch_context(hidden, self.pitch_context.context(heard))
             state = state._replace(heard=heard)
         return hidden, state
 
