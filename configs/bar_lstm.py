@@ -38,6 +38,7 @@ DEFAULT = dict(
         recurrent_dropout=0.0,
         head="linear",
         tied_output=False,
+        pitch_context=True,
         loss_steps="all",
         learn_end=True,
         temperature=1.0,
