@@ -7,7 +7,9 @@ a grid of twelve steps a quarter, each written only where it differs from that o
 note before; `tfmusic.representations.bar_events` has the details. The vocabulary is the
 same for all music. The network is that of folk-rnn (Sturm et al., "Music Transcription
 Modelling and Composition Using Deep Learning", 2016) with two layers for three and
-fewer units: LSTM layers over an embedding, with dropout.
+fewer units: LSTM layers over an embedding, with dropout. Added is `PitchContext`: the
+network says how likely each interval from the newest notes is, and that a passage goes on
+as it did before. With forty files it makes the difference between noise and music.
 
 What holds for a whole piece stands before it: a tag (a dance, a composer, a folder),
 the key, how dense it is, how many bars it has. In training each is left open in half of
