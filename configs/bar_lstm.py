@@ -8,8 +8,8 @@ note before; `tfmusic.representations.bar_events` has the details. The vocabular
 same for all music. The network is that of folk-rnn (Sturm et al., "Music Transcription
 Modelling and Composition Using Deep Learning", 2016) with two layers for three and
 fewer units: LSTM layers over an embedding, with dropout. Added is `PitchContext`: the
-network says how likely each interval from the newest notes is, and how likely it is that
-a passage goes on as it did before. With forty files, that is music instead of noise.
+network says how likely each interval from the newest notes is, and how likely that a
+passage goes on as it did before. With forty files, that is music instead of noise.
 
 What holds for a whole piece stands before it: a tag (a dance, a composer, a folder),
 the key, how dense it is, how many bars it has. In training each is left open in half of
