@@ -138,6 +138,8 @@ class Reference:
         for _, seconds, tempo in self._clock:
             if not self.tempos or self.tempos[-1][1] != 6e7 / tempo:
                 self.tempos.append((seconds, 6e7 / tempo))
+        if set(metres.values()) == {(1, 4)}:  # beats without bars
+            metres = {min(metres): (4, 4)}
         self.metres = [(self.seconds(tick), *metre) for tick, metre in metres.items()]
         self.keys = [(self.seconds(tick), *key) for tick, key in keys.items()]
 

@@ -247,6 +247,22 @@ def test_tempos_metres_and_keys_of_all_tracks_make_one_map_each():
     assert spans(sequence) == [(60, 0.5, 2.5), (62, 2.5, 2.75)]
 
 
+def metres_of(*signatures):
+    conductor = m.track(*((480, m.time_signature(n, power)) for n, power in signatures))
+    with repairs.counted() as found:
+        sequence = read(conductor, ONE_NOTE)
+    metres = [(s.time, s.numerator, s.denominator) for s in sequence.time_signatures]
+    return metres, dict(found)
+
+
+def test_beats_without_bars_are_grouped_by_four():
+    metres, found = metres_of((1, 2), (1, 2))
+    assert metres == [(0.5, 4, 4)]
+    assert found == {"metres of 1/4 throughout, read as 4/4": 1}
+    # A bar of one beat among others is one.
+    assert metres_of((4, 2), (1, 2)) == ([(0.5, 4, 4), (1.0, 1, 4)], {})
+
+
 def test_a_tempo_that_is_there_already_is_none():
     sequence = read(
         m.track(

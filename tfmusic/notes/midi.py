@@ -33,7 +33,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes import NoteSequence, repairs, wire
 from tfmusic.notes.limits import Limits, ReadError, check_limit
 from tfmusic.notes.midi_events import (
     KEY,
@@ -201,6 +201,10 @@ def _in_time(ticks: np.ndarray, values: np.ndarray) -> list[tuple]:
     return sorted(zip(ticks.tolist(), values.tolist(), strict=True), key=lambda x: x[0])
 
 
+# So writes software that knows beats and not bars (two of three files of POP909).
+_BEAT_ALONE, _FOUR_BEATS = (1, 4), (4, 4)
+
+
 def _add_signatures(sequence: NoteSequence, events: Events, clock: _Clock) -> None:
     """Metres and keys."""
     rows, contents = events.metas(METRE, 2)
@@ -209,6 +213,9 @@ def _add_signatures(sequence: NoteSequence, events: Events, clock: _Clock) -> No
         for tick, (numerator, power) in _in_time(events.tick[rows], contents)
         if numerator and power <= _LARGEST_POWER
     }
+    if set(metres.values()) == {_BEAT_ALONE}:
+        metres = {min(metres): _FOUR_BEATS}
+        repairs.count("metres of 1/4 throughout, read as 4/4")
     for time, (numerator, denominator) in clock.timed(metres):
         sequence.time_signatures.add(
             time=time, numerator=numerator, denominator=denominator
