@@ -101,6 +101,17 @@ def test_small_sets_have_something_in_every_split(num_pieces):
         }
 
 
+@pytest.mark.parametrize(("num_pieces", "least"), [(27, 2), (40, 3), (99, 7)])
+def test_small_sets_keep_enough_to_judge_by(num_pieces, least):
+    # FRACTIONS keeps a tenth each for validation and test.
+    for start in range(0, 200, 10):
+        contents = contents_of(start + num_pieces)[start:]
+        splits = list(assign_splits(contents, FRACTIONS).values())
+        assert splits.count("validation") >= least
+        assert splits.count("test") >= least
+        assert splits.count("train") >= 0.6 * num_pieces - 1
+
+
 def test_split_without_a_share_stays_empty():
     assert "test" not in assign_splits(contents_of(20), (0.5, 0.5, 0)).values()
 

@@ -24,6 +24,9 @@ _RUN_STROKES = 5
 _SHARED = 0.3
 _SKETCH_SIZE = 64
 _NUM_KEYS = 16  # of a sketch, for finding pairs to compare: four are common to 30 %
+# Of fewer pieces than these every split has at least this part of its fraction.
+_SMALL = 100
+_LEAST_SHARE = 0.75
 # A piece joins its like where that is held out from training the most.
 _STRICTEST = ("test", "validation", "train")
 
@@ -154,9 +157,10 @@ def assign_splits(
     -   pieces that are equal or nearly so are together: where the smallest of their
         hashes belongs, or where the source has put one of them, in test before
         validation before training;
-    -   if the dataset is so small that a split would have no piece, it takes one (with
-        its like) from the largest split, training before the others.
-    So a piece that joins a dataset moves none but its like.
+    -   if the dataset is small (fewer than 100 pieces), a split that would have no
+        piece, or less than three quarters of its fraction, takes some (with their like)
+        from the largest split, training before the others.
+    So a piece that joins a larger dataset moves none but its like.
 
     Args:
         contents: All pieces.
@@ -177,13 +181,18 @@ def assign_splits(
         splits[group] = next(known, "") or assign_split(group, fractions)
     used = {content.split for content in contents}
     for name, fraction in zip(SPLITS, fractions, strict=True):
-        sizes = collections.Counter(splits.values())
-        if not fraction or sizes[name] or name in used:
+        if not fraction or name in used:
             continue
+        sizes = collections.Counter(splits.values())
+        least = 1
+        if len(splits) < _SMALL:
+            least = max(least, int(_LEAST_SHARE * fraction * len(splits)))
         largest = max(SPLITS, key=lambda split: sizes[split])
         free = [g for g in splits if splits[g] == largest and told[g] == {""}]
-        if free and (name == "train" or sizes[largest] > 1):
-            splits[free[0]] = name
+        can_give = len(free) if name == "train" else sizes[largest] - 1
+        if name != largest:
+            for group in free[: max(min(least - sizes[name], can_give), 0)]:
+                splits[group] = name
     return {content: splits[group] for content, group in groups.items()}
 
 
