@@ -15,6 +15,7 @@ from absl import flags
 
 from tfmusic import command_line
 from tfmusic.evaluation.comparison import compare
+from tfmusic.evaluation.faults import keep_best
 from tfmusic.evaluation.tables import aggregate
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.transforms import crop
@@ -24,6 +25,8 @@ from tfmusic.serving.player import Player
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "An export.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Its dataset.", required=True)
 _QUICK = flags.DEFINE_bool("quick", False, "A fifth of the pieces.")
+
+_BEST_OF = flags.DEFINE_integer("best_of", 1, "As for tfmusic generate.")
 
 NUM_PIECES = 30
 BARS = (3, 4)
@@ -58,7 +61,16 @@ def harmonise(player: Player, pieces: Sequence[NoteSequence], controls) -> list:
     """Writes three voices to each soprano; prints and gives the claims."""
     start = time.monotonic()
     made = [
-        player.infill(piece, keep=("soprano",), seed=i, controls=controls)[0]
+        keep_best(
+            player.infill(
+                piece,
+                keep=("soprano",),
+                num_outputs=_BEST_OF.value,
+                seed=i,
+                controls=controls,
+            ),
+            1,
+        )[0]
         for i, piece in enumerate(pieces)
     ]
     seconds = (time.monotonic() - start) / len(pieces)

@@ -25,6 +25,12 @@ _OUTPUT_DIR = flags.DEFINE_string(
     "output_dir", None, "Folder for the music: piece_1.mid and so on.", required=True
 )
 _NUM_OUTPUTS = flags.DEFINE_integer("num_outputs", 4, "How many pieces to make.")
+_BEST_OF = flags.DEFINE_integer(
+    "best_of",
+    1,
+    "Make so many times as many pieces and keep those with the fewest faults: parallel "
+    "fifths and octaves, and ends that do not come home.",
+)
 _NUM_STEPS = flags.DEFINE_integer(
     "num_steps",
     None,
@@ -104,6 +110,8 @@ def main() -> None:
     from tfmusic.serving.gallery import check_folder, write_gallery
     from tfmusic.serving.player import Player
 
+    if _BEST_OF.value < 1:
+        raise UserError(f"--best_of: expected 1 or more, got {_BEST_OF.value}")
     player = Player(path)
     music = _COMPARE_WITH.value
     found = read_references(music) if music else References()
@@ -149,7 +157,8 @@ def _make(player) -> tuple[list, str, list[str]]:
     if _INTERPOLATE_SEEDS.present:
         reason = "it leads from one new piece to another"
         others = (_BARS, _SECONDS, _QPM, _KEY, _METRE, _PROGRAM)
-        _refuse(_INTERPOLATE_SEEDS, reason, _SEED, _PRIMER, _BEAM_WIDTH, *others)
+        others += (_SEED, _PRIMER, _BEAM_WIDTH, _BEST_OF)
+        _refuse(_INTERPOLATE_SEEDS, reason, *others)
         settings["num_steps"] = 256 if _NUM_STEPS.value is None else _NUM_STEPS.value
         seeds = _seeds(_INTERPOLATE_SEEDS.value)
         pieces = player.interpolate(_NUM_OUTPUTS.value, seeds=seeds, **settings)
@@ -169,17 +178,18 @@ def _make(player) -> tuple[list, str, list[str]]:
     )
     if _BEAM_WIDTH.value:
         reason = "it leaves nothing to chance and writes all beams"
-        _refuse(_BEAM_WIDTH, reason, _NUM_OUTPUTS, _SEED)
+        _refuse(_BEAM_WIDTH, reason, _NUM_OUTPUTS, _SEED, _BEST_OF)
         ranked = player.search(_BEAM_WIDTH.value, **settings)
         remarks = [f", log-likelihood {value:.2f} nats" for _, value in ranked]
         how = f"beam search of width {_BEAM_WIDTH.value}" + _of_primer(player)
         return [piece for piece, _ in ranked], how, remarks
-    pieces = player.generate(_NUM_OUTPUTS.value, seed=_SEED.value, **settings)
+    number = _NUM_OUTPUTS.value * _BEST_OF.value
+    pieces = player.generate(number, seed=_SEED.value, **settings)
     how = f"seed {_SEED.value}"
     if player.guarded_steps:
         guards = [name for name in player.controls if name.startswith("max_")]
         how += f"; {', '.join(guards)} changed {player.guarded_steps} steps"
-    return pieces, how + _of_primer(player), []
+    return _best(pieces), how + _of_best() + _of_primer(player), []
 
 
 def _fill(player, settings) -> tuple[list, str, list[str]]:
@@ -197,14 +207,26 @@ def _fill(player, settings) -> tuple[list, str, list[str]]:
         read_input(_PRIMER.value, "primer"),
         bars=parse_bars(_INFILL.value) if _INFILL.value else None,
         keep=_KEEP.value or (),
-        num_outputs=_NUM_OUTPUTS.value,
+        num_outputs=_NUM_OUTPUTS.value * _BEST_OF.value,
         seed=_SEED.value,
         **settings,
     )
     how = f"seed {_SEED.value}; {_INFILL.value or 'all bars'} written anew"
     if _KEEP.value:
         how += f", {', '.join(_KEEP.value)} kept"
-    return pieces, how + _of_primer(player), []
+    return _best(pieces), how + _of_best() + _of_primer(player), []
+
+
+def _best(pieces: list) -> list:
+    """As many as are wanted."""
+    from tfmusic.evaluation.faults import keep_best
+
+    return keep_best(pieces, _NUM_OUTPUTS.value) if _BEST_OF.value > 1 else pieces
+
+
+def _of_best() -> str:
+    number = _NUM_OUTPUTS.value * _BEST_OF.value
+    return f"; those of {number} with the fewest faults" if _BEST_OF.value > 1 else ""
 
 
 def _of_primer(player) -> str:
