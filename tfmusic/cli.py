@@ -14,6 +14,8 @@ COMMANDS = {
     "evaluate": "Score a trained model on held-out music.",
     "export": "Write a trained model as a SavedModel that generates music.",
     "generate": "Make new music with a model.",
+    "studio": "Open a page to make, hear and change music.",
+    "play": "Open a page that plays a music file.",
     "models": "List the models that come with tfmusic.",
     "reconstruct": "Encode a piece by an autoencoder, and decode it.",
     "encode_latents": "Write a dataset of latents with an autoencoder.",

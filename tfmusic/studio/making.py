@@ -1,0 +1,180 @@
+"""What the page asks for, checked, as calls of a model."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from tfmusic.errors import UserError, choose
+from tfmusic.notes import NoteSequence
+from tfmusic.studio.shelf import Shelf
+
+# What a page can show, and one machine make while someone waits.
+BOUNDS = {
+    "num_outputs": (1, 8),
+    "num_steps": (1, 8192),
+    "bars": (1, 256),
+    "seconds": (1, 600),
+    "seed": (-(2**53), 2**53),
+    "beam_width": (1, 32),
+    "qpm": (10, 1000),
+    "program": (0, 127),
+}
+_KINDS = ("generate", "continue", "infill", "search")
+_WHOLE = ("num_outputs", "num_steps", "seed", "beam_width", "program")
+_LENGTHS = ("bars", "seconds", "num_steps")
+_OF_KIND = {
+    "generate": ("num_outputs", "seed", *_LENGTHS, "qpm", "key", "metre", "program"),
+    "continue": ("num_outputs", "seed", *_LENGTHS, "key"),
+    "infill": ("num_outputs", "seed", "bars", "keep"),
+    "search": ("beam_width", *_LENGTHS, "qpm", "key", "metre", "program"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """A request of the page, checked.
+
+    Attributes:
+        kind: generate, continue, infill or search.
+        model: Its name.
+        settings: Arguments of the `Player`'s method, without controls and music.
+        controls: Values that are not to have their defaults.
+        piece: The name of the piece that is continued or filled.
+    """
+
+    kind: str
+    model: str
+    settings: Mapping[str, Any]
+    controls: Mapping[str, float]
+    piece: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A piece that a model made.
+
+    Attributes:
+        sequence: The music.
+        remark: What is to be said of it.
+        has_beat: Whether its bars mean anything; None: its notes tell.
+    """
+
+    sequence: NoteSequence
+    remark: str = ""
+    has_beat: bool | None = None
+
+
+def read_order(body: Any, shelf: Shelf) -> Order:
+    """Checks a request before anything is loaded.
+
+    Raises:
+        UserError: Something about it is wrong.
+        KeyError: There is no such model.
+    """
+    if not isinstance(body, dict):
+        raise UserError("request: expected an object of JSON")
+    kind = choose("kind", str(body.get("kind", "generate")), _KINDS)
+    card = shelf.check(body.get("model"))
+    controls = body.get("controls") or {}
+    shelf.check_controls(
+        body["model"],
+        controls,
+        "search_controls"
+        if kind == "search" and card["search_controls"]
+        else "controls",
+    )
+    settings = {}
+    for name in body:
+        if name in ("kind", "model", "controls", "piece") or body[name] is None:
+            continue
+        choose(f"setting of {kind}", name, _OF_KIND[kind])
+        settings[name] = _check(kind, name, body[name])
+    piece = body.get("piece")
+    if kind in ("continue", "infill") and not isinstance(piece, str):
+        raise UserError(f"{kind}: expected a piece; choose or drop a file first")
+    return Order(kind, body["model"], settings, controls, piece)
+
+
+def _check(kind: str, name: str, value: Any) -> Any:
+    if name in ("key", "metre"):
+        if not isinstance(value, str) or len(value) > 8:
+            raise UserError(f"{name}: expected a few letters, got {str(value)[:40]!r}")
+        return value
+    if name == "keep":
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise UserError("keep: expected names of voices")
+        return value
+    if kind == "infill" and name == "bars":
+        if not (
+            isinstance(value, list)
+            and len(value) == 2
+            and all(type(bar) is int for bar in value)
+        ):
+            raise UserError("bars: expected the first and the last, such as [5, 8]")
+        return tuple(value)
+    kinds = int if name in _WHOLE else int | float
+    lowest, highest = BOUNDS[name]
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise UserError(f"{name}: expected a number, got {str(value)[:40]!r}")
+    if not lowest <= value <= highest:
+        raise UserError(f"{name}: expected {lowest} to {highest}, got {value}")
+    return value
+
+
+def make(order: Order, shelf: Shelf, piece: NoteSequence | None) -> list[Result]:
+    """Makes what is asked for.
+
+    Args:
+        order: As `read_order` gives it.
+        shelf: Has the model.
+        piece: The music that is continued or filled.
+
+    Raises:
+        UserError: The model cannot.
+    """
+    player = shelf.player(order.model)
+    settings = dict(order.settings, controls=order.controls)
+    if order.kind == "search":
+        ranked = player.search(**settings)
+        found = [(music, f"log-likelihood {value:.1f}") for music, value in ranked]
+    elif order.kind == "infill":
+        found = [(music, "") for music in player.infill(piece, **settings)]
+    else:
+        primer = piece if order.kind == "continue" else None
+        found = [(m, "") for m in player.generate(primer=primer, **settings)]
+    remarks = [f"primer: {remark}" for remark in player.remarks]
+    if player.guarded_steps:
+        remarks.append(f"guards changed {player.guarded_steps} steps")
+    has_beat = None if piece else bool(player.representation.steps_per_quarter)
+    return [
+        Result(music, "; ".join(filter(None, [text, *remarks])), has_beat)
+        for music, text in found
+    ]
+
+
+def likelihoods(shelf: Shelf, model: str, piece: NoteSequence) -> list[float | None]:
+    """How likely a model holds the step in which each note begins, by note, in nats.
+
+    Args:
+        shelf: Has the model.
+        model: Its name; its steps are of one length.
+        piece: The music.
+
+    Returns:
+        By note of `to_page`, in its order; None where a note lies behind the end.
+
+    Raises:
+        UserError: The model has no likelihood of steps in time.
+    """
+    from tfmusic.studio.pieces import to_page
+
+    player = shelf.player(model)
+    kind = player.representation
+    if "score" not in player.card["endpoints"] or kind.step_seconds is None:
+        raise UserError(f"{model}: has no likelihood of each moment; choose another")
+    values = player.score(piece)
+    starts = np.array([note[1] for note in to_page(piece)["notes"]])
+    steps = kind.grid.to_steps(piece, starts)
+    return [round(float(values[s]), 3) if s < len(values) else None for s in steps]
