@@ -200,28 +200,29 @@ export class Card extends EventTarget {
 
   /** What the chosen model can do with this piece. */
   updateModel() {
-    const { model } = this.studio;
-    const able = (button, can, yes, no) => {
-      button.hidden = !model;
+    const { model, models } = this.studio;
+    const able = (button, task, yes, no) => {
+      const can = model?.can[task] && (task !== "infill" || this.piece.bars.length);
+      button.hidden = !models.some((other) => other.can[task]);
       button.disabled = !can;
       button.title = can ? yes : no;
     };
     const name = model?.name;
     able(
       this.continueButton,
-      model?.can.continue,
+      "continue",
       `Let ${name} go on with this piece`,
       `${name} cannot continue music`,
     );
     able(
       this.infillButton,
-      model?.can.infill && this.piece.bars.length,
+      "infill",
       `Let ${name} write marked bars anew`,
       `${name} cannot rewrite bars; a model such as coconet can`,
     );
     able(
       this.heatButton,
-      model?.can.likelihood,
+      "likelihood",
       `Colour the notes by how likely ${name} holds them`,
       `${name} has no likelihood of each moment`,
     );

@@ -2,6 +2,7 @@
 
 import { get, run, upload } from "./api.js";
 import { Card } from "./card.js";
+import { forgetColours } from "./colours.js";
 import { byId, clock } from "./dom.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
@@ -16,6 +17,9 @@ const studio = {
   player,
   cards,
   active: null,
+  get models() {
+    return panel?.models ?? [];
+  },
   get model() {
     return panel?.model ?? null;
   },
@@ -274,11 +278,12 @@ const THEMES = ["auto", "light", "dark"];
 let theme = document.documentElement.dataset.theme ?? "auto";
 
 function showTheme() {
-  byId("theme").textContent = { auto: "Auto", light: "Light", dark: "Dark" }[theme];
+  byId("theme").textContent = { auto: "◐ Auto", light: "☀ Light", dark: "☾ Dark" }[theme];
   byId("theme").title = "Colours: as the system has them, light, or dark";
   byId("theme").setAttribute("aria-label", `Colours: ${theme}`);
   if (theme === "auto") delete document.documentElement.dataset.theme;
   else document.documentElement.dataset.theme = theme;
+  forgetColours();
   cards.forEach((card) => card.roll.invalidate());
 }
 

@@ -1,7 +1,10 @@
 // A piano roll on a canvas: notes, bar lines, a play head, a marked region, editing.
 
+import { ink } from "./colours.js";
+
 const RULER = 20;
-const KEYS = 30;
+const KEYS = 34;
+const BLACK_KEYS = 14;
 const BLACK = new Set([1, 3, 6, 8, 10]);
 const NAMES = ["C", "C♯", "D", "E♭", "E", "F", "F♯", "G", "A♭", "A", "B♭", "B"];
 const STEPS_PER_BEAT = 4;
@@ -130,26 +133,24 @@ export class Roll extends EventTarget {
     const pen = this.canvas.getContext("2d");
     const ratio = this.canvas.width / this.width;
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const style = getComputedStyle(this.host);
-    const ink = (name) => style.getPropertyValue(`--${name}`).trim();
     pen.fillStyle = ink("roll");
     pen.fillRect(0, 0, this.width, this.height);
-    this.drawRows(pen, ink);
-    this.drawLines(pen, ink);
-    this.drawRegion(pen, ink);
-    this.drawNotes(pen, ink);
-    this.drawHead(pen, ink);
-    this.drawKeys(pen, ink);
+    this.drawRows(pen);
+    this.drawLines(pen);
+    this.drawRegion(pen);
+    this.drawNotes(pen);
+    this.drawHead(pen);
+    this.drawKeys(pen);
   }
 
-  drawRows(pen, ink) {
+  drawRows(pen) {
     pen.fillStyle = ink("row");
     for (let pitch = this.low; pitch <= this.high; pitch++) {
       if (BLACK.has(pitch % 12)) pen.fillRect(0, this.y(pitch), this.width, this.row);
     }
   }
 
-  drawLines(pen, ink) {
+  drawLines(pen) {
     pen.font = `10px ${getComputedStyle(this.host).fontFamily}`;
     pen.textBaseline = "middle";
     const line = (seconds, colour, top) => {
@@ -190,7 +191,7 @@ export class Roll extends EventTarget {
     }
   }
 
-  drawRegion(pen, ink) {
+  drawRegion(pen) {
     if (!this.region) return;
     const [start, end] = this.region;
     pen.fillStyle = ink("mark");
@@ -199,7 +200,7 @@ export class Roll extends EventTarget {
     pen.fillRect(this.x(start), 0, (end - start) * this.scale, 3);
   }
 
-  drawNotes(pen, ink) {
+  drawNotes(pen) {
     const colours = [0, 1, 2, 3].map((i) => ink(`voice-${i}`));
     const [likely, unlikely] = [ink("likely"), ink("unlikely")];
     const height = Math.max(this.row - 1, 2.5);
@@ -228,7 +229,7 @@ export class Roll extends EventTarget {
     pen.globalAlpha = 1;
   }
 
-  drawHead(pen, ink) {
+  drawHead(pen) {
     const x = this.x(this.head);
     if (x < KEYS - 1 || (!this.head && !this.active)) return;
     pen.fillStyle = ink("accent");
@@ -240,18 +241,19 @@ export class Roll extends EventTarget {
     pen.fill();
   }
 
-  drawKeys(pen, ink) {
+  drawKeys(pen) {
     pen.fillStyle = ink("roll");
     pen.fillRect(0, 0, KEYS, this.height);
     for (let pitch = this.low; pitch <= this.high; pitch++) {
-      pen.fillStyle = BLACK.has(pitch % 12) ? ink("key-black") : ink("key-white");
-      const width = BLACK.has(pitch % 12) ? KEYS - 13 : KEYS - 4;
+      const black = BLACK.has(pitch % 12);
+      pen.fillStyle = ink(black ? "key-black" : "key-white");
+      const width = black ? BLACK_KEYS : KEYS - 4;
       pen.fillRect(0, this.y(pitch), width, Math.max(this.row - 0.5, 1));
-      if (pitch % 12 === 0) {
-        pen.fillStyle = ink("key-text");
-        pen.font = "9px system-ui, sans-serif";
-        pen.fillText(pitchName(pitch), 9, this.y(pitch) + this.row / 2);
-      }
+    }
+    pen.fillStyle = ink("key-text");
+    pen.font = "9px system-ui, sans-serif";
+    for (let pitch = Math.ceil(this.low / 12) * 12; pitch <= this.high; pitch += 12) {
+      pen.fillText(pitchName(pitch), BLACK_KEYS + 3, this.y(pitch) + this.row / 2);
     }
   }
 
