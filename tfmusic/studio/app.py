@@ -44,7 +44,7 @@ from starlette.staticfiles import StaticFiles
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.limits import ReadError
-from tfmusic.notes.reading import read_bytes
+from tfmusic.notes.reading import SUFFIXES, read_bytes
 from tfmusic.notes.writing import to_midi_bytes, write_musicxml, write_wav
 from tfmusic.studio import making
 from tfmusic.studio.jobs import BusyError, Job, Jobs
@@ -169,7 +169,7 @@ class Studio:
         if ending not in _MEDIA:
             raise KeyError(f"file: expected .{', .'.join(_MEDIA)}, got .{ending}")
         data = await run_in_threadpool(_to_bytes, sequence, page["title"], ending)
-        file = quote(f"{pathlib.PurePath(page['title']).stem or 'piece'}.{ending}")
+        file = quote(f"{_stem(page['title'])}.{ending}")
         disposition = f"attachment; filename*=utf-8''{file}"
         return Response(
             data,
@@ -180,29 +180,25 @@ class Studio:
     async def _order(self, request: Request) -> Response:
         shelf = self._models_or_none()
         order = making.read_order(await _json(request), shelf)
-        piece = self._find(order.piece)[0] if order.piece else None
+        piece, page = self._find(order.piece) if order.piece else (None, {})
 
         def work() -> dict[str, Any]:
             results = making.make(order, shelf, piece)
             return {
-                "pieces": [self._keep_result(order, *r) for r in enumerate(results)]
+                "pieces": [
+                    self._keep(
+                        result.sequence,
+                        result.has_beat,
+                        title=_title(order, number, page.get("title", "")),
+                        remark=result.remark,
+                        # Where the primer ends, and new music begins.
+                        new_from=page["seconds"] if order.kind == "continue" else None,
+                    )
+                    for number, result in enumerate(results, 1)
+                ]
             }
 
         return JSONResponse(_status(self._jobs.add(work)), status_code=202)
-
-    def _keep_result(self, order, number: int, result: making.Result) -> dict[str, Any]:
-        title = f"{order.model} {number + 1}"
-        if "seed" in order.settings:
-            title = f"{order.model}, seed {order.settings['seed']}, no. {number + 1}"
-        return self._keep(
-            result.sequence,
-            result.has_beat,
-            title=title,
-            remark=result.remark,
-            model=order.model,
-            # A voice or a beginning that is the primer's own.
-            from_piece=order.piece,
-        )
 
     async def _likelihood(self, request: Request) -> Response:
         body = await _json(request)
@@ -226,6 +222,26 @@ class Studio:
 
     async def _cancel(self, request: Request) -> Response:
         return JSONResponse(_status(self._jobs.cancel(request.path_params["name"])))
+
+
+def _title(order: making.Order, number: int, piece: str) -> str:
+    """What a new piece is called."""
+    stem = _stem(piece)
+    if order.kind == "continue":
+        return f"{stem}, continued by {order.model}, no. {number}"
+    if order.kind == "infill":
+        first, last = order.settings.get("bars", ("", ""))
+        what = f"bars {first} to {last}" if first != "" else "voices"
+        return f"{stem}, {what} by {order.model}, no. {number}"
+    if order.kind == "search":
+        return f"{order.model}, searched, no. {number}"
+    return f"{order.model}, seed {order.settings.get('seed', 0)}, no. {number}"
+
+
+def _stem(title: str) -> str:
+    """A title without the ending of the file that it was."""
+    path = pathlib.PurePath(title)
+    return path.stem if path.suffix.lower() in SUFFIXES else title
 
 
 def _status(job: Job) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 // A piece on the page: its roll, and what can be done with it.
 
-import { get, post, run } from "./api.js";
+import { post, run } from "./api.js";
 import { clock, make } from "./dom.js";
 import { Roll } from "./roll.js";
 
+const SCORE_DELAY = 700; // milliseconds after an edit
 const FILES = [
   ["mid", "MIDI"],
   ["musicxml", "MusicXML (score)"],
@@ -252,9 +253,12 @@ export class Card extends EventTarget {
     }
   }
 
-  infill() {
-    const bars = this.roll.markedBars;
+  async infill() {
+    const bars = this.roll.markedBars ?? undefined;
     const keep = [...this.voices.querySelectorAll(":checked")].map((box) => box.value);
+    if (!bars && !keep.length) {
+      throw new Error("mark the bars to rewrite in the roll, or choose voices to keep");
+    }
     return this.withId((piece) => this.studio.order({ kind: "infill", piece, bars, keep }));
   }
 
@@ -302,7 +306,7 @@ export class Card extends EventTarget {
       const response = await fetch(`/api/pieces/${piece}.${ending}`);
       if (!response.ok) throw new Error((await response.json()).error);
       const address = URL.createObjectURL(await response.blob());
-      const name = this.piece.title.replace(/\.\w{2,8}$/, "");
+      const name = this.piece.title.replace(/\.(mid|midi|kar|rmi|xml|musicxml|mxl|abc)$/i, "");
       make("a", { href: address, download: `${name}.${ending}` }).click();
       setTimeout(() => URL.revokeObjectURL(address), 10_000);
     });
@@ -312,6 +316,9 @@ export class Card extends EventTarget {
 
   toggleEdit() {
     const editing = !this.roll.editing;
+    // Notes are to be large enough to be met.
+    if (editing) this.small = !this.element.classList.contains("large");
+    if (this.small) this.element.classList.toggle("large", editing);
     this.roll.setEditing(editing);
     this.editButton.ariaPressed = String(editing);
     this.updateHistory();
@@ -339,6 +346,10 @@ export class Card extends EventTarget {
     this.describe();
     this.roll.setPiece(this.piece);
     if (this.studio.active === this) this.studio.player.refresh();
+    clearTimeout(this.redraw);
+    if (!this.sheet.hidden) {
+      this.redraw = setTimeout(() => this.guarded(() => this.drawScore()), SCORE_DELAY);
+    }
   }
 
   undo() {
@@ -372,5 +383,3 @@ export class Card extends EventTarget {
     this.element.remove();
   }
 }
-
-export const openPiece = (id) => get(`/api/pieces/${id}`);

@@ -179,6 +179,7 @@ export class Roll extends EventTarget {
       }
       return;
     }
+    if (this.piece.new_from) line(this.piece.new_from, "accent", 4);
     for (const bar of this.piece.bars) {
       if (this.x(bar.end) < KEYS || this.x(bar.start) > this.width) continue;
       const wide = (bar.end - bar.start) * this.scale > 40;
