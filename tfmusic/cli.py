@@ -32,11 +32,8 @@ def overview() -> str:
     return "\n".join(
         [
             f"tfmusic {tfmusic.__version__}: symbolic music generation",
-            "usage: tfmusic COMMAND --FLAG=VALUE ...",
-            "",
+            "usage: tfmusic COMMAND --FLAG=VALUE ...  (its flags: tfmusic COMMAND --help)",
             *lines,
-            "",
-            "  tfmusic COMMAND --help   the flags of a command",
             "",
             "Music at once:  tfmusic generate --model=chorales --output_dir=music",
             "Music from a folder of MIDI, MusicXML or ABC files:",

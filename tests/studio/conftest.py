@@ -29,9 +29,15 @@ def infill_export(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def client():
+def shelf():
+    """The shipped models, each loaded once."""
+    return Shelf()
+
+
+@pytest.fixture(scope="session")
+def client(shelf):
     """Asks a server of the shipped models."""
-    return TestClient(Studio(Shelf()).app(), base_url=ADDRESS)
+    return TestClient(Studio(shelf).app(), base_url=ADDRESS)
 
 
 @pytest.fixture(scope="session")

@@ -48,8 +48,8 @@ def serve():
 
 
 @pytest.fixture(scope="module")
-def address(serve):
-    return serve(Studio(Shelf()))
+def address(serve, shelf):
+    return serve(Studio(shelf))
 
 
 @pytest.fixture(scope="module")
