@@ -32,7 +32,7 @@ def overview() -> str:
     return "\n".join(
         [
             f"tfmusic {tfmusic.__version__}: symbolic music generation",
-            "usage: tfmusic COMMAND --FLAG=VALUE ...  (its flags: tfmusic COMMAND --help)",
+            "usage: tfmusic COMMAND --FLAG=VALUE ...   (COMMAND --help: its flags)",
             *lines,
             "",
             "Music at once:  tfmusic generate --model=chorales --output_dir=music",

@@ -247,3 +247,18 @@ def test_likelihood_of_each_note(client):
     assert all(value <= 0 for value in job["values"])
     # Notes of one chord are one step of the model.
     assert len(set(job["values"][:4])) == 1
+
+
+@pytest.mark.slow
+def test_likelihood_of_notes_that_take_several_tokens(client):
+    tune = make_sequence(
+        *((pitch, 80, i / 2, i / 2 + 0.5) for i, pitch in enumerate([62, 64, 66, 67])),
+        (96, 80, 2.0, 2.5),
+    )
+    piece = upload(client, tune)
+    order = {"model": "folk", "piece": piece["id"]}
+    job = wait(client, client.post("/api/likelihood", json=order).json())
+    assert job["state"] == "done", job
+    assert len(job["values"]) == 5
+    # No tune of the model's leaps like that.
+    assert job["values"][4] < min(job["values"][1:4]) - 3

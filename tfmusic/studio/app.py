@@ -27,6 +27,7 @@ import os
 import pathlib
 import secrets
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -48,6 +49,7 @@ from tfmusic.notes.reading import SUFFIXES, read_bytes
 from tfmusic.notes.writing import to_midi_bytes, write_musicxml, write_wav
 from tfmusic.studio import making
 from tfmusic.studio.jobs import BusyError, Job, Jobs
+from tfmusic.studio.likelihood import likelihoods
 from tfmusic.studio.pieces import LIMITS, edited, summary, to_page
 from tfmusic.studio.safety import Guard
 from tfmusic.studio.shelf import Shelf
@@ -77,6 +79,7 @@ class Studio:
         self._jobs = Jobs()
         self._pieces: collections.OrderedDict[str, tuple[NoteSequence, dict]]
         self._pieces = collections.OrderedDict()
+        self._lock = threading.Lock()  # the thread of the jobs keeps pieces, too
         self._first = [self._keep(piece) for piece in pieces]
 
     def app(self, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
@@ -122,16 +125,18 @@ class Studio:
         title = os.path.basename(sequence.filename) or sequence.sequence_metadata.title
         page["title"] = more.get("title") or title or "Piece"
         page["summary"] = summary(page)
-        self._pieces[page["id"]] = sequence, page
-        while len(self._pieces) > _MOST_PIECES:
-            self._pieces.popitem(last=False)
+        with self._lock:
+            self._pieces[page["id"]] = sequence, page
+            while len(self._pieces) > _MOST_PIECES:
+                self._pieces.popitem(last=False)
         return page
 
     def _find(self, name: Any) -> tuple[NoteSequence, dict[str, Any]]:
-        if not isinstance(name, str) or name not in self._pieces:
-            raise KeyError("piece: it is not there any more; make or open it again")
-        self._pieces.move_to_end(name)
-        return self._pieces[name]
+        with self._lock:
+            if not isinstance(name, str) or name not in self._pieces:
+                raise KeyError("piece: it is not there any more; make or open it again")
+            self._pieces.move_to_end(name)
+            return self._pieces[name]
 
     async def _page(self, request: Request) -> Response:
         return FileResponse(
@@ -188,7 +193,7 @@ class Studio:
                 "pieces": [
                     self._keep(
                         result.sequence,
-                        result.has_beat,
+                        bool(page["bars"]) if page else result.has_beat,
                         title=_title(order, number, page.get("title", "")),
                         remark=result.remark,
                         # Where the primer ends, and new music begins.
@@ -208,7 +213,7 @@ class Studio:
         piece = self._find(body.get("piece"))[0]
 
         def work() -> dict[str, Any]:
-            return {"values": making.likelihoods(shelf, body["model"], piece)}
+            return {"values": likelihoods(shelf, body["model"], piece)}
 
         return JSONResponse(_status(self._jobs.add(work)), status_code=202)
 
@@ -233,8 +238,6 @@ def _title(order: making.Order, number: int, piece: str) -> str:
         first, last = order.settings.get("bars", ("", ""))
         what = f"bars {first} to {last}" if first != "" else "voices"
         return f"{stem}, {what} by {order.model}, no. {number}"
-    if order.kind == "search":
-        return f"{order.model}, searched, no. {number}"
     return f"{order.model}, seed {order.settings.get('seed', 0)}, no. {number}"
 
 

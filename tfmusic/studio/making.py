@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.studio.shelf import Shelf
@@ -17,18 +15,14 @@ BOUNDS = {
     "bars": (1, 256),
     "seconds": (1, 600),
     "seed": (-(2**53), 2**53),
-    "beam_width": (1, 32),
     "qpm": (10, 1000),
-    "program": (0, 127),
 }
-_KINDS = ("generate", "continue", "infill", "search")
-_WHOLE = ("num_outputs", "num_steps", "seed", "beam_width", "program")
+_WHOLE = ("num_outputs", "num_steps", "seed")
 _LENGTHS = ("bars", "seconds", "num_steps")
 _OF_KIND = {
-    "generate": ("num_outputs", "seed", *_LENGTHS, "qpm", "key", "metre", "program"),
+    "generate": ("num_outputs", "seed", *_LENGTHS, "qpm", "key"),
     "continue": ("num_outputs", "seed", *_LENGTHS, "key"),
     "infill": ("num_outputs", "seed", "bars", "keep"),
-    "search": ("beam_width", *_LENGTHS, "qpm", "key", "metre", "program"),
 }
 
 
@@ -37,7 +31,7 @@ class Order:
     """A request of the page, checked.
 
     Attributes:
-        kind: generate, continue, infill or search.
+        kind: generate, continue or infill.
         model: Its name.
         settings: Arguments of the `Player`'s method, without controls and music.
         controls: Values that are not to have their defaults.
@@ -58,12 +52,12 @@ class Result:
     Attributes:
         sequence: The music.
         remark: What is to be said of it.
-        has_beat: Whether its bars mean anything; None: its notes tell.
+        has_beat: Whether the model knows beats.
     """
 
     sequence: NoteSequence
-    remark: str = ""
-    has_beat: bool | None = None
+    remark: str
+    has_beat: bool
 
 
 def read_order(body: Any, shelf: Shelf) -> Order:
@@ -75,30 +69,24 @@ def read_order(body: Any, shelf: Shelf) -> Order:
     """
     if not isinstance(body, dict):
         raise UserError("request: expected an object of JSON")
-    kind = choose("kind", str(body.get("kind", "generate")), _KINDS)
-    card = shelf.check(body.get("model"))
+    kind = choose("kind", str(body.get("kind", "generate")), _OF_KIND)
+    shelf.check(body.get("model"))
     controls = body.get("controls") or {}
-    shelf.check_controls(
-        body["model"],
-        controls,
-        "search_controls"
-        if kind == "search" and card["search_controls"]
-        else "controls",
-    )
+    shelf.check_controls(body["model"], controls)
     settings = {}
     for name in body:
         if name in ("kind", "model", "controls", "piece") or body[name] is None:
             continue
         choose(f"setting of {kind}", name, _OF_KIND[kind])
         settings[name] = _check(kind, name, body[name])
-    piece = body.get("piece")
-    if kind in ("continue", "infill") and not isinstance(piece, str):
+    piece = body.get("piece") if kind != "generate" else None
+    if kind != "generate" and not isinstance(piece, str):
         raise UserError(f"{kind}: expected a piece; choose or drop a file first")
     return Order(kind, body["model"], settings, controls, piece)
 
 
 def _check(kind: str, name: str, value: Any) -> Any:
-    if name in ("key", "metre"):
+    if name == "key":
         if not isinstance(value, str) or len(value) > 8:
             raise UserError(f"{name}: expected a few letters, got {str(value)[:40]!r}")
         return value
@@ -136,45 +124,12 @@ def make(order: Order, shelf: Shelf, piece: NoteSequence | None) -> list[Result]
     """
     player = shelf.player(order.model)
     settings = dict(order.settings, controls=order.controls)
-    if order.kind == "search":
-        ranked = player.search(**settings)
-        found = [(music, f"log-likelihood {value:.1f}") for music, value in ranked]
-    elif order.kind == "infill":
-        found = [(music, "") for music in player.infill(piece, **settings)]
+    if order.kind == "infill":
+        pieces = player.infill(piece, **settings)
     else:
-        primer = piece if order.kind == "continue" else None
-        found = [(m, "") for m in player.generate(primer=primer, **settings)]
+        pieces = player.generate(primer=piece, **settings)
     remarks = [f"primer: {remark}" for remark in player.remarks]
     if player.guarded_steps:
         remarks.append(f"guards changed {player.guarded_steps} steps")
-    has_beat = None if piece else bool(player.representation.steps_per_quarter)
-    return [
-        Result(music, "; ".join(filter(None, [text, *remarks])), has_beat)
-        for music, text in found
-    ]
-
-
-def likelihoods(shelf: Shelf, model: str, piece: NoteSequence) -> list[float | None]:
-    """How likely a model holds the step in which each note begins, by note, in nats.
-
-    Args:
-        shelf: Has the model.
-        model: Its name; its steps are of one length.
-        piece: The music.
-
-    Returns:
-        By note of `to_page`, in its order; None where a note lies behind the end.
-
-    Raises:
-        UserError: The model has no likelihood of steps in time.
-    """
-    from tfmusic.studio.pieces import to_page
-
-    player = shelf.player(model)
-    kind = player.representation
-    if "score" not in player.card["endpoints"] or kind.step_seconds is None:
-        raise UserError(f"{model}: has no likelihood of each moment; choose another")
-    values = player.score(piece)
-    starts = np.array([note[1] for note in to_page(piece)["notes"]])
-    steps = kind.grid.to_steps(piece, starts)
-    return [round(float(values[s]), 3) if s < len(values) else None for s in steps]
+    has_beat = bool(player.representation.steps_per_quarter)
+    return [Result(music, "; ".join(remarks), has_beat) for music in pieces]

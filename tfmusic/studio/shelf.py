@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfmusic.errors import UserError
+from tfmusic.representations import Representation, make_representation
 from tfmusic.serving.catalogue import (
     find_model,
     is_packed,
@@ -65,7 +66,7 @@ class Shelf:
             raise KeyError(f"model: there is no {name!r}; {', '.join(self.cards)}")
         return self.cards[name]
 
-    def check_controls(self, name: str, controls: Any, kind: str = "controls") -> None:
+    def check_controls(self, name: str, controls: Any) -> None:
         """Refuses controls before anything is loaded.
 
         Raises:
@@ -76,7 +77,7 @@ class Shelf:
         for control, value in controls.items():
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise UserError(f"{control}: expected a number, got {value!r}")
-        check_controls(self.cards[name], controls, kind)
+        check_controls(self.cards[name], controls)
 
     def player(self, name: str) -> "Player":
         """The model itself; loaded when it is first asked for."""
@@ -98,9 +99,9 @@ class Shelf:
 def describe(name: str, card: Mapping[str, Any]) -> dict[str, Any]:
     """What the page shows of a model: what it is, and its controls."""
     data = card.get("data") or {}
-    kind = card["representation"]
+    representation = make_representation(card["representation"])
     endpoints = card["endpoints"]
-    has_beat = bool(kind.get("steps_per_quarter"))
+    has_beat = bool(representation.steps_per_quarter)
     controls = [
         _control(control, spec)
         for control, spec in card["controls"].items()
@@ -110,7 +111,7 @@ def describe(name: str, card: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "name": name,
         "family": card["name"],
-        "music": kind["name"],
+        "music": representation.name,
         "source": data.get("source", "unknown"),
         "licence": data.get("licence", "unknown"),
         "num_parameters": card.get("num_parameters"),
@@ -118,17 +119,16 @@ def describe(name: str, card: Mapping[str, Any]) -> dict[str, Any]:
         "scores": _scores(card),
         "comparison": _comparison(card),
         "has_beat": has_beat,
-        "qpm": kind.get("qpm") if has_beat else None,
-        "length": _length_unit(card, has_beat),
+        "qpm": representation.qpm if has_beat else None,
+        "length": _length_unit(card, representation),
         "takes_key": KEY_NUMBER not in card["controls"] and knows_one_key(card),
         "can": {
             "generate": "generate" in endpoints,
             "continue": "continue" in endpoints,
             "infill": "infill" in endpoints,
-            "search": bool(card.get("search_controls")),
-            "likelihood": "score" in endpoints and bool(_step_seconds(kind)),
+            "likelihood": "score" in endpoints and knows_notes(representation),
         },
-        "voices": _voices(card) if "infill" in endpoints else [],
+        "voices": list(representation.voice_names) if "infill" in endpoints else [],
         "controls": controls,
     }
 
@@ -145,23 +145,18 @@ def _read_card(path: str) -> dict[str, Any]:
         return json.load(file)
 
 
-def _voices(card: Mapping[str, Any]) -> list[str]:
-    from tfmusic.representations import make_representation
-
-    return list(make_representation(card["representation"]).voice_names)
-
-
-def _step_seconds(kind: Mapping[str, Any]) -> float | None:
-    from tfmusic.representations import make_representation
-
-    return make_representation(kind).step_seconds
+def knows_notes(representation: Representation) -> bool:
+    """Whether it can be told how likely a model of such arrays holds each note."""
+    return representation.step_seconds is not None or hasattr(
+        representation, "token_pitches"
+    )
 
 
-def _length_unit(card: Mapping[str, Any], has_beat: bool) -> str:
+def _length_unit(card: Mapping[str, Any], representation: Representation) -> str:
     """What the length of new music is asked for in."""
     train = ((card.get("data") or {}).get("splits") or {}).get("train") or {}
-    if _step_seconds(card["representation"]) or train.get("seconds"):
-        return "bars" if has_beat else "seconds"
+    if representation.step_seconds or train.get("seconds"):
+        return "bars" if representation.steps_per_quarter else "seconds"
     return "num_steps"
 
 

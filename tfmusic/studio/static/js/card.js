@@ -264,7 +264,10 @@ export class Card extends EventTarget {
 
   onRegion() {
     const bars = this.roll.markedBars;
-    if (bars) [this.firstBar.value, this.lastBar.value] = bars;
+    if (bars) {
+      [this.firstBar.value, this.lastBar.value] = bars;
+      if (this.studio.model?.can.infill) this.infillBox.hidden = false;
+    }
     if (this.studio.active === this) this.studio.player.region = this.roll.region;
   }
 

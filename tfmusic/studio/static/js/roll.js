@@ -214,7 +214,7 @@ export class Roll extends EventTarget {
       pen.globalAlpha = 0.55 + (0.45 * velocity) / 127;
       pen.fillStyle = colours[track % colours.length];
       if (this.heat) {
-        // Two nats a moment are little, ten are much.
+        // One nat is little, eight are much.
         const surprise = this.heat[i] == null ? 0 : Math.min(-this.heat[i] / 8, 1);
         pen.globalAlpha = 1;
         pen.fillStyle = `color-mix(in oklab, ${unlikely} ${surprise * 100}%, ${likely})`;
