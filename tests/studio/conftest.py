@@ -37,10 +37,13 @@ def shelf():
 @pytest.fixture(scope="session")
 def client(shelf):
     """Asks a server of the shipped models."""
-    return TestClient(Studio(shelf).app(), base_url=ADDRESS)
+    with TestClient(Studio(shelf).app(), base_url=ADDRESS) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")
 def infill_client(infill_export):
     """Asks a server that has a model which writes bars anew, too."""
-    return TestClient(Studio(Shelf([infill_export])).app(), base_url=ADDRESS)
+    app = Studio(Shelf([infill_export])).app()
+    with TestClient(app, base_url=ADDRESS) as client:
+        yield client

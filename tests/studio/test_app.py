@@ -15,7 +15,7 @@ from tfmusic.studio import app as app_module
 from tfmusic.studio.app import Studio
 from tfmusic.studio.jobs import MOST_WAITING
 
-PIANO = {"content-type": "application/octet-stream"}
+BYTES = {"content-type": "application/octet-stream"}
 
 
 def four_parts(num_bars=4):
@@ -32,7 +32,7 @@ def four_parts(num_bars=4):
 
 def upload(client, sequence, name="mine.mid"):
     response = client.post(
-        f"/api/pieces?name={name}", content=to_midi_bytes(sequence), headers=PIANO
+        f"/api/pieces?name={name}", content=to_midi_bytes(sequence), headers=BYTES
     )
     assert response.status_code == 201, response.text
     return response.json()
@@ -188,13 +188,22 @@ def test_what_a_model_cannot_is_said_by_the_job(client):
     ],
 )
 def test_file_that_cannot_be_read_is_refused_in_one_line(client, data, name, words):
-    response = client.post(f"/api/pieces?name={name}", content=data, headers=PIANO)
+    response = client.post(f"/api/pieces?name={name}", content=data, headers=BYTES)
     refused(response, 422, words)
+
+
+def test_file_that_takes_minutes_to_read_is_given_up(monkeypatch):
+    studio = Studio(None)
+    monkeypatch.setattr(studio._sandbox, "_seconds", 0.5)
+    data = b"X:1\nK:C\n" + b"abc " * 1_000_000
+    with TestClient(studio.app(), base_url=ADDRESS) as client:
+        response = client.post("/api/pieces?name=a.abc", content=data, headers=BYTES)
+        refused(response, 422, "timeout")
 
 
 def test_too_large_a_file_is_refused(client):
     data = bytes(app_module.MOST_BYTES + 1)
-    response = client.post("/api/pieces?name=a.mid", content=data, headers=PIANO)
+    response = client.post("/api/pieces?name=a.mid", content=data, headers=BYTES)
     refused(response, 413, "at most 10 MB")
 
 

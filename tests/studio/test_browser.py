@@ -100,7 +100,7 @@ class Page:
     def wait(self, condition):
         limit = time.monotonic() + LIMIT_SECONDS
         while not (found := condition()):
-            assert time.monotonic() < limit, self.one("#error").text or "too long"
+            assert time.monotonic() < limit, self.one("#error-text").text or "too long"
             time.sleep(0.05)
         return found
 
@@ -306,11 +306,24 @@ def test_errors_are_one_line_on_the_page(driver, address, tmp_path):
     (tmp_path / "broken.mid").write_bytes(b"no music")
     page = Page(driver, address)
     page.one("#file").send_keys(str(tmp_path / "broken.mid"))
-    page.wait(lambda: page.one("#error").is_displayed())
-    assert "\n" not in page.one("#error").text
+    page.wait(lambda: page.one("#error-text").is_displayed())
+    assert "\n" not in page.one("#error-text").text
     page.fill("#num_outputs", 99)
     page.one("#generate").click()
-    page.wait(lambda: "num_outputs: expected 1 to 8" in page.one("#error").text)
+    page.wait(lambda: "num_outputs: expected 1 to 8" in page.one("#error-text").text)
+
+
+@pytest.mark.slow
+def test_long_request_is_cancelled(driver, address):
+    page = Page(driver, address)
+    page.fill("#length", 64)
+    page.fill("#num_outputs", 2)
+    page.one("#generate").click()
+    page.wait(lambda: page.one("#cancel").is_displayed())
+    page.one("#cancel").click()
+    page.wait(lambda: not page.one("#progress").is_displayed())
+    assert page.one("#generate").is_enabled()
+    assert page.all(".card") == []
 
 
 @pytest.mark.slow

@@ -22,6 +22,7 @@ All answers are JSON unless said otherwise; an error is `{"error": "one line"}`.
 """
 
 import collections
+import contextlib
 import json
 import os
 import pathlib
@@ -29,7 +30,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -42,21 +43,23 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from tfmusic.errors import UserError
+from tfmusic.errors import DropError, UserError
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.limits import ReadError
-from tfmusic.notes.reading import SUFFIXES, read_bytes
+from tfmusic.notes.reading import SUFFIXES
 from tfmusic.notes.writing import to_midi_bytes, write_musicxml, write_wav
+from tfmusic.pipelines.sandbox import Sandbox
 from tfmusic.studio import making
 from tfmusic.studio.jobs import BusyError, Job, Jobs
 from tfmusic.studio.likelihood import likelihoods
-from tfmusic.studio.pieces import LIMITS, edited, summary, to_page
+from tfmusic.studio.pieces import edited, read_upload, summary, to_page
 from tfmusic.studio.safety import Guard
 from tfmusic.studio.shelf import Shelf
 
 STATIC = pathlib.Path(__file__).with_name("static")
 MOST_BYTES = 10 * 2**20
 _MOST_PIECES = 400
+# Files may hold what takes minutes to read.
+_READ_SECONDS, _READ_MEGABYTES = 20.0, 1024
 _LONGEST_WAV = 20 * 60.0
 _MEDIA = {
     "mid": "audio/midi",
@@ -80,6 +83,8 @@ class Studio:
         self._pieces: collections.OrderedDict[str, tuple[NoteSequence, dict]]
         self._pieces = collections.OrderedDict()
         self._lock = threading.Lock()  # the thread of the jobs keeps pieces, too
+        self._sandbox = Sandbox(read_upload, _READ_SECONDS, _READ_MEGABYTES)
+        self._reading = threading.Lock()
         self._first = [self._keep(piece) for piece in pieces]
 
     def app(self, host: str = "127.0.0.1", token: str | None = None) -> Starlette:
@@ -99,7 +104,7 @@ class Studio:
             Route("/api/likelihood", self._likelihood, methods=["POST"]),
         ]
         handlers = {
-            ReadError: lambda request, error: _error(422, error),
+            DropError: lambda request, error: _error(422, error),
             UserError: lambda request, error: _error(400, error),
             KeyError: lambda request, error: _error(404, error.args[0]),
             BusyError: lambda request, error: _error(429, error),
@@ -107,8 +112,23 @@ class Studio:
                 error.status_code, error.detail
             ),
         }
-        guard = Middleware(Guard, host=host, token=token)
-        return Starlette(routes=routes, middleware=[guard], exception_handlers=handlers)
+
+        @contextlib.asynccontextmanager
+        async def lifespan(app: Starlette) -> AsyncIterator[None]:
+            yield
+            self.close()
+
+        return Starlette(
+            routes=routes,
+            middleware=[Middleware(Guard, host=host, token=token)],
+            exception_handlers=handlers,
+            lifespan=lifespan,
+        )
+
+    def close(self) -> None:
+        """Ends the process that reads files."""
+        with self._reading:
+            self._sandbox.close()
 
     def warm_up(self) -> None:
         """Loads the first model meanwhile."""
@@ -152,10 +172,12 @@ class Studio:
     async def _upload(self, request: Request) -> Response:
         name = os.path.basename(request.query_params.get("name", ""))[:120] or "file"
         data = await _body(request)
-        sequence = await run_in_threadpool(read_bytes, data, name, LIMITS)
-        if not sequence.notes:
-            raise ReadError("no_notes", f"{name}: holds no notes")
+        sequence = await run_in_threadpool(self._read, data, name)
         return JSONResponse(self._keep(sequence), status_code=201)
+
+    def _read(self, data: bytes, name: str) -> NoteSequence:
+        with self._reading:  # the sandbox does one file after another
+            return self._sandbox((data, name))
 
     async def _piece(self, request: Request) -> Response:
         return JSONResponse(self._find(request.path_params["name"])[1])

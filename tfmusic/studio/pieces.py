@@ -10,14 +10,31 @@ import numpy as np
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
-from tfmusic.notes.limits import Limits
+from tfmusic.notes.limits import Limits, ReadError
 from tfmusic.notes.measures import QUARTER, fraction_on_grid, measures_of
+from tfmusic.notes.reading import read_bytes
 from tfmusic.notes.transforms import apply_sustain
 
 # A page draws that much without delay; files that hold more are for other programs.
 LIMITS = Limits(max_notes=50_000, max_seconds=3 * 3600.0, max_controls=200_000)
 _LOWEST_FRACTION = 0.9  # of notes on the grid, below which there is no beat
 _MOST_BARS = 5_000
+
+
+def read_upload(task: tuple[bytes, str]) -> NoteSequence:
+    """A file that a visitor sends; runs in a process that may be stopped.
+
+    Args:
+        task: Its contents and its name.
+
+    Raises:
+        ReadError: It cannot be read, or holds no notes.
+    """
+    data, name = task
+    sequence = read_bytes(data, name, LIMITS)
+    if not sequence.notes:
+        raise ReadError("no_notes", f"{name}: holds no notes")
+    return sequence
 
 
 def to_page(sequence: NoteSequence, has_beat: bool | None = None) -> dict[str, Any]:

@@ -33,14 +33,15 @@ globalThis.studio = studio; // for the console
 // Errors: one line, which goes when something works.
 
 function fail(error) {
-  const line = byId("error");
-  line.textContent = error?.message ?? String(error);
-  line.hidden = false;
+  byId("error-text").textContent = error?.message ?? String(error);
+  byId("error").hidden = false;
 }
 
 function forgive() {
   byId("error").hidden = true;
 }
+
+byId("error-close").addEventListener("click", forgive);
 
 // Pieces.
 
