@@ -216,7 +216,6 @@ def test_bars_that_the_mouse_marks_are_written_anew(
     chain.move_to_element_with_offset(roll, int(x[0] - middle), 20).click_and_hold()
     chain.move_by_offset(int(x[1] - x[0]), 0).release().perform()
     assert page.run("studio.cards[0].roll.markedBars") == [2, 3]
-    page.press("Rewrite bars")
     page.one(".voices input[value=Bass]").click()
     page.press("Rewrite")
     new = page.cards(2)[1]

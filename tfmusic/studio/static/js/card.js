@@ -227,7 +227,7 @@ export class Card extends EventTarget {
       `Colour the notes by how likely ${name} holds them`,
       `${name} has no likelihood of each moment`,
     );
-    if (!model?.can.infill) this.infillBox.hidden = true;
+    if (!model?.can.infill) this.showInfill(false);
     const checks = (model?.voices ?? []).map((voice) =>
       make("label", {}, make("input", { type: "checkbox", value: voice }), ` ${voice}`),
     );
@@ -245,12 +245,17 @@ export class Card extends EventTarget {
   }
 
   toggleInfill() {
-    this.infillBox.hidden = !this.infillBox.hidden;
+    this.showInfill(this.infillBox.hidden);
     if (!this.infillBox.hidden && !this.roll.markedBars) {
       const bars = this.piece.bars;
       const first = Math.min(4, bars.length - 1);
       this.roll.markBars(bars[first].number, bars[Math.min(first + 3, bars.length - 1)].number);
     }
+  }
+
+  showInfill(shown) {
+    this.infillBox.hidden = !shown;
+    this.infillButton.ariaExpanded = String(shown);
   }
 
   async infill() {
@@ -266,7 +271,7 @@ export class Card extends EventTarget {
     const bars = this.roll.markedBars;
     if (bars) {
       [this.firstBar.value, this.lastBar.value] = bars;
-      if (this.studio.model?.can.infill) this.infillBox.hidden = false;
+      if (this.studio.model?.can.infill) this.showInfill(true);
     }
     if (this.studio.active === this) this.studio.player.region = this.roll.region;
   }
