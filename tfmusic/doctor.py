@@ -32,6 +32,11 @@ OPTIONAL = (
         "warm-up requests, gRPC clients",
         'pip install "tfmusic[serving]"',
     ),
+    (
+        "starlette",
+        "the page: tfmusic studio, tfmusic play",
+        'pip install "tfmusic[studio]"',
+    ),
     # It asks for pyaudio, which is hard to install and only plays to loudspeakers.
     (
         "tinysoundfont",

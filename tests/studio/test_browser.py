@@ -84,6 +84,8 @@ class Page:
         self.driver = driver
         driver.get_log("performance")
         driver.get_log("browser")
+        driver.get(address)
+        driver.execute_script("sessionStorage.clear()")
         driver.get("about:blank")
         driver.get(address)
         self.wait(lambda: self.all(ready))
@@ -259,6 +261,10 @@ def test_notes_are_drawn_deleted_undone_and_saved(driver, serve):
     path = pathlib.Path(driver.downloads, "Piece.mid")
     page.wait(path.exists)
     assert len(read_file(path).notes) == len(before) - 1
+    page.driver.refresh()
+    page.wait(lambda: page.all("body[data-ready]"))
+    first = page.cards(1)[0]
+    assert len(first["notes"]) == len(before) - 1
 
 
 @pytest.mark.slow

@@ -206,7 +206,8 @@ class Studio:
 
     async def _order(self, request: Request) -> Response:
         shelf = self._models_or_none()
-        order = making.read_order(await _json(request), shelf)
+        body = await _json(request)
+        order = making.read_order(body, shelf)
         piece, page = self._find(order.piece) if order.piece else (None, {})
 
         def work() -> dict[str, Any]:
@@ -218,6 +219,8 @@ class Studio:
                         bool(page["bars"]) if page else result.has_beat,
                         title=_title(order, number, page.get("title", "")),
                         remark=result.remark,
+                        # What makes the same music again.
+                        order=body if order.kind == "generate" else None,
                         # Where the primer ends, and new music begins.
                         new_from=page["seconds"] if order.kind == "continue" else None,
                     )

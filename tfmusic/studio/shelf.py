@@ -1,5 +1,6 @@
 """The models that the page offers: their cards at once, their weights when needed."""
 
+import itertools
 import json
 import os
 import re
@@ -50,8 +51,9 @@ class Shelf:
         self._paths = dict(shipped_models())
         for model in models:
             name = os.path.splitext(os.path.basename(os.path.normpath(model)))[0]
+            numbers = (f"{name}_{number}" for number in itertools.count(2))
             while name in self._paths:
-                name += "'"
+                name = next(numbers)
             self._paths[name] = find_model(model)
         self.cards = {name: _read_card(path) for name, path in self._paths.items()}
         self._players: dict[str, Player] = {}

@@ -2,9 +2,10 @@
 
 import { post, run } from "./api.js";
 import { clock, make } from "./dom.js";
+import { toHash } from "./links.js";
 import { Roll } from "./roll.js";
 
-const SCORE_DELAY = 700; // milliseconds after an edit
+const KEEP_DELAY = 700; // milliseconds after an edit
 const FILES = [
   ["mid", "MIDI"],
   ["musicxml", "MusicXML (score)"],
@@ -132,6 +133,19 @@ export class Card extends EventTarget {
         label,
       ),
     );
+    if (this.piece.order) {
+      this.linkButton = make(
+        "button",
+        {
+          type: "button",
+          className: "item",
+          title: "An address with this model, seed and controls",
+          onclick: () => this.guarded(() => this.copyLink()),
+        },
+        "Copy link",
+      );
+      links.push(this.linkButton);
+    }
     const menu = make(
       "details",
       { className: "menu" },
@@ -320,6 +334,14 @@ export class Card extends EventTarget {
     });
   }
 
+  /** Copies the address that makes this piece again. */
+  async copyLink() {
+    const link = new URL(toHash(this.piece.order), location.href).href;
+    await navigator.clipboard.writeText(link);
+    this.linkButton.textContent = "Copied";
+    setTimeout(() => (this.linkButton.textContent = "Copy link"), 1500);
+  }
+
   // Editing.
 
   toggleEdit() {
@@ -347,6 +369,7 @@ export class Card extends EventTarget {
   onEdit() {
     this.edited = true;
     this.stale = true;
+    if (this.linkButton) this.linkButton.hidden = true; // it makes another piece
     this.roll.heat = null;
     this.legend.hidden = true;
     this.heatButton.ariaPressed = "false";
@@ -354,10 +377,15 @@ export class Card extends EventTarget {
     this.describe();
     this.roll.setPiece(this.piece);
     if (this.studio.active === this) this.studio.player.refresh();
-    clearTimeout(this.redraw);
-    if (!this.sheet.hidden) {
-      this.redraw = setTimeout(() => this.guarded(() => this.drawScore()), SCORE_DELAY);
-    }
+    clearTimeout(this.keeping);
+    this.keeping = setTimeout(() => this.guarded(() => this.keep()), KEEP_DELAY);
+  }
+
+  /** Sends what was edited to the server, so that it is there after a reload. */
+  async keep() {
+    if (!this.piece.notes.length) return;
+    if (this.sheet.hidden) await this.withId(() => {});
+    else await this.drawScore();
   }
 
   undo() {
@@ -377,11 +405,17 @@ export class Card extends EventTarget {
 
   /** Does something with the piece's name on the server, which gets edits first. */
   async withId(work) {
-    if (this.stale) {
-      const { notes } = this.piece;
-      const kept = await post(`/api/pieces/${this.piece.id}`, { notes });
-      this.piece.id = kept.id;
+    while (this.stale) {
       this.stale = false;
+      const { notes } = this.piece;
+      try {
+        const kept = await post(`/api/pieces/${this.piece.id}`, { notes });
+        this.piece.id = kept.id;
+      } catch (error) {
+        this.stale = true;
+        throw error;
+      }
+      this.dispatchEvent(new Event("kept"));
     }
     return work(this.piece.id);
   }

@@ -4,6 +4,7 @@ import { get, run, upload } from "./api.js";
 import { Card } from "./card.js";
 import { forgetColours } from "./colours.js";
 import { byId, clock } from "./dom.js";
+import { toHash } from "./links.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
 
@@ -48,11 +49,30 @@ byId("error-close").addEventListener("click", forgive);
 function show(piece, first = false) {
   const card = new Card(piece, studio);
   card.addEventListener("remove", () => remove(card));
+  card.addEventListener("kept", remember);
   byId("pieces")[first ? "prepend" : "append"](card.element);
   cards.push(card);
+  remember();
   byId("empty").hidden = true;
   if (!studio.active) activate(card);
   return card;
+}
+
+/** What is on the page, for when it is loaded again. */
+function remember() {
+  const shown = [...byId("pieces").children];
+  const ordered = cards.toSorted(
+    (a, b) => shown.indexOf(a.element) - shown.indexOf(b.element),
+  );
+  const names = ordered.map((card) => card.piece.id);
+  sessionStorage.setItem("pieces", JSON.stringify(names));
+}
+
+/** The pieces that were on the page, as far as the server still has them. */
+async function remembered() {
+  const names = JSON.parse(sessionStorage.getItem("pieces") ?? "[]");
+  const found = await Promise.allSettled(names.map((name) => get(`/api/pieces/${name}`)));
+  return found.filter(({ value }) => value).map(({ value }) => value);
 }
 
 /** The newest pieces come first, in their order. */
@@ -73,6 +93,7 @@ function remove(card) {
   }
   cards.splice(cards.indexOf(card), 1);
   card.close();
+  remember();
   byId("empty").hidden = cards.length > 0 || !panel;
   if (!studio.active && cards.length) activate(cards.at(-1));
   update();
@@ -169,7 +190,7 @@ async function order(changes) {
     if (!job) return;
     rates[unit] = job.seconds / size;
     showAll(job.pieces);
-    history.replaceState(null, "", body.kind === "generate" ? Panel.toHash(body) : "#");
+    history.replaceState(null, "", body.kind === "generate" ? toHash(body) : "#");
     if (byId("next-seed").checked) byId("seed").value = body.seed + 1;
   } catch (error) {
     fail(error);
@@ -204,17 +225,6 @@ byId("cancel").addEventListener("click", () => {
   request?.abort();
   byId("progress-text").textContent = "Cancelling";
 });
-byId("copy-link").addEventListener("click", async () => {
-  const link = new URL(Panel.toHash(panel.order("generate")), location.href).href;
-  try {
-    await navigator.clipboard.writeText(link);
-    byId("copy-link").textContent = "Copied";
-    setTimeout(() => (byId("copy-link").textContent = "Copy link"), 1500);
-  } catch {
-    history.replaceState(null, "", link);
-  }
-});
-
 // Files.
 
 async function openFiles(files) {
@@ -310,7 +320,8 @@ async function begin() {
     document.body.classList.add("only-plays");
     byId("empty").hidden = true;
   }
-  pieces.forEach((piece) => show(piece));
+  const earlier = await remembered();
+  (earlier.length ? earlier : pieces).forEach((piece) => show(piece));
   update();
   document.body.dataset.ready = "true";
 }

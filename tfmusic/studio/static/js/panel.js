@@ -180,20 +180,6 @@ export class Panel extends EventTarget {
     return order;
   }
 
-  // Links.
-
-  /** The hash of a link that asks for the same music. */
-  static toHash({ kind, controls, ...order }) {
-    const parameters = new URLSearchParams();
-    for (const [name, value] of Object.entries(order)) {
-      if (value !== undefined && name !== "piece") parameters.set(name, value);
-    }
-    for (const [name, value] of Object.entries(controls)) {
-      parameters.set(`c.${name}`, value);
-    }
-    return `#${parameters}`;
-  }
-
   /** Fills the form from a link; false where it says nothing. */
   fromHash(hash) {
     const parameters = new URLSearchParams(hash.replace(/^#/, ""));

@@ -22,6 +22,13 @@ export class Player extends EventTarget {
   /** The position in the piece, in its own seconds. */
   get position() {
     if (!this.playing) return this.at;
+    const [begin, end] = this.span;
+    const at = this.sinceAnchor;
+    // The timer begins a new lap a little late.
+    return this.loop && at >= end ? begin + ((at - end) % (end - begin)) : at;
+  }
+
+  get sinceAnchor() {
     return this.anchor + (this.context.currentTime - this.anchorTime) * this.rate;
   }
 
@@ -177,7 +184,7 @@ export class Player extends EventTarget {
       if (!this.loop || over >= horizon) break;
       this.lap = { from: begin, time: over, next: this.firstNote(begin) };
     }
-    if (this.position < end + (this.loop ? 0 : 0.4)) return;
+    if (this.sinceAnchor < end + (this.loop ? 0 : 0.4)) return;
     if (this.loop) {
       this.anchorTime += Math.max(end - this.anchor, 0) / this.rate;
       this.anchor = begin;
