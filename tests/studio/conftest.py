@@ -37,13 +37,16 @@ def shelf():
 @pytest.fixture(scope="session")
 def client(shelf):
     """Asks a server of the shipped models."""
-    with TestClient(Studio(shelf).app(), base_url=ADDRESS) as client:
+    studio = Studio(shelf)
+    with TestClient(studio.app(), base_url=ADDRESS) as client:
         yield client
+    studio.close(waits=True)
 
 
 @pytest.fixture(scope="session")
 def infill_client(infill_export):
     """Asks a server that has a model which writes bars anew, too."""
-    app = Studio(Shelf([infill_export])).app()
-    with TestClient(app, base_url=ADDRESS) as client:
+    studio = Studio(Shelf([infill_export]))
+    with TestClient(studio.app(), base_url=ADDRESS) as client:
         yield client
+    studio.close(waits=True)

@@ -35,16 +35,17 @@ def serve():
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run)
         thread.start()
-        servers.append((server, thread))
+        servers.append((server, thread, studio))
         while not server.started:
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         return f"http://127.0.0.1:{port}/"
 
     yield start
-    for server, thread in servers:
+    for server, thread, studio in servers:
         server.should_exit = True
         thread.join()
+        studio.close(waits=True)
 
 
 @pytest.fixture(scope="module")

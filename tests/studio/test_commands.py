@@ -1,6 +1,7 @@
 """tfmusic studio and tfmusic play as a user starts them."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -8,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -110,3 +112,23 @@ def test_address_for_others_holds_a_token():
 def test_folder_that_is_no_export_is_refused(tmp_path):
     with pytest.raises(UserError, match="expected a directory that tfmusic.export"):
         Shelf([str(tmp_path)])
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_a_model_is_at_work_is_one_line():
+    with started("studio", "--noopen", "--port=0") as (process, line):
+        address = re.search(r"http://\S+/", line)[0]
+        order = {"model": "folk", "bars": 200, "num_outputs": 8}
+        request = urllib.request.Request(
+            f"{address}api/jobs",
+            json.dumps(order).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            job = json.load(answer)
+        while json.loads(get(f"{address}api/jobs/{job['id']}"))["state"] == "waiting":
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "stopped by Ctrl-C\n"

@@ -125,8 +125,18 @@ class Studio:
             lifespan=lifespan,
         )
 
-    def close(self) -> None:
-        """Ends the process that reads files."""
+    @property
+    def is_busy(self) -> bool:
+        """Whether a model is at work."""
+        return self._jobs.is_running
+
+    def close(self, waits: bool = False) -> None:
+        """Forgets all requests, and ends the process that reads files.
+
+        Args:
+            waits: Whether to wait for a model that is at work.
+        """
+        self._jobs.close(waits)
         with self._reading:
             self._sandbox.close()
 

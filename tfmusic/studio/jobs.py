@@ -61,8 +61,33 @@ class Jobs:
     def __init__(self):
         self._jobs: collections.OrderedDict[str, Job] = collections.OrderedDict()
         self._changed = threading.Condition()
+        self._is_open = True
+        self._running: Job | None = None
         # The program may end while a graph runs.
-        threading.Thread(target=self._work, name="studio jobs", daemon=True).start()
+        self._thread = threading.Thread(
+            target=self._work, name="studio jobs", daemon=True
+        )
+        self._thread.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a job runs now, cancelled or not."""
+        return self._running is not None
+
+    def close(self, waits: bool = False) -> None:
+        """Forgets all jobs.
+
+        Args:
+            waits: Whether to wait for the end of the one that runs.
+        """
+        with self._changed:
+            self._is_open = False
+            for job in self._jobs.values():
+                if not job.is_over:
+                    job.state = "cancelled"
+            self._changed.notify_all()
+        if waits:
+            self._thread.join()
 
     def add(self, work: Callable[[], Any]) -> Job:
         """Puts a job at the end of the queue.
@@ -110,10 +135,14 @@ class Jobs:
         while True:
             with self._changed:
                 while (job := self._next()) is None:
+                    if not self._is_open:
+                        return
                     self._changed.wait()
                 job.state, job.begun = "running", time.monotonic()
+                self._running = job
             answer, error, status = _call(job.work)
             with self._changed:
+                self._running = None
                 job.seconds = time.monotonic() - job.begun
                 if job.state == "cancelled":
                     continue

@@ -1,7 +1,9 @@
 """Serves the page until Ctrl-C: a free port, one line that says where."""
 
 import contextlib
+import os
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -66,7 +68,15 @@ def serve(studio, host: str, port: int | None, opens: bool, name: str) -> None:
         if opens:
             threading.Timer(0.5, webbrowser.open, [address]).start()
         studio.warm_up()
-        uvicorn.Server(config).run(sockets=[listener])
+        try:
+            uvicorn.Server(config).run(sockets=[listener])
+        except KeyboardInterrupt:
+            if studio.is_busy:
+                # Python would abort over a thread that is within TensorFlow.
+                sys.stderr.write("stopped by Ctrl-C\n")
+                sys.stderr.flush()
+                os._exit(128 + signal.SIGINT)
+            raise
 
 
 @contextlib.contextmanager
