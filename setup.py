@@ -8,6 +8,12 @@ VERSION = next(
     for line in (HERE / "tfmusic" / "__init__.py").read_text().splitlines()
     if line.startswith("__version__")
 )
+STUDIO = [
+    "prometheus_client>=0.20",
+    "python-multipart>=0.0.18",
+    "starlette>=0.46",
+    "uvicorn>=0.30",
+]
 
 setup(
     name="tfmusic",
@@ -56,7 +62,10 @@ setup(
         # TensorFlow Serving's messages: warm-up requests in exports, gRPC clients. Not
         # for all: it lags behind the newest TensorFlow.
         "serving": ["tensorflow-serving-api>=2.17"],
+        # The model server and the page on it.
+        "studio": STUDIO,
         "dev": [
+            *STUDIO,
             "apache-beam>=2.60",
             "build>=1.2",
             "moto[server]>=5",

@@ -37,6 +37,7 @@ LEVELS = [
         "tfmusic.export",
         "tfmusic.generate",
         "tfmusic.reconstruct",
+        "tfmusic.serve",
         "tfmusic.list_models",
         "tfmusic.listening",
         "tfmusic.show",

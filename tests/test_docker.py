@@ -151,3 +151,23 @@ def test_services_are_built_from_folders_that_exist():
     exposed = set(re.findall(r"\d{4}", (SERVING / "Dockerfile").read_text()))
     for port in services["serving"]["ports"]:
         assert port.partition(":")[0] in exposed
+
+
+def test_kubernetes_mounts_models_and_ports_where_the_image_has_them():
+    yaml = pytest.importorskip("yaml")
+    text = (ROOT / "docker" / "kubernetes.yaml").read_text()
+    deployment, service, claim = yaml.safe_load_all(text)
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    dockerfile = (SERVING / "Dockerfile").read_text()
+    assert container["image"] in (ROOT / "docker" / "compose.yaml").read_text()
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    exposed = re.search(r"^EXPOSE (.*)$", dockerfile, re.MULTILINE)[1].split()
+    assert {str(port) for port in ports.values()} == set(exposed)
+    assert {port["targetPort"] for port in service["spec"]["ports"]} == ports.keys()
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    (mount,) = container["volumeMounts"]
+    assert f'VOLUME ["{mount["mountPath"]}"]' in dockerfile
+    (volume,) = pod["spec"]["volumes"]
+    name = volume["persistentVolumeClaim"]["claimName"]
+    assert (volume["name"], name) == (mount["name"], claim["metadata"]["name"])

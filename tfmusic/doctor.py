@@ -34,7 +34,7 @@ OPTIONAL = (
     ),
     (
         "starlette",
-        "the page: tfmusic studio, tfmusic play",
+        "tfmusic serve, tfmusic studio, tfmusic play",
         'pip install "tfmusic[studio]"',
     ),
     # It asks for pyaudio, which is hard to install and only plays to loudspeakers.

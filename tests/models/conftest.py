@@ -131,8 +131,9 @@ def chord_pieces() -> list[contracts.Piece]:
         keys[:, :, 1] = keys[:, :, 0] & (np.arange(size)[:, None] % 3 != 1)
         tokens[7] = SPELLED_ID
         keys[7, [33, 70], 0] = True
-        phrase = {name: np.zeros(size, np.int32) for name in PLAN_SPECS}
-        piece = {"tokens": tokens, "keys": keys, **piece, **phrase}
+        plan = {name: np.zeros(size, np.int32) for name in PLAN_SPECS}
+        plan["plan_key"] = np.full(size, 8, np.int32)
+        piece = {"tokens": tokens, "keys": keys, **piece, **plan}
         pieces.append({**piece, "tokens": tokens})
     return pieces
 

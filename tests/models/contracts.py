@@ -165,7 +165,10 @@ def check_step_equals_sequence(model: AutoregressiveModel, piece: Piece) -> None
     controls = {c.name: tf.constant(c.default, tf.float32) for c in model.CONTROLS}
     controls |= {k: tf.constant(v) for k, v in metre_controls(model, piece).items()}
     frame, state = model.begin(
-        model.start_frame(1), model.initial_state(1, length + 1 + room), controls
+        model.start_frame(1),
+        model.initial_state(1, length + 1 + room),
+        controls,
+        seed=None,
     )
     for i in range(num_said(model), length):
         seed = tf.constant([0, i], tf.int64)
@@ -195,6 +198,7 @@ def metre_controls(model: AutoregressiveModel, piece: Piece) -> dict[str, float]
         "bar_quarters": length / quarter,
         "pickup_quarters": -position % length / quarter,
         **({"phrases": 0.0} if "phrase_left" in piece else {}),
+        **({"home_key": piece["plan_key"][0]} if "plan_key" in piece else {}),
     }
 
 

@@ -21,7 +21,7 @@ def chord(*pitches, struck=()):
     return keys
 
 
-def piece_of(tokens, keys, left=None, last=None):
+def piece_of(tokens, keys, left=None, last=None, home_key=0):
     size = len(tokens)
     none = np.zeros(size, np.int32)
     return {
@@ -31,6 +31,7 @@ def piece_of(tokens, keys, left=None, last=None):
         "bar_length": np.full(size, 8, np.int32),
         "phrase_left": none if left is None else np.array(left, np.int32),
         "last_phrase": none if last is None else np.array(last, np.int32),
+        "plan_key": np.full(size, home_key, np.int32),
     }
 
 
@@ -174,6 +175,78 @@ def test_new_pieces_have_the_phrases_that_are_asked_for(model):
     assert not free["last_phrase"].any()
 
 
+def test_new_pieces_have_a_home_key():
+    model = make_case("chords").model
+
+    def keys(**controls):
+        return planned(model, num_outputs=300, num_steps=8, **controls)["plan_key"]
+
+    assert np.all(keys(home_key=20) == 20)
+    drawn = keys()
+    assert np.all(drawn == drawn[:, :1])
+    assert set(drawn[:, 0]) == set(range(1, 25))  # none has been counted
+
+
+def test_home_keys_are_drawn_as_often_as_in_training():
+    counts = {"40.60": 1, "home key 1": 30, "home key 8": 10, "home key 22": 60}
+    representation = make_representation(
+        {"name": "chord_frames", "keys": True, "metre": True, "plan": True}
+    ).fit_counts(counts)
+    config = {"name": "chord_lstm", "input_encoding": "pitches"}
+    model = make_model(representation, config | {"embedding_size": 8, "units": (8,)})
+    model.build_model()
+
+    def keys(**controls):
+        made = planned(model, num_outputs=1000, num_steps=2, **controls)
+        return np.bincount(made["plan_key"][:, 0], minlength=25)
+
+    drawn = keys()
+    np.testing.assert_allclose(drawn[[1, 8, 22]], [300, 100, 600], atol=50)
+    assert drawn.sum() == drawn[[1, 8, 22]].sum()
+    assert keys(home_key=8)[8] == 1000
+    # D major and E minor were not learned.
+    assert keys(home_key=3)[1] == 1000
+    assert keys(home_key=17)[22] == 1000
+    controls = {c.name: c.default for c in model.SEARCH_CONTROLS}
+    found = contracts.call_endpoint(
+        model, "search", beam_width=1, num_steps=4, **controls
+    )
+    assert np.all(found["plan_key"] == 22)
+
+
+def test_the_home_key_is_heard():
+    model = make_case("chords").model
+    keys = [chord(40, 60)] * 4
+    made = score(
+        model,
+        piece_of([FIRST] * 4, keys, home_key=1),
+        piece_of([FIRST] * 4, keys, home_key=22),
+    )
+    assert np.all(made["log_likelihood"][0] != made["log_likelihood"][1])
+    free = made["free_log_likelihood"]
+    np.testing.assert_array_equal(*free)
+
+
+def test_a_cadence_leads_home_where_the_last_fermata_stands(model):
+    # E minor: "40.67" or, in major, "40.68"; its dominant is not among the chords.
+    home = [SPELLED_ID + 1 + n for n in (7, 8)]
+    settings = dict(phrases=2, phrase_quarters=4, home_key=17, temperature=2.0)
+    made = planned(model, cadence=1e6, **settings)["tokens"]
+    assert np.all(np.isin(made[:, 14], home))
+    free = planned(model, cadence=0.0, **settings)["tokens"]
+    assert not np.all(np.isin(free[:, 14], home))
+    settings |= {"home_key": 22}  # A minor, whose dominant is "40.68"
+    dominant = planned(model, cadence=1e6, **settings)["tokens"]
+    assert np.all(dominant[:, 12:14] == home[1])
+    # Neither before nor without a plan.
+    np.testing.assert_array_equal(made[:, :14], free[:, :14])
+    settings |= {"phrases": 0, "phrase_quarters": 8}
+    np.testing.assert_array_equal(
+        planned(model, cadence=1e6, **settings)["tokens"],
+        planned(model, cadence=0.0, **settings)["tokens"],
+    )
+
+
 def test_the_last_chord_is_held_until_the_piece_ends(model):
     made = planned(model, phrases=2, phrase_quarters=4, temperature=2.0)
     # The last fermata stands at step 14; rests may not be last and go on.
@@ -229,12 +302,15 @@ def test_the_plan_counts_where_it_is_known(model):
 
 def test_plans_are_hidden_in_a_fraction_of_windows():
     model = make_case("chords").model
-    piece = piece_of([FIRST] * 6, [chord(40, 60)] * 6, [6, 5, 4, 3, 2, 1], [1] * 6)
+    piece = piece_of(
+        [FIRST] * 6, [chord(40, 60)] * 6, [6, 5, 4, 3, 2, 1], [1] * 6, home_key=9
+    )
     window = contracts.cut_window(piece, -1, 7)
     seeds = np.random.default_rng(0).integers(-(2**31), 2**31, (100, 2))
-    shown = 0
+    shown = shown_keys = 0
     for seed in seeds:
         x, _, _ = model.example_fn(window, tf.constant(seed, tf.int32))
+        shown_keys += np.all(x["plan_key"] == 9)
         if x["phrase_left"].numpy().any():
             shown += 1
             assert x["phrase_left"].numpy().tolist() == [6, 5, 4, 3, 2, 1, 0]
@@ -242,6 +318,7 @@ def test_plans_are_hidden_in_a_fraction_of_windows():
         else:
             assert not x["last_phrase"].numpy().any()
     assert 35 < shown < 65
+    assert 62 < shown_keys < 88
 
 
 def test_voice_leading_steers_away_from_parallels():

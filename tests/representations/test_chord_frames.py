@@ -198,6 +198,25 @@ def test_music_without_fermatas_has_no_plan():
     assert not features["last_phrase"].any()
 
 
+def test_the_plan_has_the_key_of_the_piece_and_counts_it():
+    # A scale of A minor, to the octave.
+    scale = [57, 59, 60, 62, 64, 65, 67, 69]
+    notes = [(pitch, 80, i / 2, (i + 1) / 2) for i, pitch in enumerate(scale)]
+    notes.append((57, 80, 4, 6))
+    sequence = make_sequence(notes)
+    representation = make_representation({"name": "chord_frames", "plan": True})
+    representation = representation.fit([sequence])
+    features = representation.encode(sequence)
+    assert set(features["plan_key"]) == {22}
+    expected = [0] * 24
+    expected[21] = len(features["tokens"])
+    assert representation.home_keys == tuple(expected)
+    assert "home key 22" not in representation.tokens
+    up = {part.feature: part for part in representation.transpositions([0, 5]).parts}
+    assert up["plan_key"].table[:, 22].tolist() == [22, 15]  # D minor
+    assert up["plan_key"].table[1, [0, 1, 8, 12]].tolist() == [0, 6, 1, 5]
+
+
 def test_decoded_phrases_end_with_fermatas():
     sequence = fermatas_at(make_sequence([(62, 80, 1, 7)]), 2, 6)
     representation = fitted("62", plan=True, qpm=120.0)

@@ -231,6 +231,16 @@ def test_key_metre_and_length_reach_models_that_can_be_asked_for_them():
     assert [(k.key, k.mode) for k in piece.key_signatures] == [(6, 1)]
 
 
+def test_models_with_a_home_key_play_in_c_or_a_minor_and_are_moved():
+    known = {"home_key": {}}
+    minor, major = Setting(key="F#m"), Setting(key="G")
+    assert minor.controls(known) == {"home_key": 22.0}
+    assert major.controls(known) == {"home_key": 1.0}
+    major.check(ANY_KEY | {"controls": known}, None)
+    piece = major.apply(ROLL.decode(generated((60, 0, 4))), 100, known)
+    assert [note.pitch for note in piece.notes] == [67 - 12]
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [

@@ -183,12 +183,26 @@ PHRASE_QUARTERS = Control(
     *(8.0, 2.0, 64.0),
     "Length of a phrase in quarter notes; its last one bears the fermata.",
 )
-PLAN = (PHRASES, PHRASE_QUARTERS)
+HOME_KEY = Control(
+    "home_key",
+    *(0.0, 0.0, 24.0),
+    "Key that a new piece comes home to: 1 to 12 are C to B major, 13 to 24 C to B "
+    "minor; one that the model has not learned becomes its commonest of that mode; 0: "
+    "drawn anew for each piece.",
+)
+PLAN = (PHRASES, PHRASE_QUARTERS, HOME_KEY)
 STOLLEN = Control(
     "stollen",
     *(0.6, 0.0, 1.0),
     "How many of the new pieces repeat their first two phrases, as bar form (A A B) "
     "wants, from 0: none, to 1: all. It takes --phrases of 4 or more.",
+)
+CADENCE = Control(
+    "cadence",
+    *(3.0, 0.0, 1e6),
+    "Make a cadence likelier at the last fermata, the home key's tonic after its "
+    "dominant: the odds of these chords are multiplied by e to this power; 0: "
+    "unchanged. It takes --phrases of 1 or more.",
 )
 VOICE_LEADING = Control(
     "voice_leading",

@@ -48,18 +48,21 @@ class AutoregressiveModel(MusicModel):
         """The state before the start frame, with room for so many steps."""
         raise NotImplementedError
 
-    def begin(self, frame: Nest, state: Nest, controls: Tensors) -> tuple[Nest, Nest]:
+    def begin(
+        self, frame: Nest, state: Nest, controls: Tensors, seed: tf.Tensor | None
+    ) -> tuple[Nest, Nest]:
         """What controls say of the beginning of a new piece.
 
         Args:
             frame: The start frame.
             state: The initial state.
             controls: A float32 scalar for every one of `CONTROLS`.
+            seed: Of what they leave open, a scalar int64; None: the likeliest.
 
         Returns:
             Both, changed or not.
         """
-        del controls
+        del controls, seed
         return frame, state
 
     def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[Nest, Nest]:
@@ -158,6 +161,7 @@ class AutoregressiveModel(MusicModel):
                 self.start_frame(num_outputs),
                 self.initial_state(num_outputs, num_steps),
                 self._named(values),
+                seed,
             )
             run = tf.zeros([num_outputs], tf.int32)
             return self._play(frame, state, run, num_steps, seed, values)

@@ -174,9 +174,10 @@ class BiaxialLSTM(AutoregressiveModel):
         return {"roll": tf.zeros(shape, tf.bool), **self._before(batch_size)}
 
     def begin(
-        self, frame: Tensors, state: State, controls: Tensors
+        self, frame: Tensors, state: State, controls: Tensors, seed: tf.Tensor | None
     ) -> tuple[Tensors, State]:
         """Silence one step before the piece, in its metre."""
+        del seed
         return {**frame, **self._before(tf.shape(frame["roll"])[0], controls)}, state
 
     def _before(

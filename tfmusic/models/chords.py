@@ -8,7 +8,14 @@ import tensorflow as tf
 
 from tfmusic.errors import UserError
 from tfmusic.generation import samplers
-from tfmusic.generation.controls import PHRASES, STOLLEN, TEMPERATURE, VOICE_LEADING
+from tfmusic.generation.cadence import dominants, tonics
+from tfmusic.generation.controls import (
+    CADENCE,
+    PHRASES,
+    STOLLEN,
+    TEMPERATURE,
+    VOICE_LEADING,
+)
 from tfmusic.generation.loop import split_seed
 from tfmusic.generation.repetition import HISTORY
 from tfmusic.generation.voice_leading import VoiceLeading
@@ -18,6 +25,7 @@ from tfmusic.models.tokens import TokenModel
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import WeightedMean
 from tfmusic.representations import ChordFrames
+from tfmusic.representations import home_key as home_key_array
 from tfmusic.representations import phrases as phrase_arrays
 from tfmusic.representations.chords import NUM_PITCHES
 from tfmusic.representations.vocabulary import END, START
@@ -158,7 +166,8 @@ class ChordModel(TokenModel):
         self._most_keys = int(self._token_keys.sum(axis=1).max())
         self.key_head = KeyHead(name="key_head")
         self.struck = keras.layers.Dense(settings.embedding_size, use_bias=False)
-        more = (VOICE_LEADING,)
+        self._cadence = dominants(self._token_keys), tonics(self._token_keys)
+        more = (VOICE_LEADING, *((CADENCE,) if self.places.phrases else ()))
         self.CONTROLS += (*more, *((STOLLEN,) if self.places.phrases else ()))
         self.SEARCH_CONTROLS += more
         self._restrikes = WeightedMean("restrike_nats")
@@ -261,7 +270,8 @@ class ChordModel(TokenModel):
         nats = {"log_likelihood": total, **parts}
         if self.places.phrases:
             unknown = tf.zeros_like(features["tokens"])
-            plan = dict.fromkeys(phrase_arrays.SPECS, unknown)
+            names = (*phrase_arrays.SPECS, home_key_array.NAME)
+            plan = dict.fromkeys(names, unknown)
             nats["free_log_likelihood"], _ = nats_of({**features, **plan})
         return self._as_scores(nats, is_step, is_end)
 
@@ -340,7 +350,8 @@ class ChordModel(TokenModel):
     ) -> tf.Tensor:
         """As `TokenModel.steer`; parallels are made less likely.
 
-        After the last fermata that was planned the chord is held until the piece ends.
+        At the last fermata that was planned the tonic is made likelier, a quarter
+        before it the dominant; and the last chord is held until the piece ends.
         """
         strength = controls[VOICE_LEADING.name]
         logits = tf.cond(
@@ -353,6 +364,7 @@ class ChordModel(TokenModel):
         )
         if self.places.phrases and self.learn_end:
             place, newest = state.place, state.rules.history[:, -1]
+            logits += controls[CADENCE.name] * self._leads_home(place)
             is_last = (place["phrase_left"] == 0) & (place["last_phrase"] == 1)
             is_last &= place["phrase_steps"] > 0
             tokens = tf.range(self.vocabulary_size)
@@ -360,6 +372,18 @@ class ChordModel(TokenModel):
             is_other = is_last[:, tf.newaxis] & ~is_held
             logits += samplers.UNWANTED * tf.cast(is_other, tf.float32)
         return super().steer(logits, state, controls)
+
+    def _leads_home(self, place: Tensors) -> tf.Tensor:
+        """1 for chords of the cadence that the place asks for, `[batch, token]`."""
+        left = tf.where(place["last_phrase"] == 1, place["phrase_left"], 0)
+        quarter = self.representation.steps_per_quarter
+        is_before = (left > 1) & (left <= 1 + quarter)
+        dominant, tonic = (
+            tf.gather(tf.constant(chords), place["plan_key"])
+            for chords in self._cadence
+        )
+        leads = dominant & is_before[:, tf.newaxis] | tonic & (left == 1)[:, tf.newaxis]
+        return tf.cast(leads, tf.float32)
 
     def next_frame(
         self,

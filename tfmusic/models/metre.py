@@ -18,8 +18,18 @@ class BarEmbedding(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.positions = keras.layers.Embedding(_LONGEST + 1, _SIZE, name="positions")
-        self.lengths = keras.layers.Embedding(_LONGEST + 1, _SIZE, name="lengths")
+        self.positions = keras.layers.Embedding(
+            _LONGEST + 1,
+            _SIZE,
+            keras.initializers.RandomNormal(stddev=1.0),
+            name="positions",
+        )
+        self.lengths = keras.layers.Embedding(
+            _LONGEST + 1,
+            _SIZE,
+            keras.initializers.RandomNormal(stddev=1.0),
+            name="lengths",
+        )
 
     def call(self, bar: Tensors) -> tf.Tensor:
         """Encodes places.

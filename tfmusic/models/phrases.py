@@ -18,7 +18,12 @@ class PhraseEmbedding(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.places = keras.layers.Embedding(2 * (_LONGEST + 1), _SIZE, name="places")
+        self.places = keras.layers.Embedding(
+            2 * (_LONGEST + 1),
+            _SIZE,
+            keras.initializers.RandomNormal(stddev=1.0),
+            name="places",
+        )
 
     def call(self, phrase: Tensors) -> tf.Tensor:
         """Encodes places.

@@ -1,14 +1,16 @@
-"""Where each step of a piece lies, in its bar and in its phrase, for a network."""
+"""Where each step of a piece lies, in its bar, phrase and key, for a network."""
 
 from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
-from tfmusic.generation.controls import METRE, PLAN, Control
+from tfmusic.generation.controls import HOME_KEY, METRE, PLAN, Control
 from tfmusic.models import metre, phrases
 from tfmusic.models.base import Tensors
+from tfmusic.models.home_key import HomeKey
 from tfmusic.representations import Representation
+from tfmusic.representations import home_key as home_key_array
 from tfmusic.representations import metre as metre_arrays
 from tfmusic.representations import phrases as phrase_arrays
 
@@ -17,7 +19,8 @@ class Places(keras.layers.Layer):
     """What a network reads of a step besides what sounds, as a vector.
 
     A place is a dict of int32 tensors: where the step lies in its bar, if the
-    representation has the metre, and in its phrase, if it has the plan.
+    representation has the metre; in its phrase, and the key that the piece comes home
+    to, if it has the plan.
 
     Attributes:
         names: The representation's arrays that tell it; empty if it has none.
@@ -27,7 +30,7 @@ class Places(keras.layers.Layer):
     def __init__(self, representation: Representation, **kwargs):
         super().__init__(**kwargs)
         specs = representation.feature_specs
-        self.bars = self.phrases = None
+        self.bars = self.phrases = self.key = None
         self.names: tuple[str, ...] = ()
         self.controls: tuple[Control, ...] = ()
         self._quarter = representation.steps_per_quarter
@@ -37,7 +40,8 @@ class Places(keras.layers.Layer):
             self.controls += METRE
         if "phrase_left" in specs:
             self.phrases = phrases.PhraseEmbedding(name="phrases")
-            self.names += tuple(phrase_arrays.SPECS)
+            self.key = HomeKey(representation.home_keys, name="home_key")
+            self.names += (*phrase_arrays.SPECS, home_key_array.NAME)
             self.controls += PLAN
 
     def call(self, place: Tensors) -> tf.Tensor | None:
@@ -45,16 +49,23 @@ class Places(keras.layers.Layer):
         layers = [layer for layer in (self.bars, self.phrases) if layer is not None]
         if not layers:
             return None
-        return tf.concat([layer(place) for layer in layers], axis=-1)
+        vectors = [layer(place) for layer in layers]
+        if self.key:
+            vectors.append(self.key(place[home_key_array.NAME]))
+        return tf.concat(vectors, axis=-1)
 
     def before_piece(
-        self, batch_size: tf.Tensor, controls: Mapping[str, tf.Tensor] | None = None
+        self,
+        batch_size: tf.Tensor,
+        controls: Mapping[str, tf.Tensor] | None = None,
+        seed: tf.Tensor | None = None,
     ) -> Tensors:
         """The place of the step before a new piece, int32 `[batch]` each.
 
         Args:
             batch_size: How many pieces.
             controls: Values of `self.controls`; None: their defaults.
+            seed: Of what is left open, a scalar int64; None: the commonest.
         """
         if controls is None:
             controls = {c.name: tf.constant(c.default) for c in self.controls}
@@ -63,6 +74,8 @@ class Places(keras.layers.Layer):
             place |= metre.before_piece(batch_size, self._quarter, controls)
         if self.phrases:
             place |= phrases.before_piece(batch_size, self._quarter, controls)
+            key = self.key.choose(batch_size, controls[HOME_KEY.name], seed)
+            place[home_key_array.NAME] = key
         return place
 
     def after_prompt(self, prompt: Tensors) -> Tensors:
@@ -77,6 +90,8 @@ class Places(keras.layers.Layer):
             later |= metre.advance(place, steps)
         if self.phrases:
             later |= phrases.advance(place, steps)
+            key = place[home_key_array.NAME]
+            later[home_key_array.NAME] = key + tf.zeros_like(later["phrase_left"])
         return later
 
     def after(self, place: Tensors, num_steps: tf.Tensor) -> Tensors:
@@ -112,7 +127,9 @@ class Places(keras.layers.Layer):
         }
 
     def hide_plan(self, features: Tensors, fraction: float, seed: tf.Tensor) -> Tensors:
-        """A window's arrays, in a fraction of cases without the plan.
+        """A window's arrays, in a fraction of cases without the phrases.
+
+        Half of these are also without the key.
 
         Args:
             features: Arrays `[time]`.
@@ -121,7 +138,10 @@ class Places(keras.layers.Layer):
         """
         if not self.phrases:
             return features
-        is_known = tf.cast(seed[0], tf.float32) / 2.0**32 + 0.5 >= fraction
+        chance = tf.cast(seed[0], tf.float32) / 2.0**32 + 0.5
+        hidden = dict.fromkeys(phrase_arrays.SPECS, chance < fraction)
+        hidden[home_key_array.NAME] = chance < fraction / 2
         return features | {
-            name: tf.where(is_known, features[name], 0) for name in phrase_arrays.SPECS
+            name: tf.where(is_hidden, tf.zeros_like(features[name]), features[name])
+            for name, is_hidden in hidden.items()
         }

@@ -159,11 +159,15 @@ class RollModel(AutoregressiveModel):
         return self.network_state(batch_size), held, place
 
     def begin(
-        self, frame: tf.Tensor, state: State, controls: Tensors
+        self,
+        frame: tf.Tensor,
+        state: State,
+        controls: Tensors,
+        seed: tf.Tensor | None,
     ) -> tuple[tf.Tensor, State]:
         """Silence one step before the piece, in its metre."""
         network, held, _ = state
-        place = self.places.before_piece(tf.shape(frame)[0], controls)
+        place = self.places.before_piece(tf.shape(frame)[0], controls, seed)
         return frame, (network, held, place)
 
     def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[tf.Tensor, State]:

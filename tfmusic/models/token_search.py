@@ -37,7 +37,10 @@ def search_endpoints(model: "TokenModel") -> Mapping[str, Endpoint]:
     def search(width, num_steps, *values):
         run = tf.zeros([1], tf.int32)
         start, state = model.begin(
-            model.start_frame(1), model.initial_state(1, num_steps), named(values)
+            model.start_frame(1),
+            model.initial_state(1, num_steps),
+            named(values),
+            seed=None,
         )
         return _search(model, start, state, run, width, num_steps, named(values))
 

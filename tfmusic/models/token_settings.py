@@ -36,8 +36,8 @@ class TokenSettings(Settings):
         learn_end: Whether the model learns where pieces end, and generation may end.
         temperature, min_p: Defaults of the controls of these names.
         hide_plan: Fraction of training windows in which the phrases that are planned
-            are unknown, so that the same weights play with a plan and without. Counts
-            with the representation's `plan`.
+            are unknown, and in half of these the key too, so that the same weights play
+            with a plan and without. Counts with the representation's `plan`.
         carry_state: Whether training reads each piece from its beginning, window after
             window, and a window begins with the state that the one before left:
             truncated back-propagation. Needs a recurrent network, and windows that do

@@ -239,14 +239,19 @@ class TokenModel(AutoregressiveModel):
         return TokenState(network, self._rules.initial_state(batch_size), place)
 
     def begin(
-        self, frame: Nest, state: TokenState, controls: Tensors
+        self,
+        frame: Nest,
+        state: TokenState,
+        controls: Tensors,
+        seed: tf.Tensor | None,
     ) -> tuple[Nest, TokenState]:
         """The start token one step before the piece, in its metre and plan.
 
         Where the representation has conditions, the last of these and the state before.
         """
         batch_size = tf.shape(self.token(frame))[0]
-        state = state._replace(place=self.places.before_piece(batch_size, controls))
+        place = self.places.before_piece(batch_size, controls, seed)
+        state = state._replace(place=place)
         for token in self._conditions.tokens(controls):
             _, state = self.advance(frame, state)
             frame = tf.fill([batch_size], token)

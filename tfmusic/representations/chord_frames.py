@@ -10,7 +10,7 @@ import numpy as np
 
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import FrameGrid, Grid
-from tfmusic.representations import metre, phrases
+from tfmusic.representations import home_key, metre, phrases
 from tfmusic.representations.base import EncodeError, Features, FeatureSpec
 from tfmusic.representations.chords import (
     NUM_PITCHES,
@@ -33,6 +33,8 @@ from tfmusic.representations.vocabulary import END, NUM_SPECIAL
 REST = "rest"
 # A chord outside the vocabulary, whose pitches the array "keys" has.
 SPELLED = "spelled"
+# What stands before the number of a key among the counts of chords.
+_HOME = "home key "
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,8 @@ class ChordFrames(TokenRepresentation):
             "bar_position" and "bar_length" (see `metre.SPECS`), on a grid that follows
             the beat.
         plan: Whether it also holds where in its phrase each frame lies, as arrays
-            "phrase_left" and "last_phrase" (see `phrases.SPECS`), likewise.
+            "phrase_left" and "last_phrase" (see `phrases.SPECS`), likewise, and the key
+            of the piece, "plan_key" (see `home_key.SPECS`).
         keys: Whether it also holds which pitches sound and which are struck, as an
             array "keys", bool [time, pitch, channel].
         trim_silence: Whether pieces begin with their first note.
@@ -74,10 +77,12 @@ class ChordFrames(TokenRepresentation):
         fit_semitones: The vocabulary is fitted on the pieces moved by up to so many
             semitones up and down, so that training windows can be moved as far.
         tokens: The fitted vocabulary; empty before `fit`.
+        home_keys: With `plan`, in how many frames of the training pieces each key is
+            the piece's own: C to B major, C to B minor. Empty before `fit`.
     """
 
     name: ClassVar[str] = "chord_frames"
-    fitted_fields: ClassVar[tuple[str, ...]] = ("tokens",)
+    fitted_fields: ClassVar[tuple[str, ...]] = ("tokens", "home_keys")
 
     steps_per_quarter: int = 2
     metre: bool = False
@@ -89,6 +94,7 @@ class ChordFrames(TokenRepresentation):
     max_vocabulary: int = 0
     fit_semitones: int = 0
     tokens: tuple[str, ...] = ()
+    home_keys: tuple[int, ...] = ()
 
     def __post_init__(self):
         super().__post_init__()
@@ -108,7 +114,7 @@ class ChordFrames(TokenRepresentation):
             **super().feature_specs,
             **(keys if self.keys else {}),
             **(metre.SPECS if self.metre else {}),
-            **(phrases.SPECS if self.plan else {}),
+            **({**phrases.SPECS, **home_key.SPECS} if self.plan else {}),
         }
 
     def always_known(self) -> tuple[str, ...]:
@@ -160,17 +166,19 @@ class ChordFrames(TokenRepresentation):
         return ids
 
     def transpositions(self, semitones: Sequence[int]) -> Variation | Joint:
-        """Tokens for tokens and, with `keys`, keys that are moved."""
-        tokens = super().transpositions(semitones)
+        """Tokens for tokens; with `keys` keys that are moved, with `plan` the key."""
+        parts = [super().transpositions(semitones)]
+        if self.plan:
+            parts.append(home_key.transpositions(semitones))
         if not self.keys:
-            return tokens
+            return Joint(tuple(parts)) if self.plan else parts[0]
         pitches = np.arange(NUM_PITCHES)
         moved = [move(pitches, steps, NUM_PITCHES) for steps in semitones]
         rows = [
             np.where((row < self.lowest_pitch) | (row > self.highest_pitch), -1, row)
             for row in moved
         ]
-        return Joint((tokens, Variation("keys", stack(rows), of="keys")))
+        return Joint((*parts, Variation("keys", stack(rows), of="keys")))
 
     def transposed_token(self, token: str, semitones: int) -> str:
         """The chord's transposed one, or nothing if that is out of range."""
@@ -180,9 +188,20 @@ class ChordFrames(TokenRepresentation):
         return ".".join(map(str, pitches)) if self.within_range(pitches) else ""
 
     def count(self, sequence: NoteSequence) -> collections.Counter:
-        """In how many frames each chord sounds."""
-        chords, frames = unique_chords(self._read(sequence)[0])
-        return count_chords([_name(chord) for chord in chords], np.bincount(frames))
+        """In how many frames each chord sounds and, with `plan`, each key is home."""
+        sounding = self._read(sequence)[0]
+        chords, frames = unique_chords(sounding)
+        counts = count_chords([_name(chord) for chord in chords], np.bincount(frames))
+        if self.plan:
+            counts[_HOME + str(home_key.number_of(sounding))] = len(sounding)
+        return counts
+
+    def fit_counts(self, counts: Mapping[str, int]) -> "ChordFrames":
+        """With the chords that were counted, and the keys."""
+        names = [f"{_HOME}{1 + i}" for i in range(home_key.NUM_KEYS)]
+        chords = {name: n for name, n in counts.items() if name not in names}
+        home_keys = tuple(int(counts.get(name, 0)) for name in names)
+        return dataclasses.replace(super().fit_counts(chords), home_keys=home_keys)
 
     def encode_with_losses(
         self, sequence: NoteSequence
@@ -195,7 +214,7 @@ class ChordFrames(TokenRepresentation):
         """
         ids, sounding, struck, first, losses = self._known_frames(sequence)
         keys = {"keys": np.stack([sounding, struck], axis=-1)} if self.keys else {}
-        places = self._places(sequence, first, len(ids))
+        places = self._places(sequence, first, sounding)
         return {"tokens": ids, **keys, **places}, losses
 
     def decode(self, features: Features) -> NoteSequence:
@@ -216,22 +235,25 @@ class ChordFrames(TokenRepresentation):
         return self._to_sequence(sounding, struck, features)
 
     def as_beginning(self, features: Features) -> Features:
-        """Without the plan, which has an end."""
+        """Without the plan's phrases, which have an end."""
         plan = phrases.SPECS if self.plan else ()
         return features | {name: np.zeros_like(features[name]) for name in plan}
 
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding."""
         _, sounding, struck, first, _ = self._known_frames(sequence)
-        places = self._places(sequence, first, len(sounding))
+        places = self._places(sequence, first, sounding)
         return self._to_sequence(sounding, struck, places)
 
-    def _places(self, sequence: NoteSequence, first: int, num_frames: int) -> Features:
-        span = sequence, self.grid, first, first + num_frames
-        return {
-            **(metre.encode_bars(*span) if self.metre else {}),
-            **(phrases.encode_phrases(*span) if self.plan else {}),
-        }
+    def _places(
+        self, sequence: NoteSequence, first: int, sounding: np.ndarray
+    ) -> Features:
+        span = sequence, self.grid, first, first + len(sounding)
+        places = metre.encode_bars(*span) if self.metre else {}
+        if self.plan:
+            places |= phrases.encode_phrases(*span)
+            places |= home_key.encode_home_key(sounding)
+        return places
 
     def _read(
         self, sequence: NoteSequence

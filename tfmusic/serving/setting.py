@@ -14,7 +14,7 @@ from tfmusic.representations import Representation
 DEFAULT_STEPS = 256
 # Controls of models that know the metre, the key, the length.
 BAR_QUARTERS, METRE_NUMBER = "bar_quarters", "metre_number"
-KEY_NUMBER, LENGTH_BARS = "key_number", "length_bars"
+KEY_NUMBER, HOME_KEY, LENGTH_BARS = "key_number", "home_key", "length_bars"
 # Of tokens that take no fixed time, as a multiple of what training pieces take.
 _MARGIN = 2.0
 
@@ -95,12 +95,13 @@ class Setting:
                         "primer's own"
                     )
         if self.key and not (
-            knows_one_key(card) or KEY_NUMBER in card.get("controls", ())
+            knows_one_key(card)
+            or {KEY_NUMBER, HOME_KEY}.intersection(card.get("controls", ()))
         ):
             raise UserError(
                 f"key: {card['name']} learned from music in many keys and chooses by "
                 "itself; only models of music moved to one key (data.key=C), and those "
-                "with the control key_number take it"
+                "with the control key_number or home_key take it"
             )
 
     def controls(self, known: Mapping[str, Any]) -> dict[str, float]:
@@ -120,6 +121,9 @@ class Setting:
         if self.tonality and KEY_NUMBER in known:
             is_minor = self.tonality.mode == "minor"
             values[KEY_NUMBER] = 1.0 + 12 * is_minor + self.tonality.tonic
+        if self.tonality and HOME_KEY in known:
+            # In C major or A minor, which such models know best; `apply` moves it.
+            values[HOME_KEY] = 22.0 if self.tonality.mode == "minor" else 1.0
         if self.bars and LENGTH_BARS in known:
             values[LENGTH_BARS] = float(self.bars)
         return values

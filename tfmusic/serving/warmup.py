@@ -36,13 +36,13 @@ def write_warmup_requests(
             request = log.predict_log.request
             request.model_spec.name = model_name
             request.model_spec.signature_name = name
-            for key, value in _small_inputs(endpoint["inputs"], controls):
+            for key, value in small_inputs(endpoint["inputs"], controls):
                 request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
             writer.write(log.SerializeToString(deterministic=True))
     return True
 
 
-def _small_inputs(
+def small_inputs(
     inputs: Mapping[str, Any], controls: Mapping
 ) -> Iterator[tuple[str, np.ndarray]]:
     """A value for each input: one piece of two steps, controls as usual."""

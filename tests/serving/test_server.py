@@ -1,0 +1,524 @@
+"""The model server on a loopback address, as clients of TensorFlow Serving see it."""
+
+import concurrent.futures
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+
+pytest.importorskip("starlette", reason="see [studio]")
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from examples.serving_client import ask_rest
+from tests.contracts import make_sequence
+from tfmusic.errors import UserError
+from tfmusic.notes.writing import to_midi_bytes, write_midi
+from tfmusic.serving.player import Player
+from tfmusic.serving.requests import read_music, request_music
+from tfmusic.serving.server.app import make_app
+from tfmusic.serving.server.limits import Limits
+from tfmusic.serving.server.models import ServedModels
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PRIMER = make_sequence([(60, 80, 0.0, 0.5), (64, 80, 0.5, 1.0), (67, 80, 1.0, 2.0)])
+GENERATE = {"num_outputs": 2, "num_steps": 12, "seed": 3}
+PREDICT = "/v1/models/tiny:predict"
+
+
+@contextlib.contextmanager
+def serve(models, *args, **kwargs):
+    """Serves models; gives the address and the app."""
+    app = make_app(models, *args, **kwargs)
+    with run_app(app) as address:
+        yield address, app
+    app.state.workers.close()
+
+
+@contextlib.contextmanager
+def run_app(app):
+    """Runs an app in a thread; gives its address."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="critical"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield f"127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, tiny_export):
+    path = tmp_path_factory.mktemp("models")
+    shutil.copytree(tiny_export, path / "tiny")
+    return path
+
+
+@pytest.fixture(scope="module")
+def models(folder):
+    return ServedModels([str(folder)])
+
+
+@pytest.fixture(scope="module")
+def address(models):
+    with serve(models) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def player(tiny_export):
+    return Player(tiny_export)
+
+
+def ask(address, path, body=None, **headers):
+    """Status and answer of a request; the body is JSON, or bytes as they are."""
+    data = (
+        body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    )
+    request = urllib.request.Request(f"http://{address}{path}", data, headers)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
+def generate(address, **inputs):
+    body = {"signature_name": "generate", "inputs": {**GENERATE, **inputs}}
+    return ask(address, PREDICT, body)
+
+
+def test_example_client_gets_what_the_export_plays_with_a_primer(address, player):
+    for primer in (None, PRIMER):
+        request = request_music(
+            player.card,
+            player.representation,
+            num_outputs=2,
+            num_steps=12,
+            seed=3,
+            primer=primer,
+            controls={"temperature": 0.8},
+        )
+        outputs = ask_rest(address, "tiny", request, timeout=60)
+        served = read_music(player.representation, request, outputs)
+        pieces = player.generate(2, 12, 3, primer, controls={"temperature": 0.8})
+        assert list(map(to_midi_bytes, served)) == list(map(to_midi_bytes, pieces))
+
+
+def test_rows_are_answered_with_rows_and_columns_with_columns(address, player):
+    rows = [{"num_steps": 8, "seed": 1}, {"num_steps": 5, "seed": 2}]
+    _, answer = ask(address, PREDICT, {"instances": rows})
+    columns = {"num_steps": [8, 5], "seed": [1, 2]}
+    _, same = ask(address, "/v1/models/tiny/versions/1:predict", {"inputs": columns})
+    expected = player.call("serving_default", columns)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(same["outputs"][name], array)
+        for row, values in zip(answer["predictions"], array, strict=True):
+            np.testing.assert_array_equal(row[name], values)
+
+
+def test_one_output_has_no_name(address):
+    piece = np.zeros([1, 6, 88, 1], bool).tolist()
+    body = {"signature_name": "score", "inputs": {"roll": piece, "num_steps": [6]}}
+    status, answer = ask(address, PREDICT, body)
+    assert status == 200
+    assert np.shape(answer["outputs"]) == (1, 6)
+
+
+def test_controls_that_are_left_out_have_the_defaults_of_the_card(address, player):
+    defaults = {name: spec["default"] for name, spec in player.controls.items()}
+    status, answer = generate(address)
+    assert status == 200
+    assert answer == generate(address, **defaults)[1]
+    assert answer != generate(address, temperature=5)[1]
+    assert answer != generate(address, seed=4)[1]
+
+
+def test_status_and_metadata_are_those_of_tensorflow_serving(address, folder):
+    pytest.importorskip("tensorflow_serving", reason="see [serving]")
+    from google.protobuf import json_format
+    from tensorflow.core.protobuf import saved_model_pb2
+    from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
+
+    for path in ("/v1/models/tiny", "/v1/models/tiny/versions/1"):
+        _, answer = ask(address, path)
+        message = get_model_status_pb2.GetModelStatusResponse()
+        (state,) = json_format.ParseDict(answer, message).model_version_status
+        assert (state.version, state.state, state.status.error_code) == (1, 30, 0)
+    _, answer = ask(address, "/v1/models/tiny/metadata")
+    assert answer["model_spec"] == {
+        "name": "tiny",
+        "signature_name": "",
+        "version": "1",
+    }
+    signatures = answer["metadata"]["signature_def"]
+    message = get_model_metadata_pb2.SignatureDefMap()
+    message = json_format.ParseDict(signatures, message)
+    data = (folder / "tiny" / "1" / "saved_model.pb").read_bytes()
+    graph = saved_model_pb2.SavedModel.FromString(data).meta_graphs[0]
+    assert dict(message.signature_def) == dict(graph.signature_def)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        (
+            {"num_steps": 2**31 - 1},
+            "num_steps: expected 1 to 10,000, got 2,147,483,647",
+        ),
+        ({"num_steps": 2**31}, "num_steps: expected an int32, got 2147483648"),
+        ({"num_steps": 0}, "num_steps: expected 1 to 10,000, got 0"),
+        ({"num_outputs": 65}, "num_outputs: expected 1 to 64, got 65"),
+        ({"num_outputs": 64, "num_steps": 10_000}, "ask for fewer or shorter pieces"),
+        ({"seed": 1.5}, "seed: expected whole numbers, got 1.5"),
+        ({"seed": True}, "seed: expected whole numbers, got True"),
+        ({"seed": [1]}, "seed: expected one number for the whole request, got shape"),
+        ({"seed": {"b64": "AA=="}}, "seed: expected whole numbers, got {'b64'"),
+        ({"temperature": float("nan")}, "temperature: expected 0 to 10, got nan"),
+        ({"temperature": float("inf")}, "temperature: expected 0 to 10, got inf"),
+        ({"temperature": "0.9"}, "temperature: expected numbers, got '0.9'"),
+        ({"temperatur": 1}, "'temperatur' (did you mean 'temperature'?); it can be"),
+    ],
+)
+def test_inputs_that_cannot_be_are_refused_in_one_line(address, inputs, message):
+    status, answer = generate(address, **inputs)
+    assert status == 400
+    assert answer.keys() == {"error"}
+    assert message in answer["error"]
+    assert "\n" not in answer["error"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "message"),
+    [
+        (PREDICT, b"[1", 400, "JSON Parse error"),
+        (PREDICT, b"[" * 100_000, 400, "JSON Parse error"),
+        (PREDICT, [], 400, "expected a JSON object"),
+        (PREDICT, {}, 400, "one of 'instances' (rows) and 'inputs' (columns)"),
+        (PREDICT, {"instances": []}, 400, "at least one row"),
+        (PREDICT, {"instances": [3]}, 400, "an object with num_steps, seed"),
+        (
+            PREDICT,
+            {"instances": [{"num_steps": 3, "seed": 1}, {"seed": 2}]},
+            400,
+            "the same inputs in each row",
+        ),
+        (PREDICT, {"inputs": {"seed": [1]}}, 400, "Missing named input: num_steps"),
+        (
+            PREDICT,
+            {"inputs": {"seed": [1, 2], "num_steps": [3]}},
+            400,
+            "inputs with as many rows",
+        ),
+        (
+            PREDICT,
+            {"inputs": {"seed": [1, 2], "num_steps": [3, 10_001]}},
+            400,
+            "num_steps: expected 1 to 10,000, got 10,001",
+        ),
+        (PREDICT, {"signature_name": "sing", "inputs": {}}, 400, "unknown 'sing'"),
+        (
+            PREDICT,
+            {"signature_name": "score", "inputs": {"roll": [[1]], "num_steps": [1]}},
+            400,
+            "roll: expected true or false, got int64 values",
+        ),
+        (
+            PREDICT,
+            {"signature_name": "score", "inputs": {"roll": [[True]], "num_steps": [1]}},
+            400,
+            "roll: expected shape [n, n, 88, 1], got shape [1, 1]",
+        ),
+        ("/v1/models/timy:predict", {}, 404, "Latest(timy); here: tiny (version 1)"),
+        ("/v1/models/tiny/versions/2:predict", {}, 404, "Specific(tiny, 2)"),
+        (
+            "/v1/models/tiny:classify",
+            {},
+            400,
+            "Malformed request: POST /v1/models/tiny",
+        ),
+        (PREDICT, None, 400, "Malformed request: GET"),
+        ("/v1/models/timy", None, 404, "Could not find any versions of model timy"),
+        ("/v1/models/../../etc/passwd", None, 404, "Not Found"),
+        ("/v1/models/%2e%2e/tiny", None, 404, "Not Found"),
+        ("/elsewhere", None, 404, "Not Found"),
+    ],
+)
+def test_request_that_is_wrong_gets_the_status_of_tensorflow_serving(
+    address, path, body, status, message
+):
+    found, answer = ask(address, path, body)
+    assert (found, answer.keys()) == (status, {"error"})
+    assert message in answer["error"]
+    assert ask(address, "/v1/models/tiny")[0] == 200
+
+
+def test_request_that_is_too_long_is_refused(models):
+    with serve(models, Limits(max_bytes=10_000)) as (address, _):
+        assert generate(address)[0] == 200
+        body = {"inputs": {"seed": [1] * 10_000}}
+        status, answer = ask(address, PREDICT, body)
+    assert status == 413
+    assert "expected a request of at most 10,000 bytes, got 30," in answer["error"]
+
+
+def test_only_who_bears_the_token_is_answered(models):
+    with serve(models, token="secret", origins=["http://page"]) as (address, _):
+        path = "/v1/models/tiny"
+        assert ask(address, path)[0] == 401
+        assert ask(address, path, Authorization="Bearer secre")[0] == 401
+        assert ask(address, path, Authorization="Bearer secret")[0] == 200
+        bearer = {"Authorization": "Bearer secret"}
+        assert ask(address, path, Origin="http://page", **bearer)[0] == 200
+        assert ask(address, path, Origin="http://other", **bearer)[0] == 403
+        with urllib.request.urlopen(f"http://{address}/healthz") as answer:
+            assert answer.read() == b"ok\n"
+
+
+def test_pages_of_other_sites_are_refused(address):
+    path = "/v1/models/tiny"
+    assert ask(address, path, Origin=f"http://{address}")[0] == 200
+    assert ask(address, path, Origin="null")[0] == 403
+    assert ask(address, PREDICT, {}, Origin="http://example.org")[0] == 403
+    # A foreign name that was made to point to this machine.
+    foreign = {"Host": "example.org:8501", "Origin": "http://example.org:8501"}
+    assert ask(address, path, **foreign)[0] == 403
+
+
+def test_requests_beyond_the_queue_are_sent_away_and_slow_ones_end(models):
+    limits = Limits(num_threads=1, max_waiting=1, timeout_seconds=0.3)
+    release = threading.Event()
+    with serve(models, limits) as (address, app):
+        app.state.workers.admit()
+        app.state.workers.submit(release.wait)
+        try:
+            begin = time.monotonic()
+            status, answer = generate(address)
+            assert status == 504
+            assert time.monotonic() - begin < 30
+            assert answer["error"].startswith("no answer within 0.3 seconds")
+            # The place of the request that was given up is free again; two take both.
+            app.state.workers.admit()
+            with pytest.raises(urllib.error.HTTPError) as refused:
+                urllib.request.urlopen(f"http://{address}{PREDICT}", b"{}")
+            with refused.value:
+                assert refused.value.code == 503
+                assert int(refused.value.headers["Retry-After"]) > 0
+            app.state.workers.leave()
+        finally:
+            release.set()
+
+
+def test_requests_beside_each_other_get_what_they_get_alone(address):
+    alone = [generate(address, seed=seed, num_outputs=1)[1] for seed in range(6)]
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        ask_both = [
+            pool.submit(generate, address, seed=seed, num_outputs=outputs)
+            for outputs in (1, 3)
+            for seed in range(6)
+        ]
+        together = [future.result()[1] for future in ask_both]
+    assert together[:6] == alone
+    assert len({json.dumps(answer) for answer in alone}) == 6
+
+
+def test_metrics_count_requests_by_model_and_status(models):
+    with serve(models) as (address, _):
+        generate(address)
+        generate(address, num_steps=0)
+        ask(address, "/v1/models/nobody")
+        with urllib.request.urlopen(f"http://{address}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+    assert 'tfmusic_requests_total{code="200",model="tiny"} 1.0' in lines
+    assert 'tfmusic_requests_total{code="400",model="tiny"} 1.0' in lines
+    assert 'tfmusic_requests_total{code="404",model=""} 1.0' in lines
+    assert 'tfmusic_request_seconds_count{model="tiny"} 2.0' in lines
+    assert "tfmusic_queue_length 0.0" in lines
+
+
+def test_app_answers_where_another_app_mounts_it(models):
+    inner = make_app(models, token="secret")
+    app = Starlette(routes=[Mount("/models", inner)])
+    with run_app(app) as address:
+        path = "/models/v1/models/tiny"
+        assert ask(address, path)[0] == 401
+        assert ask(address, path, Authorization="Bearer secret")[0] == 200
+        with urllib.request.urlopen(f"http://{address}/models/healthz") as answer:
+            assert answer.read() == b"ok\n"
+    inner.state.workers.close()
+
+
+@pytest.fixture
+def growing(tmp_path, tiny_export):
+    """A folder of models that tests add to, and what is served from it."""
+    shutil.copytree(tiny_export, tmp_path / "models" / "tiny")
+    return tmp_path / "models", ServedModels([str(tmp_path / "models")], warm_up=False)
+
+
+def test_new_versions_and_models_come_into_service(growing):
+    folder, models = growing
+    (old,) = models
+    models.watch(0.02)
+    try:
+        shutil.copytree(folder / "tiny" / "1", folder / "tiny" / ".2")
+        (folder / "tiny" / ".2").rename(folder / "tiny" / "2")
+        shutil.copytree(folder / "tiny", folder / "other")
+        end = time.monotonic() + 30
+        while {m.version for m in models} != {2} and time.monotonic() < end:
+            time.sleep(0.02)
+    finally:
+        models.close()
+    assert {(m.name, m.version) for m in models} == {("tiny", 2), ("other", 2)}
+    with pytest.raises(LookupError, match=r"Specific\(tiny, 1\)"):
+        models.find("tiny", 1)
+    # Requests under way end on the model that they began with.
+    assert old.player.call("serving_default", {"num_steps": [2], "seed": [1]})
+
+
+def test_damaged_version_leaves_the_old_one_in_service(growing, caplog):
+    folder, models = growing
+    shutil.copytree(folder / "tiny" / "1", folder / "tiny" / "2")
+    (data,) = (folder / "tiny" / "2" / "variables").glob("variables.data*")
+    whole = data.read_bytes()
+    data.write_bytes(whole[:100])
+    with caplog.at_level("WARNING", "absl"):
+        for _ in range(3):
+            models.refresh()
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert line.startswith("tiny 2 cannot be loaded, version 1 stays: ")
+    assert models.find("tiny").version == 1
+    with serve(models) as (address, _):
+        _, answer = ask(address, "/v1/models/tiny")
+    states = [(s["version"], s["state"]) for s in answer["model_version_status"]]
+    assert states == [("2", "END"), ("1", "AVAILABLE")]
+    data.write_bytes(whole)
+    models.refresh()
+    assert models.find("tiny").version == 2
+    assert not models.damaged("tiny")
+
+
+def test_version_that_is_taken_away_gives_way_to_the_one_before(growing):
+    folder, models = growing
+    shutil.copytree(folder / "tiny" / "1", folder / "tiny" / "2")
+    models.refresh()
+    assert models.find("tiny").version == 2
+    shutil.rmtree(folder / "tiny" / "2")
+    models.refresh()
+    assert models.find("tiny").version == 1
+    shutil.rmtree(folder / "tiny")
+    models.refresh()
+    assert models.find("tiny").version == 1
+
+
+def test_models_are_found_in_each_kind_of_place(folder, tmp_path, monkeypatch):
+    def names(*places):
+        models = ServedModels(places, warm_up=False)
+        return {(model.name, model.version) for model in models}
+
+    assert names(f"{folder}/tiny/") == {("tiny", 1)}
+    assert names(f"{folder}/tiny/1") == {("tiny", 1)}
+    monkeypatch.chdir(folder / "tiny")
+    assert names(".") == {("tiny", 1)}
+    with pytest.raises(UserError, match="expected exports as NAME/VERSION in it"):
+        names(str(tmp_path))
+    with pytest.raises(UserError, match="it can be chorales, folk"):
+        names("choral")
+    with pytest.raises(UserError, match="another model is served as tiny already"):
+        names(str(folder), str(folder / "tiny"))
+
+
+def test_fault_of_the_server_is_told_and_does_not_end_it(models, caplog):
+    with serve(models) as (address, app):
+        app.state.workers.close()
+        status, answer = generate(address)
+        assert (status, list(answer)) == (500, ["error"])
+        assert ask(address, "/v1/models/tiny")[0] == 200
+    assert PREDICT in caplog.text
+
+
+@pytest.mark.slow
+def test_model_that_comes_with_tfmusic_is_served_by_its_name():
+    with serve(ServedModels(["folk"])) as (address, _):
+        path = "/v1/models/folk:predict"
+        inputs = {"tokens": [[0, 99_999]], "num_steps": 4, "seed": 0}
+        body = {"signature_name": "continue", "inputs": inputs}
+        status, answer = ask(address, path, body)
+        assert status == 400
+        assert answer["error"].startswith("indices[0] = 99999 is not in [0, ")
+        inputs["tokens"] = [[0, 1]]
+        assert ask(address, path, body)[0] == 200
+
+
+def command(*flags, **kwargs):
+    return subprocess.Popen(
+        [sys.executable, "-m", "tfmusic", "serve", *flags],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **kwargs,
+    )
+
+
+def test_port_that_is_taken_is_told_in_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = command("--models=chorales", f"--port={port}")
+        _, error = server.communicate(timeout=60)
+    assert server.returncode == 2
+    assert error.startswith(f"error: --host=127.0.0.1 --port={port}: Address already")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_command_serves_the_documented_client_until_a_signal(folder, tmp_path, number):
+    server = command(f"--models={folder}", "--port=0")
+    try:
+        line = server.stdout.readline()
+        assert line.startswith("serving tiny (version 1) at http://127.0.0.1:")
+        address = line.partition("http://")[2].partition(";")[0]
+        write_midi(PRIMER, tmp_path / "primer.mid")
+        client = [sys.executable, "-m", "examples.serving_client", f"--rest={address}"]
+        client += [f"--model_dir={folder}/tiny", f"--output_dir={tmp_path}/music"]
+        client += [f"--primer={tmp_path}/primer.mid", "--num_steps=12"]
+        subprocess.run(client, cwd=ROOT, check=True, env={**os.environ})
+        assert (tmp_path / "music" / "piece_1.mid").exists()
+    finally:
+        server.send_signal(number)
+        output, error = server.communicate(timeout=60)
+    assert (server.returncode, output) == (0, "stopped\n")
+    assert [line.partition("] ")[2] for line in error.splitlines()] == [
+        "tiny: version 1 is in service"
+    ]
+
+
+@pytest.mark.slow
+def test_command_that_others_can_ask_makes_a_token(folder):
+    server = command(f"--models={folder}", "--port=0", "--host=0.0.0.0")
+    try:
+        token = server.stdout.readline().split()[1]
+        port = server.stdout.readline().partition(";")[0].rpartition(":")[2]
+        address = f"127.0.0.1:{port}"
+        assert ask(address, "/v1/models/tiny")[0] == 401
+        bearer = {"Authorization": f"Bearer {token}"}
+        assert ask(address, "/v1/models/tiny", **bearer)[0] == 200
+    finally:
+        server.terminate()
+        server.communicate(timeout=60)

@@ -1,0 +1,67 @@
+"""What models know of the key that a piece comes home to."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.representations.home_key import NUM_KEYS
+
+_SIZE = 16
+# So that the draw is not that of another number.
+_SEED = 11
+
+
+class HomeKey(keras.layers.Layer):
+    """A learned vector for each key, and the choice of one for a new piece.
+
+    Attributes:
+        counts: How common each key is, from C major to B minor, `[24]`.
+    """
+
+    def __init__(self, counts: Sequence[int], **kwargs):
+        super().__init__(**kwargs)
+        self.counts = np.array(counts or [1] * NUM_KEYS, np.float32)
+        if not self.counts.any():
+            self.counts += 1.0
+        self.keys = keras.layers.Embedding(
+            NUM_KEYS + 1,
+            _SIZE,
+            keras.initializers.RandomNormal(stddev=1.0),
+            name="keys",
+        )
+
+    def call(self, home_key: tf.Tensor) -> tf.Tensor:
+        """Encodes numbers of keys, int32 `[...]`, as `[..., 16]`."""
+        return self.keys(tf.clip_by_value(home_key, 0, NUM_KEYS))
+
+    def choose(
+        self, batch_size: tf.Tensor, wanted: tf.Tensor, seed: tf.Tensor | None
+    ) -> tf.Tensor:
+        """The keys of new pieces, int32 `[batch]`.
+
+        Args:
+            batch_size: How many pieces.
+            wanted: The value of `HOME_KEY`.
+            seed: Of the draw, a scalar int64; None: the commonest key.
+        """
+        modes = self.counts.reshape(2, -1)
+        commonest = 1 + 12 * np.arange(2) + modes.argmax(axis=1)
+        learned = np.where(
+            self.counts > 0, 1 + np.arange(NUM_KEYS), commonest.repeat(12)
+        )
+        numbers = tf.constant(np.append(0, learned), tf.int32)
+        number = tf.cast(tf.round(wanted), tf.int32)
+        chosen = tf.fill([batch_size], tf.gather(numbers, number))
+        if seed is None:
+            drawn = tf.fill([batch_size], 1 + int(self.counts.argmax()))
+        else:
+            odds = tf.math.log(tf.constant(self.counts))[tf.newaxis]
+            drawn = (
+                1
+                + tf.random.stateless_categorical(
+                    odds, batch_size, tf.stack([seed, _SEED]), tf.int32
+                )[0]
+            )
+        return tf.where(number > 0, chosen, drawn)

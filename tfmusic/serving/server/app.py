@@ -1,0 +1,235 @@
+"""The server's app: TensorFlow Serving's REST API, health and metrics.
+
+GET  /v1/models/NAME[/versions/V]             whether it is in service
+GET  /v1/models/NAME[/versions/V]/metadata    its signatures
+POST /v1/models/NAME[/versions/V]:predict     calls one of them
+GET  /healthz, /metrics
+
+An error is `{"error": "..."}` with the status that TensorFlow Serving gives it.
+"""
+
+import asyncio
+import functools
+from collections.abc import Collection
+from typing import Any
+
+import tensorflow as tf
+from absl import logging
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from tfmusic.errors import UserError, first_line
+from tfmusic.serving.server.guard import Guard
+from tfmusic.serving.server.limits import Limits, read_inputs
+from tfmusic.serving.server.metrics import Metrics
+from tfmusic.serving.server.models import ServedModel, ServedModels
+from tfmusic.serving.server.tensors import (
+    parse_body,
+    read_columns,
+    signature_of,
+    to_json,
+)
+from tfmusic.serving.server.workers import QueueFull, Workers
+
+_RETRY_SECONDS = 5
+# What a graph raises, as TensorFlow Serving answers it; all else is a fault, 500.
+_STATUS = {
+    tf.errors.InvalidArgumentError: 400,
+    tf.errors.FailedPreconditionError: 400,
+    tf.errors.OutOfRangeError: 400,
+    tf.errors.ResourceExhaustedError: 429,
+}
+
+
+def make_app(
+    models: ServedModels,
+    limits: Limits | None = None,
+    token: str | None = None,
+    origins: Collection[str] = (),
+) -> Starlette:
+    """An app to run, or to mount in another one.
+
+    Args:
+        models: What is served; whoever made it closes it.
+        limits: What a request may ask for.
+        token: What each request but `/healthz` must bear; None: nothing, and only
+            requests to this machine by its own name are answered.
+        origins: Sites, such as "https://example.org", whose pages may ask.
+
+    Returns:
+        The app; `app.state.workers` is to be closed in the end.
+    """
+    limits = limits or Limits()
+    workers = Workers(limits.num_threads, limits.max_waiting)
+    metrics = Metrics(models, workers)
+    middleware = [Middleware(metrics.counting)]
+    if origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+            )
+        )
+    middleware.append(Middleware(Guard, token=token, origins=origins))
+    service = _Service(models, limits, workers)
+    routes = [
+        Route("/healthz", _healthz),
+        Route("/metrics", metrics.answer),
+    ]
+    for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version:int}"):
+        routes += [
+            Route(f"{path}:predict", service.predict, methods=["POST"]),
+            Route(f"{path}:predict", _malformed),
+            Route(f"{path}/metadata", service.metadata),
+            Route(path, service.status),
+        ]
+    routes.append(Route("/v1/{rest:path}", _malformed, methods=["GET", "POST"]))
+    app = Starlette(
+        routes=routes,
+        middleware=middleware,
+        exception_handlers={HTTPException: _refuse, Exception: _fault},
+    )
+    app.state.workers = workers
+    return app
+
+
+class _Service:
+    """Answers of the REST API."""
+
+    def __init__(self, models: ServedModels, limits: Limits, workers: Workers):
+        self._models, self._limits, self._workers = models, limits, workers
+
+    async def status(self, request: Request) -> Response:
+        """Which versions are in service, and which cannot be."""
+        name, version = _asked(request)
+        states = [
+            _state(number, "END", "DATA_LOSS", why)
+            for number, why in self._models.damaged(name).items()
+        ]
+        if name in self._models:
+            states.append(_state(self._models.find(name).version, "AVAILABLE"))
+        if version is not None:
+            states = [s for s in states if s["version"] == str(version)]
+        if not states:
+            which = "any versions" if version is None else f"version {version}"
+            raise HTTPException(404, f"Could not find {which} of model {name}")
+        states.sort(key=lambda state: -int(state["version"]))
+        return JSONResponse({"model_version_status": states})
+
+    async def metadata(self, request: Request) -> Response:
+        """The signatures."""
+        model = self._find(*_asked(request))
+        version = str(model.version)
+        spec = {"name": model.name, "signature_name": "", "version": version}
+        signatures = {"signature_def": {"signature_def": model.signatures}}
+        return JSONResponse({"model_spec": spec, "metadata": signatures})
+
+    async def predict(self, request: Request) -> Response:
+        """Calls a signature, when its turn comes."""
+        model = self._find(*_asked(request))
+        try:
+            self._workers.admit()
+        except QueueFull:
+            text = "as many requests wait as this server takes; try again later"
+            retry = {"Retry-After": str(_RETRY_SECONDS)}
+            raise HTTPException(503, text, retry) from None
+        job = None
+        try:
+            async with asyncio.timeout(self._limits.timeout_seconds):
+                data = await self._read(request)
+                # Beside the threads of the queue, so that a mistake is told at once.
+                work = await run_in_threadpool(_prepare, model, data, self._limits)
+                job = self._workers.submit(work)
+                answer = await asyncio.wrap_future(job)
+        except UserError as error:
+            raise HTTPException(400, str(error)) from error
+        except TimeoutError:
+            text = f"no answer within {self._limits.timeout_seconds:g} seconds"
+            raise HTTPException(504, f"{text}; ask for less, or later") from None
+        except ClientDisconnect:
+            raise HTTPException(400, "the request broke off") from None
+        except asyncio.CancelledError:
+            raise HTTPException(503, "the server stops") from None
+        except tuple(_STATUS) as error:
+            raise HTTPException(_STATUS[type(error)], _reason(error)) from error
+        finally:
+            if job is None:
+                self._workers.leave()
+        return Response(answer, media_type="application/json")
+
+    async def _read(self, request: Request) -> bytes:
+        """The body; one that is too long is read to its end, but not kept."""
+        data, size = bytearray(), 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size <= self._limits.max_bytes:
+                data += chunk
+        if size > self._limits.max_bytes:
+            most = f"at most {self._limits.max_bytes:,} bytes"
+            raise HTTPException(413, f"expected a request of {most}, got {size:,}")
+        return bytes(data)
+
+    def _find(self, name: str, version: int | None) -> ServedModel:
+        try:
+            return self._models.find(name, version)
+        except LookupError as error:
+            raise HTTPException(404, error.args[0]) from error
+
+
+def _prepare(model: ServedModel, data: bytes, limits: Limits):
+    """The call that a request asks for, checked."""
+    body = parse_body(data)
+    card = model.player.card
+    signature = signature_of(body, card["endpoints"])
+    columns = read_columns(body, card["endpoints"][signature]["inputs"])
+    inputs = read_inputs(columns, signature, card, limits)
+    return functools.partial(_call, model, signature, inputs, "instances" in body)
+
+
+def _call(model: ServedModel, signature: str, inputs, as_rows: bool) -> bytes:
+    return to_json(model.player.call(signature, inputs), as_rows)
+
+
+def _asked(request: Request) -> tuple[str, int | None]:
+    return request.path_params["name"], request.path_params.get("version")
+
+
+def _state(version: int, state: str, code: str = "OK", why: str = "") -> dict[str, Any]:
+    status = {"error_code": code, "error_message": why}
+    return {"version": str(version), "state": state, "status": status}
+
+
+def _reason(error: tf.errors.OpError) -> str:
+    """The line of a graph's error that says what is wrong, not where."""
+    lines = [line.strip() for line in error.message.splitlines()]
+    where = ("Graph execution error", "Detected at", "<stack traces", "[[")
+    told = [line for line in lines if line and not line.startswith(where)]
+    return told[0][:200] if told else first_line(error)
+
+
+async def _healthz(request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def _malformed(request: Request) -> Response:
+    text = f"Malformed request: {request.method} {request.url.path}"
+    return JSONResponse({"error": text}, 400)
+
+
+async def _refuse(request: Request, error: HTTPException) -> Response:
+    text = " ".join(error.detail.split())
+    return JSONResponse({"error": text}, error.status_code, error.headers)
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    logging.error("%s", request.url.path, exc_info=error)
+    text = f"{type(error).__name__}: {first_line(error)}"
+    return JSONResponse({"error": text}, 500)
