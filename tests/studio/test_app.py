@@ -65,6 +65,10 @@ def test_models_are_shown_with_their_controls(client):
     assert [0, "any"] in controls["tag"]["choices"]
     assert [5, "jig"] in controls["tag"]["choices"]
     assert [13, "Cm"] in controls["key_number"]["choices"]
+    controls = {c["name"]: c for c in models["chorales"]["controls"]}
+    # A slider has places that a musician can meet; the number takes all.
+    assert (controls["top_k"]["top"], controls["top_k"]["maximum"]) == (100, 1e6)
+    assert controls["pickup_quarters"]["step"] == 0.25
     assert models["chorales"]["licence"] != "unknown"
     assert not models["folk"]["can"]["infill"]
 

@@ -16,7 +16,7 @@ from tfmusic.serving.catalogue import (
     shipped_models,
 )
 from tfmusic.serving.requests import check_controls
-from tfmusic.serving.setting import KEY_NUMBER, LENGTH_BARS, knows_one_key
+from tfmusic.serving.setting import HOME_KEY, KEY_NUMBER, LENGTH_BARS, knows_one_key
 from tfmusic.show import find_card
 
 if TYPE_CHECKING:
@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 _KEYS = ["C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"]
 # Where bounds are far wider than what anyone wants: what the slider shows.
 _SLIDER_LIMIT = 64.0
-_TOP = {"temperature": 2.0, "top_k": 100.0, "repetition_penalty": 4.0}
+_TOP = {
+    "temperature": 2.0,
+    "top_k": 100.0,
+    "repetition_penalty": 4.0,
+    "notes_per_quarter": 8.0,
+    "bar_quarters": 8.0,
+    "pickup_quarters": 4.0,
+    "voice_leading": 10.0,
+    "cadence": 10.0,
+}
 # Controls that are changed most, in this order; the page folds the others away.
 _FIRST = ("temperature", "top_p", "tag", KEY_NUMBER, "metre_number")
 # What the length of the page says already.
@@ -193,6 +202,8 @@ def _control(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
         if top > 2 * _SLIDER_LIMIT:
             top = max(_SLIDER_LIMIT, 2 * spec["default"])
     span = top - spec["minimum"]
+    # Whole numbers where bounds are wide.
+    step = 0.01 if span <= 4 else 0.1 if span <= 10 else 1
     return {
         "name": name,
         "label": _label(name),
@@ -201,8 +212,7 @@ def _control(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
         "minimum": spec["minimum"],
         "maximum": spec["maximum"],
         "top": min(top, spec["maximum"]),
-        # Whole numbers where bounds are wide.
-        "step": 0.01 if span <= 4 else 0.1 if span < 10 else 1,
+        "step": 0.25 if name.endswith("_quarters") else step,
         "choices": _choices(name, spec),
         "first": name in _FIRST,
     }
@@ -215,7 +225,7 @@ def _label(name: str) -> str:
 
 def _choices(name: str, spec: Mapping[str, Any]) -> list[list[Any]]:
     """[number, word] of a control whose numbers stand for words; else nothing."""
-    if name == KEY_NUMBER:
+    if name in (KEY_NUMBER, HOME_KEY):
         major = [[i + 1, key] for i, key in enumerate(_KEYS)]
         return [[0, "any"], *major, *([i + 12, f"{key}m"] for i, key in major)]
     head, _, rest = spec["doc"].partition("0: any; ")

@@ -16,7 +16,7 @@ export class Panel extends EventTarget {
     this.inputs = new Map();
     byId("models").replaceChildren(...models.map((model) => this.choice(model)));
     byId("key").append(
-      make("option", { value: "" }, "C"),
+      make("option", { value: "" }, "any"),
       ...["", "m"].flatMap((mode) =>
         KEYS.map((key) => make("option", { value: key + mode }, key + mode)),
       ),
