@@ -2,6 +2,7 @@
 #             then the whole chain: records, training, export and music, in demo/
 # make test   the fast tests;  make test-all adds the slow ones;  make test-newest runs
 #             the fast ones on the newest TensorFlow and Python, without tensorflow-io
+# make docs   the pages of docs/ and of the Python API as a site, site/index.html
 # make listen SOURCE=music   trains each family for an hour (MINUTES=60) on a folder or
 #             set of music; in listen/ four pieces of each, with pictures and statistics
 #             beside held-out music, and a table of all; FAMILIES=... names some
@@ -18,7 +19,7 @@ NEWEST_PYTHON ?= $(shell for p in python3.13 python3 python; do \
 RUN = .venv/bin/python
 DEMO = configs/chord_lstm.py:bach_chorales
 
-.PHONY: demo listen test test-all test-newest lint format lock clean
+.PHONY: demo docs listen test test-all test-newest lint format lock clean
 .DELETE_ON_ERROR:
 
 # Each step finds what an earlier call has completed and goes on from there.
@@ -32,6 +33,9 @@ demo: .venv/complete
 	$(RUN) -m tfmusic.generate --model_dir=demo/model --output_dir=demo \
 		--num_outputs=4 --bars=16 --pickup_quarters=1 --seed=1 \
 		--audio --compare_with=demo/data
+
+docs: .venv-docs/complete
+	.venv-docs/bin/zensical build --clean --strict
 
 MINUTES ?= 60
 FAMILIES ?=
@@ -81,6 +85,13 @@ INSTALL = -m pip install --quiet --disable-pip-version-check --no-deps -r
 	.venv-newest/bin/python $(INSTALL) requirements/newest.lock
 	touch $@
 
+.venv-docs/complete: requirements/docs.lock
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or 3.12 is needed, and none \
+	was found; install one or name it: make docs PYTHON=/path/to/python" >&2; exit 2; }
+	$(PYTHON) -m venv --clear .venv-docs
+	.venv-docs/bin/python $(INSTALL) requirements/docs.lock
+	touch $@
+
 COMPILE = $(RUN) -m uv pip compile --upgrade --universal --no-header --no-annotate \
 	--override requirements/overrides.txt --extra pipelines \
 	setup.py requirements/additions.in
@@ -93,6 +104,8 @@ lock: .venv/complete
 		--output-file requirements/test.lock
 	$(COMPILE) --python-version 3.13 --extra dev \
 		--output-file requirements/newest.lock
+	$(RUN) -m uv pip compile --upgrade --universal --no-header --no-annotate \
+		--python-version 3.11 requirements/docs.in --output-file requirements/docs.lock
 
 clean:
-	rm -rf .venv .venv-newest demo
+	rm -rf .venv .venv-newest .venv-docs demo site

@@ -62,6 +62,8 @@ setup(
         # TensorFlow Serving's messages: warm-up requests in exports, gRPC clients. Not
         # for all: it lags behind the newest TensorFlow.
         "serving": ["tensorflow-serving-api>=2.17"],
+        # The site of `make docs`; exact versions are in requirements/docs.lock.
+        "docs": ["mkdocstrings-python>=2", "zensical>=0.0.73"],
         # The model server and the page on it.
         "studio": STUDIO,
         "dev": [

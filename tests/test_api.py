@@ -89,9 +89,9 @@ def test_dataset_without_beam_is_a_users_error(monkeypatch):
 
 
 @pytest.mark.slow
-def test_example_of_the_readme_runs_as_it_stands(tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    example = readme.partition("```python\n")[2].partition("```")[0]
+def test_example_of_the_docs_runs_as_it_stands(tmp_path):
+    page = (ROOT / "docs" / "notebook.md").read_text(encoding="utf-8")
+    example = page.partition("```python\n")[2].partition("```")[0]
     (tmp_path / "configs").mkdir()
     whole = str(ROOT / "configs" / "chord_lstm.py")
     (tmp_path / "configs" / "chord_lstm.py").write_text(TINY.format(path=whole))

@@ -191,7 +191,13 @@ CASES = {
     ),
     "tokens_bars": (
         bar_tunes,
-        {"name": "token_lstm", "embedding_size": 16, "units": (32,), "dropout": 0.1},
+        {
+            "name": "token_lstm",
+            "embedding_size": 16,
+            "units": (32,),
+            "dropout": 0.1,
+            "pitch_context": True,
+        },
         bar_pieces,
     ),
     "tokens_tied_gru": (

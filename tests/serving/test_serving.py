@@ -1,4 +1,4 @@
-"""Requests and answers of a model server, as README writes them down."""
+"""Requests and answers of a model server, as docs/engineer.md writes them down."""
 
 import json
 import os

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfmusic.errors import UserError
 from tfmusic.generation.token_rules import RulesState
 from tfmusic.models.base import Tensors
+from tfmusic.models.pitch_context import Heard
 from tfmusic.models.token_settings import TokenSettings
 from tfmusic.networks.layers import PitchEmbedding, TiedOutput, TokenEmbedding
 from tfmusic.representations.tokens import TokenRepresentation
@@ -20,11 +21,13 @@ class TokenState(NamedTuple):
         network: The network's.
         rules: What the rules know of the tokens so far.
         place: See `Places.before_piece`; empty without metre.
+        heard: See `PitchContext`; empty without one.
     """
 
     network: Any
     rules: RulesState
     place: Tensors
+    heard: Heard | tuple[()] = ()
 
 
 def make_embedding(
@@ -87,6 +90,11 @@ def check_layers(
             f"as many outputs of the network as embedding_size, "
             f"{settings.embedding_size}; got {settings.input_encoding!r} and "
             f"{network.output_size} outputs"
+        )
+    if settings.carry_state and settings.pitch_context:
+        raise UserError(
+            "model.carry_state: expected False with pitch_context, whose notes windows "
+            "do not hand on; leave one of them out"
         )
     if settings.carry_state and not network.is_recurrent:
         raise UserError(

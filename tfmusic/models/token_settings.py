@@ -27,6 +27,9 @@ class TokenSettings(Settings):
         keys_down: Whether the network also reads which keys are down after each token,
             for events that do not tell how long a note will last. Without it the
             network has to remember them, and forgets some.
+        pitch_context: Whether the logits of notes also follow from the intervals to the
+            notes before them, see `PitchContext`: for tokens of one pitch at most.
+            Much is learned so from little music.
         head: Layers before the logits: "linear": none; "skuldur": batch normalisation,
             dropout 0.3, 256 rectified units, batch normalisation, dropout 0.3.
         dropout: Fraction of the network's outputs dropped before a linear head.
@@ -51,6 +54,7 @@ class TokenSettings(Settings):
         "embedding", choices=("embedding", "pitches", "index")
     )
     keys_down: bool = False
+    pitch_context: bool = False
     head: str = setting("linear", choices=("linear", "skuldur"))
     dropout: float = setting(0.3, at_least=0.0, at_most=0.99)
     tied_output: bool = False

@@ -28,6 +28,7 @@ from tfmusic.generation.token_rules import TokenRules
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
 from tfmusic.models.conditions import Conditions
+from tfmusic.models.pitch_context import PitchContext, single_pitches
 from tfmusic.models.places import Places
 from tfmusic.models.token_layers import (
     TokenState,
@@ -121,6 +122,10 @@ class TokenModel(AutoregressiveModel):
         self.output_layer = make_output(
             self.embedding, self.vocabulary_size, settings.tied_output
         )
+        self.pitch_context = None
+        if settings.pitch_context:
+            pitches = single_pitches(representation)
+            self.pitch_context = PitchContext(pitches, name="pitch_context")
         self.carried = None
         self._nats = WeightedMean("nats_per_step")
         self._perplexity = Perplexity()
@@ -221,7 +226,11 @@ class TokenModel(AutoregressiveModel):
             hidden = self.carried.run(inputs, begins=begins)
         else:
             hidden = self.network(inputs, training=training)
-        return self._top(hidden, training)
+        hidden = self._top(hidden, training)
+        if not self.pitch_context:
+            return hidden
+        contexts = self.pitch_context.contexts(self.token(frames))
+        return self.pitch_context(hidden, contexts)
 
     def token(self, frame: Nest) -> tf.Tensor:
         """The token of a frame; here it is nothing else."""
@@ -236,7 +245,11 @@ class TokenModel(AutoregressiveModel):
         max_steps += len(self._conditions)
         network = self.network.initial_state(batch_size, max_steps)
         place = self.places.before_piece(batch_size)
-        return TokenState(network, self._rules.initial_state(batch_size), place)
+        rules = self._rules.initial_state(batch_size)
+        heard = ()
+        if self.pitch_context:
+            heard = self.pitch_context.initial_state(batch_size)
+        return TokenState(network, rules, place, heard)
 
     def begin(
         self,
@@ -272,7 +285,11 @@ class TokenModel(AutoregressiveModel):
         _, state = self.network.run(self._encode_all(earlier, prompt), state)
         rules = self._rules.after_all(self.token(earlier))
         newest = tf.nest.map_structure(lambda part: part[:, -1], frames)
-        return newest, TokenState(state, rules, self.places.after_prompt(prompt))
+        heard = ()
+        if self.pitch_context:
+            heard = self.pitch_context.after_all(self.token(earlier))
+        place = self.places.after_prompt(prompt)
+        return newest, TokenState(state, rules, place, heard)
 
     def next_frame(
         self,
@@ -324,7 +341,12 @@ class TokenModel(AutoregressiveModel):
             inputs = join(inputs, self._rules.sounding(rules))
         hidden, network = self.network.step(inputs, state.network)
         hidden = self._top(hidden[:, tf.newaxis])[:, 0]
-        return hidden, state._replace(network=network, rules=rules, place=place)
+        state = state._replace(network=network, rules=rules, place=place)
+        if self.pitch_context:
+            heard = self.pitch_context.after(state.heard, self.token(frame))
+            hidden = self.pitch_context(hidden, self.pitch_context.context(heard))
+            state = state._replace(heard=heard)
+        return hidden, state
 
     def complete(
         self, token: tf.Tensor, frame: Nest, hidden: tf.Tensor, state: TokenState
@@ -454,7 +476,10 @@ class TokenModel(AutoregressiveModel):
     def logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Logits, float32 `[batch, time, token]`, of what `_top` gives."""
         # Within `call` Keras itself tells the output whether this is training.
-        return self.output_layer(hidden) + self._banned
+        if not self.pitch_context:
+            return self.output_layer(hidden) + self._banned
+        hidden, odds = self.pitch_context.split(hidden)
+        return self.output_layer(hidden) + odds + self._banned
 
     def step_logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Logits, float32 `[batch, token]`, of what `advance` gives."""

@@ -1,0 +1,250 @@
+"""Intervals from what was heard, and what came next before, as logits of notes."""
+
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.errors import UserError
+from tfmusic.representations.tokens import TokenRepresentation
+
+NUM_PITCHES = 128
+# How many of the newest notes, and how many semitones from each, up and down.
+_NUM_NOTES = 3
+_REACH = 24
+_NUM_INTERVALS = 2 * _REACH + 1
+# What is left of a pitch class when one more note has come: about the last 8 notes
+# count, and about the last 64.
+_DECAYS = (0.875, 0.985)
+# Passages of so many notes are looked for, as they were or in another key.
+_PASSAGES = ((2, False), (4, False), (4, True))
+# Among so many notes.
+_HISTORY = 256
+_NONE = -1
+
+
+def single_pitches(representation: TokenRepresentation) -> np.ndarray:
+    """The pitch of each token, -1 for none, int `[token]`.
+
+    Raises:
+        UserError: Tokens have several, or none has any.
+    """
+    sounds = representation.token_pitches()
+    counts = sounds.sum(axis=1)
+    if counts.max() != 1:
+        raise UserError(
+            "model.pitch_context: expected tokens of single notes, as bar_events has, "
+            f"got {representation.name}"
+        )
+    return np.where(counts > 0, sounds.argmax(axis=1), _NONE)
+
+
+class Heard(NamedTuple):
+    """The notes so far.
+
+    Attributes:
+        notes: Their pitches, the newest first, -1 before the first; int32
+            `[batch, 256]`.
+        classes: How much of each pitch class is left, by decay; float32
+            `[batch, 2, 12]`.
+    """
+
+    notes: tf.Tensor
+    classes: tf.Tensor
+
+
+class Context(NamedTuple):
+    """What the log odds of pitches depend on.
+
+    Attributes:
+        newest: Pitches of the newest notes, the last one first; int32 `[..., 3]`.
+        classes: As in `Heard`, `[..., 2, 12]`.
+        next_before: The pitch that came next when the newest notes came last, for each
+            kind of passage; int32 `[..., 3]`.
+    """
+
+    newest: tf.Tensor
+    classes: tf.Tensor
+    next_before: tf.Tensor
+
+
+class PitchContext(keras.layers.Layer):
+    """Log odds of pitches that tell of intervals and returns, and not of notes.
+
+    The network says how likely each interval is from each of the newest notes, and from
+    the pitch classes heard lately; and how likely a passage goes on as it did before.
+    What it learns so of one note holds for all. The logits of notes are the sum of that
+    and of what the network says of each by itself.
+    """
+
+    def __init__(self, pitches: np.ndarray, **kwargs):
+        """Makes the layer.
+
+        Args:
+            pitches: The pitch of each token, -1 for none, int `[token]`.
+            **kwargs: The base layer's.
+        """
+        super().__init__(autocast=False, **kwargs)  # few bits would be too few
+        self.pitches = np.asarray(pitches, np.int32)
+        self._sizes = [
+            _NUM_NOTES * _NUM_INTERVALS,
+            len(_DECAYS) * 12,
+            len(_PASSAGES),
+        ]
+        self.weigh = keras.layers.Dense(
+            sum(self._sizes),
+            kernel_initializer=keras.initializers.RandomNormal(stddev=0.01),
+        )
+
+    def initial_state(self, batch_size: tf.Tensor) -> Heard:
+        """Nothing heard."""
+        return Heard(
+            tf.fill([batch_size, _HISTORY], _NONE),
+            tf.zeros([batch_size, len(_DECAYS), 12]),
+        )
+
+    def after(self, heard: Heard, token: tf.Tensor) -> Heard:
+        """The state after one more token, int32 `[batch]`."""
+        pitch = tf.gather(tf.constant(self.pitches), token)[:, tf.newaxis]
+        is_note = pitch >= 0
+        notes = tf.concat([pitch, heard.notes[:, :-1]], axis=1)
+        decays = tf.constant(_DECAYS)[:, tf.newaxis]
+        classes = tf.where(is_note[..., None], heard.classes * decays, heard.classes)
+        return Heard(tf.where(is_note, notes, heard.notes), classes + _class_of(pitch))
+
+    def after_all(self, tokens: tf.Tensor) -> Heard:
+        """The state after `[batch, time]` tokens."""
+        notes, count = self._notes(tokens)
+        notes = tf.pad(notes, [[0, 0], [_HISTORY, 0]], constant_values=_NONE)
+        places = count[:, -1:] + _HISTORY - 1 - tf.range(_HISTORY)
+        classes = self._classes(tokens, count)
+        return Heard(tf.gather(notes, places, batch_dims=1), classes[:, -1])
+
+    def context(self, heard: Heard) -> Context:
+        """What there is to know after a state, `[batch, ...]`."""
+        found = []
+        for size, is_moved in _PASSAGES:
+            notes = heard.notes
+            steps = notes[:, :-1] - notes[:, 1:]
+            row, size = (steps, size - 1) if is_moved else (notes, size)
+            num = _HISTORY - size - 1  # of earlier notes that may end the passage
+            same = [
+                row[:, 1 + i : 1 + i + num] == row[:, i : i + 1] for i in range(size)
+            ]
+            first = size + is_moved  # of the passage, counted from its newest note
+            is_there = notes[:, first : first + num] >= 0
+            same = tf.reduce_all(tf.stack([*same, is_there]), axis=0)
+            place = tf.argmax(same, axis=1, output_type=tf.int32)  # the newest
+            after = tf.gather(notes, place, batch_dims=1)
+            if is_moved:
+                after = notes[:, 0] + tf.gather(steps, place, batch_dims=1)
+            found.append(tf.where(tf.reduce_any(same, axis=1), after, _NONE))
+        newest = heard.notes[:, :_NUM_NOTES]
+        return Context(newest, heard.classes, tf.stack(found, axis=-1))
+
+    def contexts(self, tokens: tf.Tensor) -> Context:
+        """What there is to know after each of `[batch, time]` tokens."""
+        notes, count = self._notes(tokens)
+        padded = tf.pad(notes, [[0, 0], [_NUM_NOTES, 0]], constant_values=_NONE)
+        places = count[..., tf.newaxis] + _NUM_NOTES - 1 - tf.range(_NUM_NOTES)
+        newest = tf.gather(padded, places, batch_dims=1)
+        found = [_next_before(notes, *passage) for passage in _PASSAGES]
+        found = tf.pad(
+            tf.stack(found, axis=-1), [[0, 0], [1, 0], [0, 0]], constant_values=_NONE
+        )
+        next_before = tf.gather(found, count, batch_dims=1)
+        return Context(newest, self._classes(tokens, count), next_before)
+
+    def _notes(self, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The pitches of notes, then -1; and how many there are up to each token."""
+        pitch = tf.gather(tf.constant(self.pitches), tokens)
+        is_note = pitch >= 0
+        order = tf.argsort(tf.cast(~is_note, tf.int32), axis=1, stable=True)
+        count = tf.cumsum(tf.cast(is_note, tf.int32), axis=1)
+        return tf.gather(pitch, order, batch_dims=1), count
+
+    def _classes(self, tokens: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """What is left of each pitch class after each token, `[batch, time, 2, 12]`."""
+        classes = _class_of(tf.gather(tf.constant(self.pitches), tokens))
+        since = tf.cast(count[:, :, None] - count[:, None, :], tf.float32)
+        past = tf.linalg.band_part(tf.ones(tf.shape(since)[1:]), -1, 0)
+        left = [
+            tf.matmul(tf.pow(decay, tf.maximum(since, 0.0)) * past, classes)
+            for decay in _DECAYS
+        ]
+        return tf.stack(left, axis=-2)
+
+    def call(self, hidden: tf.Tensor, context: Context) -> tf.Tensor:
+        """Hidden values `[..., feature]`, and behind them the log odds of pitches.
+
+        Returns:
+            float32 `[..., feature + 128]`.
+        """
+        weights = tf.cast(self.weigh(hidden), tf.float32)
+        by_note, by_class, by_passage = tf.split(weights, self._sizes, axis=-1)
+        rank = hidden.shape.rank - 1
+        total = tf.zeros(tf.concat([tf.shape(hidden)[:-1], [NUM_PITCHES]], axis=0))
+        for n, part in enumerate(tf.split(by_note, _NUM_NOTES, axis=-1)):
+            newest = context.newest[..., n, tf.newaxis]
+            interval = tf.range(NUM_PITCHES) - newest
+            is_near = (tf.abs(interval) <= _REACH) & (newest >= 0)
+            # What is out of reach is the last entry, nothing.
+            index = tf.where(is_near, interval + _REACH, _NUM_INTERVALS)
+            part = tf.pad(part, [[0, 0]] * rank + [[0, 1]])
+            total += tf.gather(part, index, batch_dims=rank)
+        around = (np.arange(12)[:, np.newaxis] + np.arange(12)) % 12
+        near = tf.gather(context.classes, around, axis=-1)  # [..., decay, class, step]
+        scale = tf.reshape(1.0 - tf.constant(_DECAYS), [-1, 1, 1])
+        shape = tf.concat([tf.shape(hidden)[:-1], [len(_DECAYS), 12]], axis=0)
+        by_class = tf.reshape(by_class, shape)
+        classes = tf.einsum("...dci,...di->...c", near * scale, by_class)
+        total += tf.gather(classes, np.arange(NUM_PITCHES) % 12, axis=-1)
+        returns = tf.one_hot(context.next_before, NUM_PITCHES)
+        total += tf.reduce_sum(returns * by_passage[..., tf.newaxis], axis=-2)
+        return tf.concat([tf.cast(hidden, tf.float32), total], axis=-1)
+
+    def split(self, joined: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The hidden values of what `call` gives, and what each token's logit gets."""
+        hidden, odds = tf.split(joined, [-1, NUM_PITCHES], axis=-1)
+        none = [[0, 0]] * (odds.shape.rank - 1) + [[0, 1]]
+        place = np.where(self.pitches == _NONE, NUM_PITCHES, self.pitches)
+        return hidden, tf.gather(tf.pad(odds, none), place, axis=-1)
+
+
+def _class_of(pitch: tf.Tensor) -> tf.Tensor:
+    """The pitch class as 12 numbers, zeros for no pitch."""
+    return tf.one_hot(tf.where(pitch >= 0, pitch % 12, _NONE), 12)
+
+
+def _next_before(notes: tf.Tensor, size: int, is_moved: bool) -> tf.Tensor:
+    """What came next when the `size` notes up to each came last.
+
+    Args:
+        notes: int32 `[batch, note]`, -1 behind the last.
+        size: Of passages.
+        is_moved: Whether passages in another key count; what came next moves with it.
+
+    Returns:
+        int32 `[batch, note]`, -1 where it is new.
+    """
+    row = notes
+    if is_moved:
+        row, size = notes - tf.pad(notes, [[0, 0], [1, 0]])[:, :-1], size - 1
+    num = tf.shape(notes)[1]
+    same = row[:, :, tf.newaxis] == row[:, tf.newaxis, :]
+    alike = same
+    for _ in range(1, size):
+        same = tf.pad(same, [[0, 0], [1, 0], [1, 0]])[:, :-1, :-1]
+        alike &= same
+    place = tf.range(num)
+    distance = place[:, tf.newaxis] - place
+    first = size if is_moved else size - 1  # a step needs the note before it
+    possible = (distance > 0) & (distance < _HISTORY - size) & (place >= first)
+    found = tf.where(alike & possible, place, _NONE)
+    latest = tf.reduce_max(found, axis=-1)
+    after = tf.gather(notes, tf.maximum(latest, 0) + 1, batch_dims=1)
+    if is_moved:
+        after += notes - tf.gather(notes, tf.maximum(latest, 0), batch_dims=1)
+    is_found = (latest >= 0) & (notes >= 0)
+    return tf.where(is_found, after, _NONE)
