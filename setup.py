@@ -26,7 +26,14 @@ setup(
     project_urls={"Homepage": "https://pypi.org/project/tfmusic/"},
     packages=[*find_packages(include=["tfmusic", "tfmusic.*"]), "tfmusic.configs"],
     package_dir={"tfmusic.configs": "configs"},
-    package_data={"tfmusic": ["py.typed", "pretrained/*"]},
+    package_data={
+        "tfmusic": [
+            "py.typed",
+            "pretrained/*",
+            "studio/static/*",
+            "studio/static/*/*",
+        ]
+    },
     entry_points={"console_scripts": ["tfmusic = tfmusic.cli:main"]},
     python_requires=">=3.11",
     install_requires=[

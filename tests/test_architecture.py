@@ -41,6 +41,8 @@ LEVELS = [
         "tfmusic.list_models",
         "tfmusic.listening",
         "tfmusic.show",
+        "tfmusic.studio",
+        "tfmusic.play",
         "tfmusic.doctor",
         "tfmusic.cli",
         "tfmusic.__main__",
@@ -62,6 +64,8 @@ WITHOUT_TENSORFLOW = (
     "tfmusic.representations",
     "tfmusic.serving.catalogue",
     "tfmusic.serving.requests",
+    "tfmusic.studio",
+    "tfmusic.play",
 )
 WITHOUT_KERAS = (*WITHOUT_TENSORFLOW, "tfmusic.data", "tfmusic.pipelines")
 

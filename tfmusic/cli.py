@@ -14,6 +14,8 @@ COMMANDS = {
     "evaluate": "Score a trained model on held-out music.",
     "export": "Write a trained model as a SavedModel that generates music.",
     "generate": "Make new music with a model.",
+    "studio": "Open a page to make, hear and change music.",
+    "play": "Open a page that plays a music file.",
     "serve": "Serve models to other programs, as TensorFlow Serving does.",
     "models": "List the models that come with tfmusic.",
     "reconstruct": "Encode a piece by an autoencoder, and decode it.",
@@ -31,11 +33,9 @@ def overview() -> str:
     return "\n".join(
         [
             f"tfmusic {tfmusic.__version__}: symbolic music generation",
-            "usage: tfmusic COMMAND --FLAG=VALUE ...",
-            "",
+            "usage: tfmusic COMMAND --FLAG=VALUE ...   (COMMAND --help: its flags)",
             *lines,
             "",
-            "  tfmusic COMMAND --help   the flags of a command",
             "Music at once:  tfmusic generate --model=chorales --output_dir=music",
             "Music from a folder of MIDI, MusicXML or ABC files:",
             "  tfmusic build    --config=bar_lstm --source=FOLDER --output_dir=data",

@@ -108,7 +108,8 @@ def ends_well(only_prints: bool = False) -> Iterator[None]:
 def usage() -> str:
     """The help of the running command: what it does, and its flags."""
     module = sys.modules["__main__"]
-    name = os.path.splitext(os.path.basename(sys.argv[0]))[0]
+    path = os.path.splitext(sys.argv[0])[0].removesuffix(os.sep + "__main__")
+    name = os.path.basename(path)
     name = name.removeprefix("list_")  # `models` is also the name of a package
     defined = [flag for flag in _own_flags() if flag.name not in ("help", "helpfull")]
     needed = [flag for flag in defined if _is_required(flag)]

@@ -32,7 +32,11 @@ OPTIONAL = (
         "warm-up requests, gRPC clients",
         'pip install "tfmusic[serving]"',
     ),
-    ("starlette", "the model server", 'pip install "tfmusic[studio]"'),
+    (
+        "starlette",
+        "tfmusic serve, tfmusic studio, tfmusic play",
+        'pip install "tfmusic[studio]"',
+    ),
     # It asks for pyaudio, which is hard to install and only plays to loudspeakers.
     (
         "tinysoundfont",

@@ -1,0 +1,1 @@
+"""The page: make music with a model, see, hear and change it, on this machine alone."""

@@ -1,0 +1,135 @@
+"""What the page asks for, checked, as calls of a model."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from tfmusic.errors import UserError, choose
+from tfmusic.notes import NoteSequence
+from tfmusic.studio.shelf import Shelf
+
+# What a page can show, and one machine make while someone waits.
+BOUNDS = {
+    "num_outputs": (1, 8),
+    "num_steps": (1, 8192),
+    "bars": (1, 256),
+    "seconds": (1, 600),
+    "seed": (-(2**53), 2**53),
+    "qpm": (10, 1000),
+}
+_WHOLE = ("num_outputs", "num_steps", "seed")
+_LENGTHS = ("bars", "seconds", "num_steps")
+_OF_KIND = {
+    "generate": ("num_outputs", "seed", *_LENGTHS, "qpm", "key"),
+    "continue": ("num_outputs", "seed", *_LENGTHS, "key"),
+    "infill": ("num_outputs", "seed", "bars", "keep"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """A request of the page, checked.
+
+    Attributes:
+        kind: generate, continue or infill.
+        model: Its name.
+        settings: Arguments of the `Player`'s method, without controls and music.
+        controls: Values that are not to have their defaults.
+        piece: The name of the piece that is continued or filled.
+    """
+
+    kind: str
+    model: str
+    settings: Mapping[str, Any]
+    controls: Mapping[str, float]
+    piece: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """A piece that a model made.
+
+    Attributes:
+        sequence: The music.
+        remark: What is to be said of it.
+        has_beat: Whether the model knows beats.
+    """
+
+    sequence: NoteSequence
+    remark: str
+    has_beat: bool
+
+
+def read_order(body: Any, shelf: Shelf) -> Order:
+    """Checks a request before anything is loaded.
+
+    Raises:
+        UserError: Something about it is wrong.
+        KeyError: There is no such model.
+    """
+    if not isinstance(body, dict):
+        raise UserError("request: expected an object of JSON")
+    kind = choose("kind", str(body.get("kind", "generate")), _OF_KIND)
+    shelf.check(body.get("model"))
+    controls = body.get("controls") or {}
+    shelf.check_controls(body["model"], controls)
+    settings = {}
+    for name in body:
+        if name in ("kind", "model", "controls", "piece") or body[name] is None:
+            continue
+        choose(f"setting of {kind}", name, _OF_KIND[kind])
+        settings[name] = _check(kind, name, body[name])
+    piece = body.get("piece") if kind != "generate" else None
+    if kind != "generate" and not isinstance(piece, str):
+        raise UserError(f"{kind}: expected a piece; choose or drop a file first")
+    return Order(kind, body["model"], settings, controls, piece)
+
+
+def _check(kind: str, name: str, value: Any) -> Any:
+    if name == "key":
+        if not isinstance(value, str) or len(value) > 8:
+            raise UserError(f"{name}: expected a few letters, got {str(value)[:40]!r}")
+        return value
+    if name == "keep":
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            raise UserError("keep: expected names of voices")
+        return value
+    if kind == "infill" and name == "bars":
+        if not (
+            isinstance(value, list)
+            and len(value) == 2
+            and all(type(bar) is int for bar in value)
+        ):
+            raise UserError("bars: expected the first and the last, such as [5, 8]")
+        return tuple(value)
+    kinds = int if name in _WHOLE else int | float
+    lowest, highest = BOUNDS[name]
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise UserError(f"{name}: expected a number, got {str(value)[:40]!r}")
+    if not lowest <= value <= highest:
+        raise UserError(f"{name}: expected {lowest} to {highest}, got {value}")
+    return value
+
+
+def make(order: Order, shelf: Shelf, piece: NoteSequence | None) -> list[Result]:
+    """Makes what is asked for.
+
+    Args:
+        order: As `read_order` gives it.
+        shelf: Has the model.
+        piece: The music that is continued or filled.
+
+    Raises:
+        UserError: The model cannot.
+    """
+    player = shelf.player(order.model)
+    settings = dict(order.settings, controls=order.controls)
+    if order.kind == "infill":
+        pieces = player.infill(piece, **settings)
+    else:
+        pieces = player.generate(primer=piece, **settings)
+    remarks = [f"primer: {remark}" for remark in player.remarks]
+    if player.guarded_steps:
+        remarks.append(f"guards changed {player.guarded_steps} steps")
+    has_beat = bool(player.representation.steps_per_quarter)
+    return [Result(music, "; ".join(remarks), has_beat) for music in pieces]

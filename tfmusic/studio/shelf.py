@@ -1,0 +1,236 @@
+"""The models that the page offers: their cards at once, their weights when needed."""
+
+import itertools
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tfmusic.errors import UserError
+from tfmusic.representations import Representation, make_representation
+from tfmusic.serving.catalogue import (
+    find_model,
+    is_packed,
+    read_packed_card,
+    shipped_models,
+)
+from tfmusic.serving.requests import check_controls
+from tfmusic.serving.setting import HOME_KEY, KEY_NUMBER, LENGTH_BARS, knows_one_key
+from tfmusic.show import find_card
+
+if TYPE_CHECKING:
+    from tfmusic.serving.player import Player
+
+_KEYS = ["C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"]
+# Where bounds are far wider than what anyone wants: what the slider shows.
+_SLIDER_LIMIT = 64.0
+_TOP = {
+    "temperature": 2.0,
+    "top_k": 100.0,
+    "repetition_penalty": 4.0,
+    "notes_per_quarter": 8.0,
+    "bar_quarters": 8.0,
+    "pickup_quarters": 4.0,
+    "voice_leading": 10.0,
+    "cadence": 10.0,
+}
+# Controls that are changed most, in this order; the page folds the others away.
+_FIRST = ("temperature", "top_p", "tag", KEY_NUMBER, "metre_number")
+# What the length of the page says already.
+_HIDDEN = (LENGTH_BARS,)
+
+
+class Shelf:
+    """Models by name.
+
+    Attributes:
+        cards: The whole card of each.
+    """
+
+    def __init__(self, models: Sequence[str] = ()):
+        """Reads the cards.
+
+        Args:
+            models: Exports besides those that come with tfmusic.
+
+        Raises:
+            UserError: One is no export.
+        """
+        self._paths = dict(shipped_models())
+        for model in models:
+            name = os.path.splitext(os.path.basename(os.path.normpath(model)))[0]
+            numbers = (f"{name}_{number}" for number in itertools.count(2))
+            while name in self._paths:
+                name = next(numbers)
+            self._paths[name] = find_model(model)
+        self.cards = {name: _read_card(path) for name, path in self._paths.items()}
+        self._players: dict[str, Player] = {}
+
+    def check(self, name: Any) -> Mapping[str, Any]:
+        """The card of a model.
+
+        Raises:
+            KeyError: There is no such model.
+        """
+        if not isinstance(name, str) or name not in self.cards:
+            raise KeyError(f"model: there is no {name!r}; {', '.join(self.cards)}")
+        return self.cards[name]
+
+    def check_controls(self, name: str, controls: Any) -> None:
+        """Refuses controls before anything is loaded.
+
+        Raises:
+            UserError: One is unknown or out of its bounds.
+        """
+        if not isinstance(controls, dict):
+            raise UserError(f"controls: expected names and numbers, got {controls!r}")
+        for control, value in controls.items():
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise UserError(f"{control}: expected a number, got {value!r}")
+        check_controls(self.cards[name], controls)
+
+    def player(self, name: str) -> "Player":
+        """The model itself; loaded when it is first asked for."""
+        if name not in self._players:
+            # So that the page is there before TensorFlow is.
+            from tfmusic.compat import import_tensorflow
+
+            import_tensorflow()
+            from tfmusic.serving.player import Player
+
+            self._players[name] = Player(self._paths[name])
+        return self._players[name]
+
+    def describe(self) -> list[dict[str, Any]]:
+        """What the page shows of each model."""
+        return [describe(name, card) for name, card in self.cards.items()]
+
+
+def describe(name: str, card: Mapping[str, Any]) -> dict[str, Any]:
+    """What the page shows of a model: what it is, and its controls."""
+    data = card.get("data") or {}
+    representation = make_representation(card["representation"])
+    endpoints = card["endpoints"]
+    has_beat = bool(representation.steps_per_quarter)
+    controls = [
+        _control(control, spec)
+        for control, spec in card["controls"].items()
+        if control not in _HIDDEN
+    ]
+    controls.sort(key=lambda control: not control["first"])
+    return {
+        "name": name,
+        "family": card["name"],
+        "music": representation.name,
+        "source": data.get("source", "unknown"),
+        "licence": data.get("licence", "unknown"),
+        "num_parameters": card.get("num_parameters"),
+        "knows": card.get("knows") or {},
+        "scores": _scores(card),
+        "comparison": _comparison(card),
+        "has_beat": has_beat,
+        "qpm": representation.qpm if has_beat else None,
+        "length": _length_unit(card, representation),
+        "takes_key": KEY_NUMBER not in card["controls"] and knows_one_key(card),
+        "can": {
+            "generate": "generate" in endpoints,
+            "continue": "continue" in endpoints,
+            "infill": "infill" in endpoints,
+            "likelihood": "score" in endpoints and knows_notes(representation),
+        },
+        "voices": list(representation.voice_names) if "infill" in endpoints else [],
+        "controls": controls,
+    }
+
+
+def _read_card(path: str) -> dict[str, Any]:
+    if is_packed(path):
+        return read_packed_card(path)
+    if not os.path.isdir(path):
+        raise UserError(
+            f"--models={path}: expected the directory of an export on this machine, or "
+            "an export in one file"
+        )
+    with open(find_card(path), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def knows_notes(representation: Representation) -> bool:
+    """Whether it can be told how likely a model of such arrays holds each note."""
+    return representation.step_seconds is not None or hasattr(
+        representation, "token_pitches"
+    )
+
+
+def _length_unit(card: Mapping[str, Any], representation: Representation) -> str:
+    """What the length of new music is asked for in."""
+    train = ((card.get("data") or {}).get("splits") or {}).get("train") or {}
+    if representation.step_seconds or train.get("seconds"):
+        return "bars" if representation.steps_per_quarter else "seconds"
+    return "num_steps"
+
+
+def _scores(card: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for split, scores in (card.get("scores") or {}).items():
+        value = scores.get("log_likelihood_per_step", scores.get("loss"))
+        if value is not None:
+            lines.append(f"{split}: {value:.4g} nats a step")
+    return lines
+
+
+def _comparison(card: Mapping[str, Any]) -> list[list[str]]:
+    """Measures of generated and of held-out music: name, the one, the other."""
+    for scores in (card.get("scores") or {}).values():
+        music = scores.get("music") or {}
+        if "generated" in music and "held-out" in music:
+            new, old = (music[name]["summary"] for name in ("generated", "held-out"))
+            return [
+                [label, f"{new[label]['mean']:.3g}", f"{old[label]['mean']:.3g}"]
+                for label in new
+                if label in old
+            ]
+    return []
+
+
+def _control(name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A control as a slider, or as a choice where its meaning lists one."""
+    top = _TOP.get(name)
+    if top is None:
+        top = spec["maximum"]
+        if top > 2 * _SLIDER_LIMIT:
+            top = max(_SLIDER_LIMIT, 2 * spec["default"])
+    span = top - spec["minimum"]
+    # Whole numbers where bounds are wide.
+    step = 0.01 if span <= 4 else 0.1 if span <= 10 else 1
+    return {
+        "name": name,
+        "label": _label(name),
+        "doc": re.sub(r"--(\w+)", r"\1", spec["doc"]),
+        "default": spec["default"],
+        "minimum": spec["minimum"],
+        "maximum": spec["maximum"],
+        "top": min(top, spec["maximum"]),
+        "step": 0.25 if name.endswith("_quarters") else step,
+        "choices": _choices(name, spec),
+        "first": name in _FIRST,
+    }
+
+
+def _label(name: str) -> str:
+    text = name.removesuffix("_number").replace("_", " ")
+    return text[0].upper() + text[1:]
+
+
+def _choices(name: str, spec: Mapping[str, Any]) -> list[list[Any]]:
+    """[number, word] of a control whose numbers stand for words; else nothing."""
+    if name in (KEY_NUMBER, HOME_KEY):
+        major = [[i + 1, key] for i, key in enumerate(_KEYS)]
+        return [[0, "any"], *major, *([i + 12, f"{key}m"] for i, key in major)]
+    head, _, rest = spec["doc"].partition("0: any; ")
+    found = re.findall(r"(\d+) ([^;]+?)(?:;|\.?$)", rest)
+    numbers = [int(number) for number, _ in found]
+    if not head and not found or numbers != list(range(1, int(spec["maximum"]) + 1)):
+        return []
+    return [[0, "any"], *([int(number), word.strip()] for number, word in found)]
