@@ -93,7 +93,7 @@ INSTALL = -m pip install --quiet --disable-pip-version-check --no-deps -r
 	touch $@
 
 COMPILE = $(RUN) -m uv pip compile --upgrade --universal --no-header --no-annotate \
-	--override requirements/overrides.txt --extra pipelines \
+	--override requirements/overrides.txt --extra pipelines --extra studio \
 	setup.py requirements/additions.in
 lock: .venv/complete
 	$(RUN) -m pip install --quiet uv

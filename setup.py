@@ -10,7 +10,6 @@ VERSION = next(
 )
 STUDIO = [
     "prometheus_client>=0.20",
-    "python-multipart>=0.0.18",
     "starlette>=0.46",
     "uvicorn>=0.30",
 ]
@@ -71,8 +70,10 @@ setup(
             "apache-beam>=2.60",
             "build>=1.2",
             "moto[server]>=5",
+            "httpx2",
             "pytest>=8",
             "ruff>=0.6",
+            "selenium>=4",
             # TensorBoard 2.17 imports pkg_resources, which later versions dropped.
             "setuptools<81",
             "tensorflow-serving-api>=2.17",
