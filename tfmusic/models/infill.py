@@ -17,6 +17,7 @@ from tfmusic.generation.loop import split_seed
 from tfmusic.generation.samplers import categorical
 from tfmusic.models.base import Endpoint, MusicModel, Tensors
 from tfmusic.models.infill_masks import block_noise, training_mask
+from tfmusic.models.infill_notes import draw_notes, find_notes, notes_to_draw
 from tfmusic.models.infill_rules import parallels
 from tfmusic.models.metre import BarEmbedding, before_piece, places_after
 from tfmusic.networks.losses import mean_loss, token_nats
@@ -31,6 +32,8 @@ _EDGE_SIZE = 16
 # What part of the gap is hidden anew at each step of Gibbs sampling: from the first to
 # the second in this fraction of the steps.
 _MOST, _LEAST, _ANNEALED = 0.9, 0.05, 0.75
+# Then notes are drawn as wholes, in so many times fewer steps.
+_NOTE_ROUNDS = 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -242,8 +245,8 @@ class InfillModel(MusicModel):
         """1 for classes that would make parallels, `[batch, time, voice, class]`."""
         kind = self.representation
         pitch = self._features(cells)["pitch"]
-        found = parallels(pitch, kind.lowest_pitch, kind.num_keys)
-        found = tf.tile(found, [1, 1, 1, 1 + kind.onsets])
+        before, after = parallels(pitch, kind.lowest_pitch, kind.num_keys)
+        found = tf.tile(before | after, [1, 1, 1, 1 + kind.onsets])
         return tf.cast(tf.pad(found, [[0, 0], [0, 0], [0, 0], [1, 0]]), tf.float32)
 
     # ---- Writing and scoring.
@@ -256,6 +259,10 @@ class InfillModel(MusicModel):
         controls: Tensors,
     ) -> Tensors:
         """Writes the cells of a mask anew; all others stay.
+
+        First cells are drawn, many at once and then fewer (blocked Gibbs sampling).
+        What they make together is left to chance, parallels too; so then notes are
+        drawn as wholes, those of one voice at a time, with all around them as it is.
 
         Args:
             features: The representation's arrays of whole pieces, `[batch, time, ...]`.
@@ -287,11 +294,53 @@ class InfillModel(MusicModel):
         _, cells = tf.while_loop(
             lambda number, _: number < num_rounds, body, (0, cells)
         )
+        last = num_rounds + tf.maximum(num_rounds // _NOTE_ROUNDS, 2 * self.num_voices)
+
+        def draw_another(number, cells):
+            part = tf.stack([seed, tf.cast(number, tf.int64)])
+            return number + 1, self._other_notes(
+                cells, mask, number, context, part, controls
+            )
+
+        _, cells = tf.while_loop(
+            lambda number, _: number < last, draw_another, (num_rounds, cells)
+        )
         new = self._features(cells)
         written = {
             n: tf.where(mask, a, tf.cast(features[n], a.dtype)) for n, a in new.items()
         }
         return {**written, **{name: features[name] for name in metre.SPECS}}
+
+    def _other_notes(
+        self,
+        cells: tf.Tensor,
+        mask: tf.Tensor,
+        number: tf.Tensor,
+        context: Tensors,
+        seed: tf.Tensor,
+        controls: Tensors,
+    ) -> tf.Tensor:
+        """Cells after one round of drawing whole notes."""
+        kind, held = self.representation, self._held(cells)
+        notes = find_notes(held, cells > kind.num_keys if kind.onsets else None)
+        hidden = notes_to_draw(notes, mask, number)
+        logits = self({"cells": cells, "hidden": hidden, **context})
+        rest, keys = logits[..., :1], logits[..., 1:]
+        begins = notes.begins[..., tf.newaxis]
+        if kind.onsets:
+            as_held, as_struck = tf.split(keys, 2, axis=-1)
+            keys = tf.where(begins, as_struck, as_held)
+        pitch = self._features(cells)["pitch"]
+        before, after = parallels(pitch, kind.lowest_pitch, kind.num_keys)
+        # Within a note its voice does not move.
+        wrong = (before & begins) | (after & notes.ends[..., tf.newaxis])
+        keys -= controls[AVOID_PARALLELS.name] * tf.cast(wrong, tf.float32)
+        logits = tf.concat([rest, keys], axis=-1)
+        drawn = draw_notes(logits, notes, seed, controls[TEMPERATURE.name])
+        if kind.onsets:
+            is_struck = notes.begins & (drawn > 0)
+            drawn += kind.num_keys * tf.cast(is_struck, tf.int32)
+        return self._mended(tf.where(hidden, drawn, cells))
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The exact log-likelihood of whole pieces, written frame by frame at random.

@@ -7,7 +7,9 @@ from tfmusic.representations.voice_frames import REST
 _OCTAVE, _FIFTH = 0, 7  # semitones, octaves aside
 
 
-def parallels(pitch: tf.Tensor, lowest_pitch: int, num_keys: int) -> tf.Tensor:
+def parallels(
+    pitch: tf.Tensor, lowest_pitch: int, num_keys: int
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Which pitches would make parallel fifths or octaves with another voice.
 
     Two voices are parallel where they move in the same direction, from one step to the
@@ -19,12 +21,13 @@ def parallels(pitch: tf.Tensor, lowest_pitch: int, num_keys: int) -> tf.Tensor:
         num_keys: How many are.
 
     Returns:
-        bool `[batch, time, voice, key]`, for each cell if all others stay.
+        From the step before, and to the step after: bool `[batch, time, voice, key]`
+        each, for each cell if all others stay.
     """
     keys = lowest_pitch + tf.range(num_keys)
     before = tf.pad(pitch, [[0, 0], [1, 0], [0, 0]])[:, :-1]
     after = tf.pad(pitch, [[0, 0], [0, 1], [0, 0]])[:, 1:]
-    return _parallel(before, pitch, keys) | _parallel(after, pitch, keys)
+    return _parallel(before, pitch, keys), _parallel(after, pitch, keys)
 
 
 def _parallel(there: tf.Tensor, here: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
