@@ -16,6 +16,7 @@ from tfmusic.generation.controls import (
 from tfmusic.generation.loop import split_seed
 from tfmusic.generation.samplers import categorical
 from tfmusic.models.base import Endpoint, MusicModel, Tensors
+from tfmusic.models.infill_cells import Cells
 from tfmusic.models.infill_masks import block_noise, training_mask
 from tfmusic.models.infill_notes import draw_notes, find_notes, notes_to_draw
 from tfmusic.models.infill_rules import parallels
@@ -23,7 +24,7 @@ from tfmusic.models.metre import BarEmbedding, before_piece, places_after
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import TokenAccuracy, WeightedMean
 from tfmusic.representations import metre
-from tfmusic.representations.voice_frames import REST, VoiceFrames
+from tfmusic.representations.voice_frames import VoiceFrames
 from tfmusic.settings import Settings, setting
 
 # How far from its ends a step of a piece knows them, in steps.
@@ -94,6 +95,7 @@ class InfillModel(MusicModel):
             make_network: Makes a network that reads both ways: `networks.convolution`.
         """
         super().__init__(representation)
+        self._cells = Cells(representation)
         self.num_voices = representation.num_voices
         self.num_classes = 1 + representation.num_keys * (1 + representation.onsets)
         self.CONTROLS = (
@@ -152,7 +154,7 @@ class InfillModel(MusicModel):
             Inputs as `call` takes them, cells, and weights `[time, voice]`: above 0
             where they are hidden, 1 on average.
         """
-        cells = self._cells(features)[1:]  # the first step tells what is held there
+        cells = self._cells.of(features)[1:]  # the first step tells what is held there
         step, num_steps = features["step"][1:], features["num_steps"]
         inside = (step >= 0) & (step < num_steps)
         hidden = training_mask(inside, self.num_voices, seed)
@@ -204,52 +206,15 @@ class InfillModel(MusicModel):
         logits = tf.reshape(logits, shape)
         return tf.ensure_shape(logits, [None, None, self.num_voices, self.num_classes])
 
-    # ---- Cells and music.
-
-    def _cells(self, features: Tensors) -> tf.Tensor:
-        """The class of each cell, int32 `[..., time, voice]`."""
-        kind = self.representation
-        pitch = tf.cast(features["pitch"], tf.int32)
-        inside = (pitch >= kind.lowest_pitch) & (pitch <= kind.highest_pitch)
-        held = tf.where(inside, pitch - kind.lowest_pitch + 1, REST)
-        if not kind.onsets:
-            return held
-        struck = tf.cast(features["struck"], tf.bool) & (held > 0)
-        return self._mended(held + kind.num_keys * tf.cast(struck, tf.int32))
-
-    def _held(self, cells: tf.Tensor) -> tf.Tensor:
-        """Cells as if none were struck."""
-        num_keys = self.representation.num_keys
-        return tf.where(cells > num_keys, cells - num_keys, cells)
-
-    def _mended(self, cells: tf.Tensor) -> tf.Tensor:
-        """Cells of which those that hold what did not sound before are struck."""
-        if not self.representation.onsets:
-            return cells
-        held = self._held(cells)
-        paddings = [[0, 0]] * (cells.shape.rank - 2) + [[1, 0], [0, 0]]
-        before = tf.pad(held, paddings)[..., :-1, :]
-        is_new = (held > 0) & (held != before)
-        return tf.where(is_new, held + self.representation.num_keys, cells)
-
-    def _features(self, cells: tf.Tensor) -> Tensors:
-        """What `_cells` was given."""
-        held = self._held(cells)
-        pitch = tf.where(held > 0, held + self.representation.lowest_pitch - 1, REST)
-        features = {"pitch": pitch}
-        if self.representation.onsets:
-            features["struck"] = cells > self.representation.num_keys
-        return features
+    # ---- Writing and scoring.
 
     def _parallels(self, cells: tf.Tensor) -> tf.Tensor:
         """1 for classes that would make parallels, `[batch, time, voice, class]`."""
         kind = self.representation
-        pitch = self._features(cells)["pitch"]
+        pitch = self._cells.features(cells)["pitch"]
         before, after = parallels(pitch, kind.lowest_pitch, kind.num_keys)
         found = tf.tile(before | after, [1, 1, 1, 1 + kind.onsets])
         return tf.cast(tf.pad(found, [[0, 0], [0, 0], [0, 0], [1, 0]]), tf.float32)
-
-    # ---- Writing and scoring.
 
     def write(
         self,
@@ -273,7 +238,7 @@ class InfillModel(MusicModel):
         Returns:
             The arrays.
         """
-        cells = self._cells(features)
+        cells = self._cells.of(features)
         batch_size, length, _ = tf.unstack(tf.shape(cells))
         context = _context(features, tf.fill([batch_size], length))
         num_rounds = tf.cast(controls[GIBBS_STEPS.name], tf.int32)
@@ -288,7 +253,7 @@ class InfillModel(MusicModel):
             rows = tf.reshape(logits, [-1, self.num_classes])
             drawn = categorical(rows, seeds[1], temperature)
             drawn = tf.reshape(drawn, tf.shape(cells))
-            drawn = self._mended(tf.where(hidden, drawn, cells))
+            drawn = self._cells.mended(tf.where(hidden, drawn, cells))
             return number + 1, tf.where(mask, drawn, cells)
 
         _, cells = tf.while_loop(
@@ -305,7 +270,7 @@ class InfillModel(MusicModel):
         _, cells = tf.while_loop(
             lambda number, _: number < last, draw_another, (num_rounds, cells)
         )
-        new = self._features(cells)
+        new = self._cells.features(cells)
         written = {
             n: tf.where(mask, a, tf.cast(features[n], a.dtype)) for n, a in new.items()
         }
@@ -321,7 +286,7 @@ class InfillModel(MusicModel):
         controls: Tensors,
     ) -> tf.Tensor:
         """Cells after one round of drawing whole notes."""
-        kind, held = self.representation, self._held(cells)
+        kind, held = self.representation, self._cells.held(cells)
         notes = find_notes(held, cells > kind.num_keys if kind.onsets else None)
         hidden = notes_to_draw(notes, mask, number)
         logits = self({"cells": cells, "hidden": hidden, **context})
@@ -330,7 +295,7 @@ class InfillModel(MusicModel):
         if kind.onsets:
             as_held, as_struck = tf.split(keys, 2, axis=-1)
             keys = tf.where(begins, as_struck, as_held)
-        pitch = self._features(cells)["pitch"]
+        pitch = self._cells.features(cells)["pitch"]
         before, after = parallels(pitch, kind.lowest_pitch, kind.num_keys)
         # Within a note its voice does not move.
         wrong = (before & begins) | (after & notes.ends[..., tf.newaxis])
@@ -340,7 +305,7 @@ class InfillModel(MusicModel):
         if kind.onsets:
             is_struck = notes.begins & (drawn > 0)
             drawn += kind.num_keys * tf.cast(is_struck, tf.int32)
-        return self._mended(tf.where(hidden, drawn, cells))
+        return self._cells.mended(tf.where(hidden, drawn, cells))
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The exact log-likelihood of whole pieces, written frame by frame at random.
@@ -356,7 +321,7 @@ class InfillModel(MusicModel):
             `log_likelihood`, float32 `[batch, time]`, the voices' of each frame
             together, 0 where padded.
         """
-        cells = self._cells(features)
+        cells = self._cells.of(features)
         batch_size, length, num_voices = (
             *tf.unstack(tf.shape(cells)[:2]),
             cells.shape[2],
@@ -480,7 +445,7 @@ class InfillModel(MusicModel):
     def _silence(self, batch_size: tf.Tensor, num_steps: tf.Tensor) -> Tensors:
         cells = tf.zeros([batch_size, num_steps, self.num_voices], tf.int32)
         places = tf.zeros([batch_size, num_steps], tf.int32)
-        return {**self._features(cells), **dict.fromkeys(metre.SPECS, places)}
+        return {**self._cells.features(cells), **dict.fromkeys(metre.SPECS, places)}
 
     def _named(self, values) -> Tensors:
         names = [control.name for control in self.CONTROLS]
