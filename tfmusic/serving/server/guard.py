@@ -54,7 +54,10 @@ class Guard:
             return 403, f"Host {host:.60}: this server answers on this machine alone"
         own = f"{scope['scheme']}://{host}"
         if origin is not None and origin != own and origin not in self._origins:
-            return 403, f"Origin {origin:.60}: pages of this site may not ask this server"
+            return (
+                403,
+                f"Origin {origin:.60}: pages of this site may not ask this server",
+            )
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if self._token is None or path in _OPEN_PATHS:
             return None
