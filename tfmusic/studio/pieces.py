@@ -10,7 +10,7 @@ from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.limits import Limits, ReadError
-from tfmusic.notes.measures import QUARTER, fraction_on_grid, measures_of
+from tfmusic.notes.measures import QUARTER, each_measure, fraction_on_grid
 from tfmusic.notes.reading import read_bytes
 from tfmusic.notes.transforms import apply_sustain
 
@@ -164,9 +164,9 @@ def _bars(
     """The measures, an upbeat being number 0."""
     quarters = float(tempo_map.to_quarters(seconds))
     end = int(np.ceil(quarters * QUARTER - 1e-6))
-    measures = measures_of(sequence, tempo_map, end)
-    first = 0 if measures and measures[0].is_upbeat else 1
-    kept = list(itertools.islice(measures, _MOST_BARS))
+    # Of a strange tempo and metre there are millions.
+    kept = list(itertools.islice(each_measure(sequence, tempo_map, end), _MOST_BARS))
+    first = 0 if kept and kept[0].is_upbeat else 1
     # All at once: one call for each time would be most of the work.
     places = [[m.start, m.end, *range(m.start, m.end, m.pulse)] for m in kept]
     times = iter(_seconds(tempo_map, [place for bar in places for place in bar]))
