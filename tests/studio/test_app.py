@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import threading
+import time
 import wave
 
 import pytest
@@ -18,6 +19,7 @@ from tfmusic.serving.catalogue import CARD
 from tfmusic.studio import app as app_module
 from tfmusic.studio.app import Studio
 from tfmusic.studio.jobs import MOST_WAITING
+from tfmusic.studio.pieces import to_page
 from tfmusic.studio.shelf import Shelf
 
 BYTES = {"content-type": "application/octet-stream"}
@@ -148,6 +150,18 @@ def test_what_would_take_minutes_to_write_or_score_is_refused(client):
         order = {"model": "chorales", "piece": piece}
         refused(client.post("/api/likelihood", json=order), 400, words)
         assert client.get(f"/api/pieces/{piece}.mid").status_code == 200
+
+
+def test_no_more_bars_are_laid_out_than_a_page_shows():
+    strange = make_sequence((60, 80, 0.0, 1.0), (60, 80, 1000.0, 1001.0))
+    strange.time_signatures.add(numerator=1, denominator=64)
+    strange.tempos.add(qpm=500_000)  # 133 million bars
+    begin = time.monotonic()
+    assert len(to_page(strange, has_beat=True)["bars"]) == 5000
+    for ending in ("musicxml", "likelihood"):
+        with pytest.raises(UserError, match=f"{ending}: expected at most 5,000 bars"):
+            app_module._check_length(ending, strange, "make it shorter")
+    assert time.monotonic() - begin < 10
 
 
 @pytest.mark.parametrize("path", ["/api/pieces?name=a.mid", "/api/pieces/{id}"])

@@ -52,7 +52,7 @@ from tfmusic.pipelines.sandbox import Sandbox
 from tfmusic.studio import making
 from tfmusic.studio.jobs import BusyError, Job, Jobs
 from tfmusic.studio.likelihood import likelihoods
-from tfmusic.studio.pieces import edited, read_upload, summary, to_page
+from tfmusic.studio.pieces import edited, has_more_bars, read_upload, summary, to_page
 from tfmusic.studio.safety import Guard
 from tfmusic.studio.shelf import Shelf
 
@@ -63,6 +63,7 @@ _MOST_PIECES = 400
 _READ_SECONDS, _READ_MEGABYTES = 20.0, 1024
 # Of pieces that become sound or scores, or are scored: half a minute of work at most.
 _MOST_MINUTES, _MOST_QUARTERS, _MOST_NOTES = 20, 10_000, 10_000
+_MOST_BARS = 5_000
 _MEDIA = {
     "mid": "audio/midi",
     "musicxml": "application/vnd.recordare.musicxml+xml",
@@ -343,6 +344,8 @@ def _check_length(what: str, sequence: NoteSequence, remedy: str) -> None:
     Raises:
         UserError: The piece is too long.
     """
+    if what != "wav" and has_more_bars(sequence, _MOST_BARS):
+        raise UserError(f"{what}: expected at most {_MOST_BARS:,} bars; {remedy}")
     quarters = float(TempoMap.of(sequence).to_quarters(sequence.total_time))
     bounds = [(sequence.total_time / 60, _MOST_MINUTES, "minutes")]
     if what != "wav":

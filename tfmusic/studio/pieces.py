@@ -10,7 +10,12 @@ from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.limits import Limits, ReadError
-from tfmusic.notes.measures import QUARTER, each_measure, fraction_on_grid
+from tfmusic.notes.measures import (
+    QUARTER,
+    Measure,
+    each_measure,
+    fraction_on_grid,
+)
 from tfmusic.notes.reading import read_bytes
 from tfmusic.notes.transforms import apply_sustain
 
@@ -162,10 +167,7 @@ def _bars(
     sequence: NoteSequence, tempo_map: TempoMap, seconds: float
 ) -> list[dict[str, Any]]:
     """The measures, an upbeat being number 0."""
-    quarters = float(tempo_map.to_quarters(seconds))
-    end = int(np.ceil(quarters * QUARTER - 1e-6))
-    # Of a strange tempo and metre there are millions.
-    kept = list(itertools.islice(each_measure(sequence, tempo_map, end), _MOST_BARS))
+    kept = _measures(sequence, tempo_map, seconds, _MOST_BARS)
     first = 0 if kept and kept[0].is_upbeat else 1
     # All at once: one call for each time would be most of the work.
     places = [[m.start, m.end, *range(m.start, m.end, m.pulse)] for m in kept]
@@ -180,6 +182,21 @@ def _bars(
         }
         for i, (measure, bar) in enumerate(zip(kept, places, strict=True))
     ]
+
+
+def _measures(
+    sequence: NoteSequence, tempo_map: TempoMap, seconds: float, most: int
+) -> list[Measure]:
+    """The first measures; of a strange tempo and metre there are millions."""
+    quarters = float(tempo_map.to_quarters(seconds))
+    end = int(np.ceil(quarters * QUARTER - 1e-6))
+    return list(itertools.islice(each_measure(sequence, tempo_map, end), most))
+
+
+def has_more_bars(sequence: NoteSequence, most: int) -> bool:
+    """Whether a piece has more measures than so many."""
+    end = sequence.total_time
+    return len(_measures(sequence, TempoMap.of(sequence), end, most + 1)) > most
 
 
 def _seconds(tempo_map: TempoMap, units: Sequence[int]) -> list[float]:
