@@ -6,6 +6,7 @@ import pytest
 
 import tfmusic
 from pretrained.make import RECIPES
+from tfmusic.notes import NoteSequence
 from tfmusic.serving.catalogue import PLACES, find_model, read_packed_card
 
 NAMES = sorted(path.stem for path in PLACES[0].glob("*.zip"))
@@ -13,7 +14,7 @@ MEGABYTES = 1e6
 
 
 def test_all_are_small_enough_for_the_wheel_and_can_be_made_again():
-    assert NAMES == ["chorales", "folk"]
+    assert NAMES == ["chorales", "folk", "harmony"]
     assert set(NAMES) <= RECIPES.keys()
     sizes = [pathlib.Path(find_model(name)).stat().st_size for name in NAMES]
     assert sum(sizes) < 12 * MEGABYTES
@@ -44,6 +45,24 @@ def test_chorales_have_voices_a_beat_and_an_end():
     assert 10 < piece.total_time < 256 * 0.3
     metres = [(s.numerator, s.denominator) for s in piece.time_signatures]
     assert metres == [(1, 4), (4, 4)] or metres == [(4, 4)]
+
+
+def test_a_melody_gets_three_voices_and_stays_as_it_is():
+    tune = NoteSequence()
+    tune.tempos.add(qpm=60)
+    for i, pitch in enumerate((67, 69, 71, 72, 74, 72, 71, 69, 67, 67)):
+        tune.notes.add(pitch=pitch, velocity=80, start_time=i, end_time=i + 1)
+    tune.total_time = 10.0
+    (piece,) = tfmusic.load_model("harmony").infill(
+        tune, keep=("soprano",), seed=1, controls={"gibbs_steps": 16}
+    )
+    at_once = [
+        sum(n.start_time <= t + 0.5 < n.end_time for n in piece.notes)
+        for t in range(10)
+    ]
+    assert min(at_once) >= 3 and max(at_once) == 4
+    top = [max(n.pitch for n in piece.notes if n.start_time == i) for i in range(10)]
+    assert top == [n.pitch for n in tune.notes]
 
 
 def test_tunes_keep_to_the_metre_and_key_that_are_asked_for():

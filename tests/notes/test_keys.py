@@ -3,7 +3,14 @@ from music21 import corpus
 
 from tests.notes.sequences import make_sequence
 from tfmusic.errors import DropError
-from tfmusic.notes.keys import Key, best_key, in_scale_rate, transpose_to_c
+from tfmusic.notes import NoteSequence
+from tfmusic.notes.keys import (
+    Key,
+    best_key,
+    in_scale_rate,
+    transpose_to_c,
+    written_key,
+)
 from tfmusic.notes.reading import read_file
 
 
@@ -13,6 +20,17 @@ def scale(tonic, steps=(0, 2, 4, 5, 7, 9, 11, 12)):
         (tonic, 80, 8, 12),
         (tonic + 7, 80, 8, 12),
     )
+
+
+def test_the_written_key_is_the_first_that_says_something():
+    sequence = NoteSequence()
+    assert written_key(sequence) is None
+    sequence.key_signatures.add(time=4, key=2)
+    assert str(written_key(sequence)) == "D major"
+    sequence.key_signatures.add(time=0, key=0)  # as files say that know of no key
+    assert written_key(sequence) is None
+    sequence.key_signatures[1].mode = NoteSequence.KeySignature.MINOR
+    assert str(written_key(sequence)) == "C minor"
 
 
 def test_equals_music21s_analysis_of_whole_streams():

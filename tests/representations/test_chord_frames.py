@@ -212,6 +212,10 @@ def test_the_plan_has_the_key_of_the_piece_and_counts_it():
     expected[21] = len(features["tokens"])
     assert representation.home_keys == tuple(expected)
     assert "home key 22" not in representation.tokens
+    (signature,) = representation.decode(features).key_signatures
+    assert (signature.key, signature.mode) == (9, signature.MINOR)
+    unknown = features | {"plan_key": np.zeros_like(features["plan_key"])}
+    assert not representation.decode(unknown).key_signatures
     up = {part.feature: part for part in representation.transpositions([0, 5]).parts}
     assert up["plan_key"].table[:, 22].tolist() == [22, 15]  # D minor
     assert up["plan_key"].table[1, [0, 1, 8, 12]].tolist() == [0, 6, 1, 5]

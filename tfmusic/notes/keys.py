@@ -12,6 +12,12 @@ from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.transforms import transpose
 
 _MODES = ("major", "minor")
+_MINOR_MODES = (
+    NoteSequence.KeySignature.MINOR,
+    NoteSequence.KeySignature.DORIAN,
+    NoteSequence.KeySignature.PHRYGIAN,
+    NoteSequence.KeySignature.LOCRIAN,
+)
 _SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 _TONICS = {
     "major": ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
@@ -60,6 +66,19 @@ def parse_key(text: str) -> Key:
     tonic += {"#": 1, "": 0}.get(accidental, -1)
     is_minor = (mode or "M").startswith("m") and mode not in ("maj", "major")
     return Key(tonic % 12, "minor" if is_minor else "major", 1.0)
+
+
+def written_key(sequence: NoteSequence) -> Key | None:
+    """The first key that a piece is written in; None where it does not say.
+
+    Files that know of no key say C major, so that says nothing.
+    """
+    signatures = sorted(sequence.key_signatures, key=lambda s: s.time)
+    for signature in signatures[:1]:
+        is_minor = signature.mode in _MINOR_MODES
+        if is_minor or signature.key:
+            return Key(signature.key % 12, _MODES[is_minor], 1.0)
+    return None
 
 
 def best_key(sequence: NoteSequence) -> Key:

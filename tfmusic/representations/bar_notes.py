@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.keys import Key, key_of
+from tfmusic.notes.keys import Key, key_of, written_key
 from tfmusic.representations.bar_lines import STEPS_PER_QUARTER
 from tfmusic.representations.bar_tokens import (
     DENSITIES,
@@ -17,7 +17,7 @@ from tfmusic.representations.bar_tokens import (
 )
 from tfmusic.representations.note_table import NoteTable
 
-_MINOR_MODES = (
+_MODES = (
     NoteSequence.KeySignature.MINOR,
     NoteSequence.KeySignature.DORIAN,
     NoteSequence.KeySignature.PHRYGIAN,
@@ -43,15 +43,9 @@ def tag_of(sequence: NoteSequence) -> str:
 
 
 def _key_of(sequence: NoteSequence, notes: NoteTable) -> Key | None:
-    """The key that a piece is written in, or that its notes seem to be in.
-
-    C major is what files say that do not know, and is not believed.
-    """
-    signatures = sorted(sequence.key_signatures, key=lambda signature: signature.time)
-    for signature in signatures[:1]:
-        is_minor = signature.mode in _MINOR_MODES
-        if is_minor or signature.key:
-            return Key(signature.key % 12, _MODES[is_minor], 1.0)
+    """The key that a piece is written in, or that its notes seem to be in."""
+    if key := written_key(sequence):
+        return key
     pitched = notes.take(notes.voices != DRUMS)
     if not len(pitched):
         return None

@@ -319,6 +319,7 @@ class ChordFrames(TokenRepresentation):
             metre.add_signatures(sequence, self.grid, places)
         if self.plan:
             phrases.add_fermatas(sequence, self.grid, places)
+            home_key.add_signature(sequence, places)
         return sequence
 
     @property

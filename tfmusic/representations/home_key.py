@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from tfmusic.notes import NoteSequence
 from tfmusic.notes.keys import key_of
 from tfmusic.representations.base import FeatureSpec
 from tfmusic.representations.variation import Variation, stack
@@ -11,6 +12,7 @@ from tfmusic.representations.variation import Variation, stack
 NAME = "plan_key"
 # Twelve major ones, and as many minor ones.
 NUM_KEYS = 24
+_MODES = NoteSequence.KeySignature.MAJOR, NoteSequence.KeySignature.MINOR
 SPECS: Mapping[str, FeatureSpec] = {
     NAME: FeatureSpec(
         (None,),
@@ -37,6 +39,15 @@ def number_of(sounding: np.ndarray) -> int:
 def encode_home_key(sounding: np.ndarray) -> dict[str, np.ndarray]:
     """The array of `SPECS`, int8 `[time]`, of frames as for `number_of`."""
     return {NAME: np.full(len(sounding), number_of(sounding), np.int8)}
+
+
+def add_signature(sequence: NoteSequence, features: Mapping[str, np.ndarray]) -> None:
+    """Writes the key of a decoded piece, if it is known."""
+    numbers = np.asarray(features[NAME])
+    if len(numbers) and 1 <= numbers[0] <= NUM_KEYS:
+        is_minor, tonic = divmod(int(numbers[0]) - 1, 12)
+        mode = _MODES[is_minor]
+        sequence.key_signatures.add(time=0.0, key=tonic, mode=mode)
 
 
 def transpositions(semitones: Sequence[int]) -> Variation:

@@ -17,7 +17,7 @@ import numpy as np
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
-from tfmusic.notes.keys import Key, best_key
+from tfmusic.notes.keys import Key, best_key, written_key
 from tfmusic.notes.transforms import transpose
 from tfmusic.representations import Features, Representation
 from tfmusic.representations.losses import describe_losses
@@ -69,7 +69,7 @@ def read_primer(
     try:
         moved = sequence
         if knows_one_key(card):
-            key = key or best_key(sequence)
+            key = key or written_key(sequence) or best_key(sequence)
             semitones = key.semitones_to_c
             moved = transpose(sequence, semitones)
             if semitones:

@@ -194,6 +194,7 @@ class Setting:
         if self.tonality:
             if KEY_NUMBER not in known:
                 piece = transpose(piece, -self.tonality.semitones_to_c)
+            del piece.key_signatures[:]
             mode = NoteSequence.KeySignature.Mode.Value(self.tonality.mode.upper())
             piece.key_signatures.add(key=self.tonality.tonic, mode=mode)
         if self.qpm and own_qpm:
