@@ -104,14 +104,13 @@ def main() -> None:
         raise UserError(
             "expected --model=NAME (tfmusic models lists the names) or --model_dir=DIR"
         )
+    _check_sizes()
     path = find_model(_MODEL.value) if _MODEL.value else _MODEL_DIR.value
     import_tensorflow()
     from tfmusic.pipelines.references import References, read_references
     from tfmusic.serving.gallery import check_folder, write_gallery
     from tfmusic.serving.player import Player
 
-    if _BEST_OF.value < 1:
-        raise UserError(f"--best_of: expected 1 or more, got {_BEST_OF.value}")
     player = Player(path)
     music = _COMPARE_WITH.value
     found = read_references(music) if music else References()
@@ -133,6 +132,19 @@ def main() -> None:
         in_seconds=not player.representation.steps_per_quarter,
     )
     sys.stdout.write(account + "\n")
+
+
+def _check_sizes() -> None:
+    """Tells, before the model is loaded, that too few or too many pieces are wanted."""
+    from tfmusic.serving.requests import SIZES, check_numbers
+
+    number, times = _NUM_OUTPUTS.value, _BEST_OF.value
+    check_numbers(SIZES, num_outputs=number, best_of=times)
+    if number * times > SIZES[1]:
+        raise UserError(
+            f"best_of: expected at most {SIZES[1] // number} with "
+            f"num_outputs={number}, got {times}"
+        )
 
 
 def _check_outputs(player) -> None:

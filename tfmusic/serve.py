@@ -16,6 +16,7 @@ from absl import flags, logging
 from tfmusic import command_line
 from tfmusic.compat import import_tensorflow
 from tfmusic.errors import UserError
+from tfmusic.serving.loopback import is_loopback
 
 _MODELS = flags.DEFINE_multi_string(
     "models", None, "Folder, file or name of models.", required=True
@@ -42,9 +43,8 @@ _NUM_THREADS = flags.DEFINE_integer(
     "num_threads", None, "Requests worked on at a time [the cores, 4 at most].", 1
 )
 _TIMEOUT = flags.DEFINE_float(
-    "timeout_seconds", 600.0, "Longest time from a request to its answer.", 0.1
+    "timeout_seconds", 600.0, "Longest time from a whole request to its answer.", 0.1
 )
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _STOP_SECONDS = 10
 
 
@@ -73,7 +73,7 @@ def main() -> None:
         num_threads=_NUM_THREADS.value or Limits.num_threads,
     )
     token = _TOKEN.value
-    if _HOST.value not in _LOOPBACK and token is None:
+    if not is_loopback(_HOST.value) and token is None:
         token = secrets.token_urlsafe(24)
         sys.stdout.write(f"token: {token}\n")
     app = make_app(models, limits, token, _ALLOW_ORIGIN.value)

@@ -8,7 +8,6 @@ tfmusic show MODEL_DIR       the same of what tfmusic export wrote
 """
 
 import ast
-import json
 import os
 import pathlib
 import sys
@@ -22,6 +21,7 @@ from tfmusic.serving.catalogue import (
     CARD,
     find_model,
     is_packed,
+    read_card,
     read_packed_card,
     shipped_models,
 )
@@ -72,8 +72,7 @@ def model(name: str) -> str:
         card, version = read_packed_card(found), f"{found}, weights in float16"
     else:
         path = find_card(found)
-        with open(path, encoding="utf-8") as file:
-            card = json.load(file)
+        card = read_card(path)
         version = os.path.basename(os.path.dirname(os.path.dirname(path)))
     data = card.get("data") or {}
     rows = {

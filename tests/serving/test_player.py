@@ -1,3 +1,4 @@
+import functools
 import os
 import pathlib
 import re
@@ -18,8 +19,10 @@ from tfmusic.models import make_model
 from tfmusic.notes.reading import read_file
 from tfmusic.notes.writing import to_midi_bytes, write_midi
 from tfmusic.representations import make_representation
+from tfmusic.serving.catalogue import CARD
 from tfmusic.serving.model_card import describe_controls
 from tfmusic.serving.player import Player, versions
+from tfmusic.serving.requests import request_music
 from tfmusic.serving.saved_model import export_model, export_run
 from tfmusic.training.run_directory import restore_model
 from tfmusic.training.setup import train_and_evaluate
@@ -329,3 +332,53 @@ def test_score_is_the_likelihood_of_each_step(player, tiny_run):
     )["log_likelihood"]
     np.testing.assert_allclose(nats, expected[0], rtol=1e-5)
     assert np.all(nats < 0.0)
+
+
+@pytest.mark.parametrize("damage", [b"{}", b"[]", b"{", b"\xff\x00", "no graph"])
+def test_damaged_export_is_told_in_one_line(tiny_export, tmp_path, damage):
+    path = tmp_path / "1"
+    shutil.copytree(pathlib.Path(tiny_export, "1"), path)
+    if damage == "no graph":
+        (path / "saved_model.pb").unlink()
+    else:
+        (path / CARD).write_bytes(damage)
+    with pytest.raises(UserError, match="copy or export the model again") as error:
+        Player(str(path))
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_what_a_setting_decides_is_not_given_twice(player):
+    control = {"default": 0.0, "minimum": 0.0, "maximum": 100.0, "doc": "x"}
+    for name, setting in (
+        ("home_key", {"key": "G"}),
+        ("bar_quarters", {"metre": "3/4"}),
+        ("length_bars", {"bars": 4}),
+    ):
+        card = player.card | {"controls": player.controls | {name: control}}
+        request = functools.partial(request_music, card, player.representation)
+        (field,) = setting
+        with pytest.raises(UserError, match=f"^{name}: leave it out with {field}: "):
+            request(controls={name: 5}, **setting)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--num_outputs=-1", "--best_of=2"], "num_outputs: expected at least 1, got"),
+        (["--best_of=0"], "best_of: expected at least 1, got 0"),
+        (["--num_outputs=65536", "--best_of=65536"], "best_of: expected at most 32767"),
+    ],
+)
+def test_numbers_of_pieces_are_checked_by_their_own_names(tmp_path, flags, message):
+    code = (
+        "import sys; sys.modules['tensorflow'] = None\n"
+        "from tfmusic.cli import main; main()"
+    )
+    command = ["generate", "--model=chorales", f"--output_dir={tmp_path}/music", *flags]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {message}")
+    assert done.stderr.count("\n") == 1

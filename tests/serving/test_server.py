@@ -258,6 +258,9 @@ def test_inputs_that_cannot_be_are_refused_in_one_line(address, inputs, message)
         ("/v1/models/../../etc/passwd", None, 404, "Not Found"),
         ("/v1/models/%2e%2e/tiny", None, 404, "Not Found"),
         ("/elsewhere", None, 404, "Not Found"),
+        (f"/v1/models/tiny/versions/{'1' * 5000}", None, 404, "no version of 5000"),
+        (f"/v1/models/tiny/versions/{'1' * 5000}:predict", {}, 404, "of 5000 digits"),
+        ("/v1/models/tiny/versions/x", None, 400, "Malformed request"),
     ],
 )
 def test_request_that_is_wrong_gets_the_status_of_tensorflow_serving(
@@ -278,6 +281,19 @@ def test_request_that_is_too_long_is_refused(models):
     assert "expected a request of at most 10,000 bytes, got 30," in answer["error"]
 
 
+def test_who_sends_slowly_takes_no_place_in_the_queue(models):
+    limits = Limits(num_threads=1, max_waiting=0, read_seconds=1.5)
+    with serve(models, limits) as (address, app):
+        host, port = address.split(":")
+        with socket.create_connection((host, int(port)), timeout=30) as slow:
+            head = f"POST {PREDICT} HTTP/1.1\r\nHost: {address}\r\n"
+            slow.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+            assert generate(address)[0] == 200
+            answer = slow.makefile("rb").read()  # to the end: the connection is closed
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"expected the whole request within 1.5 seconds" in answer
+
+
 def test_only_who_bears_the_token_is_answered(models):
     with serve(models, token="secret", origins=["http://page"]) as (address, _):
         path = "/v1/models/tiny"
@@ -296,6 +312,8 @@ def test_pages_of_other_sites_are_refused(address):
     assert ask(address, path, Origin=f"http://{address}")[0] == 200
     assert ask(address, path, Origin="null")[0] == 403
     assert ask(address, PREDICT, {}, Origin="http://example.org")[0] == 403
+    assert ask(address, path, Host="[")[0] == 400
+    assert ask(address, path, Origin="http://[")[0] == 403
     # A foreign name that was made to point to this machine.
     foreign = {"Host": "example.org:8501", "Origin": "http://example.org:8501"}
     assert ask(address, path, **foreign)[0] == 403

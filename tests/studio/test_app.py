@@ -2,7 +2,9 @@
 
 import gzip
 import io
+import json
 import threading
+import time
 import wave
 
 import pytest
@@ -10,11 +12,15 @@ from starlette.testclient import TestClient
 
 from tests.notes.sequences import make_sequence
 from tests.studio.conftest import ADDRESS, wait
+from tfmusic.errors import UserError
 from tfmusic.notes.reading import read_bytes
 from tfmusic.notes.writing import to_midi_bytes
+from tfmusic.serving.catalogue import CARD
 from tfmusic.studio import app as app_module
 from tfmusic.studio.app import Studio
 from tfmusic.studio.jobs import MOST_WAITING
+from tfmusic.studio.pieces import to_page
+from tfmusic.studio.shelf import Shelf
 
 BYTES = {"content-type": "application/octet-stream"}
 
@@ -135,6 +141,69 @@ def test_downloads_are_what_they_say(client):
     refused(client.get(f"/api/pieces/{piece['id']}.exe"), 404, "got .exe")
 
 
+def test_what_would_take_minutes_to_write_or_score_is_refused(client):
+    long = make_sequence((60, 80, 0.0, 1.0), (62, 80, 1300.0, 1301.0))
+    many = make_sequence(*((60, 80, i / 10, i / 10 + 0.1) for i in range(10_001)))
+    for sequence, words in ((long, "at most 20 minutes"), (many, "at most 10,000")):
+        piece = upload(client, sequence)["id"]
+        refused(client.get(f"/api/pieces/{piece}.musicxml"), 400, words)
+        order = {"model": "chorales", "piece": piece}
+        refused(client.post("/api/likelihood", json=order), 400, words)
+        assert client.get(f"/api/pieces/{piece}.mid").status_code == 200
+
+
+def test_no_more_bars_are_laid_out_than_a_page_shows():
+    strange = make_sequence((60, 80, 0.0, 1.0), (60, 80, 1000.0, 1001.0))
+    strange.time_signatures.add(numerator=1, denominator=64)
+    strange.tempos.add(qpm=500_000)  # 133 million bars
+    begin = time.monotonic()
+    assert len(to_page(strange, has_beat=True)["bars"]) == 5000
+    for ending in ("musicxml", "likelihood"):
+        with pytest.raises(UserError, match=f"{ending}: expected at most 5,000 bars"):
+            app_module._check_length(ending, strange, "make it shorter")
+    assert time.monotonic() - begin < 10
+
+
+@pytest.mark.parametrize("path", ["/api/pieces?name=a.mid", "/api/pieces/{id}"])
+def test_others_are_answered_while_a_piece_is_kept(monkeypatch, path):
+    """Long files take seconds to be laid out in bars."""
+    studio = Studio(None, [four_parts(1)])
+    (piece,) = studio._first
+    threads = []
+    keep = studio._keep
+
+    def noting(*args, **kwargs):
+        threads.append(threading.current_thread().name)
+        return keep(*args, **kwargs)
+
+    monkeypatch.setattr(studio, "_keep", noting)
+    with TestClient(studio.app(), base_url=ADDRESS) as client:
+        if "{id}" in path:
+            body = {"json": {"notes": piece["notes"]}}
+        else:
+            body = {"content": to_midi_bytes(four_parts(1)), "headers": BYTES}
+        assert client.post(path.format(id=piece["id"]), **body).status_code == 201
+    assert threads[0].startswith("AnyIO worker thread")
+
+
+@pytest.mark.parametrize(
+    "card",
+    [b"{}", b"[]", b"{", b"\xff\x00\xfe", b"[" * 100_000, None],
+)
+def test_damaged_card_is_told_in_one_line_that_names_the_folder(tmp_path, card):
+    file = tmp_path / "mine" / "1" / CARD
+    file.parent.mkdir(parents=True)
+    if card is None:  # of the right form, but of no model
+        kind = {"name": "nothing"}
+        whole = {"name": "x", "representation": kind, "controls": {}, "endpoints": {}}
+        card = json.dumps(whole).encode()
+    file.write_bytes(card)
+    with pytest.raises(UserError) as error:
+        Shelf([str(tmp_path / "mine")])
+    assert str(tmp_path / "mine") in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 def test_edited_piece_is_kept_beside_the_one_before(client):
     piece = upload(client, four_parts(1))
     notes = [*piece["notes"][1:], [84, 1.0, 1.5, 90, 0]]
@@ -145,9 +214,15 @@ def test_edited_piece_is_kept_beside_the_one_before(client):
     assert client.get(path).json()["notes"] == piece["notes"]
     for bad in ([], [[60, 1, 1, 80, 0]], [[60, 0, 1, 80, 9]], [["60", 0, 1, 80, 0]]):
         refused(client.post(path, json={"notes": bad}), 400, "notes: expected")
-    text = '{"notes": [[60, 0, NaN, 80, 0]]}'
-    json_type = {"content-type": "application/json"}
-    refused(client.post(path, content=text, headers=json_type), 400, "expected")
+    huge = [[60, 0, 10**400, 80, 0]]
+    refused(client.post(path, json={"notes": huge}), 400, "notes: expected")
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", r'"\ud800"'])
+def test_values_that_no_answer_could_hold_are_refused(client, value):
+    text = f'{{"model": "chorales", "bars": 2, "piece": {value}}}'
+    headers = {"content-type": "application/json"}
+    refused(client.post("/api/jobs", content=text, headers=headers), 400, "JSON")
 
 
 @pytest.mark.parametrize(
@@ -157,6 +232,8 @@ def test_edited_piece_is_kept_beside_the_one_before(client):
         ({"model": "folk", "controls": {"temperature": 99}}, 400, "0 to 10"),
         ({"model": "folk", "controls": {"temprature": 1}}, 400, "did you mean"),
         ({"model": "folk", "controls": {"temperature": "1"}}, 400, "a number"),
+        ({"model": "folk", "controls": {"temperature": 10**400}}, 400, "a number"),
+        ({"model": "folk", "seconds": 10**400}, 400, "seconds: expected 1 to"),
         ({"model": "folk", "num_outputs": 1000}, 400, "num_outputs: expected 1 to 8"),
         ({"model": "folk", "num_steps": 10**9}, 400, "num_steps: expected 1 to"),
         ({"model": "folk", "bars": 0}, 400, "bars: expected 1 to"),

@@ -31,12 +31,17 @@ def test_own_page_is_answered(studio):
         {"origin": "http://127.0.0.1:9999"},
         {"sec_fetch_site": "cross-site", "sec_fetch_mode": "no-cors"},
         {"url": "http://example.org:8765"},
+        {"origin": "http://["},
     ],
 )
 def test_foreign_page_is_refused(studio, headers):
     answer = ask(studio, **headers)
     assert answer.status_code == 403
     assert answer.text.count("\n") == 1
+
+
+def test_malformed_host_is_refused(studio):
+    assert ask(studio, Host="[").status_code == 400
 
 
 def test_elsewhere_than_on_loopback_a_token_is_asked_for(studio):

@@ -6,7 +6,7 @@ sixteenth triplets (8) are exact. A beat, here, is a quarter counted from the ba
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -67,7 +67,14 @@ def fraction_on_grid(quarters: np.ndarray) -> float:
 
 
 def measures_of(sequence: NoteSequence, tempo_map: TempoMap, end: int) -> list[Measure]:
-    """The measures of a piece.
+    """The measures of a piece; see `each_measure`."""
+    return list(each_measure(sequence, tempo_map, end))
+
+
+def each_measure(
+    sequence: NoteSequence, tempo_map: TempoMap, end: int
+) -> Iterator[Measure]:
+    """Gives the measures of a piece one after the other.
 
     Every time signature begins one; 4/4 holds where there is none. Where the second
     signature (or the first, if it does not stand at the beginning) comes before a full
@@ -86,17 +93,15 @@ def measures_of(sequence: NoteSequence, tempo_map: TempoMap, end: int) -> list[M
             place = round(quarters * QUARTER / BINARY) * BINARY
             metres[place] = numerator, denominator
     places = sorted(metres)
-    result = []
     if len(places) > 1 and places[1] < _bar_length(metres[places[1]]):
-        result.append(Measure(0, places[1], metres[places[1]], is_upbeat=True))
+        yield Measure(0, places[1], metres[places[1]], is_upbeat=True)
         del places[0]
     for place, limit in itertools.pairwise([*places, None]):
         length = _bar_length(metres[place])
         stop = max(end, place + 1) if limit is None else limit
         for start in range(place, stop, length):
             size = length if limit is None else min(length, limit - start)
-            result.append(Measure(start, size, metres[place]))
-    return result
+            yield Measure(start, size, metres[place])
 
 
 def _bar_length(metre: tuple[int, int]) -> int:

@@ -12,7 +12,8 @@ import pathlib
 import zipfile
 from typing import Any
 
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import UserError, choose, first_line
+from tfmusic.files import read_json
 
 CARD = "assets.extra/tfmusic.json"
 ENDING = ".zip"
@@ -20,6 +21,8 @@ _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # Models that are too large for the wheel, or whose licence asks for a place of its own,
 # are in a clone alone.
 PLACES = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")
+# Without these a card tells nobody how to play the model.
+_NEEDED = {"name": str, "representation": dict, "controls": dict, "endpoints": dict}
 _HASHES = "SHA256SUMS"  # as sha256sum writes and checks them
 
 
@@ -60,6 +63,19 @@ def is_packed(path: str) -> bool:
     return path.endswith(ENDING) and os.path.isfile(path)
 
 
+def read_card(file: str) -> dict[str, Any]:
+    """The card of a version of an export.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    try:
+        card = read_json(file)
+    except (OSError, ValueError, RecursionError) as error:
+        raise _damaged(file, first_line(error)) from error
+    return _checked(card, file)
+
+
 def read_packed_card(path: str) -> dict[str, Any]:
     """The card of an export in one file.
 
@@ -67,7 +83,27 @@ def read_packed_card(path: str) -> dict[str, Any]:
         UserError: It is no such file.
     """
     with open_packed(path) as archive:
-        return json.loads(archive.read(CARD))
+        try:
+            card = json.loads(archive.read(CARD))
+        except (OSError, ValueError, RecursionError, zipfile.BadZipFile) as error:
+            raise _damaged(path, first_line(error)) from error
+    return _checked(card, path)
+
+
+def _checked(card: Any, path: str) -> dict[str, Any]:
+    if not isinstance(card, dict):
+        raise _damaged(path, f"a {type(card).__name__}")
+    for name, kind in _NEEDED.items():
+        if not isinstance(card.get(name), kind):
+            raise _damaged(path, f"no {name}")
+    return card
+
+
+def _damaged(path: str, found: str) -> UserError:
+    return UserError(
+        f"{path}: expected the card of a model, as tfmusic export writes it, found "
+        f"{found}; copy or export the model again"
+    )
 
 
 def open_packed(path: str) -> zipfile.ZipFile:

@@ -11,10 +11,10 @@ import ml_collections
 import tensorflow as tf
 
 from tfmusic.errors import UserError
-from tfmusic.files import prepare_path, read_json
+from tfmusic.files import prepare_path
 from tfmusic.models import make_model
 from tfmusic.representations import make_representation
-from tfmusic.serving.catalogue import CARD, find_model
+from tfmusic.serving.catalogue import CARD, find_model, read_card
 from tfmusic.serving.packed import as_directory
 from tfmusic.serving.player import newest_version
 from tfmusic.training.checkpoints import read_weights
@@ -42,7 +42,7 @@ def find_origin(name: str) -> Origin:
 
 
 def _read_export(name: str, path: str) -> Origin:
-    card = read_json(os.path.join(path, CARD))
+    card = read_card(os.path.join(path, CARD))
     config = ml_collections.ConfigDict(without_gone_fields(card["config"], path))
     check_config(config, needed=("representation", "model"))
     representation = make_representation(card["representation"])

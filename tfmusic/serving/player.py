@@ -1,6 +1,5 @@
 """Turns an exported model into music; knows its arrays' meaning, not its network."""
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -9,11 +8,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import UserError, choose, first_line
 from tfmusic.files import check_model_path, prepare_path
 from tfmusic.notes import NoteSequence
 from tfmusic.representations import make_representation
-from tfmusic.serving.catalogue import CARD, find_model, is_packed
+from tfmusic.serving.catalogue import CARD, find_model, is_packed, read_card
 from tfmusic.serving.packed import as_directory
 from tfmusic.serving.primers import read_primer
 from tfmusic.serving.requests import (
@@ -49,16 +48,21 @@ class Player:
                 perhaps in a bucket; or an export in one file.
 
         Raises:
-            UserError: There is no such model.
+            UserError: There is no such model, or it is damaged.
         """
         found = find_model(model)
         with as_directory(found) as folder:
             path = newest_version(folder)
-            with tf.io.gfile.GFile(os.path.join(path, CARD)) as file:
-                self.card: dict[str, Any] = json.load(file)
-            # The loaded object owns the variables that its signatures use.
-            self._model = tf.saved_model.load(path)
-        self.path = found if is_packed(found) else path
+            self.path = found if is_packed(found) else path
+            self.card = read_card(os.path.join(path, CARD))
+            try:
+                # The loaded object owns the variables that its signatures use.
+                self._model = tf.saved_model.load(path)
+            except (OSError, tf.errors.OpError) as error:
+                raise UserError(
+                    f"{self.path}: expected a SavedModel beside its card "
+                    f"({first_line(error)}); copy or export the model again"
+                ) from error
         self.representation = make_representation(self.card["representation"])
         self.guarded_steps = 0
         self.remarks: tuple[str, ...] = ()

@@ -15,10 +15,10 @@ from tfmusic.notes import NoteSequence
 from tfmusic.representations import EncodeError, Representation
 from tfmusic.serving.gaps import Gap, fill_gap, read_gap
 from tfmusic.serving.primers import Primer, join, limit_on_beat, read_primer
-from tfmusic.serving.setting import Setting, shorten
+from tfmusic.serving.setting import OWNERS, Setting, shorten
 
 # What fits the integers of the graphs; anything else would wrap around.
-_SIZES = 1, np.iinfo(np.int32).max
+SIZES = 1, np.iinfo(np.int32).max
 _SEEDS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
@@ -71,11 +71,11 @@ def request_music(
             bounds, a number below 1 or too large, a primer that cannot be encoded, or
             a setting that is not open.
     """
-    _check_numbers(_SIZES, num_outputs=num_outputs)
-    _check_numbers(_SEEDS, seed=seed)
+    check_numbers(SIZES, num_outputs=num_outputs)
+    check_numbers(_SEEDS, seed=seed)
     values: dict[str, Any] = check_controls(card, controls or {}) | {"seed": seed}
     parts = _prepare(card, representation, num_steps, primer, setting)
-    values |= parts["setting"].controls(card["controls"])
+    values |= _set_controls(parts["setting"], card["controls"], controls)
     values["num_steps"] = parts.pop("num_steps")
     if primer is None:
         values["num_outputs"] = num_outputs
@@ -98,8 +98,8 @@ def request_infill(
     Raises:
         UserError: See `read_gap`, or as for `request_music`.
     """
-    _check_numbers(_SIZES, num_outputs=num_outputs)
-    _check_numbers(_SEEDS, seed=seed)
+    check_numbers(SIZES, num_outputs=num_outputs)
+    check_numbers(_SEEDS, seed=seed)
     gap = read_gap(card, representation, piece, bars, keep)
     values = check_controls(card, controls or {}) | {"seed": seed}
     for name, array in {**gap.features, "mask": gap.mask}.items():
@@ -127,10 +127,10 @@ def request_search(
             f"beam_width: {card['name']} has no beam search, which takes a model of "
             f"tokens; what steers it is {', '.join(card['controls'])}"
         )
-    _check_numbers(_SIZES, beam_width=beam_width)
+    check_numbers(SIZES, beam_width=beam_width)
     values: dict[str, Any] = check_controls(card, controls or {}, "search_controls")
     parts = _prepare(card, representation, num_steps, primer, setting)
-    values |= parts["setting"].controls(card["search_controls"])
+    values |= _set_controls(parts["setting"], card["search_controls"], controls)
     values |= {"num_steps": parts.pop("num_steps"), "beam_width": beam_width}
     endpoint = "search" if primer is None else "continue_search"
     return _request(card, endpoint, values, **parts)
@@ -153,9 +153,9 @@ def request_interpolation(
             f"interpolate: {card['name']} has no way from one piece to another, which "
             "takes a model that makes whole pieces of noise, such as latent_wgan"
         )
-    _check_numbers(_SIZES, num_outputs=num_outputs, num_steps=num_steps)
+    check_numbers(SIZES, num_outputs=num_outputs, num_steps=num_steps)
     for seed in seeds:
-        _check_numbers(_SEEDS, seeds=seed)
+        check_numbers(_SEEDS, seeds=seed)
     values: dict[str, Any] = check_controls(card, controls or {})
     values |= {"num_outputs": num_outputs, "num_steps": num_steps}
     values |= {"seed": seeds[0], "other_seed": seeds[1]}
@@ -176,7 +176,7 @@ def _prepare(
     wanted.check(card, primer)
     limit_seconds = wanted.limit_seconds(representation, primer)
     steps = wanted.steps(card, representation, limit_seconds)
-    _check_numbers(_SIZES, num_steps=steps)
+    check_numbers(SIZES, num_steps=steps)
     if primer:
         primer = read_primer(card, representation, primer, wanted.tonality)
         prompt = representation.as_beginning(primer.prompt)
@@ -187,6 +187,20 @@ def _prepare(
         "setting": wanted,
         "limit_seconds": limit_seconds,
     }
+
+
+def _set_controls(
+    setting: Setting, known: Mapping[str, Any], given: Mapping[str, float] | None
+) -> dict[str, float]:
+    """The controls that a setting decides; the user may not give them too."""
+    values = setting.controls(known)
+    for name in values:
+        if name in (given or {}):
+            raise UserError(
+                f"{name}: leave it out with {OWNERS[name]}: both say the "
+                f"{'length' if OWNERS[name] == 'bars' else OWNERS[name]}"
+            )
+    return values
 
 
 def _request(
@@ -273,7 +287,12 @@ def encode(
         ) from error
 
 
-def _check_numbers(bounds: tuple[int, int], **numbers: int) -> None:
+def check_numbers(bounds: tuple[int, int], **numbers: int) -> None:
+    """Refuses numbers that are out of bounds, by their names.
+
+    Raises:
+        UserError: There is one.
+    """
     lowest, highest = bounds
     for name, value in numbers.items():
         if value < lowest:
@@ -303,9 +322,9 @@ def check_controls(
         spec = controls[choose(f"control of {card['name']}", name, values)]
         try:
             values[name] = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             raise UserError(
-                f"{name}: expected a number, got {value!r} ({spec['doc']})"
+                f"{name}: expected a number, got {value!r:.60} ({spec['doc']})"
             ) from None
         if not spec["minimum"] <= values[name] <= spec["maximum"]:
             raise UserError(

@@ -20,7 +20,7 @@ from tfmusic.files import (
 )
 from tfmusic.models import Endpoint, MusicModel
 from tfmusic.networks.recurrence import without_cudnn
-from tfmusic.serving.catalogue import CARD, ENDING, find_model, is_packed
+from tfmusic.serving.catalogue import CARD, ENDING, find_model, is_packed, read_card
 from tfmusic.serving.model_card import describe_endpoints, make_card
 from tfmusic.serving.packed import pack, unpack
 from tfmusic.serving.player import versions
@@ -59,8 +59,10 @@ def export_run(workdir: str, export_dir: str) -> str:
     found = versions(export_dir)
     if found:
         newest = os.path.join(export_dir, str(found[-1]))
-        with tf.io.gfile.GFile(os.path.join(newest, CARD)) as file:
-            old = json.load(file)
+        try:
+            old = read_card(os.path.join(newest, CARD))
+        except UserError:  # a new version takes the place of a damaged one
+            old = {}
         if {name: old.get(name) for name in card} == json.loads(json.dumps(card)):
             logging.info("%s already holds these weights", newest)
             return newest

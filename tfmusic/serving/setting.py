@@ -15,6 +15,14 @@ DEFAULT_STEPS = 256
 # Controls of models that know the metre, the key, the length.
 BAR_QUARTERS, METRE_NUMBER = "bar_quarters", "metre_number"
 KEY_NUMBER, HOME_KEY, LENGTH_BARS = "key_number", "home_key", "length_bars"
+# By control, the field of `Setting` that decides it.
+OWNERS = {
+    BAR_QUARTERS: "metre",
+    METRE_NUMBER: "metre",
+    KEY_NUMBER: "key",
+    HOME_KEY: "key",
+    LENGTH_BARS: "bars",
+}
 # Of tokens that take no fixed time, as a multiple of what training pieces take.
 _MARGIN = 2.0
 

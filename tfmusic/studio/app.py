@@ -45,13 +45,14 @@ from starlette.staticfiles import StaticFiles
 
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.reading import SUFFIXES
 from tfmusic.notes.writing import to_midi_bytes, write_musicxml, write_wav
 from tfmusic.pipelines.sandbox import Sandbox
 from tfmusic.studio import making
 from tfmusic.studio.jobs import BusyError, Job, Jobs
 from tfmusic.studio.likelihood import likelihoods
-from tfmusic.studio.pieces import edited, read_upload, summary, to_page
+from tfmusic.studio.pieces import edited, has_more_bars, read_upload, summary, to_page
 from tfmusic.studio.safety import Guard
 from tfmusic.studio.shelf import Shelf
 
@@ -60,7 +61,9 @@ MOST_BYTES = 10 * 2**20
 _MOST_PIECES = 400
 # Files may hold what takes minutes to read.
 _READ_SECONDS, _READ_MEGABYTES = 20.0, 1024
-_LONGEST_WAV = 20 * 60.0
+# Of pieces that become sound or scores, or are scored: half a minute of work at most.
+_MOST_MINUTES, _MOST_QUARTERS, _MOST_NOTES = 20, 10_000, 10_000
+_MOST_BARS = 5_000
 _MEDIA = {
     "mid": "audio/midi",
     "musicxml": "application/vnd.recordare.musicxml+xml",
@@ -183,7 +186,8 @@ class Studio:
         name = os.path.basename(request.query_params.get("name", ""))[:120] or "file"
         data = await _body(request)
         sequence = await run_in_threadpool(self._read, data, name)
-        return JSONResponse(self._keep(sequence), status_code=201)
+        page = await run_in_threadpool(self._keep, sequence)
+        return JSONResponse(page, status_code=201)
 
     def _read(self, data: bytes, name: str) -> NoteSequence:
         with self._reading:  # the sandbox does one file after another
@@ -196,9 +200,12 @@ class Studio:
         base, page = self._find(request.path_params["name"])
         body = await _json(request)
         notes = body.get("notes") if isinstance(body, dict) else None
-        piece = edited(base, notes)
-        has_beat = bool(page["bars"])
-        return JSONResponse(self._keep(piece, has_beat, title=page["title"]), 201)
+
+        def work() -> dict[str, Any]:
+            piece = edited(base, notes)
+            return self._keep(piece, bool(page["bars"]), title=page["title"])
+
+        return JSONResponse(await run_in_threadpool(work), 201)
 
     async def _download(self, request: Request) -> Response:
         name, ending = (request.path_params[key] for key in ("name", "ending"))
@@ -216,8 +223,7 @@ class Studio:
 
     async def _order(self, request: Request) -> Response:
         shelf = self._models_or_none()
-        body = await _json(request)
-        order = making.read_order(body, shelf)
+        order = making.read_order(await _json(request), shelf)
         piece, page = self._find(order.piece) if order.piece else (None, {})
 
         def work() -> dict[str, Any]:
@@ -230,7 +236,7 @@ class Studio:
                         title=_title(order, number, page.get("title", "")),
                         remark=result.remark,
                         # What makes the same music again.
-                        order=body if order.kind == "generate" else None,
+                        order=order.body() if order.kind == "generate" else None,
                         # Where the primer ends, and new music begins.
                         new_from=page["seconds"] if order.kind == "continue" else None,
                     )
@@ -246,6 +252,7 @@ class Studio:
         body = body if isinstance(body, dict) else {}
         shelf.check(body.get("model"))
         piece = self._find(body.get("piece"))[0]
+        _check_length("likelihood", piece, "choose a shorter piece")
 
         def work() -> dict[str, Any]:
             return {"values": likelihoods(shelf, body["model"], piece)}
@@ -312,21 +319,50 @@ async def _body(request: Request) -> bytes:
 async def _json(request: Request) -> Any:
     if not request.headers.get("content-type", "").startswith("application/json"):
         raise UserError("request: expected content-type application/json")
+    data = await _body(request)
     try:
-        return json.loads(await _body(request))
+        return await run_in_threadpool(_parse, data)
     except (ValueError, RecursionError):
         raise UserError("request: expected JSON") from None
+
+
+def _parse(data: bytes) -> Any:
+    """What JSON says.
+
+    Raises:
+        ValueError: It is none, or holds what no answer could: NaN, an infinite number,
+            half of a surrogate pair.
+    """
+    body = json.loads(data)
+    json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    return body
+
+
+def _check_length(what: str, sequence: NoteSequence, remedy: str) -> None:
+    """Refuses what would keep the machine busy for minutes.
+
+    Raises:
+        UserError: The piece is too long.
+    """
+    if what != "wav" and has_more_bars(sequence, _MOST_BARS):
+        raise UserError(f"{what}: expected at most {_MOST_BARS:,} bars; {remedy}")
+    quarters = float(TempoMap.of(sequence).to_quarters(sequence.total_time))
+    bounds = [(sequence.total_time / 60, _MOST_MINUTES, "minutes")]
+    if what != "wav":
+        bounds.append((quarters, _MOST_QUARTERS, "quarter notes"))
+        bounds.append((len(sequence.notes), _MOST_NOTES, "notes"))
+    for found, most, unit in bounds:
+        if found > most:
+            raise UserError(
+                f"{what}: expected at most {most:,} {unit}, got {found:,.4g}; {remedy}"
+            )
 
 
 def _to_bytes(sequence: NoteSequence, title: str, ending: str) -> bytes:
     """A file of a piece, by the package's own writers."""
     if ending == "mid":
         return to_midi_bytes(sequence)
-    if ending == "wav" and sequence.total_time > _LONGEST_WAV:
-        raise UserError(
-            f"wav: expected at most {_LONGEST_WAV / 60:.0f} minutes; the MIDI file "
-            "holds all"
-        )
+    _check_length(ending, sequence, "the MIDI file holds all")
     with tempfile.TemporaryDirectory(prefix="tfmusic_") as folder:
         path = pathlib.Path(folder, f"piece.{ending}")
         if ending == "wav":

@@ -44,6 +44,11 @@ class Order:
     controls: Mapping[str, float]
     piece: str | None = None
 
+    def body(self) -> dict[str, Any]:
+        """The request that makes the same new music again."""
+        named = {"kind": self.kind, "model": self.model, "controls": self.controls}
+        return named | dict(self.settings)
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -107,7 +112,7 @@ def _check(kind: str, name: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise UserError(f"{name}: expected a number, got {str(value)[:40]!r}")
     if not lowest <= value <= highest:
-        raise UserError(f"{name}: expected {lowest} to {highest}, got {value}")
+        raise UserError(f"{name}: expected {lowest} to {highest}, got {str(value):.40}")
     return value
 
 

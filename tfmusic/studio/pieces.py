@@ -1,7 +1,6 @@
 """Music as the page draws and plays it, and back. No TensorFlow."""
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,12 @@ from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.limits import Limits, ReadError
-from tfmusic.notes.measures import QUARTER, fraction_on_grid, measures_of
+from tfmusic.notes.measures import (
+    QUARTER,
+    Measure,
+    each_measure,
+    fraction_on_grid,
+)
 from tfmusic.notes.reading import read_bytes
 from tfmusic.notes.transforms import apply_sustain
 
@@ -19,6 +23,7 @@ from tfmusic.notes.transforms import apply_sustain
 LIMITS = Limits(max_notes=50_000, max_seconds=3 * 3600.0, max_controls=200_000)
 _LOWEST_FRACTION = 0.9  # of notes on the grid, below which there is no beat
 _MOST_BARS = 5_000
+_LARGEST = 1e6  # of the numbers of a note
 
 
 def read_upload(task: tuple[bytes, str]) -> NoteSequence:
@@ -121,8 +126,9 @@ def edited(base: NoteSequence, notes: Any) -> NoteSequence:
 
 def _check_note(values: Any, num_tracks: int) -> tuple[int, float, float, int, int]:
     numbers = isinstance(values, list) and len(values) == 5
+    # Neither NaN nor what would overflow is within the bounds.
     if numbers and all(
-        isinstance(value, int | float) and math.isfinite(value) for value in values
+        isinstance(value, int | float) and abs(value) <= _LARGEST for value in values
     ):
         pitch, start, end, velocity, track = values
         if (
@@ -161,23 +167,36 @@ def _bars(
     sequence: NoteSequence, tempo_map: TempoMap, seconds: float
 ) -> list[dict[str, Any]]:
     """The measures, an upbeat being number 0."""
-    quarters = float(tempo_map.to_quarters(seconds))
-    end = int(np.ceil(quarters * QUARTER - 1e-6))
-    measures = measures_of(sequence, tempo_map, end)
-    first = 0 if measures and measures[0].is_upbeat else 1
-    kept = list(itertools.islice(measures, _MOST_BARS))
+    kept = _measures(sequence, tempo_map, seconds, _MOST_BARS)
+    first = 0 if kept and kept[0].is_upbeat else 1
+    # All at once: one call for each time would be most of the work.
+    places = [[m.start, m.end, *range(m.start, m.end, m.pulse)] for m in kept]
+    times = iter(_seconds(tempo_map, [place for bar in places for place in bar]))
     return [
         {
             "number": first + i,
-            "start": _seconds(tempo_map, [measure.start])[0],
-            "end": _seconds(tempo_map, [measure.end])[0],
-            "beats": _seconds(
-                tempo_map, range(measure.start, measure.end, measure.pulse)
-            ),
+            "start": next(times),
+            "end": next(times),
+            "beats": list(itertools.islice(times, len(bar) - 2)),
             "metre": "{}/{}".format(*measure.metre),
         }
-        for i, measure in enumerate(kept)
+        for i, (measure, bar) in enumerate(zip(kept, places, strict=True))
     ]
+
+
+def _measures(
+    sequence: NoteSequence, tempo_map: TempoMap, seconds: float, most: int
+) -> list[Measure]:
+    """The first measures; of a strange tempo and metre there are millions."""
+    quarters = float(tempo_map.to_quarters(seconds))
+    end = int(np.ceil(quarters * QUARTER - 1e-6))
+    return list(itertools.islice(each_measure(sequence, tempo_map, end), most))
+
+
+def has_more_bars(sequence: NoteSequence, most: int) -> bool:
+    """Whether a piece has more measures than so many."""
+    end = sequence.total_time
+    return len(_measures(sequence, TempoMap.of(sequence), end, most + 1)) > most
 
 
 def _seconds(tempo_map: TempoMap, units: Sequence[int]) -> list[float]:

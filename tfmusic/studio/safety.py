@@ -2,13 +2,14 @@
 
 import http.cookies
 import secrets
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tfmusic.serving.loopback import is_loopback, name_of
+
 COOKIE = "tfmusic_studio"
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HEADERS = {
     # Sounds are decoded from what is fetched; pictures are drawn on a canvas and saved
     # from it. Nothing comes from, or goes to, another place.
@@ -20,11 +21,6 @@ _HEADERS = {
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is that of this machine to itself."""
-    return host in _LOOPBACK
 
 
 class Guard:
@@ -68,12 +64,15 @@ class Guard:
 
     def _refusal(self, headers: dict[str, str]) -> ASGIApp | None:
         host = headers.get("host", "")
-        if self._only_loopback and not is_loopback(
-            urlsplit(f"//{host}").hostname or ""
-        ):
+        try:
+            is_local = is_loopback(name_of(host))
+        except ValueError:
+            return _refuse("expected a Host of NAME or NAME:PORT", 400)
+        if self._only_loopback and not is_local:
             return _refuse("expected to be asked for as 127.0.0.1 or localhost")
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        # Behind a proxy the page's own scheme may be another than the server's.
+        if origin is not None and origin.partition("://")[2] != host:
             return _refuse("asked by another page; open the studio's own")
         if headers.get("sec-fetch-site") == "cross-site" and (
             headers.get("sec-fetch-mode") != "navigate"
@@ -99,5 +98,5 @@ def _same(given: str, token: str) -> bool:
     return secrets.compare_digest(given.encode(), token.encode())
 
 
-def _refuse(why: str) -> PlainTextResponse:
-    return PlainTextResponse(f"refused: {why}\n", status_code=403)
+def _refuse(why: str, status: int = 403) -> PlainTextResponse:
+    return PlainTextResponse(f"refused: {why}\n", status_code=status)

@@ -11,7 +11,7 @@ import webbrowser
 from collections.abc import Iterator
 
 from tfmusic.errors import UserError
-from tfmusic.studio.safety import is_loopback
+from tfmusic.serving.loopback import is_loopback
 
 DEFAULT_PORT = 8765
 _PORTS_TRIED = 20

@@ -1,17 +1,17 @@
 """The models that the page offers: their cards at once, their weights when needed."""
 
 import itertools
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, first_line
 from tfmusic.representations import Representation, make_representation
 from tfmusic.serving.catalogue import (
     find_model,
     is_packed,
+    read_card,
     read_packed_card,
     shipped_models,
 )
@@ -55,7 +55,7 @@ class Shelf:
             models: Exports besides those that come with tfmusic.
 
         Raises:
-            UserError: One is no export.
+            UserError: One is no export, or its card is damaged.
         """
         self._paths = dict(shipped_models())
         for model in models:
@@ -65,6 +65,7 @@ class Shelf:
                 name = next(numbers)
             self._paths[name] = find_model(model)
         self.cards = {name: _read_card(path) for name, path in self._paths.items()}
+        self._described = [self._describe(name) for name in self.cards]
         self._players: dict[str, Player] = {}
 
     def check(self, name: Any) -> Mapping[str, Any]:
@@ -104,7 +105,17 @@ class Shelf:
 
     def describe(self) -> list[dict[str, Any]]:
         """What the page shows of each model."""
-        return [describe(name, card) for name, card in self.cards.items()]
+        return self._described
+
+    def _describe(self, name: str) -> dict[str, Any]:
+        try:
+            return describe(name, self.cards[name])
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{self._paths[name]}: its card cannot be understood "
+                f"({type(error).__name__}: {first_line(error)}); copy or export the "
+                "model again"
+            ) from error
 
 
 def describe(name: str, card: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,8 +163,7 @@ def _read_card(path: str) -> dict[str, Any]:
             f"--models={path}: expected the directory of an export on this machine, or "
             "an export in one file"
         )
-    with open(find_card(path), encoding="utf-8") as file:
-        return json.load(file)
+    return read_card(find_card(path))
 
 
 def knows_notes(representation: Representation) -> bool:

@@ -38,6 +38,8 @@ from tfmusic.serving.server.tensors import (
 from tfmusic.serving.server.workers import QueueFull, Workers
 
 _RETRY_SECONDS = 5
+_MOST_DIGITS = 18  # of a version; TensorFlow Serving takes an int64
+_MOST_SHOWN = 200  # letters of a path in an error or in the log
 # What a graph raises, as TensorFlow Serving answers it; all else is a fault, 500.
 _STATUS = {
     tf.errors.InvalidArgumentError: 400,
@@ -84,7 +86,7 @@ def make_app(
         Route("/healthz", _healthz),
         Route("/metrics", metrics.answer),
     ]
-    for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version:int}"):
+    for path in ("/v1/models/{name}", "/v1/models/{name}/versions/{version}"):
         routes += [
             Route(f"{path}:predict", service.predict, methods=["POST"]),
             Route(f"{path}:predict", _malformed),
@@ -135,6 +137,8 @@ class _Service:
     async def predict(self, request: Request) -> Response:
         """Calls a signature, when its turn comes."""
         model = self._find(*_asked(request))
+        # A client that sends slowly takes no place in the queue.
+        data = await self._read(request)
         try:
             self._workers.admit()
         except QueueFull:
@@ -144,7 +148,6 @@ class _Service:
         job = None
         try:
             async with asyncio.timeout(self._limits.timeout_seconds):
-                data = await self._read(request)
                 # Beside the threads of the queue, so that a mistake is told at once.
                 work = await run_in_threadpool(_prepare, model, data, self._limits)
                 job = self._workers.submit(work)
@@ -154,8 +157,6 @@ class _Service:
         except TimeoutError:
             text = f"no answer within {self._limits.timeout_seconds:g} seconds"
             raise HTTPException(504, f"{text}; ask for less, or later") from None
-        except ClientDisconnect:
-            raise HTTPException(400, "the request broke off") from None
         except asyncio.CancelledError:
             raise HTTPException(503, "the server stops") from None
         except tuple(_STATUS) as error:
@@ -167,11 +168,18 @@ class _Service:
 
     async def _read(self, request: Request) -> bytes:
         """The body; one that is too long is read to its end, but not kept."""
-        data, size = bytearray(), 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size <= self._limits.max_bytes:
-                data += chunk
+        data, size, seconds = bytearray(), 0, self._limits.read_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                async for chunk in request.stream():
+                    size += len(chunk)
+                    if size <= self._limits.max_bytes:
+                        data += chunk
+        except TimeoutError:
+            text = f"expected the whole request within {seconds:g} seconds"
+            raise HTTPException(408, text, {"Connection": "close"}) from None
+        except ClientDisconnect:
+            raise HTTPException(400, "the request broke off") from None
         if size > self._limits.max_bytes:
             most = f"at most {self._limits.max_bytes:,} bytes"
             raise HTTPException(413, f"expected a request of {most}, got {size:,}")
@@ -199,7 +207,16 @@ def _call(model: ServedModel, signature: str, inputs, as_rows: bool) -> bytes:
 
 
 def _asked(request: Request) -> tuple[str, int | None]:
-    return request.path_params["name"], request.path_params.get("version")
+    """The name and the version of the model that a path is about."""
+    name, version = (request.path_params.get(key) for key in ("name", "version"))
+    if version is None:
+        return name, None
+    if not version.isdecimal():
+        raise HTTPException(400, _malformed_text(request))
+    if len(version) > _MOST_DIGITS:
+        text = f"{_short(name)} has no version of {len(version)} digits"
+        raise HTTPException(404, text)
+    return name, int(version)
 
 
 def _state(version: int, state: str, code: str = "OK", why: str = "") -> dict[str, Any]:
@@ -220,8 +237,16 @@ async def _healthz(request: Request) -> Response:
 
 
 async def _malformed(request: Request) -> Response:
-    text = f"Malformed request: {request.method} {request.url.path}"
-    return JSONResponse({"error": text}, 400)
+    return JSONResponse({"error": _malformed_text(request)}, 400)
+
+
+def _malformed_text(request: Request) -> str:
+    return f"Malformed request: {request.method} {_short(request.url.path)}"
+
+
+def _short(text: str) -> str:
+    """A text of a client, cut to what a line can hold."""
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
 
 
 async def _refuse(request: Request, error: HTTPException) -> Response:
@@ -230,6 +255,6 @@ async def _refuse(request: Request, error: HTTPException) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
-    logging.error("%s", request.url.path, exc_info=error)
+    logging.error("%s", _short(request.url.path), exc_info=error)
     text = f"{type(error).__name__}: {first_line(error)}"
     return JSONResponse({"error": text}, 500)

@@ -2,13 +2,13 @@
 
 import hmac
 from collections.abc import Collection
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+from tfmusic.serving.loopback import is_loopback, name_of
+
 _OPEN_PATHS = ("/healthz",)  # a load balancer has no token
 
 
@@ -46,12 +46,18 @@ class Guard:
         if ".." in scope["path"].split("/"):
             return 404, "Not Found"
         host, origin = headers.get("host", ""), headers.get("origin")
-        is_local = urlsplit(f"//{host}").hostname in _LOOPBACK
+        try:
+            is_local = is_loopback(name_of(host))
+        except ValueError:
+            return 400, f"Host {host:.60}: expected NAME or NAME:PORT"
         if self._token is None and not is_local:
-            return 403, f"Host {host}: this server answers on this machine alone"
+            return 403, f"Host {host:.60}: this server answers on this machine alone"
         own = f"{scope['scheme']}://{host}"
         if origin is not None and origin != own and origin not in self._origins:
-            return 403, f"Origin {origin}: pages of this site may not ask this server"
+            return (
+                403,
+                f"Origin {origin:.60}: pages of this site may not ask this server",
+            )
         path = scope["path"].removeprefix(scope.get("root_path", ""))
         if self._token is None or path in _OPEN_PATHS:
             return None

@@ -24,7 +24,8 @@ class Limits:
         max_outputs: Pieces, rows or beams of a request.
         max_values: Numbers in an answer: as JSON each takes 2 to 20 bytes.
         max_bytes: Of a request.
-        timeout_seconds: From a request to its answer.
+        read_seconds: From the head of a request to the end of its body.
+        timeout_seconds: From a whole request to its answer.
         num_threads: Requests that are worked on at a time.
         max_waiting: Requests that wait for a thread; more are sent away.
     """
@@ -33,6 +34,7 @@ class Limits:
     max_outputs: int = 64
     max_values: int = 20_000_000
     max_bytes: int = 64 * 2**20
+    read_seconds: float = 20.0
     timeout_seconds: float = 600.0
     num_threads: int = min(os.cpu_count() or 1, 4)
     max_waiting: int = 32
