@@ -105,7 +105,7 @@ def test_piano_midi_de_has_composers_and_the_splits_of_the_table(tmp_path):
         items_of(f"piano_midi_de:{tmp_path}")
 
 
-def test_pop909_songs_lose_the_metre_that_is_none(tmp_path):
+def test_pop909_songs_have_bars_of_four_beats(tmp_path):
     sequence = make_piece(0)
     sequence.time_signatures.add(numerator=1, denominator=4)
     waltz = make_piece(1)
@@ -119,7 +119,8 @@ def test_pop909_songs_lose_the_metre_that_is_none(tmp_path):
         items = items_of(f"pop909:{source}")
         assert list(items) == ["POP909/001/001.mid", "POP909/002/002.mid"]
         (song,), (other,) = (item.read() for item in items.values())
-        assert not song.time_signatures
+        metres = [(s.numerator, s.denominator) for s in song.time_signatures]
+        assert metres == [(4, 4)]
         assert other.time_signatures[0].numerator == 3
 
 

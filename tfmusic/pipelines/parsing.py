@@ -54,29 +54,6 @@ def parse_chorale(
     return sequences
 
 
-def parse_pop909(
-    data: bytes, name: str, limits: Limits, play_repeats: bool = True
-) -> Sequence[NoteSequence]:
-    """A song whose time signature, where it is 1/4, is left out.
-
-    Most files of POP909 say 1/4, which is no metre but a beat without bars. As
-    everywhere, music that names no metre is then read in 4/4, from its first beat.
-
-    Raises:
-        DropError: It cannot be read.
-    """
-    sequences = parse_pieces(data, name, limits, play_repeats)
-    for sequence in sequences:
-        kept = [
-            signature
-            for signature in sequence.time_signatures
-            if (signature.numerator, signature.denominator) != (1, 4)
-        ]
-        del sequence.time_signatures[:]
-        sequence.time_signatures.extend(kept)
-    return sequences
-
-
 def parse_note_sequence(
     data: bytes, name: str, limits: Limits, play_repeats: bool = True
 ) -> Sequence[NoteSequence]:

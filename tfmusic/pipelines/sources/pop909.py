@@ -7,7 +7,6 @@ https://github.com/music-x-lab/POP909-Dataset.
 import re
 from collections.abc import Iterator
 
-from tfmusic.pipelines.parsing import parse_pop909
 from tfmusic.pipelines.sources.files import open_collection
 from tfmusic.pipelines.sources.items import SourceItem
 
@@ -17,9 +16,9 @@ def list_pop909(path: str) -> Iterator[SourceItem]:
 
     Each has the instruments MELODY, BRIDGE (a second melody) and PIANO; any of them can
     be chosen with `--instruments`. The arrangers' earlier `versions` of a song are left
-    out. See `parse_pop909` for the time signatures.
+    out. Where a file says 1/4 throughout, a beat without bars, it is read in 4/4.
     """
     collection = open_collection(path)
     for name in collection.names():
         if re.search(r"(^|/)(\d{3})/\2\.mid$", name):
-            yield collection.item(name, parse=parse_pop909)
+            yield collection.item(name)
