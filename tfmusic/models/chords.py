@@ -56,6 +56,7 @@ class ChordState(NamedTuple):
     network: tuple
     rules: tuple
     place: Tensors
+    heard: tuple[()]
     past: Past
 
 
