@@ -106,7 +106,7 @@ class PitchContext(keras.layers.Layer):
 
     def after(self, heard: Heard, token: tf.Tensor) -> Heard:
         """The state after one more token, int32 `[batch]`."""
-        pitch = tf.gather(tf.constant(self.pitches), token)[:, tf.newaxis]
+        pitch = self._pitch_of(token)[:, tf.newaxis]
         is_note = pitch >= 0
         notes = tf.concat([pitch, heard.notes[:, :-1]], axis=1)
         decays = tf.constant(_DECAYS)[:, tf.newaxis]
@@ -156,9 +156,14 @@ class PitchContext(keras.layers.Layer):
         next_before = tf.gather(found, count, batch_dims=1)
         return Context(newest, self._classes(tokens, count), next_before)
 
+    def _pitch_of(self, tokens: tf.Tensor) -> tf.Tensor:
+        """The pitch of each token, -1 for none, int32."""
+        # When Keras saves a model it traces it with float32, too.
+        return tf.gather(tf.constant(self.pitches), tf.cast(tokens, tf.int32))
+
     def _notes(self, tokens: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """The pitches of notes, then -1; and how many there are up to each token."""
-        pitch = tf.gather(tf.constant(self.pitches), tokens)
+        pitch = self._pitch_of(tokens)
         is_note = pitch >= 0
         order = tf.argsort(tf.cast(~is_note, tf.int32), axis=1, stable=True)
         count = tf.cumsum(tf.cast(is_note, tf.int32), axis=1)
@@ -166,7 +171,7 @@ class PitchContext(keras.layers.Layer):
 
     def _classes(self, tokens: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
         """What is left of each pitch class after each token, `[batch, time, 2, 12]`."""
-        classes = _class_of(tf.gather(tf.constant(self.pitches), tokens))
+        classes = _class_of(self._pitch_of(tokens))
         since = tf.cast(count[:, :, None] - count[:, None, :], tf.float32)
         past = tf.linalg.band_part(tf.ones(tf.shape(since)[1:]), -1, 0)
         left = [
