@@ -69,6 +69,16 @@ def test_a_piece_without_a_beat_has_no_score_and_the_others_have(tmp_path):
     assert "no score of piece 1: expected music that follows a beat" in account
 
 
+def test_pieces_of_an_earlier_call_are_told_apart(tmp_path):
+    pieces = [make_sequence([(60, 80, 0, 1)])] * 3
+    write_gallery(str(tmp_path), pieces, "first", pictures=False)
+    account = write_gallery(str(tmp_path), pieces[:1], "second", pictures=False)
+    assert "of an earlier call, still here: piece_2.mid, piece_3.mid" in account
+    assert "earlier" not in write_gallery(
+        str(tmp_path), pieces, "third", pictures=False
+    )
+
+
 def test_directory_without_a_dataset_is_refused(tmp_path):
     with pytest.raises(UserError, match="expected a dataset"):
         read_pieces(str(tmp_path), "test")

@@ -1,6 +1,7 @@
 """Lays out generated pieces to hear, see and compare."""
 
 import os
+import pathlib
 from collections.abc import Sequence
 
 from tfmusic.data.dataset import Dataset
@@ -51,7 +52,8 @@ def write_gallery(
             than bars.
 
     Returns:
-        The account that `contents.txt` holds: a line for each file, then the table.
+        The account that `contents.txt` holds: a line for each file, which of earlier
+        pieces are still there, then the table.
 
     Raises:
         UserError: See `check_folder` and `find_soundfont`.
@@ -61,8 +63,10 @@ def write_gallery(
     with writing(output_dir):
         os.makedirs(output_dir, exist_ok=True)
     lines = [description, ""]
+    earlier = {file.name for file in pathlib.Path(output_dir).glob("piece_*.*")}
 
     def path(name: str, meaning: str) -> str:
+        earlier.discard(name)
         lines.append(f"{name}  {meaning}")
         return os.path.join(output_dir, name)
 
@@ -96,6 +100,9 @@ def write_gallery(
                 meaning += f", below it {reference.filename} from the held-out split"
             picture = path(f"piece_{number}.png", meaning)
             draw_piano_rolls(picture, panels, in_seconds=in_seconds)
+    if earlier:
+        names = ", ".join(sorted(earlier))
+        lines.append(f"of an earlier call, still here: {names}")
     if references:
         has_beat = False if in_seconds else None
         comparison = compare(pieces, references, training, as_written, has_beat)
