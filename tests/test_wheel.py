@@ -76,7 +76,9 @@ def test_chain_in_an_empty_folder(installed, tmp_path):
     assert (tmp_path / "new" / "piece_1.mid").exists()
     inspect = ["tfmusic", "inspect", *data, "--piece=0", "--output=x.mid"]
     assert "written to x.mid" in call(installed, tmp_path, *inspect).stdout
-    assert "--temperature=0.9" in call(installed, tmp_path, "tfmusic", "show", "m").stdout
+    assert (
+        "--temperature=0.9" in call(installed, tmp_path, "tfmusic", "show", "m").stdout
+    )
 
 
 @pytest.mark.slow

@@ -31,6 +31,12 @@ def test_parallels_and_bad_endings_are_faults():
     assert count_faults(open_) >= count_faults(good) + 19
 
 
+def test_octaves_are_faults_too():
+    # Bass and soprano go up and down together, no others make a fifth.
+    octaves = hymn([(48, 55, 64, 72), (50, 55, 65, 74)] * 6, last=(48, 55, 64, 72))
+    assert count_faults(octaves) > count_faults(hymn(SMOOTH)) + 20
+
+
 def test_a_tune_is_judged_by_its_end_alone():
     def tune(*pitches):
         notes = [(p, 80, i / 2, (i + 1) / 2) for i, p in enumerate(pitches)]

@@ -102,3 +102,48 @@ def test_chords_have_no_single_pitches():
         single_pitches(chords)
     bars = single_pitches(make_representation({"name": "bar_events"}))
     assert sorted(bars[bars >= 0]) == list(range(128))
+
+
+def odds_of(bias, row):
+    """The log odds after a row of tokens, of a network that always says the same."""
+    layer = PitchContext(PITCHES)
+    layer(tf.zeros([1, 1, 1]), layer.contexts(row[:, :1]))
+    layer.weigh.set_weights([np.zeros((1, 174)), np.array(bias, np.float32)])
+    hidden = tf.zeros([1, row.shape[1], 1])
+    return layer(hidden, layer.contexts(row))[0, -1, 1:].numpy()
+
+
+def test_each_weight_moves_the_odds_of_what_it_stands_for():
+    row = tokens_of(60, 62, 64, 60, 62)
+    # 49 intervals from each of three notes, 12 steps of two decays, three passages.
+    expected = np.zeros(128)
+    expected[62 + 7] = 2.0
+    np.testing.assert_allclose(odds_of(np.eye(174)[24 + 7] * 2, row), expected)
+    expected = np.zeros(128)
+    expected[60 - 24] = 1.0
+    np.testing.assert_allclose(odds_of(np.eye(174)[49], row), expected)
+    # Two notes were followed by 64 before.
+    expected = np.zeros(128)
+    expected[64] = 3.0
+    np.testing.assert_allclose(odds_of(np.eye(174)[171] * 3, row), expected)
+    # No third note yet: nothing is near it.
+    assert not odds_of(np.eye(174)[2 * 49 + 24], tokens_of(60, 62)).any()
+
+
+def test_classes_lately_heard_move_the_odds_of_all_their_octaves():
+    odds = odds_of(np.eye(174)[147], tokens_of(60, 62))  # the class itself, decay 0.875
+    expected = np.zeros(128)
+    expected[2::12] = 0.125
+    expected[0::12] = 0.125 * 0.875
+    np.testing.assert_allclose(odds, expected, rtol=1e-5)
+
+
+def test_passages_are_forgotten(layer):
+    between = [70, 72] * 100
+
+    def found(*extra):
+        row = tokens_of(60, 62, 64, *between, *extra, 60, 62)
+        return layer.contexts(row).next_before[0, -1, 0].numpy()
+
+    assert found() == 64
+    assert found(*[70, 72] * 40) == -1

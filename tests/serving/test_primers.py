@@ -62,6 +62,14 @@ def test_key_that_is_given_is_believed():
     assert "A minor" in primer.remarks[0]
 
 
+def test_a_primer_is_in_the_key_that_it_is_written_in():
+    piece = cadence(1)  # in C sharp by its notes
+    piece.key_signatures.add(time=0, key=7)
+    primer = read_primer(ONE_KEY, ROLL, piece)
+    assert primer.semitones == 5
+    assert "written in G major" in primer.remarks[0]
+
+
 def test_music_goes_on_in_tempo_and_metre_at_the_end_of_the_primer():
     sequence = cadence()
     sequence.tempos.add(time=6, qpm=120)  # the last chord lasts four quarters then

@@ -248,7 +248,8 @@ def _next_before(notes: tf.Tensor, size: int, is_moved: bool) -> tf.Tensor:
     possible = (distance > 0) & (distance < _HISTORY - size) & (place >= first)
     found = tf.where(alike & possible, place, _NONE)
     latest = tf.reduce_max(found, axis=-1)
-    after = tf.gather(notes, tf.maximum(latest, 0) + 1, batch_dims=1)
+    following = tf.clip_by_value(latest + 1, 0, num - 1)
+    after = tf.gather(notes, following, batch_dims=1)
     if is_moved:
         after += notes - tf.gather(notes, tf.maximum(latest, 0), batch_dims=1)
     is_found = (latest >= 0) & (notes >= 0)
