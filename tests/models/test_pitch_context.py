@@ -127,7 +127,7 @@ def test_each_weight_moves_the_odds_of_what_it_stands_for():
     expected[64] = 3.0
     np.testing.assert_allclose(odds_of(np.eye(174)[171] * 3, row), expected)
     # No third note yet: nothing is near it.
-    assert not odds_of(np.eye(174)[2 * 49 + 24], tokens_of(60, 62)).any()
+    assert not odds_of(np.eye(174)[2 * 49 + 24 + 5], tokens_of(60, 62)).any()
 
 
 def test_classes_lately_heard_move_the_odds_of_all_their_octaves():
