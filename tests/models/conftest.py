@@ -56,14 +56,19 @@ def bar_tunes():
 
 
 def bar_pieces() -> list[contracts.Piece]:
-    """A scale in bars of three quarters, of which nothing is said before."""
+    """A scale in C major in bars of three quarters, of which little is said before."""
     names = list(bar_tunes().vocabulary.tokens)
-    text = (
-        "tag0 key0 density0 length0 bar3/4 duration12 n60 position12 n62 position24 n64"
-    )
+    text = "tag0 density0 bar3/4 duration12 n60 position12 n62 position24 n64"
     bar = "bar3/4 n60 position12 n62 position24 n64"
     tokens = [names.index(name) for name in f"{text} {bar} {bar} {bar} {bar}".split()]
-    return [{"tokens": np.array(tokens[:n], np.int32)} for n in SIZES]
+    return [
+        {
+            "tokens": np.array(tokens[:n], np.int32),
+            "plan_key": np.ones(n, np.int32),
+            "bars_left": np.zeros(n, np.int32),
+        }
+        for n in SIZES
+    ]
 
 
 def roll_pieces(num_hands: int, num_channels: int) -> list[contracts.Piece]:

@@ -189,9 +189,10 @@ def num_said(model: AutoregressiveModel) -> int:
 
 
 def metre_controls(model: AutoregressiveModel, piece: Piece) -> dict[str, float]:
-    """The controls for music in the metre of a piece, with its upbeat."""
+    """The controls for music in the metre of a piece, with its upbeat, or its key."""
     if "bar_length" not in piece:
-        return {}
+        is_known = "plan_key" in piece
+        return {"key_number": float(piece["plan_key"][0])} if is_known else {}
     position, length = int(piece["bar_position"][0]), int(piece["bar_length"][0])
     quarter = model.representation.steps_per_quarter
     return {

@@ -70,11 +70,11 @@ def test_the_newest_notes_come_first(layer):
         [65, 64, 62],
         [65, 64, 62],
     ]
-    # 62 and 65 with 0.875 for each note since.
-    classes = layer.contexts(row).classes[0, -1, 0].numpy()
-    expected = np.zeros(12)
-    expected[[0, 2, 4, 5]] = 0.875 ** np.array([3, 2, 1, 0])
-    np.testing.assert_allclose(classes, expected, rtol=1e-5)
+    # 0.875 is left with each note since.
+    left = layer.contexts(row).pitches[0, -1, 0].numpy()
+    expected = np.zeros(128)
+    expected[[60, 62, 64, 65]] = 0.875 ** np.array([3, 2, 1, 0])
+    np.testing.assert_allclose(left, expected, rtol=1e-5)
 
 
 def test_what_is_heard_higher_is_expected_higher(layer):
@@ -108,7 +108,7 @@ def odds_of(bias, row):
     """The log odds after a row of tokens, of a network that always says the same."""
     layer = PitchContext(PITCHES)
     layer(tf.zeros([1, 1, 1]), layer.contexts(row[:, :1]))
-    layer.weigh.set_weights([np.zeros((1, 174)), np.array(bias, np.float32)])
+    layer.weigh.set_weights([np.zeros((1, 185)), np.array(bias, np.float32)])
     hidden = tf.zeros([1, row.shape[1], 1])
     return layer(hidden, layer.contexts(row))[0, -1, 1:].numpy()
 
@@ -118,24 +118,47 @@ def test_each_weight_moves_the_odds_of_what_it_stands_for():
     # 49 intervals from each of three notes, 12 steps of two decays, three passages.
     expected = np.zeros(128)
     expected[62 + 7] = 2.0
-    np.testing.assert_allclose(odds_of(np.eye(174)[24 + 7] * 2, row), expected)
+    np.testing.assert_allclose(odds_of(np.eye(185)[24 + 7] * 2, row), expected)
     expected = np.zeros(128)
     expected[60 - 24] = 1.0
-    np.testing.assert_allclose(odds_of(np.eye(174)[49], row), expected)
+    np.testing.assert_allclose(odds_of(np.eye(185)[49], row), expected)
     # Two notes were followed by 64 before.
     expected = np.zeros(128)
     expected[64] = 3.0
-    np.testing.assert_allclose(odds_of(np.eye(174)[171] * 3, row), expected)
+    np.testing.assert_allclose(odds_of(np.eye(185)[171] * 3, row), expected)
     # No third note yet: nothing is near it.
-    assert not odds_of(np.eye(174)[2 * 49 + 24 + 5], tokens_of(60, 62)).any()
+    assert not odds_of(np.eye(185)[2 * 49 + 24 + 5], tokens_of(60, 62)).any()
 
 
 def test_classes_lately_heard_move_the_odds_of_all_their_octaves():
-    odds = odds_of(np.eye(174)[147], tokens_of(60, 62))  # the class itself, decay 0.875
+    odds = odds_of(np.eye(185)[147], tokens_of(60, 62))  # the class itself, decay 0.875
     expected = np.zeros(128)
     expected[2::12] = 0.125
     expected[0::12] = 0.125 * 0.875
     np.testing.assert_allclose(odds, expected, rtol=1e-5)
+
+
+def test_pitches_lately_heard_move_the_odds_of_those_nearby():
+    odds = odds_of(np.eye(185)[174 + 5 + 2], tokens_of(60, 62))  # two semitones below
+    expected = np.zeros(128)
+    expected[60] = 0.125
+    expected[58] = 0.125 * 0.875
+    np.testing.assert_allclose(odds, expected, rtol=1e-5)
+
+
+def test_degrees_of_the_key_move_the_odds_of_their_pitches():
+    layer = PitchContext(PITCHES, has_key=True)
+    row = tokens_of(60, 62)
+    hidden, contexts = tf.zeros([1, 2, 1]), layer.contexts(row)
+    layer(hidden, contexts)
+    fifth = np.eye(197)[185 + 7]
+    layer.weigh.set_weights([np.zeros((1, 197)), np.float32(fifth)])
+    for key, pitch_class in [(1, 7), (6, 0), (13 + 9, 4)]:  # C, F major; A minor
+        odds = layer(hidden, contexts, tf.fill([1, 2], key))[0, -1, 1:].numpy()
+        expected = np.zeros(128)
+        expected[pitch_class::12] = 1
+        np.testing.assert_array_equal(odds, expected)
+    assert not layer(hidden, contexts, tf.zeros([1, 2], tf.int32)).numpy().any()
 
 
 def test_passages_are_forgotten(layer):

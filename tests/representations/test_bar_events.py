@@ -21,7 +21,7 @@ def words(representation, sequence):
 
 def play(representation, text):
     ids = representation.vocabulary.ids_of(text.split())
-    return representation.decode({"tokens": ids})
+    return representation.decode({"tokens": ids, "plan_key": np.zeros(len(ids))})
 
 
 def notes_of(sequence, qpm=120.0):
@@ -49,7 +49,7 @@ def test_tune_takes_a_place_and_a_pitch_a_note():
     # C D E F | G - in 4/4, quarters and a half.
     tune = [(60, 80, 0, 1), (62, 80, 1, 2), (64, 80, 2, 3), (65, 80, 3, 4)]
     sequence = make_sequence([*tune, (67, 80, 4, 6)], time_signature=(4, 4))
-    assert words(make_events(**TUNE), sequence)[4:] == [
+    assert words(make_events(**TUNE), sequence)[2:] == [
         *("bar4/4", "duration12", "n60", "position12", "n62"),
         *("position24", "n64", "position36", "n65"),
         *("bar4/4", "duration24", "n67"),
@@ -60,7 +60,7 @@ def test_chord_shares_its_place_and_length():
     chord = [(pitch, 80, 1, 2) for pitch in (60, 64, 67)]
     sequence = make_sequence(chord, time_signature=(3, 4))
     tokens = words(make_events(**TUNE), sequence)
-    assert tokens[4:] == ["bar3/4", "position12", "duration12", "n60", "n64", "n67"]
+    assert tokens[2:] == ["bar3/4", "position12", "duration12", "n60", "n64", "n67"]
 
 
 def test_upbeat_begins_the_piece_late_in_its_first_bar():
@@ -68,7 +68,7 @@ def test_upbeat_begins_the_piece_late_in_its_first_bar():
     sequence.time_signatures.add(time=0.5, numerator=3, denominator=4)
     representation = make_events(**TUNE)
     tokens = words(representation, sequence)
-    assert tokens[4:] == [
+    assert tokens[2:] == [
         *("upbeat24", "bar3/4", "duration12", "n67"),
         *("bar3/4", "duration36", "n72"),
     ]
@@ -89,7 +89,7 @@ def test_loudness_tempo_and_instrument_are_said_where_they_change():
     sequence = make_sequence([(60, 80, 0, 1), (62, 80, 1, 2), (64, 40, 2, 3)], qpm=100)
     for note in sequence.notes:
         note.program = 40
-    assert words(make_events(), sequence)[4:] == [
+    assert words(make_events(), sequence)[2:] == [
         *("bar4/4", "tempo18", "instrument40", "velocity20", "duration12", "n60"),
         *("position12", "n62"),
         *("position24", "velocity10", "n64"),
@@ -98,7 +98,7 @@ def test_loudness_tempo_and_instrument_are_said_where_they_change():
 
 def test_piano_goes_without_saying():
     tokens = words(make_events(), make_sequence([(60, 80, 0, 1)]))
-    assert tokens[4:] == ["bar4/4", "tempo20", "velocity20", "duration12", "n60"]
+    assert tokens[2:] == ["bar4/4", "tempo20", "velocity20", "duration12", "n60"]
 
 
 def test_drums_are_a_token_each_and_stay_when_others_are_transposed():
@@ -107,39 +107,69 @@ def test_drums_are_a_token_each_and_stay_when_others_are_transposed():
         note.is_drum = True
     representation = make_events(num_velocity_bins=0, tempos=False)
     ids = representation.encode(sequence)["tokens"]
-    assert representation.vocabulary.tokens_of(ids[4:]) == [
+    assert representation.vocabulary.tokens_of(ids[2:]) == [
         *("bar4/4", "duration12", "n60", "drum36", "position12", "drum42"),
     ]
-    table = representation.transpositions([0, 5]).table
-    assert representation.vocabulary.tokens_of(table[1][ids])[4:] == [
+    table = representation.transpositions([0, 5]).parts[0].table
+    assert representation.vocabulary.tokens_of(table[1][ids])[2:] == [
         *("bar4/4", "duration12", "n65", "drum36", "position12", "drum42"),
     ]
-    drums = [n for n in representation.decode({"tokens": ids}).notes if n.is_drum]
+    features = {"tokens": ids, "plan_key": np.ones(len(ids))}
+    drums = [n for n in representation.decode(features).notes if n.is_drum]
     assert [note.pitch for note in drums] == [36, 42]
 
 
 def test_key_moves_with_the_notes():
-    representation = make_events(**TUNE)
-    row = representation.transpositions([0, 2, -3]).table
-    names = representation.vocabulary.tokens
-    # C major, A minor and any; up a tone and down a minor third.
-    for key, up, down in [("key1", "key3", "key10"), ("key22", "key24", "key19")]:
-        assert names[row[1][names.index(key)]] == up
-        assert names[row[2][names.index(key)]] == down
-    any_key = names.index("key0")
-    assert row[1][any_key] == any_key
+    _, keys = make_events(**TUNE).transpositions([0, 2, -3]).parts
+    assert keys.feature == "plan_key"
+    # C major, A minor and unknown; up a tone and down a minor third.
+    assert keys.table[:, [1, 22, 0]].tolist() == [[1, 22, 0], [3, 24, 0], [10, 19, 0]]
 
 
 def test_key_signature_is_believed_unless_it_is_c_major():
+    def key_of(sequence):
+        (key,) = set(make_events().encode(sequence)["plan_key"].tolist())
+        return key
+
     scale = [(pitch, 80, i, i + 1) for i, pitch in enumerate((67, 71, 74, 67, 66, 67))]
     sequence = make_sequence(scale)
     sequence.key_signatures.add(key=0)
-    assert "key8" in words(make_events(), sequence)  # G major, as it sounds
+    assert key_of(sequence) == 8  # G major, as it sounds
     sequence.key_signatures[0].key = 2
-    assert "key3" in words(make_events(), sequence)
+    assert key_of(sequence) == 3
     sequence.key_signatures[0].key = 9
     sequence.key_signatures[0].mode = sequence.key_signatures[0].DORIAN
-    assert "key22" in words(make_events(), sequence)  # minor, as its third is
+    assert key_of(sequence) == 22  # minor, as its third is
+    decoded = make_events().decode(make_events().encode(sequence))
+    assert (decoded.key_signatures[0].key, decoded.key_signatures[0].mode) == (9, 1)
+
+
+def test_bars_to_come_are_counted_at_each_token():
+    notes = [(60, 80, 0, 1), (62, 80, 4, 5), (64, 80, 5, 6), (65, 80, 12, 13)]
+    representation = make_events(**TUNE)
+    features = representation.encode(make_sequence(notes))
+    tokens = representation.vocabulary.tokens_of(features["tokens"])
+    assert list(zip(tokens, features["bars_left"].tolist(), strict=True))[1:] == [
+        *(("density1", 5), ("bar4/4", 5), ("duration12", 4), ("n60", 4)),
+        *(("bar4/4", 4), ("n62", 3), ("position12", 3), ("n64", 3)),
+        *(("bar4/4", 3), ("bar4/4", 2), ("n65", 1)),
+    ]
+    assert not representation.as_beginning(features)["bars_left"].any()
+
+
+def test_keys_and_lengths_of_the_training_pieces_are_known():
+    triad = (60, 64, 67, 60, 72, 67, 64, 60)
+    pieces = [
+        make_sequence([(p + key, 80, i, i + 1) for i, p in enumerate(triad * bars)])
+        for key, bars in [(0, 1), (0, 1), (7, 2), (0, 8)]
+    ]
+    representation = make_events(**TUNE).fit(pieces)
+    assert representation.home_keys == (3, *[0] * 6, 1, *[0] * 16)
+    # Two bars each for one time through the triad.
+    assert len(representation.lengths) == 33
+    assert representation.lengths[0] == representation.lengths[10] == 2
+    assert set(representation.lengths) == {2, 4, 16}
+    assert representation.lengths[-1] == 16
 
 
 def test_bar_that_ends_early_is_cut():
@@ -151,7 +181,7 @@ def test_bar_that_ends_early_is_cut():
         )
     representation = make_events(**TUNE)
     tokens = words(representation, sequence)
-    assert tokens[4:] == [
+    assert tokens[2:] == [
         *("bar4/4", "duration36", "n60", "position36", "cut"),
         *("bar3/4", "n62", "bar3/4", "n64"),
     ]
@@ -165,7 +195,7 @@ def test_bar_of_an_unlisted_metre_is_spelled_and_counted():
     representation = make_events(**TUNE)
     sequence = make_sequence(notes, time_signature=(13, 8))
     tokens = words(representation, sequence)
-    assert tokens[4:8] == ["bar7/4", "duration12", "n60", "position78"]
+    assert tokens[2:6] == ["bar7/4", "duration12", "n60", "position78"]
     assert representation.losses(sequence) == {"respelled_bars": 3}
     decoded = representation.decode(representation.encode(sequence))
     assert [start for _, start, _ in notes_of(decoded)] == [0, 78, 156]
@@ -174,7 +204,7 @@ def test_bar_of_an_unlisted_metre_is_spelled_and_counted():
 def test_silent_bars_are_kept():
     sequence = make_sequence([(60, 80, 0, 1), (62, 80, 12, 13)])
     tokens = words(make_events(**TUNE), sequence)
-    assert tokens[4:] == ["bar4/4", "duration12", "n60", *["bar4/4"] * 3, "n62"]
+    assert tokens[2:] == ["bar4/4", "duration12", "n60", *["bar4/4"] * 3, "n62"]
 
 
 def test_long_notes_become_shorter_and_are_counted():
@@ -209,9 +239,8 @@ def test_piece_begins_with_what_holds_for_all_of_it():
     ]
     chord = [(pitch, 80, 3, 5) for pitch in (60, 64, 67)]
     sequence = make_sequence(scale, chord, time_signature=(3, 4))
-    # No tag; C major; 1.5 to 2 notes a quarter; one to four bars.
-    first = words(make_events(**TUNE), sequence)[:4]
-    assert first == ["tag0", "key1", "density4", "length1"]
+    # No tag; 1.5 to 2 notes a quarter.
+    assert words(make_events(**TUNE), sequence)[:2] == ["tag0", "density4"]
 
 
 def test_tags_are_those_that_several_pieces_have():
@@ -234,14 +263,13 @@ def test_any_choice_of_conditions_can_be_left_open():
     chord = [(pitch, 80, 0, 3) for pitch in (60, 64, 67)]
     ids = representation.encode(make_sequence(chord))["tokens"]
     table = representation.without_conditions().table
-    said = {tuple(representation.vocabulary.tokens_of(row[ids])[1:4]) for row in table}
-    open_or_not = [("key1", "key0"), ("density3", "density0"), ("length1", "length0")]
-    assert said == {
-        (key, density, length)
-        for key in open_or_not[0]
-        for density in open_or_not[1]
-        for length in open_or_not[2]
+    said = {tuple(representation.vocabulary.tokens_of(row[ids])[:2]) for row in table}
+    assert said == {("tag0", "density3"), ("tag0", "density0")}
+    said = {
+        tuple(row[representation.vocabulary.ids_of(["tag1", "density3"])])
+        for row in table
     }
+    assert len(said) == 4
     np.testing.assert_array_equal(table[0], np.arange(len(representation.vocabulary)))
 
 

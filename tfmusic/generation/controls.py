@@ -162,7 +162,7 @@ TAG = Control("tag", *(0.0, 0.0, 32.0), "Kind of music; 0: any.")
 KEY_NUMBER = Control(
     "key_number",
     *(0.0, 0.0, 24.0),
-    "Key: 1 to 12 are C to B major, 13 to 24 C to B minor; 0: any.",
+    "Key: 1 to 12 are C to B major, 13 to 24 C to B minor; 0: drawn for each piece.",
 )
 NOTES_PER_QUARTER = Control(
     "notes_per_quarter",
@@ -170,9 +170,11 @@ NOTES_PER_QUARTER = Control(
     "About how many notes begin in a quarter note; 0: any.",
 )
 LENGTH_BARS = Control(
-    "length_bars", *(0.0, 0.0, 10_000.0), "About how many bars long; 0: any."
+    "length_bars",
+    *(0.0, 0.0, 10_000.0),
+    "How many bars a new piece has; 0: drawn for each piece.",
 )
-CONDITIONS = {c.name: c for c in (TAG, KEY_NUMBER, NOTES_PER_QUARTER, LENGTH_BARS)}
+CONDITIONS = {c.name: c for c in (TAG, NOTES_PER_QUARTER)}
 PHRASES = Control(
     "phrases",
     *(8.0, 0.0, 1000.0),

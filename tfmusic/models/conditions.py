@@ -1,11 +1,9 @@
 """What a user may ask of a whole piece before its first token, in graph code."""
 
-import numpy as np
 import tensorflow as tf
 
 from tfmusic.generation.controls import (
     CONDITIONS,
-    LENGTH_BARS,
     MAX_SILENCE,
     METRE_NUMBER,
     Control,
@@ -49,14 +47,6 @@ class Conditions:
             number = tf.reduce_sum(tf.cast(value >= condition.limits, tf.int32))
             found.append(tf.constant(condition.ids, tf.int32)[number])
         return found
-
-    def leave_length_open(self, tokens: tf.Tensor) -> tf.Tensor:
-        """Tokens int32 `[...]` that do not say how long the piece is."""
-        for condition in self._conditions:
-            if condition.control == LENGTH_BARS.name:
-                is_length = tf.reduce_any(tokens[..., None] == condition.ids, axis=-1)
-                tokens = tf.where(is_length, condition.ids[0].astype(np.int32), tokens)
-        return tokens
 
     def steer(
         self, logits: tf.Tensor, is_begun: tf.Tensor, controls: Tensors

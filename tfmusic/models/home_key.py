@@ -20,8 +20,16 @@ class HomeKey(keras.layers.Layer):
         counts: How common each key is, from C major to B minor, `[24]`.
     """
 
-    def __init__(self, counts: Sequence[int], **kwargs):
+    def __init__(self, counts: Sequence[int], learns_all: bool = False, **kwargs):
+        """Makes the layer.
+
+        Args:
+            counts: As `counts`, or nothing.
+            learns_all: Whether training pieces are moved to all keys.
+            **kwargs: The base layer's.
+        """
         super().__init__(**kwargs)
+        self._learns_all = learns_all
         self.counts = np.array(counts or [1] * NUM_KEYS, np.float32)
         if not self.counts.any():
             self.counts += 1.0
@@ -43,13 +51,15 @@ class HomeKey(keras.layers.Layer):
 
         Args:
             batch_size: How many pieces.
-            wanted: The value of `HOME_KEY`.
+            wanted: The value of `HOME_KEY` or `KEY_NUMBER`.
             seed: Of the draw, a scalar int64; None: the commonest key.
         """
         modes = self.counts.reshape(2, -1)
         commonest = 1 + 12 * np.arange(2) + modes.argmax(axis=1)
         learned = np.where(
-            self.counts > 0, 1 + np.arange(NUM_KEYS), commonest.repeat(12)
+            self._learns_all | (self.counts > 0),
+            1 + np.arange(NUM_KEYS),
+            commonest.repeat(12),
         )
         numbers = tf.constant(np.append(0, learned), tf.int32)
         number = tf.cast(tf.round(wanted), tf.int32)

@@ -14,9 +14,11 @@ NUM_PITCHES = 128
 _NUM_NOTES = 3
 _REACH = 24
 _NUM_INTERVALS = 2 * _REACH + 1
-# What is left of a pitch class when one more note has come: about the last 8 notes
-# count, and about the last 64.
+# What is left of a pitch when one more note has come: about the last 8 notes count, and
+# about the last 64.
 _DECAYS = (0.875, 0.985)
+# How many semitones from notes of late the odds of a pitch follow from.
+_NEAR = 5
 # Passages of so many notes are looked for, as they were or in another key.
 _PASSAGES = ((2, False), (4, False), (4, True))
 # Among so many notes.
@@ -46,12 +48,11 @@ class Heard(NamedTuple):
     Attributes:
         notes: Their pitches, the newest first, -1 before the first; int32
             `[batch, 256]`.
-        classes: How much of each pitch class is left, by decay; float32
-            `[batch, 2, 12]`.
+        pitches: How much of each pitch is left, by decay; float32 `[batch, 2, 128]`.
     """
 
     notes: tf.Tensor
-    classes: tf.Tensor
+    pitches: tf.Tensor
 
 
 class Context(NamedTuple):
@@ -59,30 +60,31 @@ class Context(NamedTuple):
 
     Attributes:
         newest: Pitches of the newest notes, the last one first; int32 `[..., 3]`.
-        classes: As in `Heard`, `[..., 2, 12]`.
+        pitches: As in `Heard`, `[..., 2, 128]`.
         next_before: The pitch that came next when the newest notes came last, for each
             kind of passage; int32 `[..., 3]`.
     """
 
     newest: tf.Tensor
-    classes: tf.Tensor
+    pitches: tf.Tensor
     next_before: tf.Tensor
 
 
 class PitchContext(keras.layers.Layer):
     """Log odds of pitches that tell of intervals and returns, and not of notes.
 
-    The network says how likely each interval is from each of the newest notes, and from
-    the pitch classes heard lately; and how likely a passage goes on as it did before.
-    What it learns so of one note holds for all. The logits of notes are the sum of that
-    and of what the network says of each by itself.
+    The network says how likely each interval is from each of the newest notes, from
+    the pitches and pitch classes heard lately, and from the tonic; and how likely a
+    passage goes on as it did before. What it learns so of one note holds for all. The
+    logits of notes are the sum of that and of what the network says of each by itself.
     """
 
-    def __init__(self, pitches: np.ndarray, **kwargs):
+    def __init__(self, pitches: np.ndarray, has_key: bool = False, **kwargs):
         """Makes the layer.
 
         Args:
             pitches: The pitch of each token, -1 for none, int `[token]`.
+            has_key: Whether it gets to know the key.
             **kwargs: The base layer's.
         """
         super().__init__(autocast=False, **kwargs)  # few bits would be too few
@@ -91,6 +93,8 @@ class PitchContext(keras.layers.Layer):
             _NUM_NOTES * _NUM_INTERVALS,
             len(_DECAYS) * 12,
             len(_PASSAGES),
+            2 * _NEAR + 1,
+            12 * has_key,
         ]
         self.weigh = keras.layers.Dense(
             sum(self._sizes),
@@ -101,7 +105,7 @@ class PitchContext(keras.layers.Layer):
         """Nothing heard."""
         return Heard(
             tf.fill([batch_size, _HISTORY], _NONE),
-            tf.zeros([batch_size, len(_DECAYS), 12]),
+            tf.zeros([batch_size, len(_DECAYS), NUM_PITCHES]),
         )
 
     def after(self, heard: Heard, token: tf.Tensor) -> Heard:
@@ -110,16 +114,17 @@ class PitchContext(keras.layers.Layer):
         is_note = pitch >= 0
         notes = tf.concat([pitch, heard.notes[:, :-1]], axis=1)
         decays = tf.constant(_DECAYS)[:, tf.newaxis]
-        classes = tf.where(is_note[..., None], heard.classes * decays, heard.classes)
-        return Heard(tf.where(is_note, notes, heard.notes), classes + _class_of(pitch))
+        left = tf.where(is_note[..., None], heard.pitches * decays, heard.pitches)
+        notes = tf.where(is_note, notes, heard.notes)
+        return Heard(notes, left + tf.one_hot(pitch, NUM_PITCHES))
 
     def after_all(self, tokens: tf.Tensor) -> Heard:
         """The state after `[batch, time]` tokens."""
         notes, count = self._notes(tokens)
         notes = tf.pad(notes, [[0, 0], [_HISTORY, 0]], constant_values=_NONE)
         places = count[:, -1:] + _HISTORY - 1 - tf.range(_HISTORY)
-        classes = self._classes(tokens, count)
-        return Heard(tf.gather(notes, places, batch_dims=1), classes[:, -1])
+        pitches = self._pitches(tokens, count)
+        return Heard(tf.gather(notes, places, batch_dims=1), pitches[:, -1])
 
     def context(self, heard: Heard) -> Context:
         """What there is to know after a state, `[batch, ...]`."""
@@ -141,7 +146,7 @@ class PitchContext(keras.layers.Layer):
                 after = notes[:, 0] + tf.gather(steps, place, batch_dims=1)
             found.append(tf.where(tf.reduce_any(same, axis=1), after, _NONE))
         newest = heard.notes[:, :_NUM_NOTES]
-        return Context(newest, heard.classes, tf.stack(found, axis=-1))
+        return Context(newest, heard.pitches, tf.stack(found, axis=-1))
 
     def contexts(self, tokens: tf.Tensor) -> Context:
         """What there is to know after each of `[batch, time]` tokens."""
@@ -154,7 +159,7 @@ class PitchContext(keras.layers.Layer):
             tf.stack(found, axis=-1), [[0, 0], [1, 0], [0, 0]], constant_values=_NONE
         )
         next_before = tf.gather(found, count, batch_dims=1)
-        return Context(newest, self._classes(tokens, count), next_before)
+        return Context(newest, self._pitches(tokens, count), next_before)
 
     def _pitch_of(self, tokens: tf.Tensor) -> tf.Tensor:
         """The pitch of each token, -1 for none, int32."""
@@ -169,44 +174,44 @@ class PitchContext(keras.layers.Layer):
         count = tf.cumsum(tf.cast(is_note, tf.int32), axis=1)
         return tf.gather(pitch, order, batch_dims=1), count
 
-    def _classes(self, tokens: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """What is left of each pitch class after each token, `[batch, time, 2, 12]`."""
-        classes = _class_of(self._pitch_of(tokens))
+    def _pitches(self, tokens: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        """What is left of each pitch after each token, `[batch, time, 2, 128]`."""
+        notes = tf.one_hot(self._pitch_of(tokens), NUM_PITCHES)
         since = tf.cast(count[:, :, None] - count[:, None, :], tf.float32)
         past = tf.linalg.band_part(tf.ones(tf.shape(since)[1:]), -1, 0)
         left = [
-            tf.matmul(tf.pow(decay, tf.maximum(since, 0.0)) * past, classes)
+            tf.matmul(tf.pow(decay, tf.maximum(since, 0.0)) * past, notes)
             for decay in _DECAYS
         ]
         return tf.stack(left, axis=-2)
 
-    def call(self, hidden: tf.Tensor, context: Context) -> tf.Tensor:
+    def call(
+        self, hidden: tf.Tensor, context: Context, key: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Hidden values `[..., feature]`, and behind them the log odds of pitches.
+
+        Args:
+            hidden: What the network says.
+            context: Of the notes up to there.
+            key: See `tfmusic.representations.home_key`, int32 `[...]`.
 
         Returns:
             float32 `[..., feature + 128]`.
         """
         weights = tf.cast(self.weigh(hidden), tf.float32)
-        by_note, by_class, by_passage = tf.split(weights, self._sizes, axis=-1)
-        rank = hidden.shape.rank - 1
-        total = tf.zeros(tf.concat([tf.shape(hidden)[:-1], [NUM_PITCHES]], axis=0))
-        for n, part in enumerate(tf.split(by_note, _NUM_NOTES, axis=-1)):
-            newest = context.newest[..., n, tf.newaxis]
-            interval = tf.range(NUM_PITCHES) - newest
-            is_near = (tf.abs(interval) <= _REACH) & (newest >= 0)
-            # What is out of reach is the last entry, nothing.
-            index = tf.where(is_near, interval + _REACH, _NUM_INTERVALS)
-            part = tf.pad(part, [[0, 0]] * rank + [[0, 1]])
-            total += tf.gather(part, index, batch_dims=rank)
-        around = (np.arange(12)[:, np.newaxis] + np.arange(12)) % 12
-        near = tf.gather(context.classes, around, axis=-1)  # [..., decay, class, step]
-        scale = tf.reshape(1.0 - tf.constant(_DECAYS), [-1, 1, 1])
-        shape = tf.concat([tf.shape(hidden)[:-1], [len(_DECAYS), 12]], axis=0)
-        by_class = tf.reshape(by_class, shape)
-        classes = tf.einsum("...dci,...di->...c", near * scale, by_class)
-        total += tf.gather(classes, np.arange(NUM_PITCHES) % 12, axis=-1)
+        by_note, by_class, by_passage, by_place, by_degree = tf.split(
+            weights, self._sizes, axis=-1
+        )
+        left = context.pitches * (1.0 - tf.constant(_DECAYS)[:, tf.newaxis])
+        total = _of_intervals(by_note, context.newest)
+        total += _of_classes(by_class, left)
+        total += _of_places(by_place, left[..., 0, :])
         returns = tf.one_hot(context.next_before, NUM_PITCHES)
         total += tf.reduce_sum(returns * by_passage[..., tf.newaxis], axis=-2)
+        if key is not None:
+            degree = (tf.range(NUM_PITCHES) - (key[..., tf.newaxis] - 1)) % 12
+            of_key = tf.gather(by_degree, degree, batch_dims=key.shape.rank)
+            total += tf.where(key[..., tf.newaxis] > 0, of_key, 0.0)
         return tf.concat([tf.cast(hidden, tf.float32), total], axis=-1)
 
     def split(self, joined: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -217,9 +222,45 @@ class PitchContext(keras.layers.Layer):
         return hidden, tf.gather(tf.pad(odds, none), place, axis=-1)
 
 
-def _class_of(pitch: tf.Tensor) -> tf.Tensor:
-    """The pitch class as 12 numbers, zeros for no pitch."""
-    return tf.one_hot(tf.where(pitch >= 0, pitch % 12, _NONE), 12)
+def _of_intervals(weights: tf.Tensor, newest: tf.Tensor) -> tf.Tensor:
+    """Log odds of pitches, `[..., 128]`, by the intervals from the newest notes."""
+    rank = newest.shape.rank - 1
+    total = tf.zeros(tf.concat([tf.shape(newest)[:-1], [NUM_PITCHES]], axis=0))
+    for n, part in enumerate(tf.split(weights, _NUM_NOTES, axis=-1)):
+        note = newest[..., n, tf.newaxis]
+        interval = tf.range(NUM_PITCHES) - note
+        is_near = (tf.abs(interval) <= _REACH) & (note >= 0)
+        # What is out of reach is the last entry, nothing.
+        index = tf.where(is_near, interval + _REACH, _NUM_INTERVALS)
+        part = tf.pad(part, [[0, 0]] * rank + [[0, 1]])
+        total += tf.gather(part, index, batch_dims=rank)
+    return total
+
+
+def _of_classes(weights: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
+    """Log odds by the pitch classes of what is left, `[..., decay, 128]`."""
+    none = [[0, 0]] * (left.shape.rank - 1)
+    shape = tf.shape(left)[:-1]
+    octaves = tf.pad(left, [*none, [0, -NUM_PITCHES % 12]])
+    octaves = tf.reshape(octaves, tf.concat([shape, [-1, 12]], axis=0))
+    classes = tf.reduce_sum(octaves, axis=-2)
+    around = (np.arange(12)[:, np.newaxis] + np.arange(12)) % 12
+    near = tf.gather(classes, around, axis=-1)  # [..., decay, class, step]
+    weights = tf.reshape(weights, tf.concat([shape, [12]], axis=0))
+    odds = tf.einsum("...dci,...di->...c", near, weights)
+    return tf.gather(odds, np.arange(NUM_PITCHES) % 12, axis=-1)
+
+
+def _of_places(weights: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
+    """Log odds by what is left of pitches nearby, `[..., 128]`."""
+    none = [[0, 0]] * (left.shape.rank - 1)
+    padded = tf.pad(left, [*none, [_NEAR, _NEAR]])
+    return tf.add_n(
+        [
+            padded[..., i : i + NUM_PITCHES] * weights[..., i, tf.newaxis]
+            for i in range(2 * _NEAR + 1)
+        ]
+    )
 
 
 def _next_before(notes: tf.Tensor, size: int, is_moved: bool) -> tf.Tensor:

@@ -1,15 +1,24 @@
-"""Where each step of a piece lies, in its bar, phrase and key, for a network."""
+"""Where each step of a piece lies, in bar, phrase, key and length, for a network."""
 
 from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
-from tfmusic.generation.controls import HOME_KEY, METRE, PLAN, Control
+from tfmusic.generation.controls import (
+    HOME_KEY,
+    KEY_NUMBER,
+    LENGTH_BARS,
+    METRE,
+    PLAN,
+    Control,
+)
 from tfmusic.models import metre, phrases
+from tfmusic.models.bars_left import BarsLeft
 from tfmusic.models.base import Tensors
 from tfmusic.models.home_key import HomeKey
 from tfmusic.representations import Representation
+from tfmusic.representations import bars_left as length_array
 from tfmusic.representations import home_key as home_key_array
 from tfmusic.representations import metre as metre_arrays
 from tfmusic.representations import phrases as phrase_arrays
@@ -19,8 +28,8 @@ class Places(keras.layers.Layer):
     """What a network reads of a step besides what sounds, as a vector.
 
     A place is a dict of int32 tensors: where the step lies in its bar, if the
-    representation has the metre; in its phrase, and the key that the piece comes home
-    to, if it has the plan.
+    representation has the metre; in its phrase, the key that the piece comes home to,
+    and how many bars are to come, as far as the representation has them.
 
     Attributes:
         names: The representation's arrays that tell it; empty if it has none.
@@ -30,7 +39,7 @@ class Places(keras.layers.Layer):
     def __init__(self, representation: Representation, **kwargs):
         super().__init__(**kwargs)
         specs = representation.feature_specs
-        self.bars = self.phrases = self.key = None
+        self.bars = self.phrases = self.key = self.length = None
         self.names: tuple[str, ...] = ()
         self.controls: tuple[Control, ...] = ()
         self._quarter = representation.steps_per_quarter
@@ -40,18 +49,32 @@ class Places(keras.layers.Layer):
             self.controls += METRE
         if "phrase_left" in specs:
             self.phrases = phrases.PhraseEmbedding(name="phrases")
-            self.key = HomeKey(representation.home_keys, name="home_key")
-            self.names += (*phrase_arrays.SPECS, home_key_array.NAME)
+            self.names += tuple(phrase_arrays.SPECS)
             self.controls += PLAN
+        if home_key_array.NAME in specs:
+            is_planned = self.phrases is not None
+            self._key_control = HOME_KEY if is_planned else KEY_NUMBER
+            self.key = HomeKey(
+                representation.home_keys, learns_all=not is_planned, name="home_key"
+            )
+            self.names += (home_key_array.NAME,)
+            self.controls += (self._key_control,)
+        if length_array.NAME in specs:
+            self.length = BarsLeft(
+                representation.bar_tokens(), representation.lengths, name="bars_left"
+            )
+            self.names += (length_array.NAME,)
+            self.controls += (LENGTH_BARS,)
 
     def call(self, place: Tensors) -> tf.Tensor | None:
         """Places, int32 `[...]`, as vectors `[..., feature]`; None without any."""
-        layers = [layer for layer in (self.bars, self.phrases) if layer is not None]
-        if not layers:
+        if not self.names:
             return None
-        vectors = [layer(place) for layer in layers]
+        vectors = [layer(place) for layer in (self.bars, self.phrases) if layer]
         if self.key:
             vectors.append(self.key(place[home_key_array.NAME]))
+        if self.length:
+            vectors.append(self.length(place[length_array.NAME]))
         return tf.concat(vectors, axis=-1)
 
     def before_piece(
@@ -74,31 +97,70 @@ class Places(keras.layers.Layer):
             place |= metre.before_piece(batch_size, self._quarter, controls)
         if self.phrases:
             place |= phrases.before_piece(batch_size, self._quarter, controls)
-            key = self.key.choose(batch_size, controls[HOME_KEY.name], seed)
+        if self.key:
+            key = self.key.choose(batch_size, controls[self._key_control.name], seed)
             place[home_key_array.NAME] = key
+        if self.length:
+            left = self.length.choose(batch_size, controls[LENGTH_BARS.name], seed)
+            place[length_array.NAME] = left
         return place
 
     def after_prompt(self, prompt: Tensors) -> Tensors:
-        """The place of a prompt's last step, int32 `[batch]` each."""
+        """The place of a prompt's last step, of music whose end is not planned."""
         place = {name: prompt[name][:, -1] for name in self.names}
+        if self.length:
+            place[length_array.NAME] = tf.zeros_like(place[length_array.NAME])
         return phrases.after_prompt(place) if self.phrases else place
 
-    def advance(self, place: Tensors, steps: tf.Tensor | int) -> Tensors:
-        """The place some steps later, in bars and phrases of the same length."""
+    def advance(
+        self, place: Tensors, steps: tf.Tensor | int, token: tf.Tensor | None = None
+    ) -> Tensors:
+        """The place some steps later, in bars and phrases of the same length.
+
+        Args:
+            place: int32 of any shape.
+            steps: At least 1, int32 of a shape that goes with that.
+            token: The token at the place, where tokens begin bars; for one step.
+        """
         later = {}
         if self.bars:
             later |= metre.advance(place, steps)
         if self.phrases:
             later |= phrases.advance(place, steps)
+        if self.key:
             key = place[home_key_array.NAME]
-            later[home_key_array.NAME] = key + tf.zeros_like(later["phrase_left"])
+            later[home_key_array.NAME] = key + tf.zeros_like(key + steps)
+        if self.length:
+            later[length_array.NAME] = self.length.after(
+                place[length_array.NAME], token
+            )
         return later
 
-    def after(self, place: Tensors, num_steps: tf.Tensor) -> Tensors:
-        """The arrays of the steps after one, int32 `[batch, num_steps]` each."""
+    def after(self, place: Tensors, tokens: tf.Tensor) -> Tensors:
+        """The arrays of the steps after one, int32 `[batch, time]` each.
+
+        Args:
+            place: Of the step, int32 `[batch]`.
+            tokens: Of the steps after it, int32 `[batch, time]`; where no tokens begin
+                bars, anything as long.
+        """
+        num_steps = 1 + tf.range(tf.shape(tokens)[1])
         place = {name: values[:, tf.newaxis] for name, values in place.items()}
-        later = self.advance(place, 1 + tf.range(num_steps))
+        later = self.advance(place, num_steps, tokens)
+        if self.length:
+            left = place[length_array.NAME][:, 0]
+            later[length_array.NAME] = self.length.after_each(left, tokens)
         return {name: later[name] for name in self.names}
+
+    def steer(self, logits: tf.Tensor, place: Tensors) -> tf.Tensor:
+        """Logits `[batch, token]` of pieces that end with their last bar."""
+        if not self.length:
+            return logits
+        return self.length.steer(logits, place[length_array.NAME])
+
+    def is_length_known(self, place: Tensors) -> tf.Tensor:
+        """Where the number of bars to come is known, bool `[batch]` or a scalar."""
+        return place[length_array.NAME] > 0 if self.length else tf.constant(False)
 
     def with_end(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The places of a piece's steps and of its end.
@@ -113,7 +175,7 @@ class Places(keras.layers.Layer):
         if not self.names:
             return {}
         places = {name: features[name] for name in self.names}
-        after = self.advance(places, 1)
+        after = self.advance(places, 1, features.get("tokens"))
         first = places[self.names[0]]
         is_end = tf.range(tf.shape(first)[-1] + 1) == num_steps[..., tf.newaxis]
         paddings = [[0, 0]] * (first.shape.rank - 1)
@@ -127,7 +189,7 @@ class Places(keras.layers.Layer):
         }
 
     def hide_plan(self, features: Tensors, fraction: float, seed: tf.Tensor) -> Tensors:
-        """A window's arrays, in a fraction of cases without the phrases.
+        """A window's arrays, in a fraction of cases without phrases and length.
 
         Half of these are also without the key.
 
@@ -136,12 +198,12 @@ class Places(keras.layers.Layer):
             fraction: From 0 to 1.
             seed: int32 `[2]`, of which any number is as likely as any other.
         """
-        if not self.phrases:
-            return features
         chance = tf.cast(seed[0], tf.float32) / 2.0**32 + 0.5
-        hidden = dict.fromkeys(phrase_arrays.SPECS, chance < fraction)
+        plan = (*phrase_arrays.SPECS, length_array.NAME)
+        hidden = dict.fromkeys(plan, chance < fraction)
         hidden[home_key_array.NAME] = chance < fraction / 2
         return features | {
             name: tf.where(is_hidden, tf.zeros_like(features[name]), features[name])
             for name, is_hidden in hidden.items()
+            if name in self.names
         }

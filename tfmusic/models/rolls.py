@@ -206,7 +206,7 @@ class RollModel(AutoregressiveModel):
         """The frames as a roll, all of which count, and their places."""
         features = self.frames.to_features(frames)
         *_, place = state
-        return {**features, **self.places.after(place, tf.shape(frames)[1])}
+        return {**features, **self.places.after(place, frames)}
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The log-likelihood of each frame, all hands, keys and channels together."""

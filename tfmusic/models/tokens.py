@@ -43,7 +43,7 @@ from tfmusic.models.token_settings import TokenSettings
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import Perplexity, TokenAccuracy, WeightedMean
 from tfmusic.networks.recurrent_stack import CarriedState
-from tfmusic.representations import Representation
+from tfmusic.representations import Representation, home_key
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
 
@@ -125,7 +125,9 @@ class TokenModel(AutoregressiveModel):
         self.pitch_context = None
         if settings.pitch_context:
             pitches = single_pitches(representation)
-            self.pitch_context = PitchContext(pitches, name="pitch_context")
+            self.pitch_context = PitchContext(
+                pitches, has_key=self.places.key is not None, name="pitch_context"
+            )
         self.carried = None
         self._nats = WeightedMean("nats_per_step")
         self._perplexity = Perplexity()
@@ -230,7 +232,7 @@ class TokenModel(AutoregressiveModel):
         if not self.pitch_context:
             return hidden
         contexts = self.pitch_context.contexts(self.token(frames))
-        return self.pitch_context(hidden, contexts)
+        return self.pitch_context(hidden, contexts, places.get(home_key.NAME))
 
     def token(self, frame: Nest) -> tf.Tensor:
         """The token of a frame; here it is nothing else."""
@@ -274,10 +276,6 @@ class TokenModel(AutoregressiveModel):
 
     def prime(self, prompt: Tensors, num_steps: tf.Tensor) -> tuple[Nest, TokenState]:
         """Takes in the start token and all of the prompt but its last token."""
-        prompt = {
-            **prompt,
-            "tokens": self._conditions.leave_length_open(prompt["tokens"]),
-        }
         frames = self._from_start(self._frames(prompt))
         batch_size, length = tf.unstack(tf.shape(self.token(frames)))
         earlier = tf.nest.map_structure(lambda part: part[:, :-1], frames)
@@ -335,7 +333,7 @@ class TokenModel(AutoregressiveModel):
     def advance(self, frame: Nest, state: TokenState) -> tuple[tf.Tensor, TokenState]:
         """What the next logits are made of, `[batch, feature]`, and the new state."""
         rules = self._rules.after(state.rules, self.token(frame))
-        place = self.places.advance(state.place, 1)
+        place = self.places.advance(state.place, 1, self.token(frame))
         inputs = join(self._encode(frame), self.places(place))
         if self.settings.keys_down:
             inputs = join(inputs, self._rules.sounding(rules))
@@ -344,7 +342,8 @@ class TokenModel(AutoregressiveModel):
         state = state._replace(network=network, rules=rules, place=place)
         if self.pitch_context:
             heard = self.pitch_context.after(state.heard, self.token(frame))
-            hidden = self.pitch_context(hidden, self.pitch_context.context(heard))
+            context = self.pitch_context.context(heard)
+            hidden = self.pitch_context(hidden, context, place.get(home_key.NAME))
             state = state._replace(heard=heard)
         return hidden, state
 
@@ -380,11 +379,12 @@ class TokenModel(AutoregressiveModel):
         if not self.learn_end:
             return logits
         num_drawn = tf.cast(state.rules.num_drawn, tf.float32)
-        too_early = tf.where(
-            num_drawn < controls[MIN_STEPS.name], samplers.IMPOSSIBLE, 0.0
-        )
+        is_early = num_drawn < controls[MIN_STEPS.name]
+        is_early &= ~self.places.is_length_known(state.place)
+        too_early = tf.where(is_early, samplers.IMPOSSIBLE, 0.0)
         end = tf.one_hot(END, self.vocabulary_size)
-        return logits + too_early[:, tf.newaxis] * end
+        logits += too_early[:, tf.newaxis] * end
+        return self.places.steer(logits, state.place)
 
     def is_finished(self, frame: Nest) -> tf.Tensor | None:
         """Whether the token is an end or comes after it."""
@@ -403,7 +403,7 @@ class TokenModel(AutoregressiveModel):
         tokens = tf.where(tf.equal(tokens, END), PAD, tokens)
         is_token = tf.cast(tf.not_equal(tokens, PAD), tf.int32)
         features = {"tokens": tokens, "num_steps": tf.reduce_sum(is_token, axis=1)}
-        return {**features, **self.places.after(state.place, tf.shape(tokens)[1])}
+        return {**features, **self.places.after(state.place, tokens)}
 
     def endpoints(self) -> Mapping[str, Endpoint]:
         """Besides those of all families, the beam searches."""

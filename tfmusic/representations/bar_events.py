@@ -2,12 +2,13 @@
 
 import collections
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from tfmusic.notes import NoteSequence, wire
+from tfmusic.representations import bars_left, home_key
 from tfmusic.representations.bar_grammar import bar_grammar
 from tfmusic.representations.bar_lines import (
     COMMON,
@@ -18,9 +19,10 @@ from tfmusic.representations.bar_lines import (
     read_bars,
 )
 from tfmusic.representations.bar_notes import (
-    add_conditions,
+    add_tag,
     condition_values,
     instrument_name,
+    key_number,
     one_at_a_time,
     tag_of,
 )
@@ -34,10 +36,7 @@ from tfmusic.representations.bar_tokens import (
     DURATION,
     DURATIONS,
     INSTRUMENT,
-    KEY,
     KINDS,
-    LENGTH,
-    LENGTHS,
     MAX_TAGS,
     NAMES,
     NUM_PITCHES,
@@ -55,22 +54,25 @@ from tfmusic.representations.bar_tokens import (
     latest,
     parse_bars,
 )
-from tfmusic.representations.base import EncodeError, Features
+from tfmusic.representations.base import EncodeError, Features, FeatureSpec
 from tfmusic.representations.chords import PITCH_NAMES
 from tfmusic.representations.conditions import Condition
 from tfmusic.representations.note_table import NoteTable
 from tfmusic.representations.token_grammar import TokenGrammar
 from tfmusic.representations.tokens import TokenRepresentation
-from tfmusic.representations.variation import Variation, move, stack
+from tfmusic.representations.variation import Joint, Variation, move, stack
+
+_NUM_LENGTHS = 33
 
 
 @dataclasses.dataclass(frozen=True)
 class _Piece:
-    """What the tokens of a piece say: notes on the grid, bars, conditions."""
+    """What the arrays of a piece say: notes on the grid, bars, conditions, key."""
 
     notes: NoteTable
     bars: Bars
     conditions: tuple[int, ...]  # the value of each; 0: any
+    key: int  # see `home_key.SPECS`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,14 +83,17 @@ class BarEvents(TokenRepresentation):
     is the same for all music, so that a model of one collection can learn another. The
     grid has twelve steps a quarter: sixteenths and triplets.
 
-    A piece is what holds for all of it ("tag3", "key7", "density4", "length6"; 0 for
-    any), "upbeat36" where it begins at step 36 of its first bar, and its bars. A bar is
+    A piece is what holds for all of it ("tag3", "density4"; 0 for any), "upbeat36"
+    where it begins at step 36 of its first bar, and its bars. A bar is
     "bar3/4", "tempo19" where that changes, and its notes, in order of place,
     instrument and pitch. A note is its pitch, "n60", after what differs from the note
     before: "position12", counted from the bar line, which itself is position 0;
     "instrument40", piano at first; "velocity9"; "duration6". So a note takes one to
     five tokens, most of a tune two. A note of drums is one token, "drum36", after
     position and velocity. "position12", "cut" end a bar early, at that place.
+
+    Beside each token stand the key of the piece, "plan_key" (see `home_key.SPECS`), and
+    how many bars are to come, "bars_left" (see `bars_left.SPECS`).
 
     Beyond what no kind holds, it cannot express: two notes at once of one pitch and
     instrument (the longer stays: `unisons`; or the older ends: `cut_notes`), lengths
@@ -113,10 +118,13 @@ class BarEvents(TokenRepresentation):
             the piano's and drums are left out.
         tags: Names of the tags, at most 32, most frequent first; found in the training
             pieces (their `genre`).
+        home_keys: How many training pieces are in each key, from C major to B minor.
+        lengths: Of training pieces in bars, of the shortest and the longest and 31 in
+            equal parts between.
     """
 
     name: ClassVar[str] = "bar_events"
-    fitted_fields: ClassVar[tuple[str, ...]] = ("tags",)
+    fitted_fields: ClassVar[tuple[str, ...]] = ("tags", "home_keys", "lengths")
 
     steps_per_quarter: int = STEPS_PER_QUARTER
     lowest_pitch: int = 0
@@ -125,6 +133,8 @@ class BarEvents(TokenRepresentation):
     tempos: bool = True
     programs: bool = True
     tags: tuple[str, ...] = ()
+    home_keys: tuple[int, ...] = ()
+    lengths: tuple[int, ...] = ()
 
     def __post_init__(self):
         super().__post_init__()
@@ -137,6 +147,11 @@ class BarEvents(TokenRepresentation):
             0 <= self.num_velocity_bins <= 32, "num_velocity_bins", "0 (none) to 32"
         )
         self.check(len(self.tags) <= MAX_TAGS, "tags", f"at most {MAX_TAGS}")
+
+    @property
+    def feature_specs(self) -> Mapping[str, FeatureSpec]:
+        """Tokens, the key, and bars to come."""
+        return {**super().feature_specs, **home_key.SPECS, **bars_left.SPECS}
 
     @property
     def has_dynamics(self) -> bool:
@@ -175,6 +190,10 @@ class BarEvents(TokenRepresentation):
 
     def silent_tokens(self) -> np.ndarray:
         """Bars: where one follows another, nothing is struck in it."""
+        return self.bar_tokens()
+
+    def bar_tokens(self) -> np.ndarray:
+        """Which tokens begin a bar, bool [vocabulary size]."""
         return KINDS == BAR
 
     @property
@@ -182,9 +201,7 @@ class BarEvents(TokenRepresentation):
         """What the first tokens say of the whole piece."""
         return (
             Condition("tag", ids(TAG), _whole(MAX_TAGS), self.tags),
-            Condition("key_number", ids(KEY), _whole(24)),
             Condition("notes_per_quarter", ids(DENSITY), (TINY, *DENSITIES[1:])),
-            Condition("length_bars", ids(LENGTH), (TINY, *LENGTHS[1:])),
         )
 
     @property
@@ -218,16 +235,18 @@ class BarEvents(TokenRepresentation):
         outside = (self.lowest_pitch > VALUES) | (self.highest_pitch < VALUES)
         return bar_grammar(~(is_unused | ((KINDS == PITCH) & outside)))
 
+    def transpositions(self, semitones: Sequence[int]) -> Joint:
+        """Other pitches, and another key."""
+        tokens = super().transpositions(semitones)
+        return Joint((tokens, home_key.transpositions(semitones)))
+
     def transposed_ids(self, semitones: int) -> np.ndarray:
-        """Other pitches and another key; drums stay. int64 [vocabulary size]."""
+        """Other pitches; drums stay. int64 [vocabulary size]."""
         row = np.arange(len(KINDS))
         pitches = np.arange(NUM_PITCHES)
         moved = move(pitches, semitones, NUM_PITCHES)
         inside = (moved >= self.lowest_pitch) & (moved <= self.highest_pitch)
         row[ids(PITCH)] = np.where(inside, ids(PITCH)[0] + moved, -1)
-        modes, tonics = np.divmod(np.arange(24), 12)
-        keys = ids(KEY)
-        row[keys[1:]] = keys[1 + 12 * modes + (tonics + semitones) % 12]
         return row
 
     def without_conditions(self) -> Variation:
@@ -242,29 +261,55 @@ class BarEvents(TokenRepresentation):
         return Variation("tokens", stack(rows))
 
     def count(self, sequence: NoteSequence) -> collections.Counter:
-        """The tag."""
-        tag = tag_of(sequence)
-        return collections.Counter([tag] if tag else [])
+        """The tag, the key and the length in bars."""
+        piece, _ = self._read(sequence)
+        values = {"tag": tag_of(sequence), "key": piece.key, "bars": len(piece.bars)}
+        return collections.Counter(f"{k} {v}" for k, v in values.items() if v)
 
     def fit_counts(self, counts: Mapping[str, int]) -> "BarEvents":
         """With the tags that most pieces have, of those that several have."""
-        order = sorted(counts, key=lambda tag: (-counts[tag], tag))
-        tags = tuple(tag for tag in order if counts[tag] > 1)
-        return dataclasses.replace(self, tags=tags[:MAX_TAGS])
+
+        def counted(kind: str) -> dict[str, int]:
+            named = f"{kind} "
+            found = ((n.removeprefix(named), n) for n in counts if n.startswith(named))
+            return {value: counts[name] for value, name in found}
+
+        tags, keys, bars = map(counted, ("tag", "key", "bars"))
+        tags = {tag: number for tag, number in tags.items() if number > 1}
+        order = sorted(tags, key=lambda tag: (-tags[tag], tag))
+        lengths = np.sort(np.repeat([int(n) for n in bars], list(bars.values())))
+        places = np.linspace(0, len(lengths) - 1, _NUM_LENGTHS if bars else 0)
+        return dataclasses.replace(
+            self,
+            tags=tuple(order[:MAX_TAGS]),
+            home_keys=tuple(keys.get(str(1 + i), 0) for i in range(home_key.NUM_KEYS)),
+            lengths=tuple(lengths[np.round(places).astype(int)].tolist()),
+        )
 
     def encode_with_losses(
         self, sequence: NoteSequence
     ) -> tuple[Features, collections.Counter]:
-        """Encodes a piece as `{"tokens": int32 [num_tokens]}`.
+        """Encodes a piece as the arrays that the class names.
 
         Losses besides those of `read_notes` are named in the class.
         """
         piece, losses = self._read(sequence)
-        return {"tokens": self._write(piece)}, losses
+        tokens = self._write(piece)
+        return {
+            "tokens": tokens,
+            home_key.NAME: np.full(len(tokens), piece.key, np.int8),
+            **bars_left.encode_bars_left(self.bar_tokens()[tokens]),
+        }, losses
+
+    def as_beginning(self, features: Features) -> Features:
+        """Without the number of bars to come."""
+        return features | {bars_left.NAME: np.zeros_like(features[bars_left.NAME])}
 
     def decode(self, features: Features) -> NoteSequence:
         """Plays tokens, encoded or generated, as the class says."""
-        return self._to_sequence(self._parse(self.musical_ids(features["tokens"])))
+        keys = np.asarray(features[home_key.NAME])
+        key = int(keys[0]) if len(keys) else 0
+        return self._to_sequence(self._parse(self.musical_ids(features["tokens"]), key))
 
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding."""
@@ -325,8 +370,9 @@ class BarEvents(TokenRepresentation):
             sequence, self.grid, int(notes.starts[-1])
         )
         bars = self._known_tempos(bars)
-        conditions = condition_values(sequence, notes, len(bars), self.tags)
-        return _Piece(notes, bars, conditions), +(losses + more)
+        conditions = condition_values(sequence, notes, self.tags)
+        key = key_number(sequence, notes)
+        return _Piece(notes, bars, conditions, key), +(losses + more)
 
     def _known_tempos(self, bars: Bars) -> Bars:
         if self.tempos:
@@ -340,7 +386,8 @@ class BarEvents(TokenRepresentation):
         wire.extend(sequence, "tempos", time=tempo_map.seconds, qpm=tempo_map.qpm)
         if len(bars):
             bars.add_signatures(sequence, tempo_map)
-        add_conditions(sequence, piece.conditions, self.tags)
+        add_tag(sequence, piece.conditions[0], self.tags)
+        home_key.add_signature(sequence, {home_key.NAME: [piece.key]})
         order = np.lexsort((notes.pitches, notes.voices, notes.starts))
         notes = notes.take(order)
         # Instruments are numbered in the order in which they come in.
@@ -433,8 +480,8 @@ class BarEvents(TokenRepresentation):
         row[changed] = ids(kind)[0] + values[changed]
         return row
 
-    def _parse(self, tokens: np.ndarray) -> _Piece:
-        """What tokens say, in any order."""
+    def _parse(self, tokens: np.ndarray, key: int) -> _Piece:
+        """What tokens say, in any order, of a piece in a key."""
         kinds = KINDS[tokens]
         bar_rows = np.flatnonzero(kinds == BAR)
         said = np.flatnonzero((kinds >= CUT) & (kinds <= DRUM))
@@ -466,10 +513,9 @@ class BarEvents(TokenRepresentation):
         notes = notes.take(inside | (voices == DRUMS))
         notes, _ = one_at_a_time(notes)
         conditions = [
-            next(iter(values[kinds == kind].tolist()), 0)
-            for kind in (TAG, KEY, DENSITY, LENGTH)
+            next(iter(values[kinds == kind].tolist()), 0) for kind in (TAG, DENSITY)
         ]
-        return _Piece(notes, bars, tuple(conditions))
+        return _Piece(notes, bars, tuple(conditions), key)
 
     def _bins(self, velocities: np.ndarray) -> np.ndarray:
         """Bins of velocities, 1..num_velocity_bins; zeros without dynamics."""

@@ -12,9 +12,7 @@ from tfmusic.representations.bar_tokens import (
     DURATION,
     ENDING,
     INSTRUMENT,
-    KEY,
     KINDS,
-    LENGTH,
     PIANO,
     PITCH,
     POSITION,
@@ -45,10 +43,8 @@ def bar_grammar(is_used: np.ndarray) -> TokenGrammar:
     note = (INSTRUMENT, VELOCITY, DURATION, PITCH, DRUM)
     follows = {
         NOTHING: (TAG,),
-        TAG: (KEY,),
-        KEY: (DENSITY,),
-        DENSITY: (LENGTH,),
-        LENGTH: (UPBEAT, BAR),
+        TAG: (DENSITY,),
+        DENSITY: (UPBEAT, BAR),
         UPBEAT: (BAR,),
         BAR: (TEMPO, *note, POSITION, BAR),
         TEMPO: (*note, POSITION, BAR),

@@ -1,29 +1,19 @@
 """What `BarEvents` reads of a piece besides its bars: notes, key, tag."""
 
 import collections
-from collections.abc import Sequence
 
 import numpy as np
 
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.keys import Key, key_of, written_key
+from tfmusic.notes.keys import key_of, written_key
 from tfmusic.representations.bar_lines import STEPS_PER_QUARTER
 from tfmusic.representations.bar_tokens import (
     DENSITIES,
     DRUM_STEPS,
     DRUMS,
-    LENGTHS,
     PIANO,
 )
 from tfmusic.representations.note_table import NoteTable
-
-_MODES = (
-    NoteSequence.KeySignature.MINOR,
-    NoteSequence.KeySignature.DORIAN,
-    NoteSequence.KeySignature.PHRYGIAN,
-    NoteSequence.KeySignature.LOCRIAN,
-)
-_MODES = ("major", "minor")
 
 
 def one_at_a_time(notes: NoteTable) -> tuple[NoteTable, collections.Counter]:
@@ -42,15 +32,20 @@ def tag_of(sequence: NoteSequence) -> str:
     return genres[0].strip().lower() if genres else ""
 
 
-def _key_of(sequence: NoteSequence, notes: NoteTable) -> Key | None:
-    """The key that a piece is written in, or that its notes seem to be in."""
-    if key := written_key(sequence):
-        return key
-    pitched = notes.take(notes.voices != DRUMS)
-    if not len(pitched):
-        return None
-    lengths = pitched.ends - pitched.starts
-    return key_of(np.bincount(pitched.pitches % 12, lengths, minlength=12))
+def key_number(sequence: NoteSequence, notes: NoteTable) -> int:
+    """The key that a piece is written in, or that its notes seem to be in.
+
+    Returns:
+        As `home_key.SPECS` has it; 0 for a piece of drums.
+    """
+    key = written_key(sequence)
+    if not key:
+        pitched = notes.take(notes.voices != DRUMS)
+        if not len(pitched):
+            return 0
+        lengths = pitched.ends - pitched.starts
+        key = key_of(np.bincount(pitched.pitches % 12, lengths, minlength=12))
+    return 1 + 12 * (key.mode == "minor") + key.tonic
 
 
 def instrument_name(voice: int) -> str:
@@ -60,27 +55,18 @@ def instrument_name(voice: int) -> str:
 
 
 def condition_values(
-    sequence: NoteSequence, notes: NoteTable, num_bars: int, tags: tuple[str, ...]
+    sequence: NoteSequence, notes: NoteTable, tags: tuple[str, ...]
 ) -> tuple[int, ...]:
-    """The values of a piece's tag, key, density and length; 0 where it has none."""
-    tag, key = tag_of(sequence), _key_of(sequence, notes)
+    """The values of a piece's tag and density; 0 where it has none."""
+    tag = tag_of(sequence)
     density = len(notes) * STEPS_PER_QUARTER / notes.num_steps
     return (
         tags.index(tag) + 1 if tag in tags else 0,
-        1 + 12 * _MODES.index(key.mode) + key.tonic if key else 0,
         np.searchsorted(DENSITIES, density, "right").item(),
-        np.searchsorted(LENGTHS, num_bars, "right").item(),
     )
 
 
-def add_conditions(
-    sequence: NoteSequence, values: Sequence[int], tags: tuple[str, ...]
-) -> None:
-    """Writes a piece's tag and key into it."""
-    tag, key, *_ = values
-    if 0 < tag <= len(tags):
-        sequence.sequence_metadata.genre.append(tags[tag - 1])
-    if key:
-        mode, tonic = divmod(key - 1, 12)
-        mode = NoteSequence.KeySignature.Mode.Value(_MODES[mode].upper())
-        sequence.key_signatures.add(key=tonic, mode=mode)
+def add_tag(sequence: NoteSequence, value: int, tags: tuple[str, ...]) -> None:
+    """Writes a piece's tag into it."""
+    if 0 < value <= len(tags):
+        sequence.sequence_metadata.genre.append(tags[value - 1])

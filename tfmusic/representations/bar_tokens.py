@@ -15,9 +15,9 @@ from tfmusic.representations.token_grammar import NOTHING
 from tfmusic.representations.vocabulary import NUM_SPECIAL
 
 # What a token is, in the order of their ids; anything else is 0.
-TAG, KEY, DENSITY, LENGTH, UPBEAT, BAR, CUT, TEMPO, POSITION, INSTRUMENT = range(1, 11)
-VELOCITY, DURATION, PITCH, DRUM = range(11, 15)
-ENDING = 15
+TAG, DENSITY, UPBEAT, BAR, CUT, TEMPO, POSITION, INSTRUMENT = range(1, 9)
+VELOCITY, DURATION, PITCH, DRUM = range(9, 13)
+ENDING = 13
 PIANO, DRUMS = 0, 128  # voices: programs, and one more
 NUM_VELOCITIES = 127
 NUM_PITCHES = 128
@@ -25,9 +25,8 @@ MAX_TAGS = 32
 # All lengths to a bar of 4/4, then eighths to two bars, then quarters to four.
 DURATIONS = np.array([*range(1, 49), *range(54, 97, 6), *range(108, 193, 12)])
 DRUM_STEPS = 3
-# From how many notes a quarter, and bars, on each bin is.
+# From how many notes a quarter on each bin is.
 DENSITIES = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0)
-LENGTHS = (1, 5, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193)
 TINY = 1e-6
 # Tokens of these kinds hold until the next of their kind.
 RUNNING = (INSTRUMENT, VELOCITY, DURATION)
@@ -42,9 +41,7 @@ def _make_tokens() -> dict[int, list[tuple[str, int]]]:
     places = range(1, MAX_BAR_STEPS)
     return {
         TAG: numbered("tag", range(MAX_TAGS + 1)),
-        KEY: numbered("key", range(25)),
         DENSITY: numbered("density", range(len(DENSITIES) + 1)),
-        LENGTH: numbered("length", range(len(LENGTHS) + 1)),
         UPBEAT: numbered("upbeat", places),
         BAR: [(f"bar{n}/{d}", i) for i, (n, d) in enumerate(METRES)],
         CUT: [("cut", 0)],

@@ -1,0 +1,109 @@
+"""New pieces have the number of bars, and the key, that was asked for or drawn."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.contracts import make_sequence
+from tests.models import contracts
+from tests.models.conftest import bar_tunes
+from tfmusic.models import make_model
+from tfmusic.models.bars_left import BarsLeft
+
+COUNTS = {"bars 3": 1, "bars 5": 3, "key 1": 1, "key 20": 3, "tag reel": 2}
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(3)
+    settings = {
+        "name": "token_lstm",
+        "embedding_size": 8,
+        "units": (8,),
+        "pitch_context": True,
+    }
+    model = make_model(bar_tunes().fit_counts(COUNTS), settings)
+    model.build_model()
+    # So that bars come soon.
+    is_bar = model.representation.bar_tokens()
+    model.output_layer.bias.assign(4.0 * is_bar.astype(np.float32))
+    return model
+
+
+def bars_of(model, made):
+    """How many bars each piece has."""
+    is_bar = model.representation.bar_tokens()
+    return np.array(
+        [
+            is_bar[tokens[:length]].sum()
+            for tokens, length in zip(made["tokens"], made["num_steps"], strict=True)
+        ]
+    )
+
+
+def generate(model, **controls):
+    settings = dict(num_outputs=400, num_steps=150, seed=4, temperature=1.5)
+    return contracts.call_endpoint(model, "generate", **settings, **controls)
+
+
+@pytest.mark.parametrize("number", [1, 2, 7])
+def test_pieces_have_as_many_bars_as_they_should(model, number):
+    made = generate(model, length_bars=float(number))
+    ended = made["num_steps"] < 150
+    assert ended.mean() > 0.9
+    assert set(bars_of(model, made)[ended]) == {number}
+    left = made["bars_left"]
+    assert np.all(left[:, 0] == number + 1)
+    last = np.take_along_axis(left, made["num_steps"][:, np.newaxis] - 1, axis=1)
+    assert np.all(last[ended] == 1)
+
+
+def test_lengths_and_keys_are_drawn_as_they_are_in_training(model):
+    made = generate(model)
+    ended = made["num_steps"] < 150
+    bars = bars_of(model, made)[ended]
+    assert set(bars) == {3, 5}
+    np.testing.assert_allclose(np.mean(bars == 5), 0.75, atol=0.08)
+    keys = made["plan_key"][:, 0]
+    assert set(keys) == {1, 20}
+    np.testing.assert_allclose(np.mean(keys == 20), 0.75, atol=0.08)
+    # Training pieces are moved to all keys, so any can be asked for.
+    assert np.all(generate(model, key_number=7.0)["plan_key"] == 7)
+
+
+def test_music_that_goes_on_ends_where_it_will(model):
+    piece = model.representation.encode(generate_piece())
+    prompt = {name: array[np.newaxis] for name, array in piece.items()}
+    settings = dict(num_steps=40, seed=4)
+    made = contracts.call_endpoint(model, "continue", prompt, **settings)
+    assert not made["bars_left"].any()
+    assert np.all(made["plan_key"] == piece["plan_key"][0])
+
+
+def generate_piece():
+    return make_sequence([(60 + i % 5, 80, i, i + 1) for i in range(8)])
+
+
+def test_each_token_knows_what_is_left():
+    is_bar = np.array([False, True, False])
+    layer = BarsLeft(is_bar, [4])
+    tokens = tf.constant([[2, 1, 2, 1, 1, 0], [1, 1, 1, 1, 1, 0]])
+    left = layer.after_each(tf.constant([4, 0]), tokens)
+    assert left.numpy().tolist() == [[4, 4, 3, 3, 2, 1], [0] * 6]
+    row = tf.constant([4, 4, 1, 0])
+    assert layer.after(row, tf.constant([1, 2, 1, 1])).numpy().tolist() == [3, 4, 1, 0]
+
+
+def test_half_of_the_windows_do_not_know_the_length(model):
+    features = {
+        "tokens": tf.zeros([3], tf.int32),
+        "plan_key": tf.constant([5, 5, 5]),
+        "bars_left": tf.constant([2, 2, 1]),
+    }
+    hidden = np.zeros(2)
+    seeds = np.linspace(-(2**31), 2**31 - 1, 200, dtype=np.int64).astype(np.int32)
+    for seed in seeds:
+        found = model.places.hide_plan(features, 0.5, tf.constant([seed, 0]))
+        hidden += [not np.any(found[n]) for n in ("bars_left", "plan_key")]
+    np.testing.assert_allclose(hidden, [100, 50], atol=2)

@@ -1,0 +1,89 @@
+"""What models know of how many bars are to come, and how pieces end with the last."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.generation.samplers import IMPOSSIBLE
+from tfmusic.representations.vocabulary import END
+
+# So many are told apart; more are read as that.
+_MOST = 64
+_SIZE = 16
+# So that the draw is not that of another number.
+_SEED = 12
+
+
+class BarsLeft(keras.layers.Layer):
+    """A learned vector for each number of bars to come, and the length of new pieces.
+
+    See `tfmusic.representations.bars_left` for the number.
+    """
+
+    def __init__(self, is_bar: np.ndarray, lengths: Sequence[int], **kwargs):
+        """Makes the layer.
+
+        Args:
+            is_bar: Which tokens begin a bar, bool `[token]`.
+            lengths: Of pieces in bars, ascending, from which that of a new one is
+                drawn; none: it ends where the model has it end.
+            **kwargs: The base layer's.
+        """
+        super().__init__(**kwargs)
+        self._is_bar = np.asarray(is_bar)
+        self._drawn = np.array([n + 1 for n in lengths] or [0], np.int32)
+        self.numbers = keras.layers.Embedding(
+            _MOST + 2,
+            _SIZE,
+            keras.initializers.RandomNormal(stddev=1.0),
+            name="numbers",
+        )
+
+    def call(self, bars_left: tf.Tensor) -> tf.Tensor:
+        """Encodes numbers, int32 `[...]`, as `[..., 16]`."""
+        return self.numbers(tf.clip_by_value(bars_left, 0, _MOST + 1))
+
+    def choose(
+        self, batch_size: tf.Tensor, wanted: tf.Tensor, seed: tf.Tensor | None
+    ) -> tf.Tensor:
+        """What is left before new pieces, int32 `[batch]`.
+
+        Args:
+            batch_size: How many pieces.
+            wanted: The value of `LENGTH_BARS`.
+            seed: Of the draw, a scalar int64; None: the middle length.
+        """
+        number = tf.cast(tf.round(wanted), tf.int32)
+        if seed is None:
+            drawn = tf.fill([batch_size], int(self._drawn[len(self._drawn) // 2]))
+        else:
+            row = tf.random.stateless_uniform(
+                [batch_size],
+                tf.stack([seed, _SEED]),
+                maxval=len(self._drawn),
+                dtype=tf.int32,
+            )
+            drawn = tf.gather(tf.constant(self._drawn), row)
+        return tf.where(number > 0, number + 1, drawn)
+
+    def after(self, bars_left: tf.Tensor, token: tf.Tensor) -> tf.Tensor:
+        """What is left after tokens, both int32 of one shape."""
+        begun = tf.gather(tf.constant(self._is_bar), token)
+        left = tf.maximum(bars_left - tf.cast(begun, tf.int32), 1)
+        return tf.where(bars_left > 0, left, 0)
+
+    def after_each(self, bars_left: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
+        """What is left at each of `[batch, time]` tokens, if `[batch]` at the first."""
+        begun = tf.cast(tf.gather(tf.constant(self._is_bar), tokens), tf.int32)
+        left = bars_left[:, tf.newaxis] - tf.cumsum(begun, axis=1, exclusive=True)
+        return tf.where(bars_left[:, tf.newaxis] > 0, tf.maximum(left, 1), 0)
+
+    def steer(self, logits: tf.Tensor, bars_left: tf.Tensor) -> tf.Tensor:
+        """Logits `[batch, token]` of pieces that end with their last bar."""
+        to_come = bars_left[:, tf.newaxis] > 1
+        over = bars_left[:, tf.newaxis] == 1
+        is_end = np.arange(len(self._is_bar)) == END
+        refused = (to_come & is_end) | (over & self._is_bar)
+        return logits + IMPOSSIBLE * tf.cast(refused, tf.float32)
