@@ -41,6 +41,7 @@ DEFAULT = dict(
         head="linear",
         tied_output=False,
         pitch_context=True,
+        lookback=True,
         loss_steps="all",
         learn_end=True,
         temperature=1.0,

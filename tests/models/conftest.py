@@ -202,6 +202,7 @@ CASES = {
             "units": (32,),
             "dropout": 0.1,
             "pitch_context": True,
+            "lookback": True,
         },
         bar_pieces,
     ),
@@ -389,7 +390,7 @@ CASES = {
 # One of each family learns its pieces; training is most of these tests' time.
 TRAINED = {
     "tokens": 100,
-    "tokens_bars": 100,
+    "tokens_bars": 250,
     "two_hands": 250,
     "next_frame_metre": 250,
     "seq2seq": 250,

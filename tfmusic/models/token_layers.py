@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfmusic.errors import UserError
 from tfmusic.generation.token_rules import RulesState
 from tfmusic.models.base import Tensors
+from tfmusic.models.lookback import Bars
 from tfmusic.models.pitch_context import Heard
 from tfmusic.models.token_settings import TokenSettings
 from tfmusic.networks.layers import PitchEmbedding, TiedOutput, TokenEmbedding
@@ -22,12 +23,14 @@ class TokenState(NamedTuple):
         rules: What the rules know of the tokens so far.
         place: See `Places.before_piece`; empty without metre.
         heard: See `PitchContext`; empty without one.
+        bars: See `Lookback`; empty without one.
     """
 
     network: Any
     rules: RulesState
     place: Tensors
     heard: Heard | tuple[()] = ()
+    bars: Bars | tuple[()] = ()
 
 
 def make_embedding(
@@ -91,10 +94,10 @@ def check_layers(
             f"{settings.embedding_size}; got {settings.input_encoding!r} and "
             f"{network.output_size} outputs"
         )
-    if settings.carry_state and settings.pitch_context:
+    if settings.carry_state and (settings.pitch_context or settings.lookback):
         raise UserError(
-            "model.carry_state: expected False with pitch_context, whose notes windows "
-            "do not hand on; leave one of them out"
+            "model.carry_state: expected False with pitch_context and lookback, whose "
+            "memory windows do not hand on; leave one of them out"
         )
     if settings.carry_state and not network.is_recurrent:
         raise UserError(

@@ -30,6 +30,9 @@ class TokenSettings(Settings):
         pitch_context: Whether the logits of notes also follow from the intervals to the
             notes before them, see `PitchContext`: for tokens of one pitch at most.
             Much is learned so from little music.
+        lookback: Whether the network also reads what stood 1, 2, 4 and 8 bars before at
+            the same place, and says how likely it comes again, see `Lookback`: for
+            tokens with bars. So bars return.
         head: Layers before the logits: "linear": none; "skuldur": batch normalisation,
             dropout 0.3, 256 rectified units, batch normalisation, dropout 0.3.
         dropout: Fraction of the network's outputs dropped before a linear head.
@@ -55,6 +58,7 @@ class TokenSettings(Settings):
     )
     keys_down: bool = False
     pitch_context: bool = False
+    lookback: bool = False
     head: str = setting("linear", choices=("linear", "skuldur"))
     dropout: float = setting(0.3, at_least=0.0, at_most=0.99)
     tied_output: bool = False

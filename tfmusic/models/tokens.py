@@ -28,6 +28,7 @@ from tfmusic.generation.token_rules import TokenRules
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
 from tfmusic.models.conditions import Conditions
+from tfmusic.models.lookback import Lookback, bar_places
 from tfmusic.models.pitch_context import PitchContext, single_pitches
 from tfmusic.models.places import Places
 from tfmusic.models.token_layers import (
@@ -128,6 +129,9 @@ class TokenModel(AutoregressiveModel):
             self.pitch_context = PitchContext(
                 pitches, has_key=self.places.key is not None, name="pitch_context"
             )
+        self.lookback = None
+        if settings.lookback:
+            self.lookback = Lookback(bar_places(representation), name="lookback")
         self.carried = None
         self._nats = WeightedMean("nats_per_step")
         self._perplexity = Perplexity()
@@ -229,10 +233,13 @@ class TokenModel(AutoregressiveModel):
         else:
             hidden = self.network(inputs, training=training)
         hidden = self._top(hidden, training)
-        if not self.pitch_context:
-            return hidden
-        contexts = self.pitch_context.contexts(self.token(frames))
-        return self.pitch_context(hidden, contexts, places.get(home_key.NAME))
+        tokens, found = self.token(frames), hidden
+        if self.pitch_context:
+            contexts = self.pitch_context.contexts(tokens)
+            found = self.pitch_context(hidden, contexts, places.get(home_key.NAME))
+        if self.lookback:
+            found = self.lookback(hidden, found, self.lookback.all_found(tokens))
+        return found
 
     def token(self, frame: Nest) -> tf.Tensor:
         """The token of a frame; here it is nothing else."""
@@ -248,10 +255,11 @@ class TokenModel(AutoregressiveModel):
         network = self.network.initial_state(batch_size, max_steps)
         place = self.places.before_piece(batch_size)
         rules = self._rules.initial_state(batch_size)
-        heard = ()
-        if self.pitch_context:
-            heard = self.pitch_context.initial_state(batch_size)
-        return TokenState(network, rules, place, heard)
+        memories = [
+            memory.initial_state(batch_size) if memory else ()
+            for memory in (self.pitch_context, self.lookback)
+        ]
+        return TokenState(network, rules, place, *memories)
 
     def begin(
         self,
@@ -283,11 +291,12 @@ class TokenModel(AutoregressiveModel):
         _, state = self.network.run(self._encode_all(earlier, prompt), state)
         rules = self._rules.after_all(self.token(earlier))
         newest = tf.nest.map_structure(lambda part: part[:, -1], frames)
-        heard = ()
-        if self.pitch_context:
-            heard = self.pitch_context.after_all(self.token(earlier))
+        memories = [
+            memory.after_all(self.token(earlier)) if memory else ()
+            for memory in (self.pitch_context, self.lookback)
+        ]
         place = self.places.after_prompt(prompt)
-        return newest, TokenState(state, rules, place, heard)
+        return newest, TokenState(state, rules, place, *memories)
 
     def next_frame(
         self,
@@ -334,18 +343,26 @@ class TokenModel(AutoregressiveModel):
         """What the next logits are made of, `[batch, feature]`, and the new state."""
         rules = self._rules.after(state.rules, self.token(frame))
         place = self.places.advance(state.place, 1, self.token(frame))
+        token = self.token(frame)
         inputs = join(self._encode(frame), self.places(place))
         if self.settings.keys_down:
             inputs = join(inputs, self._rules.sounding(rules))
+        if self.lookback:
+            bars = self.lookback.after(state.bars, token)
+            earlier = self.lookback.found(bars)
+            inputs = join(inputs, self.lookback.read(earlier))
+            state = state._replace(bars=bars)
         hidden, network = self.network.step(inputs, state.network)
-        hidden = self._top(hidden[:, tf.newaxis])[:, 0]
+        hidden = found = self._top(hidden[:, tf.newaxis])[:, 0]
         state = state._replace(network=network, rules=rules, place=place)
         if self.pitch_context:
-            heard = self.pitch_context.after(state.heard, self.token(frame))
+            heard = self.pitch_context.after(state.heard, token)
             context = self.pitch_context.context(heard)
-            hidden = self.pitch_context(hidden, context, place.get(home_key.NAME))
+            found = self.pitch_context(hidden, context, place.get(home_key.NAME))
             state = state._replace(heard=heard)
-        return hidden, state
+        if self.lookback:
+            found = self.lookback(hidden, found, earlier)
+        return found, state
 
     def complete(
         self, token: tf.Tensor, frame: Nest, hidden: tf.Tensor, state: TokenState
@@ -454,10 +471,14 @@ class TokenModel(AutoregressiveModel):
 
     def _encode_all(self, frames: Nest, places: Tensors) -> tf.Tensor:
         """Frames `[batch, time]` of a sequence as what the network reads."""
+        tokens = self.token(frames)
         inputs = join(self._encode(frames), self.places(places))
-        if not self.settings.keys_down:
-            return inputs
-        return join(inputs, self._rules.sounding_after_each(self.token(frames)))
+        if self.settings.keys_down:
+            inputs = join(inputs, self._rules.sounding_after_each(tokens))
+        if self.lookback:
+            earlier = self.lookback.all_found(tokens)
+            inputs = join(inputs, self.lookback.read(earlier))
+        return inputs
 
     def _encode(self, frames: Nest) -> tf.Tensor:
         """Frames `[...]` by themselves, `[..., feature]`."""
@@ -476,10 +497,13 @@ class TokenModel(AutoregressiveModel):
     def logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Logits, float32 `[batch, time, token]`, of what `_top` gives."""
         # Within `call` Keras itself tells the output whether this is training.
-        if not self.pitch_context:
-            return self.output_layer(hidden) + self._banned
-        hidden, odds = self.pitch_context.split(hidden)
-        return self.output_layer(hidden) + odds + self._banned
+        if self.lookback:
+            hidden, *earlier = self.lookback.split(hidden)
+        odds = 0.0
+        if self.pitch_context:
+            hidden, odds = self.pitch_context.split(hidden)
+        logits = self.output_layer(hidden) + odds + self._banned
+        return self.lookback.add(logits, *earlier) if self.lookback else logits
 
     def step_logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Logits, float32 `[batch, token]`, of what `advance` gives."""

@@ -50,6 +50,7 @@ from tfmusic.representations.bar_tokens import (
     UPBEAT,
     VALUES,
     VELOCITY,
+    BarPlaces,
     ids,
     latest,
     parse_bars,
@@ -195,6 +196,10 @@ class BarEvents(TokenRepresentation):
     def bar_tokens(self) -> np.ndarray:
         """Which tokens begin a bar, bool [vocabulary size]."""
         return KINDS == BAR
+
+    def bar_places(self) -> BarPlaces:
+        """What tokens say of their places in bars."""
+        return BarPlaces.of_tokens()
 
     @property
     def conditions(self) -> tuple[Condition, ...]:

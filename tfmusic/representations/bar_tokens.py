@@ -1,6 +1,7 @@
 """The tokens of `BarEvents`: what each is and means, and what a row of them says."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -62,6 +63,45 @@ _SIZES = [NUM_SPECIAL, *map(len, _TOKENS.values())]
 KINDS = np.repeat(np.array([NOTHING, *_TOKENS]), _SIZES)
 VALUES = np.array([0] * NUM_SPECIAL + [v for t in _TOKENS.values() for _, v in t])
 _FIRST_IDS = dict(zip(_TOKENS, np.cumsum(_SIZES)[:-1].tolist(), strict=True))
+
+
+class BarPlaces(NamedTuple):
+    """What each token says of its place in a bar, int `[token]` all.
+
+    Attributes:
+        is_bar: 1 where it begins a bar.
+        position: The steps from the bar line where it sets these, -1 elsewhere.
+        is_note: 1 where it is a note, drums included.
+        stage: How far the description of a note has come, 0 to 3.
+    """
+
+    is_bar: np.ndarray
+    position: np.ndarray
+    is_note: np.ndarray
+    stage: np.ndarray
+
+    @classmethod
+    def of_tokens(cls) -> "BarPlaces":
+        """Those of the vocabulary."""
+        is_bar, is_position = KINDS == BAR, KINDS == POSITION
+        stages = {INSTRUMENT: 1, VELOCITY: 2, DURATION: 3, CUT: 3}
+        return cls(
+            is_bar.astype(np.int64),
+            np.where(is_position, VALUES, np.where(is_bar, 0, -1)),
+            np.isin(KINDS, (PITCH, DRUM)).astype(np.int64),
+            np.array([stages.get(kind, 0) for kind in KINDS.tolist()]),
+        )
+
+    @staticmethod
+    def order(position, num_notes, stage):
+        """A place in a bar as a number under 2 ** 20 that ascends with the tokens.
+
+        Args:
+            position: In steps from the bar line.
+            num_notes: Of notes that begin there, up to 255, this one included.
+            stage: Of the next note's description.
+        """
+        return position * 1024 + num_notes * 4 + stage
 
 
 def ids(kind: int) -> np.ndarray:
