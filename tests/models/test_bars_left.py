@@ -72,6 +72,19 @@ def test_lengths_and_keys_are_drawn_as_they_are_in_training(model):
     assert np.all(generate(model, key_number=7.0)["plan_key"] == 7)
 
 
+def test_pieces_end_on_the_tonic_where_they_can(model):
+    pitches = model.pitch_context.pitches
+
+    def tonics(**controls):
+        made = generate(model, length_bars=2.0, key_number=3.0, **controls)
+        rows = zip(made["tokens"], made["num_steps"], strict=True)
+        last = [tokens[length - 1] for tokens, length in rows if length < 150]
+        assert len(last) > 300
+        return np.mean(pitches[last] % 12 == 2)
+
+    assert tonics(cadence=6.0) > 2.5 * tonics(cadence=0.0)
+
+
 def test_music_that_goes_on_ends_where_it_will(model):
     piece = model.representation.encode(generate_piece())
     prompt = {name: array[np.newaxis] for name, array in piece.items()}
@@ -87,7 +100,7 @@ def generate_piece():
 
 def test_each_token_knows_what_is_left():
     is_bar = np.array([False, True, False])
-    layer = BarsLeft(is_bar, [4])
+    layer = BarsLeft(is_bar, np.array([-1, -1, 60]), [4])
     tokens = tf.constant([[2, 1, 2, 1, 1, 0], [1, 1, 1, 1, 1, 0]])
     left = layer.after_each(tf.constant([4, 0]), tokens)
     assert left.numpy().tolist() == [[4, 4, 3, 3, 2, 1], [0] * 6]

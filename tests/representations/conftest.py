@@ -16,6 +16,7 @@ CONFIGS = {
         "num_velocity_bins": 0,
         "tempos": False,
         "programs": False,
+        "note_steps": 3,
         "qpm": 101.0,
         "lowest_pitch": 21,
         "highest_pitch": 108,

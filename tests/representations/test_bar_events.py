@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.contracts import make_sequence
+from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
 from tfmusic.representations.bar_events import DURATIONS
 
@@ -83,6 +84,15 @@ def test_triplets_come_back():
     representation = make_events(**TUNE)
     decoded = representation.decode(representation.encode(make_sequence(triplet)))
     assert notes_of(decoded) == [(60, 0, 4), (61, 4, 4), (62, 8, 4)]
+
+
+def test_notes_of_songs_played_by_hand_are_moved_to_sixteenths():
+    played = [(60, 80, 0.02, 0.9), (62, 80, 1.1, 1.13), (64, 80, 1.9, 3.12)]
+    representation = make_events(**TUNE, note_steps=3)
+    decoded = representation.decode(representation.encode(make_sequence(played)))
+    assert notes_of(decoded) == [(60, 0, 12), (62, 12, 3), (64, 24, 12)]
+    with pytest.raises(UserError, match="note_steps is 5; expected 1, 2, 3, 4, 6 or"):
+        make_events(note_steps=5)
 
 
 def test_loudness_tempo_and_instrument_are_said_where_they_change():

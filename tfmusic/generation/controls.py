@@ -206,6 +206,12 @@ CADENCE = Control(
     "dominant: the odds of these chords are multiplied by e to this power; 0: "
     "unchanged. It takes --phrases of 1 or more.",
 )
+CADENCE_OF_BARS = dataclasses.replace(
+    CADENCE,
+    doc="Make an end on the tonic likelier: in the last bar the odds that the piece "
+    "ends after the tonic are multiplied by e to this power, those after another note "
+    "divided; 0: unchanged.",
+)
 VOICE_LEADING = Control(
     "voice_leading",
     *(2.0, 0.0, 1e6),

@@ -22,17 +22,25 @@ class BarsLeft(keras.layers.Layer):
     See `tfmusic.representations.bars_left` for the number.
     """
 
-    def __init__(self, is_bar: np.ndarray, lengths: Sequence[int], **kwargs):
+    def __init__(
+        self,
+        is_bar: np.ndarray,
+        pitches: np.ndarray,
+        lengths: Sequence[int],
+        **kwargs,
+    ):
         """Makes the layer.
 
         Args:
             is_bar: Which tokens begin a bar, bool `[token]`.
+            pitches: The pitch of each token, -1 for none, int `[token]`.
             lengths: Of pieces in bars, ascending, from which that of a new one is
                 drawn; none: it ends where the model has it end.
             **kwargs: The base layer's.
         """
         super().__init__(**kwargs)
         self._is_bar = np.asarray(is_bar)
+        self._pitches = np.asarray(pitches, np.int32)
         self._drawn = np.array([n + 1 for n in lengths] or [0], np.int32)
         self.numbers = keras.layers.Embedding(
             _MOST + 2,
@@ -80,10 +88,29 @@ class BarsLeft(keras.layers.Layer):
         left = bars_left[:, tf.newaxis] - tf.cumsum(begun, axis=1, exclusive=True)
         return tf.where(bars_left[:, tf.newaxis] > 0, tf.maximum(left, 1), 0)
 
-    def steer(self, logits: tf.Tensor, bars_left: tf.Tensor) -> tf.Tensor:
-        """Logits `[batch, token]` of pieces that end with their last bar."""
+    def steer(
+        self,
+        logits: tf.Tensor,
+        bars_left: tf.Tensor,
+        newest: tf.Tensor,
+        key: tf.Tensor,
+        cadence: tf.Tensor,
+    ) -> tf.Tensor:
+        """Logits `[batch, token]` of pieces that end with their last bar.
+
+        Args:
+            logits: What the network and other rules say.
+            bars_left: int32 `[batch]`.
+            newest: The newest token, int32 `[batch]`.
+            key: See `tfmusic.representations.home_key`, int32 `[batch]`.
+            cadence: The control.
+        """
         to_come = bars_left[:, tf.newaxis] > 1
         over = bars_left[:, tf.newaxis] == 1
         is_end = np.arange(len(self._is_bar)) == END
         refused = (to_come & is_end) | (over & self._is_bar)
+        is_tonic = (tf.gather(self._pitches, newest) - (key - 1)) % 12 == 0
+        strength = tf.where(is_tonic, cadence, -cadence)
+        strength = tf.where((key > 0) & (bars_left == 1), strength, 0.0)
+        logits += strength[:, tf.newaxis] * tf.cast(is_end, tf.float32)
         return logits + IMPOSSIBLE * tf.cast(refused, tf.float32)

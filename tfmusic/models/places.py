@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfmusic.generation.controls import (
+    CADENCE_OF_BARS,
     HOME_KEY,
     KEY_NUMBER,
     LENGTH_BARS,
@@ -17,6 +18,7 @@ from tfmusic.models import metre, phrases
 from tfmusic.models.bars_left import BarsLeft
 from tfmusic.models.base import Tensors
 from tfmusic.models.home_key import HomeKey
+from tfmusic.models.pitch_context import single_pitches
 from tfmusic.representations import Representation
 from tfmusic.representations import bars_left as length_array
 from tfmusic.representations import home_key as home_key_array
@@ -61,10 +63,13 @@ class Places(keras.layers.Layer):
             self.controls += (self._key_control,)
         if length_array.NAME in specs:
             self.length = BarsLeft(
-                representation.bar_tokens(), representation.lengths, name="bars_left"
+                representation.bar_tokens(),
+                single_pitches(representation),
+                representation.lengths,
+                name="bars_left",
             )
             self.names += (length_array.NAME,)
-            self.controls += (LENGTH_BARS,)
+            self.controls += (LENGTH_BARS, CADENCE_OF_BARS)
 
     def call(self, place: Tensors) -> tf.Tensor | None:
         """Places, int32 `[...]`, as vectors `[..., feature]`; None without any."""
@@ -152,11 +157,26 @@ class Places(keras.layers.Layer):
             later[length_array.NAME] = self.length.after_each(left, tokens)
         return {name: later[name] for name in self.names}
 
-    def steer(self, logits: tf.Tensor, place: Tensors) -> tf.Tensor:
-        """Logits `[batch, token]` of pieces that end with their last bar."""
+    def steer(
+        self,
+        logits: tf.Tensor,
+        place: Tensors,
+        newest: tf.Tensor,
+        controls: Mapping[str, tf.Tensor],
+    ) -> tf.Tensor:
+        """Logits `[batch, token]` of pieces that end with their last bar.
+
+        Args:
+            logits: What the network and other rules say.
+            place: Of the token to come.
+            newest: The newest token, int32 `[batch]`.
+            controls: Values by name.
+        """
         if not self.length:
             return logits
-        return self.length.steer(logits, place[length_array.NAME])
+        bars_left, key = place[length_array.NAME], place[home_key_array.NAME]
+        cadence = controls[CADENCE_OF_BARS.name]
+        return self.length.steer(logits, bars_left, newest, key, cadence)
 
     def is_length_known(self, place: Tensors) -> tf.Tensor:
         """Where the number of bars to come is known, bool `[batch]` or a scalar."""

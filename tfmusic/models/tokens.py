@@ -401,7 +401,8 @@ class TokenModel(AutoregressiveModel):
         too_early = tf.where(is_early, samplers.IMPOSSIBLE, 0.0)
         end = tf.one_hot(END, self.vocabulary_size)
         logits += too_early[:, tf.newaxis] * end
-        return self.places.steer(logits, state.place)
+        newest = state.rules.history[:, -1]
+        return self.places.steer(logits, state.place, newest, controls)
 
     def is_finished(self, frame: Nest) -> tf.Tensor | None:
         """Whether the token is an end or comes after it."""

@@ -115,6 +115,8 @@ class BarEvents(TokenRepresentation):
     Attributes:
         num_velocity_bins: Bins of equal size; 0 for no dynamics.
         tempos: Whether there are tempos; otherwise all music is at `qpm`.
+        note_steps: Notes begin at multiples of so many steps, and last at least one of
+            these: 1, or for songs that were played by hand 3, sixteenths.
         programs: Whether there are instruments and drums; otherwise all notes are
             the piano's and drums are left out.
         tags: Names of the tags, at most 32, most frequent first; found in the training
@@ -130,6 +132,7 @@ class BarEvents(TokenRepresentation):
     steps_per_quarter: int = STEPS_PER_QUARTER
     lowest_pitch: int = 0
     highest_pitch: int = 127
+    note_steps: int = 1
     num_velocity_bins: int = 32
     tempos: bool = True
     programs: bool = True
@@ -146,6 +149,9 @@ class BarEvents(TokenRepresentation):
         )
         self.check(
             0 <= self.num_velocity_bins <= 32, "num_velocity_bins", "0 (none) to 32"
+        )
+        self.check(
+            self.note_steps in (1, 2, 3, 4, 6, 12), "note_steps", "1, 2, 3, 4, 6 or 12"
         )
         self.check(len(self.tags) <= MAX_TAGS, "tags", f"at most {MAX_TAGS}")
 
@@ -328,7 +334,7 @@ class BarEvents(TokenRepresentation):
         Losses are those of all kinds, but drums only without `programs`.
         """
         columns = wire.columns(sequence, "notes", "program", "is_drum", "instrument")
-        notes = NoteTable.of(sequence, self.grid)
+        notes = self._rounded(NoteTable.of(sequence, self.grid))
         instruments = notes.voices
         voices = np.clip(columns["program"], 0, 127)
         voices = np.where(columns["is_drum"], DRUMS, voices)
@@ -357,6 +363,17 @@ class BarEvents(TokenRepresentation):
         return notes, +losses
 
     # Reading and writing music.
+
+    def _rounded(self, notes: NoteTable) -> NoteTable:
+        """Notes that begin and end where `note_steps` lets them."""
+        if self.note_steps == 1:
+            return notes
+        starts, ends = (
+            (times + self.note_steps // 2) // self.note_steps * self.note_steps
+            for times in (notes.starts, notes.ends)
+        )
+        ends = np.maximum(ends, starts + self.note_steps)
+        return notes.with_columns(starts=starts, ends=ends)
 
     def _read(self, sequence: NoteSequence) -> tuple[_Piece, collections.Counter]:
         notes, losses = self.read_notes(sequence)
