@@ -208,9 +208,10 @@ CADENCE = Control(
 )
 CADENCE_OF_BARS = dataclasses.replace(
     CADENCE,
+    default=5.0,
     doc="Make an end on the tonic likelier: in the last bar the odds that the piece "
     "ends after the tonic are multiplied by e to this power, those after another note "
-    "divided; 0: unchanged.",
+    "divided, and those of the tonic multiplied by the root of that; 0: unchanged.",
 )
 VOICE_LEADING = Control(
     "voice_leading",

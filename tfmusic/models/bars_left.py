@@ -111,6 +111,11 @@ class BarsLeft(keras.layers.Layer):
         refused = (to_come & is_end) | (over & self._is_bar)
         is_tonic = (tf.gather(self._pitches, newest) - (key - 1)) % 12 == 0
         strength = tf.where(is_tonic, cadence, -cadence)
-        strength = tf.where((key > 0) & (bars_left == 1), strength, 0.0)
-        logits += strength[:, tf.newaxis] * tf.cast(is_end, tf.float32)
+        is_last = (key > 0) & (bars_left == 1)
+        strength = tf.where(is_last, strength, 0.0)[:, tf.newaxis]
+        logits += strength * tf.cast(is_end, tf.float32)
+        # A tonic to end on has to come first.
+        is_note = self._pitches >= 0
+        tonics = is_note & ((self._pitches - (key[:, tf.newaxis] - 1)) % 12 == 0)
+        logits += tf.where(is_last[:, tf.newaxis] & tonics, cadence / 2, 0.0)
         return logits + IMPOSSIBLE * tf.cast(refused, tf.float32)
