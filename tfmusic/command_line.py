@@ -124,6 +124,12 @@ def usage() -> str:
     return "\n".join(lines)
 
 
+def flag_names() -> list[str]:
+    """The flags that the running command defines."""
+    hidden = ("help", "helpfull", "helpshort", "helpxml")
+    return sorted(flag.name for flag in _own_flags() if flag.name not in hidden)
+
+
 def _own_flags() -> list[flags.Flag]:
     """The flags that the running command defines."""
     return flags.FLAGS.get_key_flags_for_module(sys.argv[0])

@@ -112,6 +112,7 @@ def main() -> None:
     from tfmusic.serving.player import Player
 
     player = Player(path)
+    _check_controls(player)
     music = _COMPARE_WITH.value
     found = read_references(music) if music else References()
     check_folder(_OUTPUT_DIR.value)
@@ -145,6 +146,17 @@ def _check_sizes() -> None:
             f"best_of: expected at most {SIZES[1] // number} with "
             f"num_outputs={number}, got {times}"
         )
+
+
+def _check_controls(player) -> None:
+    """Tells, before any music is made, which flag is neither ours nor the model's."""
+    from tfmusic.serving.requests import unknown_control
+
+    known = {**player.controls, **(player.card.get("search_controls") or {})}
+    for name in command_line.extra_flags():
+        if name not in known:
+            others = command_line.flag_names()
+            raise UserError(unknown_control(player.card, name, others=others))
 
 
 def _check_outputs(player) -> None:

@@ -10,6 +10,7 @@ from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.pictures import draw_piano_rolls
 from tfmusic.files import write_file, writing
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.measures import bars_in_words
 from tfmusic.notes.synthesis import find_soundfont, player_name
 from tfmusic.notes.writing import (
     check_local,
@@ -72,12 +73,15 @@ def write_gallery(
 
     for i, piece in enumerate(pieces):
         number = i + 1
+        length = f"{piece.total_time:.0f} s"
+        if not in_seconds and piece.notes:
+            length = f"{bars_in_words(piece)}, {length}"
         write_midi(
             piece,
             path(
                 f"piece_{number}.mid",
-                f"generated piece {number}: {len(piece.notes)} notes, "
-                f"{piece.total_time:.0f} s" + "".join(remarks[i : i + 1]),
+                f"generated piece {number}: {len(piece.notes)} notes, {length}"
+                + "".join(remarks[i : i + 1]),
             ),
         )
         if audio:
