@@ -255,6 +255,12 @@ def _leave(status: int | str | None) -> None:
         os._exit(status if isinstance(status, int) else int(status is not None))
 
 
+def say_meanwhile(text: str) -> None:
+    """Writes a line for who waits; it is no part of what the command gives out."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
+
+
 def fail(error: Exception) -> None:
     """Ends the program with status 2 and the error on one line of standard error."""
     # A KeyError shows its text quoted; a config file that raises comes as a traceback

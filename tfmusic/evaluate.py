@@ -74,6 +74,7 @@ def _make_pieces(controls: dict[str, str]) -> Callable[[], dict[str, Any]]:
     lengths = DatasetInfo.load(_DATA_DIR.value).splits[_SPLIT.value]["piece_steps"]
     with tempfile.TemporaryDirectory() as folder:
         player = Player(export_run(_WORKDIR.value, folder))
+        player.announce = command_line.say_meanwhile
         steps = _NUM_STEPS.value or min(max(lengths, default=1), _MOST_STEPS)
         in_time = "bars" in controls or "seconds" in controls
         pieces = player.generate(

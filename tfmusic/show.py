@@ -87,7 +87,10 @@ def model(name: str) -> str:
     for split, scores in (card.get("scores") or {}).items():
         score = scores.get("log_likelihood_per_step", scores.get("loss"))
         if score is not None:
-            lines.append(f"{split + ' score':12s} {score:.4g} nats a step")
+            text = f"{score:.4g} nats a step"
+            if "log_likelihood_per_step" in scores:
+                text += " (how well it guesses what comes next: 0 would be always)"
+            lines.append(f"{split + ' score':12s} {text}")
         lines += _music(scores.get("music") or {})
     for label, text in (card.get("knows") or {}).items():
         lines.append(_hang(f"{label:12s} ", text))

@@ -19,6 +19,8 @@ from tfmusic.notes.writing import (
     write_wav,
 )
 
+_MOST_ROWS = 8  # of a picture; a title says how much is shown of longer pieces
+
 
 def write_gallery(
     output_dir: str,
@@ -33,6 +35,7 @@ def write_gallery(
     scores: bool = False,
     soundfont: str | None = None,
     in_seconds: bool = False,
+    num_given: int = 0,
 ) -> str:
     """Writes `piece_1.mid`, `piece_2.mid`, ... and what helps to judge them.
 
@@ -51,6 +54,7 @@ def write_gallery(
         soundfont: Plays the audio; None: the one that is installed, if any.
         in_seconds: Whether pictures show seconds, for music without a beat, rather
             than bars.
+        num_given: How many of each piece's first notes the model was given.
 
     Returns:
         The account that `contents.txt` holds: a line for each file, which of earlier
@@ -98,12 +102,20 @@ def write_gallery(
         if pictures:
             panels = [(f"generated piece {number}", piece)]
             meaning = f"piano roll of piece {number}"
+            if num_given:
+                meaning += ", what was given in grey"
             if references:
                 reference = references[i % len(references)]
                 panels.append((f"held out: {reference.filename}", reference))
                 meaning += f", below it {reference.filename} from the held-out split"
             picture = path(f"piece_{number}.png", meaning)
-            draw_piano_rolls(picture, panels, in_seconds=in_seconds)
+            draw_piano_rolls(
+                picture,
+                panels,
+                in_seconds=in_seconds,
+                max_rows=1 if references else _MOST_ROWS,
+                num_given=num_given,
+            )
     if earlier:
         names = ", ".join(sorted(earlier))
         lines.append(f"of an earlier call, still here: {names}")

@@ -60,6 +60,13 @@ class Request:
     limit_seconds: float | None = None
     gap: Gap | None = None
 
+    @property
+    def num_given(self) -> int:
+        """How many notes of the primer stay; they are the first ones of each piece."""
+        if self.gap:
+            return int(self.gap.is_kept.sum())
+        return len(self.primer.sequence.notes) if self.primer else 0
+
 
 def request_music(
     card: Mapping[str, Any],
