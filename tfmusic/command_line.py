@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import logging as python_logging
 import os
 import re
 import signal
@@ -68,6 +69,7 @@ def run(
         return
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(lambda r: r.module not in _CHATTER)
+    logging.get_absl_handler().setFormatter(_PlainFormatter("%(asctime)s", "%H:%M:%S"))
     try:
         app.run(guarded, flags_parser=parse)
     except SystemExit as end:
@@ -202,6 +204,15 @@ _CHATTER = (
     "signature_serialization",
 )
 _rest: list[str] = []
+
+
+class _PlainFormatter(python_logging.Formatter):
+    """The time and the message; the level where something is wrong."""
+
+    def format(self, record: python_logging.LogRecord) -> str:
+        is_wrong = record.levelno >= python_logging.WARNING
+        level = f"{record.levelname.lower()}: " if is_wrong else ""
+        return f"{super().format(record)} {level}{record.getMessage()}"
 
 
 def arguments() -> list[str]:

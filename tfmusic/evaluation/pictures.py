@@ -170,7 +170,9 @@ def _draw(
 def _rows(piece: "_Panel", quarters: float, num_given: int) -> "list[_Panel]":
     """A piece as the rows of a picture, of so many quarter notes each; 0: one row."""
     piece.is_given[:num_given] = True
-    num_rows = max(int(np.ceil(piece.quarters / quarters - 1e-6)), 1) if quarters else 1
+    if not quarters:
+        return [piece]
+    num_rows = max(int(np.ceil(piece.quarters / quarters - 1e-6)), 1)
     return [piece.part(i * quarters, (i + 1) * quarters) for i in range(num_rows)]
 
 
@@ -267,6 +269,8 @@ class _Panel:
             handlelength=1.0,
             borderaxespad=0.2,
         )
+        # Many long names would leave no room for the notes.
+        legend.set_in_layout(False)
         for text in legend.get_texts():
             text.set_parse_math(False)
 

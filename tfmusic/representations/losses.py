@@ -42,7 +42,7 @@ def describe_losses(
     lines = []
     for name, count in sorted(losses.items(), key=lambda item: -item[1]):
         unit, text = WORDS[name]
-        total = num_notes if unit == "notes" else num_steps
+        total = {"notes": num_notes, "steps": num_steps}.get(unit, 0)
         part = f" of {total:,d} {unit} ({percent(count, total)})" if total else ""
         lines.append(f"{count:,d}{part or f' {unit}'}: {text}")
     return lines

@@ -8,7 +8,7 @@ import numpy as np
 
 # What an endpoint's time grows with; the first one that it takes decides.
 _GROWS_WITH = ("gibbs_steps", "num_steps")
-_SHORT, _PROBE = 4, 12
+_SHORT, _PROBE = 4, 24
 # Shorter calls are not worth a look.
 _FEW = 64
 

@@ -282,7 +282,7 @@ class Player:
                 length = f" of at most {int(steps):,d} steps" if steps else ""
                 pieces = f"{num_pieces:,d} piece{'s' if num_pieces > 1 else ''}"
                 self.announce(
-                    f"making {pieces}{length}: about {duration(seconds)} at most"
+                    f"making {pieces}{length}; that takes about {duration(seconds)}"
                 )
         return self.call(request.endpoint, request.inputs)
 
