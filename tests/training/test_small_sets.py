@@ -12,6 +12,7 @@ from tests.data.builders import write_dataset
 from tests.experiments import LENGTHS, family_experiment, newest_values, tiny_config
 from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
+from tfmusic.training.callbacks import read_metrics
 from tfmusic.training.live_line import duration, loss_in_words, loss_of
 from tfmusic.training.run_directory import load_run
 from tfmusic.training.setup import train_and_evaluate
@@ -144,6 +145,13 @@ def test_log_gets_a_line_for_each_epoch_and_at_the_end_what_comes_next(
     assert "verdict: under-fitted: " in said
     assert "best and last epoch: 3 of 3, loss " in said
     assert f"in {workdir}/best" in said
+    assert sorted(n for n in os.listdir(workdir) if n.startswith("metrics")) == [
+        "metrics.csv",
+        "metrics.png",
+    ]
+    assert [row["step"] for row in read_metrics(f"{workdir}/metrics.csv")] == [
+        *("5", "10", "15")
+    ]
     assert (
         f"tfmusic export --workdir='{workdir}' --export_dir='{workdir}_model'" in said
     )

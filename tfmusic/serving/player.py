@@ -25,7 +25,6 @@ from tfmusic.serving.requests import (
     request_music,
     request_search,
 )
-from tfmusic.training.live_line import duration
 
 _LONG_SECONDS = 3.0
 
@@ -281,9 +280,8 @@ class Player:
                 steps = request.inputs.get("num_steps")
                 length = f" of at most {int(steps):,d} steps" if steps else ""
                 pieces = f"{num_pieces:,d} piece{'s' if num_pieces > 1 else ''}"
-                self.announce(
-                    f"making {pieces}{length}; that takes about {duration(seconds)}"
-                )
+                time = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+                self.announce(f"making {pieces}{length}; that takes about {time}")
         return self.call(request.endpoint, request.inputs)
 
     def call(

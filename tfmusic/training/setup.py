@@ -58,9 +58,9 @@ def train_and_evaluate(
     Called again with the same arguments it resumes from the newest checkpoint, or says
     that the run is complete. SIGTERM and Ctrl-C save and end the program with 128 + the
     signal's number. The workdir then holds `config.json`, `representation.json`,
-    `dataset.json`, `schedule.json`, `metrics.csv`, `tensorboard/`, `samples/` (music
-    made on the way), and the checkpoints `latest/` and `best/` (lowest validation
-    loss).
+    `dataset.json`, `schedule.json`, `metrics.csv`, the same as curves in
+    `metrics.png`, `tensorboard/`, `samples/` (music made on the way), and the
+    checkpoints `latest/` and `best/` (lowest validation loss).
 
     Args:
         config: An experiment, as a file in `configs/` gives it.
@@ -264,7 +264,7 @@ def _make_logs(
     log_dir = os.path.join(workdir, "tensorboard")
     logs = [
         Curves(log_dir, config, progress, run.seconds_per_batch),
-        MetricsFile(os.path.join(workdir, "metrics.csv"), int(progress.epoch)),
+        MetricsFile(os.path.join(workdir, "metrics.csv"), progress),
     ]
     if settings.sample_every_epochs:
         sampler = Sampler(run.model, dataset, run.windows.steps)

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfmusic.evaluation.curves import best_epoch
 from tfmusic.training.live_line import duration, loss_in_words, loss_of
 
 # Below that much music nothing general is learned, nor is validation worth much.
@@ -60,11 +61,6 @@ def judge(
     rest = num_epochs - 1 - best
     since = f"no lower in {_epochs(rest)} since" if rest else "no longer falling"
     return f"fine: in epoch {best + 1} {figures}, {since}"
-
-
-def best_epoch(rows: Sequence[Mapping[str, Any]]) -> int:
-    """The row of the lowest validation loss, by which the best weights are kept."""
-    return min(range(len(rows)), key=lambda row: float(rows[row]["val_loss"]))
 
 
 def describe_epochs(rows: Sequence[Mapping[str, Any]], unit: str = "") -> list[str]:
