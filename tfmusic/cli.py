@@ -12,7 +12,7 @@ COMMANDS = {
     "inspect": "Show what a dataset holds; write a piece of it as MIDI.",
     "train": "Train a model; called again, it resumes.",
     "evaluate": "Score a trained model on held-out music.",
-    "curves": "Draw the losses of one or more runs; print best and last epochs.",
+    "curves": "Draw the losses of runs; print best and last epochs.",
     "export": "Write a trained model as a SavedModel that generates music.",
     "generate": "Make new music with a model.",
     "studio": "Open a page to make, hear and change music.",
