@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -51,12 +52,13 @@ def read_run(run: str) -> list[dict[str, str]]:
 
 def best_epoch(rows: Rows) -> int:
     """The row of the lowest validation loss, by which the best weights are kept."""
-    return min(range(len(rows)), key=lambda number: float(rows[number]["val_loss"]))
+    losses = np.nan_to_num([_number(row, "val_loss") for row in rows], nan=np.inf)
+    return int(np.argmin(losses))
 
 
 def loss_name(rows: Rows) -> str:
     """The metric that tells most: nats a step where they are known, else the loss."""
-    return "nats_per_step" if "val_nats_per_step" in rows[0] else "loss"
+    return "nats_per_step" if "val_nats_per_step" in rows[-1] else "loss"
 
 
 def draw_curves(runs: Mapping[str, Rows]) -> bytes:
@@ -68,7 +70,7 @@ def draw_curves(runs: Mapping[str, Rows]) -> bytes:
         runs: By name, the metrics of each epoch.
     """
     names = list(dict.fromkeys(loss_name(rows) for rows in runs.values()))
-    common = set.intersection(*(set(rows[0]) for rows in runs.values()))
+    common = set.intersection(*(set(rows[-1]) for rows in runs.values()))
     others = [name for name in _OTHERS if {name, f"val_{name}"} <= common]
     panels = [names[0] if len(names) == 1 else "loss", *others[:1]]
     figure = Figure(figsize=_INCHES, dpi=_DOTS_PER_INCH)
