@@ -175,3 +175,11 @@ def test_work_whose_output_is_no_longer_read_does_not_end_as_if_done():
     assert done.stdout.splitlines()[-1] == "1"
     assert "the same command resumes" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_misspelt_flag_of_evaluate_is_answered_with_what_it_may_mean():
+    command = [sys.executable, "-m", "tfmusic.evaluate", "--workdir=run"]
+    command += ["--data_dir=data", "--splitt=test"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "error: --splitt: unknown; is --split meant? If it steers" in done.stderr

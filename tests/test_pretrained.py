@@ -1,16 +1,21 @@
 """The models that come with tfmusic."""
 
+import functools
 import pathlib
 
 import pytest
 
 import tfmusic
 from pretrained.make import RECIPES
+from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.measures import bars_in_words
+from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.serving.catalogue import PLACES, find_model, read_packed_card
 
 NAMES = sorted(path.stem for path in PLACES[0].glob("*.zip"))
 MEGABYTES = 1e6
+load = functools.cache(tfmusic.load_model)
 
 
 def test_all_are_small_enough_for_the_wheel_and_can_be_made_again():
@@ -32,7 +37,7 @@ def test_card_says_what_a_user_has_to_know(name):
 
 
 def test_chorales_have_voices_a_beat_and_an_end():
-    (piece,) = tfmusic.load_model("chorales").generate(
+    (piece,) = load("chorales").generate(
         num_steps=256, seed=1, controls={"pickup_quarters": 1}
     )
     starts = sorted({note.start_time for note in piece.notes})
@@ -53,7 +58,7 @@ def test_a_melody_gets_three_voices_and_stays_as_it_is():
     for i, pitch in enumerate((67, 69, 71, 72, 74, 72, 71, 69, 67, 67)):
         tune.notes.add(pitch=pitch, velocity=80, start_time=i, end_time=i + 1)
     tune.total_time = 10.0
-    (piece,) = tfmusic.load_model("harmony").infill(
+    (piece,) = load("harmony").infill(
         tune, keep=("soprano",), seed=1, controls={"gibbs_steps": 16}
     )
     at_once = [
@@ -66,10 +71,57 @@ def test_a_melody_gets_three_voices_and_stays_as_it_is():
 
 
 def test_tunes_keep_to_the_metre_and_key_that_are_asked_for():
-    (piece,) = tfmusic.load_model("folk").generate(
-        num_steps=200, seed=1, metre="6/8", key="D"
-    )
+    (piece,) = load("folk").generate(num_steps=200, seed=1, metre="6/8", key="D")
     assert (6, 8) in [(s.numerator, s.denominator) for s in piece.time_signatures]
     in_scale = [note.pitch % 12 in {2, 4, 6, 7, 9, 11, 1} for note in piece.notes]
     assert sum(in_scale) > 0.8 * len(in_scale)
     assert len(in_scale) > 30
+
+
+@pytest.mark.parametrize(
+    ("model", "controls", "words"),
+    [
+        ("folk", {}, "4 bars of 2/4"),  # which this model chooses by itself
+        ("folk", {"metre": "3/4"}, "4 bars of 3/4"),
+        ("chorales", {"metre": "2/4"}, "4 bars of 2/4"),
+        ("chorales", {"bar_quarters": 2, "pickup_quarters": 1}, "4 bars of 2/4"),
+        ("harmony", {"metre": "2/4", "gibbs_steps": 4}, "4 bars of 2/4"),
+    ],
+)
+def test_as_many_bars_come_as_are_asked_for(model, controls, words):
+    (piece,) = load(model).generate(bars=4, controls=controls)
+    assert bars_in_words(piece) == words
+    beats = float(piece.time_signatures[-1].numerator)
+    qpm = piece.tempos[0].qpm
+    assert piece.total_time == pytest.approx(4 * beats * 60 / qpm, abs=0.01)
+
+
+@pytest.mark.parametrize("metre", ["3/16", "99/4"])
+def test_a_metre_that_the_model_cannot_count_is_refused(metre):
+    with pytest.raises(UserError, match="metre: expected bars of 0.25 to 16 quarter"):
+        load("chorales").generate(bars=1, metre=metre)
+
+
+@pytest.mark.parametrize(
+    ("controls", "words"),
+    [
+        ({"tag": "jigg"}, "tag: unknown 'jigg' .did you mean 'jig'.*reel"),
+        ({"temp": 1}, "did you mean 'temperature'"),
+        ({"tmpo": 90}, "did you mean 'qpm'"),
+        ({"metr": "3/4"}, "did you mean 'metre'.*bars, key, metre, .*seed"),
+        ({"bars": "many"}, "bars: expected a number, got 'many'"),
+        ({"qpm": 5}, "qpm: expected 10 to 1000"),
+    ],
+)
+def test_a_misspelt_wish_is_answered_with_what_it_may_mean(controls, words):
+    with pytest.raises(UserError, match=words):
+        load("folk").generate(controls=controls)
+
+
+def test_a_kind_of_tune_is_asked_for_by_its_name():
+    tunes = [
+        load("folk").generate(num_steps=60, controls={"tag": tag})
+        for tag in ("Slip jig", 10, "reel")
+    ]
+    first, same, other = (to_midi_bytes(tune) for (tune,) in tunes)
+    assert first == same != other

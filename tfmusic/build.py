@@ -10,11 +10,15 @@ such as --runner=FlinkRunner.
 """
 
 import dataclasses
+import pathlib
+import shlex
+import sys
 
 from absl import flags
 
 from tfmusic import command_line
 from tfmusic.compat import import_tensorflow
+from tfmusic.config import CONFIGS
 from tfmusic.errors import UserError
 from tfmusic.notes.reading import Limits
 
@@ -169,6 +173,18 @@ def main() -> None:
         num_workers=_NUM_WORKERS.value,
         beam_options=beam_flags,
     )
+    sys.stdout.write(_next_command())
+
+
+def _next_command() -> str:
+    """What to do with a dataset of one experiment; nothing after several."""
+    if _LIKE.value or len(_CONFIGS.value) != 1:
+        return ""
+    path, colon, variant = _CONFIGS.value[0].partition(":")
+    if pathlib.Path(path).parent == CONFIGS:
+        path = pathlib.Path(path).stem
+    config, data = map(shlex.quote, (path + colon + variant, _OUTPUT_DIR.value))
+    return f"next: tfmusic train --config={config} --data_dir={data} --workdir=run\n"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import logging as python_logging
 import os
 import re
 import signal
@@ -68,6 +69,7 @@ def run(
         return
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(lambda r: r.module not in _CHATTER)
+    logging.get_absl_handler().setFormatter(_PlainFormatter("%(asctime)s", "%H:%M:%S"))
     try:
         app.run(guarded, flags_parser=parse)
     except SystemExit as end:
@@ -122,6 +124,12 @@ def usage() -> str:
         if group:
             lines += [title, *map(_describe, group), ""]
     return "\n".join(lines)
+
+
+def flag_names() -> list[str]:
+    """The flags that the running command defines."""
+    hidden = ("help", "helpfull", "helpshort", "helpxml")
+    return sorted(flag.name for flag in _own_flags() if flag.name not in hidden)
 
 
 def _own_flags() -> list[flags.Flag]:
@@ -198,6 +206,15 @@ _CHATTER = (
 _rest: list[str] = []
 
 
+class _PlainFormatter(python_logging.Formatter):
+    """The time and the message; the level where something is wrong."""
+
+    def format(self, record: python_logging.LogRecord) -> str:
+        is_wrong = record.levelno >= python_logging.WARNING
+        level = f"{record.levelname.lower()}: " if is_wrong else ""
+        return f"{super().format(record)} {level}{record.getMessage()}"
+
+
 def arguments() -> list[str]:
     """The arguments of the command line that are no flags."""
     return list(_rest)
@@ -247,6 +264,12 @@ def _leave(status: int | str | None) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status if isinstance(status, int) else int(status is not None))
+
+
+def say_meanwhile(text: str) -> None:
+    """Writes a line for who waits; it is no part of what the command gives out."""
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def fail(error: Exception) -> None:

@@ -51,11 +51,21 @@ def choose(what: str, name: str, choices: Iterable[str]) -> str:
     choices = sorted(choices)
     if name in choices:
         return name
-    close = difflib.get_close_matches(str(name), choices, n=1)
-    hint = f" (did you mean {close[0]!r}?)" if close else ""
+    close = closest(name, choices)
+    hint = f" (did you mean {close!r}?)" if close else ""
     raise UserError(
         f"{what}: unknown {name!r}{hint}; it can be {', '.join(choices) or 'nothing'}"
     )
+
+
+def closest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that a misspelt or shortened name most likely means, if any."""
+    name, choices = str(name).lower(), sorted(choices)
+    lowered = {choice.lower(): choice for choice in reversed(choices)}
+    close = difflib.get_close_matches(name, lowered, n=1)
+    if not close and len(name) > 2:
+        close = [choice for choice in lowered if choice.startswith(name)][-1:]
+    return lowered[close[0]] if close else None
 
 
 def first_line(error: Exception) -> str:

@@ -2,7 +2,8 @@
 
 It takes the weights with the lowest validation loss. With --pieces=64 it also makes so
 many pieces and prints what they are like beside held-out music: metre, harmony, voice
-leading, repetition, key and more. Controls such as --temperature=0.9 steer them.
+leading, repetition, key and more. Controls such as --temperature=0.9 steer them, and
+so do --key, --metre, --bars, --seconds, --qpm and --program as in tfmusic generate.
 """
 
 import sys
@@ -14,7 +15,7 @@ from absl import flags
 
 from tfmusic import command_line
 from tfmusic.compat import import_tensorflow
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, closest
 
 _WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of a run of tfmusic train.", required=True
@@ -50,7 +51,9 @@ def main() -> None:
     controls = command_line.extra_flags()
     if controls and not _PIECES.value:
         name = next(iter(controls))
-        raise UserError(f"--{name}: unknown; if it steers music, add --pieces=64")
+        close = closest(name, command_line.flag_names())
+        hint = f"; is --{close} meant" if close else ""
+        raise UserError(f"--{name}: unknown{hint}? If it steers music, add --pieces=64")
     import_tensorflow()
     from tfmusic.training.scoring import evaluate_run
 
@@ -71,9 +74,12 @@ def _make_pieces(controls: dict[str, str]) -> Callable[[], dict[str, Any]]:
     lengths = DatasetInfo.load(_DATA_DIR.value).splits[_SPLIT.value]["piece_steps"]
     with tempfile.TemporaryDirectory() as folder:
         player = Player(export_run(_WORKDIR.value, folder))
+        player.announce = command_line.say_meanwhile
+        steps = _NUM_STEPS.value or min(max(lengths, default=1), _MOST_STEPS)
+        in_time = "bars" in controls or "seconds" in controls
         pieces = player.generate(
             num_outputs=_PIECES.value,
-            num_steps=_NUM_STEPS.value or min(max(lengths, default=1), _MOST_STEPS),
+            num_steps=None if in_time else steps,
             seed=_SEED.value,
             controls=controls,
         )

@@ -112,6 +112,8 @@ def main() -> None:
     from tfmusic.serving.player import Player
 
     player = Player(path)
+    player.announce = command_line.say_meanwhile
+    _check_controls(player)
     music = _COMPARE_WITH.value
     found = read_references(music) if music else References()
     check_folder(_OUTPUT_DIR.value)
@@ -130,6 +132,7 @@ def main() -> None:
         scores=_SCORES.value,
         soundfont=_SOUNDFONT.value,
         in_seconds=not player.representation.steps_per_quarter,
+        num_given=player.num_given,
     )
     sys.stdout.write(account + "\n")
 
@@ -145,6 +148,17 @@ def _check_sizes() -> None:
             f"best_of: expected at most {SIZES[1] // number} with "
             f"num_outputs={number}, got {times}"
         )
+
+
+def _check_controls(player) -> None:
+    """Tells, before any music is made, which flag is neither ours nor the model's."""
+    from tfmusic.serving.requests import unknown_control
+
+    known = {**player.controls, **(player.card.get("search_controls") or {})}
+    for name in command_line.extra_flags():
+        if name not in known:
+            others = command_line.flag_names()
+            raise UserError(unknown_control(player.card, name, others=others))
 
 
 def _check_outputs(player) -> None:
@@ -193,6 +207,7 @@ def _make(player) -> tuple[list, str, list[str]]:
         _refuse(_BEAM_WIDTH, reason, _NUM_OUTPUTS, _SEED, _BEST_OF)
         ranked = player.search(_BEAM_WIDTH.value, **settings)
         remarks = [f", log-likelihood {value:.2f} nats" for _, value in ranked]
+        remarks[0] += " (the nearer to 0, the likelier)"
         how = f"beam search of width {_BEAM_WIDTH.value}" + _of_primer(player)
         return [piece for piece, _ in ranked], how, remarks
     number = _NUM_OUTPUTS.value * _BEST_OF.value

@@ -25,6 +25,12 @@ from tfmusic.serving.catalogue import (
     read_packed_card,
     shipped_models,
 )
+from tfmusic.serving.setting import OWNERS, named_values
+
+# How a setting is given, where a control says the same in numbers.
+_EXAMPLES = {"metre": "3/4", "key": "G", "bars": "16"}
+_BESIDES = ("bars", "seconds", "num_steps", "qpm", "key", "metre", "program")
+_BESIDES += ("seed", "num_outputs", "best_of", "primer")
 
 
 def main() -> None:
@@ -87,7 +93,10 @@ def model(name: str) -> str:
     for split, scores in (card.get("scores") or {}).items():
         score = scores.get("log_likelihood_per_step", scores.get("loss"))
         if score is not None:
-            lines.append(f"{split + ' score':12s} {score:.4g} nats a step")
+            text = f"{score:.4g} nats a step"
+            if "log_likelihood_per_step" in scores:
+                text += " (how well it guesses what comes next: 0 would be always)"
+            lines.append(f"{split + ' score':12s} {text}")
         lines += _music(scores.get("music") or {})
     for label, text in (card.get("knows") or {}).items():
         lines.append(_hang(f"{label:12s} ", text))
@@ -97,6 +106,8 @@ def model(name: str) -> str:
             lines.append(f"{title} (flags of tfmusic generate):")
             lines += [_control(*item) for item in card[key].items()]
             lines.append("")
+    besides = ", ".join(f"--{name}" for name in _BESIDES)
+    lines += [_hang("Besides: ", f"{besides}; see tfmusic generate --help"), ""]
     return "\n".join(lines)
 
 
@@ -146,7 +157,12 @@ def find_card(model_dir: str) -> str:
 def _control(name: str, control: dict[str, Any]) -> str:
     bounds = f"{control['minimum']:g} to {control['maximum']:g}"
     default = f"--{name}={control['default']:g}"
-    return _hang(f"  {default:28s} ", f"{control['doc']} ({bounds})")
+    other = ""
+    if name in OWNERS:
+        other = f" Plainer: --{OWNERS[name]}={_EXAMPLES[OWNERS[name]]}."
+    elif words := [word for word in named_values(control) if word.isalpha()]:
+        other = f" By name too: --{name}={words[0]}."
+    return _hang(f"  {default:28s} ", f"{control['doc']} ({bounds}){other}")
 
 
 def _docstring(path: pathlib.Path) -> str:

@@ -1,7 +1,7 @@
 """Trains a model on a dataset. Called again with the same flags, it resumes.
 
-The workdir gets checkpoints, metrics.csv, music made on the way, and the curves that
-`tensorboard --logdir=WORKDIR/tensorboard` shows.
+The workdir gets checkpoints, the curves of all epochs as metrics.png and metrics.csv,
+music made on the way, and what `tensorboard --logdir=WORKDIR/tensorboard` shows.
 """
 
 import functools

@@ -73,14 +73,16 @@ def test_pieces_as_they_were_written_are_the_reference(chorales):
     assert table.splitlines()[0].count("|") == 7
     # They are not searched for passages of encoded music.
     assert comparison.groups[AS_WRITTEN][0].copied is None
-    (row,) = [line for line in table.splitlines() if "passage, strokes" in line]
+    (row,) = [line for line in table.splitlines() if "passage, notes or chords" in line]
     assert row.split("|")[4].strip() == "-"
 
 
 def test_outputs_that_share_passages_show(chorales):
     alike = [transpose(chorales[0], number) for number in range(4)]
     comparison = compare(alike, chorales[20:24])
-    label = "in passages of 8 strokes or more that another piece of the set has, %"
+    label = (
+        "in passages of 8 or more notes or chords that another piece of the set has, %"
+    )
     for piece in comparison.groups["generated"]:
         assert piece.sections()["Copies"][label] == 100
     for piece in comparison.groups["held-out"]:

@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
@@ -8,7 +10,8 @@ from tfmusic.errors import UserError
 from tfmusic.evaluation.pictures import draw_piano_rolls, piano_roll_image
 from tfmusic.notes import NoteSequence
 
-BLUE, VERMILION = "#0072b2", "#d55e00"
+BLUE, VERMILION, GREEN, PINK = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+GREY = "#a3a3ad"
 
 
 def near(image, colour):
@@ -125,6 +128,48 @@ def test_odd_pieces_are_drawn(in_seconds):
     for max_quarters in (0, 7.5):
         image = piano_roll_image(panels, max_quarters, in_seconds)
         assert image.std() > 0
+
+
+def rows_of(image, colour):
+    """The rows in which notes of a colour lie."""
+    seen = 0.85 * 255 * np.array(to_rgb(colour)) + 0.15 * 255  # as notes let light in
+    distance = np.abs(image[40:-40, 60:].astype(float) - seen).max(axis=-1)
+    return np.nonzero((distance < 20).sum(axis=1) > 99)[0]
+
+
+def test_four_voices_of_one_instrument_have_their_own_colours():
+    chords = [(72, 67, 60, 48), (74, 65, 59, 50)]
+    notes = [(p, 80, 4 * i, 4 * i + 4) for i, c in enumerate(chords) for p in c]
+    image = piano_roll_image([("", make_sequence(notes))])
+    voices = [rows_of(image, colour) for colour in (BLUE, VERMILION, GREEN, PINK)]
+    for higher, lower in itertools.pairwise(voices):
+        assert 0 < higher.max() < lower.min()
+
+
+def test_what_was_given_is_grey_and_what_is_new_is_not(tmp_path):
+    piece = make_sequence([(60, 80, 0, 8), (72, 80, 8, 16)])
+    path = str(tmp_path / "piece.png")
+    draw_piano_rolls(path, [("", piece)], num_given=1)
+    image = imread(path)[..., :3] * 255
+    assert 0 < rows_of(image, BLUE).max() < rows_of(image, GREY).min()
+    draw_piano_rolls(path, [("", piece)])
+    assert not len(rows_of(imread(path)[..., :3] * 255, GREY))
+
+
+def test_a_long_piece_goes_on_in_further_rows(tmp_path):
+    notes = [(60, 80, 0, 8), (64, 80, 30, 40), (72, 80, 46, 48)]
+    path = str(tmp_path / "piece.png")
+    sizes = []
+    for max_rows in (1, 3):
+        draw_piano_rolls(path, [("", make_sequence(notes))], 16, max_rows=max_rows)
+        image = imread(path)[..., :3] * 255
+        sizes.append(len(image))
+    assert sizes[1] == 3 * sizes[0]
+    rows = [near(part, BLUE).any(axis=0) for part in np.array_split(image, 3)]
+    # A note that lasts from one row into the next is in both.
+    middle = image.shape[1] // 2
+    assert rows[0][:middle].any() and not rows[0][-200:-20].any()
+    assert rows[1][-200:].any() and rows[2][:middle].any() and rows[2][-200:].any()
 
 
 def test_no_panels_are_refused():

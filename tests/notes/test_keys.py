@@ -2,12 +2,13 @@ import pytest
 from music21 import corpus
 
 from tests.notes.sequences import make_sequence
-from tfmusic.errors import DropError
+from tfmusic.errors import DropError, UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.keys import (
     Key,
     best_key,
     in_scale_rate,
+    parse_key,
     transpose_to_c,
     written_key,
 )
@@ -50,6 +51,30 @@ def test_durations_are_weighed_in_quarters_so_a_slow_passage_weighs_no_more():
     for note in slow.notes:
         note.start_time, note.end_time = 4 * note.start_time, 4 * note.end_time
     assert best_key(slow) == best_key(sequence)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("G", "G major"),
+        ("G Major", "G major"),
+        ("bb minor", "Bb minor"),
+        ("F#m", "F# minor"),
+        ("C sharp minor", "C# minor"),
+        ("E-flat major", "Eb major"),
+        ("D♭", "Db major"),
+        ("B-", "Bb major"),
+        ("B-minor", "B minor"),
+    ],
+)
+def test_keys_are_read_as_musicians_write_them(text, key):
+    assert str(parse_key(text)) == key
+
+
+@pytest.mark.parametrize("text", ["", "H", "G foo", "minor"])
+def test_what_names_no_key_is_refused(text):
+    with pytest.raises(UserError, match="expected such as G, Bb, F#m or D minor"):
+        parse_key(text)
 
 
 def test_drums_have_no_key():

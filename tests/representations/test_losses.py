@@ -6,9 +6,11 @@ from tfmusic.representations import losses
 
 def test_losses_are_told_in_words_and_per_cent():
     found = {"drums": 1, "merged_restrikes": 12, "substituted_chords": 3}
+    found["respelled_bars"] = 2  # nobody knows of how many
     assert losses.describe_losses(found, num_notes=59, num_steps=400) == [
         "12 of 59 notes (20 %): repeated notes become one long note",
         "3 of 400 steps (under 1 %): unknown chords become the nearest known ones",
+        "2 bars: of rare metres, written as bars of other metres",
         "1 of 59 notes (2 %): drums are left out",
     ]
 

@@ -46,7 +46,7 @@ def test_table_of_new_pieces_stands_below_the_scores(tiny_run, tmp_path):
 
     assert cells["pieces"][:2] == ["3", "2"]
     assert "notes that begin on the beat, %" in cells
-    assert "longest copied passage, strokes" in cells
+    assert "longest copied passage, notes or chords" in cells
     result = json.loads(path.read_text())
     assert result["split"] == "validation"
     assert result["music"]["generated"]["num_pieces"] == 3

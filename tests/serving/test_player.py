@@ -154,13 +154,14 @@ def test_search_writes_all_beams_ranked(token_export, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"controls": {"temperature": 1}}, "unknown 'temperature'.*length_power"),
+        ({"controls": {"temperature": 1}}, "temperature: leave it out .* not sample"),
+        ({"controls": {"length": 1}}, "unknown 'length'.*length_power"),
         ({"controls": {"length_power": 3}}, "length_power: expected 0 to 2, got 3"),
         ({"beam_width": 0}, "beam_width: expected at least 1, got 0"),
         ({"num_steps": 0}, "num_steps: expected at least 1, got 0"),
         ({"beam_width": 2**40}, "beam_width: expected at most 2147483647, got 10995"),
     ],
-    ids=["control", "bounds", "width", "steps", "many"],
+    ids=["control", "name", "bounds", "width", "steps", "many"],
 )
 def test_mistake_in_a_search_is_answered_in_words(token_export, changes, message):
     with pytest.raises(UserError, match=message):

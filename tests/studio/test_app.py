@@ -239,6 +239,10 @@ def test_values_that_no_answer_could_hold_are_refused(client, value):
         ({"model": "folk", "bars": 0}, 400, "bars: expected 1 to"),
         ({"model": "folk", "seed": 1.5}, 400, "seed: expected a number"),
         ({"model": "folk", "bar": 4}, 400, "unknown 'bar'"),
+        ({"model": "folk", "key": "H"}, 400, "key: expected such as G, Bb"),
+        ({"model": "folk", "metre": "3-4"}, 400, "metre: expected such as 4/4"),
+        ({"model": "folk", "controls": {"meter": "3/4"}}, 400, "mean 'metre'"),
+        ({"model": "folk", "controls": {"tag": "jigg"}}, 400, "mean 'jig'"),
         ({"model": "folk", "kind": "continue"}, 400, "expected a piece"),
         ({"model": "folk", "kind": "continue", "piece": "x"}, 404, "not there"),
         ([], 400, "expected an object"),
@@ -248,6 +252,23 @@ def test_mistaken_request_is_refused_before_anything_is_made(
     client, order, status, words
 ):
     refused(client.post("/api/jobs", json=order), status, words)
+
+
+@pytest.mark.parametrize("place", ["settings", "controls"])
+def test_key_and_metre_are_taken_as_text(client, place):
+    asked = {"key": "G major", "metre": "3/4"}
+    order = {"model": "folk", "bars": 4, "controls": {"tag": "waltz"}}
+    if place == "settings":
+        order |= asked
+    else:
+        order["controls"] |= asked
+    job = wait(client, client.post("/api/jobs", json=order).json())
+    (piece,) = job["pieces"]
+    assert {bar["metre"] for bar in piece["bars"]} == {"3/4"}
+    assert piece["summary"].endswith("notes, 4 bars")
+    made_with = piece["order"]
+    assert (made_with["key"], made_with["metre"]) == ("G major", "3/4")
+    assert made_with["controls"] == {"tag": 16.0}
 
 
 def test_what_a_model_cannot_is_said_by_the_job(client):

@@ -12,10 +12,11 @@ from tests.data.builders import write_dataset
 from tests.experiments import LENGTHS, family_experiment, newest_values, tiny_config
 from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
+from tfmusic.training.callbacks import read_metrics
 from tfmusic.training.live_line import duration, loss_in_words, loss_of
 from tfmusic.training.run_directory import load_run
 from tfmusic.training.setup import train_and_evaluate
-from tfmusic.training.verdict import judge, next_commands
+from tfmusic.training.verdict import describe_epochs, judge, next_commands
 
 HOURS = {"train": {"num_pieces": 40, "seconds": 2 * 3600}}
 
@@ -140,8 +141,17 @@ def test_log_gets_a_line_for_each_epoch_and_at_the_end_what_comes_next(
     assert epochs[1].startswith("epoch 2 of 3, step 10 of 15: loss ")
     assert "left" in epochs[1]
     assert "left" not in epochs[2]
+    assert "loss: how badly the model guesses" in said
     assert "verdict: under-fitted: " in said
+    assert "best and last epoch: 3 of 3, loss " in said
     assert f"in {workdir}/best" in said
+    assert sorted(n for n in os.listdir(workdir) if n.startswith("metrics")) == [
+        "metrics.csv",
+        "metrics.png",
+    ]
+    assert [row["step"] for row in read_metrics(f"{workdir}/metrics.csv")] == [
+        *("5", "10", "15")
+    ]
     assert (
         f"tfmusic export --workdir='{workdir}' --export_dir='{workdir}_model'" in said
     )
@@ -178,14 +188,18 @@ def rows(pairs):
 @pytest.mark.parametrize(
     ("pairs", "splits", "verdict"),
     [
-        ([(5, 5), (4, 5.1)], HOURS, "too short to tell, after 2 epochs (training 5"),
+        ([(5, 5), (4, 5.1)], HOURS, "too short to tell, after 2 epochs; the same"),
         (
             [(5, 5), (4, 4.2), (3.5, 3.7)],
             HOURS,
             "under-fitted: validation fell by 0.50",
         ),
-        ([(5, 5), (3, 4.2), (2, 4.2), (1, 4.3)], HOURS, "over-fitted: at its best tr"),
-        ([(5, 5), (4, 4.2), (3.9, 4.3), (3.8, 4.4)], HOURS, "fine: at its best traini"),
+        ([(5, 5), (3, 4.2), (2, 4.2), (1, 4.3)], HOURS, "over-fitted: in epoch 2 tr"),
+        (
+            [(5, 5), (4, 4.2), (3.9, 4.3), (3.8, 4.4)],
+            HOURS,
+            "fine: in epoch 2 training",
+        ),
         (
             [(5, 5), (3, 4.2), (2, 4.2), (1, 4.3)],
             {"train": {"num_pieces": 4, "seconds": 600}},
@@ -195,6 +209,23 @@ def rows(pairs):
 )
 def test_verdict_names_what_is_the_matter_and_its_figures(pairs, splits, verdict):
     assert judge(rows(pairs), splits).startswith(verdict)
+
+
+def test_best_and_last_epoch_are_told_apart():
+    pairs = [(5, 5), (4, 4.2), (3.9, 4.3)]
+    assert describe_epochs(rows(pairs), "nats a frame") == [
+        "best epoch: 2 of 3, loss 4.000 nats a frame in training, 4.200 nats a frame "
+        "in validation; its weights are kept",
+        "last epoch: 3 of 3, loss 3.900 nats a frame in training, 4.300 nats a frame "
+        "in validation",
+    ]
+    # The weights are kept by the loss, whatever else is shown.
+    shown = [row | {"val_nats_per_step": 9.0 - i} for i, row in enumerate(rows(pairs))]
+    assert [line[:18] for line in describe_epochs(shown)] == [
+        "best epoch: 2 of 3",
+        "last epoch: 3 of 3",
+    ]
+    assert "in epoch 2 training 4.00" in judge(shown, HOURS)
 
 
 def test_verdict_on_a_run_stopped_while_falling_gives_the_command_that_goes_on():

@@ -66,8 +66,8 @@ class PieceReport:
         passages = self.copied.rows() if self.copied else {}
         if self.shared is not None:
             label = (
-                f"in passages of {self.shared.min_strokes} strokes or more that "
-                "another piece of the set has, %"
+                f"in passages of {self.shared.min_strokes} or more notes or chords "
+                "that another piece of the set has, %"
             )
             passages[label] = 100 * self.shared.copied_share
         return {**self.description.sections, COPIES: passages}

@@ -44,9 +44,9 @@ class CopiedPassage:
     def rows(self) -> dict[str, float]:
         """The values by the label that tables give them."""
         return {
-            "longest copied passage, strokes": self.longest_strokes,
+            "longest copied passage, notes or chords": self.longest_strokes,
             "longest copied passage, quarters": self.longest_quarters,
-            f"in copied passages of {self.min_strokes} strokes or more, %": (
+            f"in copied passages of {self.min_strokes} or more notes or chords, %": (
                 self.copied_share * 100
             ),
         }

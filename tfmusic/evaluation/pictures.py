@@ -1,5 +1,6 @@
 """Piano rolls as pictures: generated music beside real music on the same scale."""
 
+import copy
 import io
 from collections.abc import Sequence
 
@@ -14,6 +15,11 @@ from matplotlib.patches import Patch
 
 from tfmusic.errors import UserError
 from tfmusic.evaluation.note_arrays import NoteArrays
+from tfmusic.evaluation.voices import (
+    STEPS_PER_QUARTER,
+    VoiceGrid,
+    sounding_frames,
+)
 from tfmusic.files import write_file
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import BeatGrid, bar_positions
@@ -25,6 +31,8 @@ _MARGIN_INCHES = 0.75  # of a panel: title, ticks
 _MAX_PANEL_INCHES = 5.0
 # Okabe and Ito's colours, which the colour-blind can tell apart as well.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
+_GIVEN = "#a3a3ad"  # grey: what the model did not write
+_VOICES = ("Soprano", "Alto", "Tenor", "Bass")
 _BLACK_KEYS = (1, 3, 6, 8, 10)
 _SHADE = "#f1f1f4"
 _BAR_LINE = "#b9b9c4"
@@ -45,11 +53,14 @@ def draw_piano_rolls(
     panels: Sequence[tuple[str, NoteSequence]],
     max_quarters: float = 96.0,
     in_seconds: bool = False,
+    max_rows: int = 1,
+    num_given: int = 0,
 ) -> None:
     """Writes a PNG of piano rolls above one another; 1,400 pixels wide.
 
     All panels share the range of pitches and the scale of time. Each part, instrument
-    or hand has its colour; a notch at its left edge shows where a note is struck.
+    or hand has its colour, and so has each voice of four on one instrument; a notch at
+    its left edge shows where a note is struck.
 
     Args:
         path: A file, replaced if it is there.
@@ -59,12 +70,23 @@ def draw_piano_rolls(
             not all. 0 shows everything.
         in_seconds: Whether time runs in seconds (for performances whose beat is not
             known) instead of quarter notes with bar lines.
+        max_rows: Into how many rows of `max_quarters` a longer piece goes.
+        num_given: So many of the first piece's notes, its first ones, were given to
+            the model: they are grey, and the legend says so.
 
     Raises:
         UserError: There are no panels, or it cannot be written.
     """
     buffer = io.BytesIO()
-    _draw(panels, max_quarters, in_seconds, DOTS_PER_INCH).print_png(buffer)
+    canvas = _draw(
+        panels,
+        max_quarters,
+        in_seconds,
+        DOTS_PER_INCH,
+        max_rows=max_rows,
+        num_given=num_given,
+    )
+    canvas.print_png(buffer)
     write_file(path, buffer.getvalue())
 
 
@@ -106,33 +128,52 @@ def _draw(
     inches: float = WIDTH_INCHES,
     panel_inches: float = 0.0,
     pitches: Sequence[int] = (),
+    max_rows: int = 1,
+    num_given: int = 0,
 ) -> FigureCanvasAgg:
     if not panels:
         raise UserError("expected at least one piece to draw")
-    pieces = [_Panel(*panel, max_quarters, in_seconds) for panel in panels]
+    pieces = [
+        row
+        for number, (title, sequence) in enumerate(panels)
+        for row in _rows(
+            _Panel(title, sequence, max_quarters * max_rows, in_seconds),
+            max_quarters,
+            0 if number else num_given,
+        )
+    ]
     pitches = np.concatenate(
         [np.array(pitches, int), *(piece.notes.pitch[piece.shown] for piece in pieces)]
     )
     low, high = (pitches.min(), pitches.max()) if len(pitches) else (60, 60)
     margin = max(2, -(-(_MIN_PITCHES - int(high - low)) // 2))
-    end = max(piece.end for piece in pieces)
+    length = max(piece.end - piece.begin for piece in pieces)
     height = _MARGIN_INCHES + _INCHES_PER_PITCH * (high - low + 2 * margin + 1)
     height = panel_inches or min(height, _MAX_PANEL_INCHES)
 
     figure = Figure(
-        figsize=(inches, height * len(panels)),
+        figsize=(inches, height * len(pieces)),
         dpi=dots_per_inch,
         layout="constrained",
     )
     canvas = FigureCanvasAgg(figure)
-    all_axes = figure.subplots(len(panels), squeeze=False)[:, 0]
+    all_axes = figure.subplots(len(pieces), squeeze=False)[:, 0]
     for axes, piece in zip(all_axes, pieces, strict=True):
-        axes.set_xlim(0, end)
+        axes.set_xlim(piece.begin, piece.begin + length)
         axes.set_ylim(low - margin - 0.5, high + margin + 0.5)
         _draw_keyboard(axes)
         piece.draw(axes)
     all_axes[-1].set_xlabel("seconds" if in_seconds else "bar")
     return canvas
+
+
+def _rows(piece: "_Panel", quarters: float, num_given: int) -> "list[_Panel]":
+    """A piece as the rows of a picture, of so many quarter notes each; 0: one row."""
+    piece.is_given[:num_given] = True
+    if not quarters:
+        return [piece]
+    num_rows = max(int(np.ceil(piece.quarters / quarters - 1e-6)), 1)
+    return [piece.part(i * quarters, (i + 1) * quarters) for i in range(num_rows)]
 
 
 class _Panel:
@@ -160,7 +201,27 @@ class _Panel:
         if length > limit:
             self.title += f" (the first {round(self.end, 1):g} of {whole:.0f} {unit})"
         # An empty piece still gets axes of some length.
-        self.end = max(self.end, 1.0)
+        self.begin, self.end = 0.0, max(self.end, 1.0)
+        self.voice, self.names = _voices(notes)
+        drums = [note.is_drum for note in sequence.notes]
+        self.is_given = np.zeros(len(drums), bool)
+        self._pitched = ~np.array(drums, bool)
+
+    def part(self, begin: float, end: float) -> "_Panel":
+        """The row from one moment to another, in quarter notes."""
+        if end >= self.quarters and begin == 0:
+            return self
+        row = copy.copy(self)
+        notes = self.notes
+        row.shown = self.shown & (notes.start_quarters < end)
+        row.shown &= notes.end_quarters > begin
+        row.begin, row.end = begin, min(end, self.quarters)
+        if self.in_seconds:
+            places = notes.tempo_map.to_seconds(np.array([row.begin, row.end]))
+            row.begin, row.end = map(float, places)
+        if begin:
+            row.title = ""
+        return row
 
     def draw(self, axes: Axes) -> None:
         """Draws time lines, then notes, then the names of the voices."""
@@ -175,17 +236,26 @@ class _Panel:
         for spine in ("top", "right"):
             axes.spines[spine].set_visible(False)
 
-        voices = self.notes.voice
+        voices, given = self.voice, self.is_given[self._pitched]
         colours = [
             _COLOURS[i % len(_COLOURS)] for i in range(voices.max(initial=0) + 1)
         ]
         for i, colour in enumerate(colours):
-            self._draw_notes(axes, self.shown & (voices == i), colour)
-        if len(colours) > 1:
-            self._draw_legend(axes, colours[: len(_COLOURS)])
+            self._draw_notes(axes, self.shown & (voices == i) & ~given, colour)
+        self._draw_notes(axes, self.shown & given, _GIVEN)
+        names = list(self.names) if len(colours) > 1 else [""]
+        colours = colours[: len(_COLOURS)]
+        if given.any():
+            # Voices of which nothing is new need no name.
+            new = [i for i in range(len(colours)) if np.any(~given & (voices == i))]
+            names = [f"new: {names[i]}" if names[i] else "new" for i in new]
+            colours = [*(colours[i] for i in new), _GIVEN]
+            names.append("given")
+        if len(colours) > 1 and self.begin == 0:
+            self._draw_legend(axes, colours, names)
 
-    def _draw_legend(self, axes: Axes, colours: list[str]) -> None:
-        names = [_printable(name)[:_MAX_NAME_LENGTH] for name in self.notes.voice_names]
+    def _draw_legend(self, axes: Axes, colours: list[str], names: list[str]) -> None:
+        names = [_printable(name)[:_MAX_NAME_LENGTH] for name in names]
         legend = axes.legend(
             handles=[
                 Patch(color=colour, label=name)
@@ -199,13 +269,15 @@ class _Panel:
             handlelength=1.0,
             borderaxespad=0.2,
         )
+        # Many long names would leave no room for the notes.
+        legend.set_in_layout(False)
         for text in legend.get_texts():
             text.set_parse_math(False)
 
     def _draw_notes(self, axes: Axes, members: np.ndarray, colour: str) -> None:
         starts, ends = self.starts[members], self.ends[members]
         pitches = self.notes.pitch[members]
-        edge = _EDGE_SHARE * axes.get_xlim()[1]
+        edge = _EDGE_SHARE * (axes.get_xlim()[1] - axes.get_xlim()[0])
         # The shortest notes of an overview stay visible.
         ends = np.maximum(ends, starts + edge / 2)
         # The dark edge parts a note from the one before it on the same key. In a dense
@@ -231,11 +303,32 @@ class _Panel:
         num_steps = int(np.ceil(self.end * per_quarter)) + 1
         positions = bar_positions(self.sequence, _BAR_GRID, num_steps)
         bars = np.flatnonzero(positions == 0) / per_quarter
-        beats = np.arange(self.end)
+        # An upbeat is no bar.
+        numbers = np.arange(1, len(bars) + 1)
+        inside = (bars >= self.begin - 1e-6) & (bars <= self.end + 1e-6)
+        bars, numbers = bars[inside], numbers[inside]
+        beats = np.arange(self.begin, self.end)
         for times, colour, width in ((beats, _BEAT_LINE, 0.5), (bars, _BAR_LINE, 0.8)):
             axes.vlines(times, *axes.get_ylim(), colour, linewidth=width)
         every = 2 ** max(int(np.ceil(np.log2(len(bars) / _MAX_BAR_NUMBERS))), 0)
-        axes.set_xticks(bars[::every], labels=range(1, len(bars) + 1, every))
+        axes.set_xticks(bars[::every], labels=numbers[::every])
+
+
+def _voices(notes: NoteArrays) -> tuple[np.ndarray, Sequence[str]]:
+    """The voice of each note, int64 [num_notes], and their names.
+
+    Of music in four voices that one instrument plays, the voices are those that can be
+    told from what sounds.
+    """
+    if len(notes.voice_names) != 1:
+        return notes.voice, notes.voice_names
+    frames = sounding_frames(notes)
+    grid = VoiceGrid.of(notes, frames)
+    if grid is None:
+        return notes.voice, notes.voice_names
+    steps = np.ceil(notes.start_quarters * STEPS_PER_QUARTER - 1e-6).astype(int)
+    sounding = grid.pitch[np.minimum(steps, len(grid.pitch) - 1)]
+    return np.abs(sounding - notes.pitch[:, np.newaxis]).argmin(axis=1), _VOICES
 
 
 def _boxes(lefts: np.ndarray, rights: np.ndarray, pitches: np.ndarray) -> np.ndarray:

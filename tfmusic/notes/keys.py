@@ -56,15 +56,21 @@ def parse_key(text: str) -> Key:
     Raises:
         UserError: It is no such name.
     """
+    plain = str(text).strip().replace("♯", "#").replace("♭", "b")
+    for word, sign in (("sharp", "#"), ("flat", "b")):
+        plain = re.sub(rf"(?i)^([A-G])[ -]?{word}\b", rf"\1{sign}", plain)
+    # B- is B flat, as in music21; but B-minor is B minor.
     found = re.fullmatch(
-        r"([A-Ga-g])([#b-]?)\s*(m|min|minor|M|maj|major)?", text.strip()
+        r"([A-Ga-g])(#|b|-(?!\w{2}))?[ -]*((?i:major|maj|minor|min)|m|M)?", plain
     )
     if not found:
-        raise UserError(f"key: expected such as G, Bb, F#m or D minor, got {text!r}")
+        raise UserError(
+            f"key: expected such as G, Bb, F#m or D minor, got {text!r:.60}"
+        )
     letter, accidental, mode = found.groups()
     tonic = _SCALES["major"]["CDEFGAB".index(letter.upper())]
-    tonic += {"#": 1, "": 0}.get(accidental, -1)
-    is_minor = (mode or "M").startswith("m") and mode not in ("maj", "major")
+    tonic += {"#": 1, None: 0}.get(accidental, -1)
+    is_minor = mode == "m" or (mode or "").lower().startswith("min")
     return Key(tonic % 12, "minor" if is_minor else "major", 1.0)
 
 

@@ -4,12 +4,15 @@ Times are whole numbers of units, 48 to a quarter note, so that thirty-seconds (
 sixteenth triplets (8) are exact. A beat, here, is a quarter counted from the bar line.
 """
 
+import collections
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 
@@ -102,6 +105,46 @@ def each_measure(
         for start in range(place, stop, length):
             size = length if limit is None else min(length, limit - start)
             yield Measure(start, size, metres[place])
+
+
+def parse_metre(text: str) -> tuple[int, int]:
+    """Reads a metre such as "3/4": its numerator and denominator.
+
+    Raises:
+        UserError: It is none.
+    """
+    found = re.fullmatch(r"(\d{1,2}) ?/ ?(1|2|4|8|16|32)", str(text).strip())
+    if not found or not int(found[1]):
+        raise UserError(f"metre: expected such as 4/4, 3/4 or 6/8, got {text!r:.60}")
+    return int(found[1]), int(found[2])
+
+
+def bars_end(sequence: NoteSequence, num_bars: float) -> float:
+    """Where so many bars of a piece end, in quarter notes.
+
+    Counted as musicians do: an upbeat is no bar, and the last bar is shorter by it.
+    Beyond the piece's end its last metre goes on.
+    """
+    tempo_map = TempoMap.of(sequence)
+    end = round(float(tempo_map.to_quarters(sequence.total_time)) * QUARTER)
+    full = [m.length for m in each_measure(sequence, tempo_map, end) if not m.is_upbeat]
+    whole = int(num_bars)
+    full += full[-1:] * (whole + 1 - len(full))
+    return (sum(full[:whole]) + (num_bars - whole) * full[whole]) / QUARTER
+
+
+def bars_in_words(sequence: NoteSequence) -> str:
+    """How many bars a piece has, as `bars_end` counts, such as "8 bars of 2/4"."""
+    tempo_map = TempoMap.of(sequence)
+    end = round(float(tempo_map.to_quarters(sequence.total_time)) * QUARTER)
+    found = list(each_measure(sequence, tempo_map, end))
+    full = [measure for measure in found if not measure.is_upbeat] or found
+    metres = collections.Counter(measure.metre for measure in full).most_common()
+    names = ["{}/{}".format(*metre) for metre, _ in metres[:2]]
+    if len(metres) > 2:
+        names.append("other metres")
+    bars = f"{len(full):,d} bar{'s' if len(full) > 1 else ''}"
+    return f"{bars} of {' and '.join(names)}"
 
 
 def _bar_length(metre: tuple[int, int]) -> int:

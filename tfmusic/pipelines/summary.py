@@ -25,13 +25,7 @@ def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
     filters = {k: v for k, v in info.filters.items() if v != defaults[k]}
     lines = [
         f"source          {info.source}, {info.num_files:,d} files",
-        f"source hash     {info.source_hash[:16]} (names and contents)",
-        f"fingerprint     {info.fingerprint}",
-        f"representation  {_settings(shown)}",
-        f"preparation     {_settings(info.preparation)}",
         f"filters         {_settings(filters) or 'none'}",
-        f"compression     {info.compression or 'none'}",
-        f"versions        {_settings(info.versions)}",
         "",
         f"{'split':12s}{'pieces':>9s}{'steps':>13s}{'notes':>12s}{'hours':>9s}"
         f"{'MB':>9s}{'files':>7s}",
@@ -62,6 +56,16 @@ def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
         )
         lines += ["", "lost in encoding"]
         lines += [f"  {line}" for line in describe_losses(info.losses, notes, steps)]
+    lines += [
+        "",
+        "how it was made",
+        f"  representation  {_settings(shown)}",
+        f"  preparation     {_settings(info.preparation)}",
+        f"  source hash     {info.source_hash[:16]} (names and contents)",
+        f"  fingerprint     {info.fingerprint} (representation and preparation)",
+        f"  compression     {info.compression or 'none'}",
+        f"  versions        {_settings(info.versions)}",
+    ]
     return "\n".join(lines) + "\n"
 
 

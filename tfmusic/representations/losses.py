@@ -16,7 +16,7 @@ WORDS = {
     "merged_restrikes": ("notes", "repeated notes become one long note"),
     "clamped_durations": ("notes", "notes longer than the longest known are cut"),
     "rounded_durations": ("notes", "lengths between known ones become shorter"),
-    "respelled_bars": ("bars", "bars of unknown metres are spelled by others"),
+    "respelled_bars": ("bars", "of rare metres, written as bars of other metres"),
     "substituted_chords": ("steps", "unknown chords become the nearest known ones"),
     "voice_chords": ("notes", "of a chord in one voice the highest note is kept"),
     "voice_overlaps": ("notes", "notes end where their voice goes on"),
@@ -42,7 +42,7 @@ def describe_losses(
     lines = []
     for name, count in sorted(losses.items(), key=lambda item: -item[1]):
         unit, text = WORDS[name]
-        total = num_notes if unit == "notes" else num_steps
+        total = {"notes": num_notes, "steps": num_steps}.get(unit, 0)
         part = f" of {total:,d} {unit} ({percent(count, total)})" if total else ""
         lines.append(f"{count:,d}{part or f' {unit}'}: {text}")
     return lines

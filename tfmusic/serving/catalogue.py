@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import zipfile
 from typing import Any
 
@@ -96,7 +97,19 @@ def _checked(card: Any, path: str) -> dict[str, Any]:
     for name, kind in _NEEDED.items():
         if not isinstance(card.get(name), kind):
             raise _damaged(path, f"no {name}")
-    return card
+    return _in_words_of_today(card)
+
+
+def _in_words_of_today(value: Any) -> Any:
+    """A card with the names that tables have now, for what an older version wrote."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        re.sub(r"(\d+) strokes or more", r"\1 or more notes or chords", name).replace(
+            "passage, strokes", "passage, notes or chords"
+        ): _in_words_of_today(inner)
+        for name, inner in value.items()
+    }
 
 
 def _damaged(path: str, found: str) -> UserError:

@@ -10,6 +10,7 @@ from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.pictures import draw_piano_rolls
 from tfmusic.files import write_file, writing
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.measures import bars_in_words
 from tfmusic.notes.synthesis import find_soundfont, player_name
 from tfmusic.notes.writing import (
     check_local,
@@ -17,6 +18,8 @@ from tfmusic.notes.writing import (
     write_musicxml,
     write_wav,
 )
+
+_MOST_ROWS = 8  # of a picture; a title says how much is shown of longer pieces
 
 
 def write_gallery(
@@ -32,6 +35,7 @@ def write_gallery(
     scores: bool = False,
     soundfont: str | None = None,
     in_seconds: bool = False,
+    num_given: int = 0,
 ) -> str:
     """Writes `piece_1.mid`, `piece_2.mid`, ... and what helps to judge them.
 
@@ -50,6 +54,7 @@ def write_gallery(
         soundfont: Plays the audio; None: the one that is installed, if any.
         in_seconds: Whether pictures show seconds, for music without a beat, rather
             than bars.
+        num_given: How many of each piece's first notes the model was given.
 
     Returns:
         The account that `contents.txt` holds: a line for each file, which of earlier
@@ -72,12 +77,15 @@ def write_gallery(
 
     for i, piece in enumerate(pieces):
         number = i + 1
+        length = f"{piece.total_time:.0f} s"
+        if not in_seconds and piece.notes:
+            length = f"{bars_in_words(piece)}, {length}"
         write_midi(
             piece,
             path(
                 f"piece_{number}.mid",
-                f"generated piece {number}: {len(piece.notes)} notes, "
-                f"{piece.total_time:.0f} s" + "".join(remarks[i : i + 1]),
+                f"generated piece {number}: {len(piece.notes)} notes, {length}"
+                + "".join(remarks[i : i + 1]),
             ),
         )
         if audio:
@@ -94,12 +102,20 @@ def write_gallery(
         if pictures:
             panels = [(f"generated piece {number}", piece)]
             meaning = f"piano roll of piece {number}"
+            if num_given:
+                meaning += ", what was given in grey"
             if references:
                 reference = references[i % len(references)]
                 panels.append((f"held out: {reference.filename}", reference))
                 meaning += f", below it {reference.filename} from the held-out split"
             picture = path(f"piece_{number}.png", meaning)
-            draw_piano_rolls(picture, panels, in_seconds=in_seconds)
+            draw_piano_rolls(
+                picture,
+                panels,
+                in_seconds=in_seconds,
+                max_rows=1 if references else _MOST_ROWS,
+                num_given=num_given,
+            )
     if earlier:
         names = ", ".join(sorted(earlier))
         lines.append(f"of an earlier call, still here: {names}")

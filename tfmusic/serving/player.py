@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from tfmusic.files import check_model_path, prepare_path
 from tfmusic.notes import NoteSequence
 from tfmusic.representations import make_representation
 from tfmusic.serving.catalogue import CARD, find_model, is_packed, read_card
+from tfmusic.serving.pace import expected_seconds
 from tfmusic.serving.packed import as_directory
 from tfmusic.serving.primers import read_primer
 from tfmusic.serving.requests import (
+    Request,
     encode,
     read_music,
     request_infill,
@@ -23,6 +25,8 @@ from tfmusic.serving.requests import (
     request_music,
     request_search,
 )
+
+_LONG_SECONDS = 3.0
 
 
 class Player:
@@ -35,6 +39,10 @@ class Player:
         representation: How the model's arrays encode music.
         guarded_steps: In how many steps of all pieces of the last `generate` a guard
             against standing still changed what was drawn.
+        num_given: How many notes, the first ones of each piece, the last `generate`,
+            `search` or `infill` took from the primer as they are.
+        announce: Told in a line, before music is made that takes some seconds, how
+            much it is and about how long it takes; None: nobody is.
         remarks: What the last `generate` or `search` changed of the primer for the
             model, in words.
     """
@@ -64,8 +72,9 @@ class Player:
                     f"({first_line(error)}); copy or export the model again"
                 ) from error
         self.representation = make_representation(self.card["representation"])
-        self.guarded_steps = 0
+        self.guarded_steps = self.num_given = 0
         self.remarks: tuple[str, ...] = ()
+        self.announce: Callable[[str], None] | None = None
 
     @property
     def controls(self) -> dict[str, dict[str, Any]]:
@@ -116,9 +125,10 @@ class Player:
             controls=controls,
             **setting,
         )
-        outputs = self.call(request.endpoint, request.inputs)
+        outputs = self._answer(request, num_outputs)
         self.guarded_steps = int(outputs.get("guarded_steps", np.zeros(1)).sum())
         self.remarks = request.primer.remarks if request.primer else ()
+        self.num_given = request.num_given if include_primer else 0
         return read_music(self.representation, request, outputs, include_primer)
 
     def infill(
@@ -157,9 +167,9 @@ class Player:
             seed=seed,
             controls=controls,
         )
-        outputs = self.call(request.endpoint, request.inputs)
+        outputs = self._answer(request, num_outputs)
         self.guarded_steps = 0
-        self.remarks = request.primer.remarks
+        self.remarks, self.num_given = request.primer.remarks, request.num_given
         return read_music(self.representation, request, outputs)
 
     def interpolate(
@@ -183,7 +193,7 @@ class Player:
         request = request_interpolation(
             self.card, num_outputs, num_steps, seeds, controls
         )
-        outputs = self.call(request.endpoint, request.inputs)
+        outputs = self._answer(request, num_outputs)
         return read_music(self.representation, request, outputs)
 
     def search(
@@ -222,8 +232,9 @@ class Player:
             controls=controls,
             **setting,
         )
-        outputs = self.call(request.endpoint, request.inputs)
+        outputs = self._answer(request, beam_width)
         self.remarks = request.primer.remarks if request.primer else ()
+        self.num_given = request.num_given if include_primer else 0
         beams = {name: array[0] for name, array in outputs.items()}
         pieces = read_music(self.representation, request, beams, include_primer)
         ranked = zip(pieces, beams["log_likelihood"].tolist(), strict=True)
@@ -260,6 +271,18 @@ class Player:
         inputs = {name: array[np.newaxis] for name, array in features.items()}
         outputs = self.call(endpoint, inputs)
         return self.representation.decode({n: a[0] for n, a in outputs.items()})
+
+    def _answer(self, request: Request, num_pieces: int) -> dict[str, np.ndarray]:
+        """Calls the endpoint; says before how long that may take, if it is wanted."""
+        if self.announce:
+            seconds = expected_seconds(self.call, request.endpoint, request.inputs)
+            if seconds and seconds > _LONG_SECONDS:
+                steps = request.inputs.get("num_steps")
+                length = f" of at most {int(steps):,d} steps" if steps else ""
+                pieces = f"{num_pieces:,d} piece{'s' if num_pieces > 1 else ''}"
+                time = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+                self.announce(f"making {pieces}{length}; that takes about {time}")
+        return self.call(request.endpoint, request.inputs)
 
     def call(
         self, endpoint: str, inputs: Mapping[str, np.ndarray]

@@ -5,18 +5,35 @@ The model's card says all of it, so this needs neither the model nor TensorFlow:
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import UserError, choose, closest
 from tfmusic.notes import NoteSequence
 from tfmusic.representations import EncodeError, Representation
 from tfmusic.serving.gaps import Gap, fill_gap, read_gap
 from tfmusic.serving.primers import Primer, join, limit_on_beat, read_primer
-from tfmusic.serving.setting import OWNERS, Setting, shorten
+from tfmusic.serving.setting import (
+    OWNERS,
+    SYNONYMS,
+    Setting,
+    named_values,
+    shorten,
+)
 
+# How the fields of `Setting` are read that may stand among the controls.
+_READ = {
+    "bars": float,
+    "seconds": float,
+    "qpm": float,
+    "key": str,
+    "metre": str,
+    "program": int,
+}
+# What else says how music is made, for the answer to a misspelt control.
+_OTHERS = ("num_outputs", "num_steps", "seed", "primer")
 # What fits the integers of the graphs; anything else would wrap around.
 SIZES = 1, np.iinfo(np.int32).max
 _SEEDS = np.iinfo(np.int64).min, np.iinfo(np.int64).max
@@ -42,6 +59,13 @@ class Request:
     setting: Setting = Setting()
     limit_seconds: float | None = None
     gap: Gap | None = None
+
+    @property
+    def num_given(self) -> int:
+        """How many notes of the primer stay; they are the first ones of each piece."""
+        if self.gap:
+            return int(self.gap.is_kept.sum())
+        return len(self.primer.sequence.notes) if self.primer else 0
 
 
 def request_music(
@@ -73,8 +97,9 @@ def request_music(
     """
     check_numbers(SIZES, num_outputs=num_outputs)
     check_numbers(_SEEDS, seed=seed)
-    values: dict[str, Any] = check_controls(card, controls or {}) | {"seed": seed}
-    parts = _prepare(card, representation, num_steps, primer, setting)
+    controls, setting = split_settings(card, controls or {}, setting)
+    values: dict[str, Any] = check_controls(card, controls) | {"seed": seed}
+    parts = _prepare(card, representation, num_steps, primer, setting, values)
     values |= _set_controls(parts["setting"], card["controls"], controls)
     values["num_steps"] = parts.pop("num_steps")
     if primer is None:
@@ -128,8 +153,9 @@ def request_search(
             f"tokens; what steers it is {', '.join(card['controls'])}"
         )
     check_numbers(SIZES, beam_width=beam_width)
-    values: dict[str, Any] = check_controls(card, controls or {}, "search_controls")
-    parts = _prepare(card, representation, num_steps, primer, setting)
+    controls, setting = split_settings(card, controls or {}, setting)
+    values: dict[str, Any] = check_controls(card, controls, "search_controls")
+    parts = _prepare(card, representation, num_steps, primer, setting, values)
     values |= _set_controls(parts["setting"], card["search_controls"], controls)
     values |= {"num_steps": parts.pop("num_steps"), "beam_width": beam_width}
     endpoint = "search" if primer is None else "continue_search"
@@ -168,13 +194,15 @@ def _prepare(
     num_steps: int | None,
     primer: NoteSequence | None,
     setting: Mapping[str, Any],
+    controls: Mapping[str, float],
 ) -> dict[str, Any]:
     """The primer as the model reads it, the length, and what the music is set in."""
     for name in setting:
         choose("setting", name, [field.name for field in dataclasses.fields(Setting)])
     wanted = Setting(num_steps=num_steps, **setting)
-    wanted.check(card, primer)
-    limit_seconds = wanted.limit_seconds(representation, primer)
+    wanted.check(card, primer, representation.steps_per_quarter)
+    bar_quarters = wanted.bar_quarters(primer, controls, card["controls"])
+    limit_seconds = wanted.limit_seconds(representation, primer, bar_quarters)
     steps = wanted.steps(card, representation, limit_seconds)
     check_numbers(SIZES, num_steps=steps)
     if primer:
@@ -264,7 +292,12 @@ def read_music(
             if representation.steps_per_quarter:
                 own_qpm = piece.tempos[0].qpm
                 limit = limit and limit_on_beat(representation, piece, limit)
+                # Of a metre that the model chooses, bars are counted when they are
+                # there.
+                limit = None if setting.bars else limit
             piece = setting.apply(shorten(piece, limit), own_qpm, request.inputs)
+            if representation.steps_per_quarter:
+                piece = setting.cut_to_bars(piece)
             if representation.has_tempos:
                 piece = shorten(piece, setting.seconds)
         pieces.append(piece)
@@ -301,6 +334,30 @@ def check_numbers(bounds: tuple[int, int], **numbers: int) -> None:
             raise UserError(f"{name}: expected at most {highest}, got {value}")
 
 
+def split_settings(
+    card: Mapping[str, Any], controls: Mapping[str, Any], setting: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Moves what is no control but a field of `Setting` from the ones to the other.
+
+    So that whoever gives controls by name, as text, can ask for a key or a metre too.
+
+    Raises:
+        UserError: One of them is given twice, or is no number where it has to be.
+    """
+    controls, setting = dict(controls), dict(setting)
+    for name, read in _READ.items():
+        if name not in controls or name in card["controls"]:
+            continue
+        value = controls.pop(name)
+        if setting.get(name) is not None:
+            raise UserError(f"{name}: expected it once, got it among controls too")
+        try:
+            setting[name] = read(value)
+        except (TypeError, ValueError, OverflowError):
+            raise UserError(f"{name}: expected a number, got {value!r:.60}") from None
+    return controls, setting
+
+
 def check_controls(
     card: Mapping[str, Any],
     changes: Mapping[str, float],
@@ -319,16 +376,54 @@ def check_controls(
     controls = card[kind]
     values = {name: spec["default"] for name, spec in controls.items()}
     for name, value in changes.items():
-        spec = controls[choose(f"control of {card['name']}", name, values)]
-        try:
-            values[name] = float(value)
-        except (ValueError, OverflowError):
-            raise UserError(
-                f"{name}: expected a number, got {value!r:.60} ({spec['doc']})"
-            ) from None
+        if name not in controls:
+            raise UserError(unknown_control(card, name, kind))
+        spec = controls[name]
+        values[name] = _read_value(name, value, spec)
         if not spec["minimum"] <= values[name] <= spec["maximum"]:
             raise UserError(
                 f"{name}: expected {spec['minimum']:g} to {spec['maximum']:g}, got "
                 f"{values[name]:g} ({spec['doc']})"
             )
     return values
+
+
+def _read_value(name: str, value: Any, spec: Mapping[str, Any]) -> float:
+    """A control's value: a number, or a word that one of its numbers stands for."""
+    words = {word.lower(): number for word, number in named_values(spec).items()}
+    if isinstance(value, str) and value.strip().lower() in words:
+        return float(words[value.strip().lower()])
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        if words:
+            choose(name, str(value), words)
+        raise UserError(
+            f"{name}: expected a number, got {value!r:.60} ({spec['doc']})"
+        ) from None
+
+
+def unknown_control(
+    card: Mapping[str, Any],
+    name: str,
+    kind: str = "controls",
+    others: Collection[str] = (*_READ, *_OTHERS),
+) -> str:
+    """The answer to a control that there is not: what it may mean, and the list.
+
+    Args:
+        card: The model's.
+        name: Of the control.
+        kind: As for `check_controls`.
+        others: What else can be asked for.
+    """
+    if name in card["controls"]:
+        return f"{name}: leave it out with a beam search, which does not sample"
+    close = SYNONYMS.get(name) or closest(name, [*card[kind], *others])
+    close = close or SYNONYMS.get(closest(name, SYNONYMS))
+    hint = f" (did you mean {close!r}?)" if close else ""
+    return (
+        f"control of {card['name']}: unknown {name!r}{hint}; it can be "
+        f"{', '.join(sorted(card[kind]))}; and with every model "
+        f"{', '.join(sorted(others))}"
+    )

@@ -7,7 +7,9 @@ from typing import Any
 
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.keys import Key, parse_key
+from tfmusic.notes.measures import bars_end, parse_metre
 from tfmusic.notes.transforms import crop, stretch, transpose
 from tfmusic.representations import Representation
 
@@ -15,6 +17,16 @@ DEFAULT_STEPS = 256
 # Controls of models that know the metre, the key, the length.
 BAR_QUARTERS, METRE_NUMBER = "bar_quarters", "metre_number"
 KEY_NUMBER, HOME_KEY, LENGTH_BARS = "key_number", "home_key", "length_bars"
+# What a setting is called elsewhere.
+SYNONYMS = {
+    "tempo": "qpm",
+    "bpm": "qpm",
+    "meter": "metre",
+    "time_signature": "metre",
+    "length": "bars",
+    "instrument": "program",
+    "sound": "program",
+}
 # By control, the field of `Setting` that decides it.
 OWNERS = {
     BAR_QUARTERS: "metre",
@@ -39,7 +51,8 @@ class Setting:
         bars: Length at most in bars, instead.
         seconds: Length at most in seconds, instead.
         qpm: Tempo, quarter notes a minute.
-        key: Such as "G", "Bb", "F#m"; for models that know one key alone.
+        key: Such as "G", "Bb", "F#m" or "D minor"; for models that know one key alone
+            and those that can be asked for one.
         metre: Such as "3/4".
         program: Sound of all notes, 0..127 of General MIDI: 0 piano, 40 violin.
     """
@@ -80,21 +93,34 @@ class Setting:
     @property
     def beats(self) -> tuple[int, int] | None:
         """Numerator and denominator of the metre."""
-        if self.metre is None:
-            return None
-        found = re.fullmatch(r"(\d{1,2})/(1|2|4|8|16|32)", self.metre)
-        if not found or not int(found[1]):
-            raise UserError(
-                f"metre: expected such as 4/4, 3/4 or 6/8, got {self.metre!r}"
-            )
-        return int(found[1]), int(found[2])
+        return None if self.metre is None else parse_metre(self.metre)
 
-    def check(self, card: Mapping[str, Any], primer: NoteSequence | None) -> None:
+    def check(
+        self,
+        card: Mapping[str, Any],
+        primer: NoteSequence | None,
+        steps_per_quarter: int = 0,
+    ) -> None:
         """Refuses what neither the model nor the primer leaves open.
+
+        Args:
+            card: The model's.
+            primer: What the music continues, if anything.
+            steps_per_quarter: Of the model; 0: it has no beat.
 
         Raises:
             UserError: There is such a field.
         """
+        known = card.get("controls") or {}
+        if self.beats and BAR_QUARTERS in known:
+            quarters, spec = _quarters(self.beats), known[BAR_QUARTERS]
+            fits = spec["minimum"] <= quarters <= spec["maximum"]
+            if not fits or quarters * steps_per_quarter % 1:
+                raise UserError(
+                    f"metre: expected bars of {spec['minimum']:g} to "
+                    f"{spec['maximum']:g} quarter notes, in whole "
+                    f"1/{4 * steps_per_quarter} notes, got {self.metre}"
+                )
         if primer is not None:
             for name in ("qpm", "metre", "program"):
                 if getattr(self, name) is not None:
@@ -103,8 +129,7 @@ class Setting:
                         "primer's own"
                     )
         if self.key and not (
-            knows_one_key(card)
-            or {KEY_NUMBER, HOME_KEY}.intersection(card.get("controls", ()))
+            knows_one_key(card) or {KEY_NUMBER, HOME_KEY}.intersection(known)
         ):
             raise UserError(
                 f"key: {card['name']} learned from music in many keys and chooses by "
@@ -120,12 +145,11 @@ class Setting:
         """
         values = {}
         if self.beats and BAR_QUARTERS in known:
-            numerator, denominator = self.beats
-            values[BAR_QUARTERS] = 4 * numerator / denominator
+            values[BAR_QUARTERS] = _quarters(self.beats)
         if self.beats and METRE_NUMBER in known:
-            found = re.findall(r"(\d+) (\d+/\d+)", known[METRE_NUMBER]["doc"])
-            numbers = {metre: float(number) for number, metre in found}
-            values[METRE_NUMBER] = numbers[choose("metre", self.metre, numbers)]
+            numbers = named_values(known[METRE_NUMBER])
+            metre = "{}/{}".format(*self.beats)
+            values[METRE_NUMBER] = numbers[choose("metre", metre, numbers)]
         if self.tonality and KEY_NUMBER in known:
             is_minor = self.tonality.mode == "minor"
             values[KEY_NUMBER] = 1.0 + 12 * is_minor + self.tonality.tonic
@@ -136,25 +160,46 @@ class Setting:
             values[LENGTH_BARS] = float(self.bars)
         return values
 
+    def bar_quarters(
+        self,
+        primer: NoteSequence | None,
+        controls: Mapping[str, float],
+        known: Mapping[str, Any],
+    ) -> float:
+        """Length of a bar of new music, in quarter notes.
+
+        Args:
+            primer: What the music continues, if anything.
+            controls: Their values.
+            known: The model's controls.
+        """
+        if primer is not None and primer.time_signatures:
+            last = primer.time_signatures[-1]
+            return _quarters((last.numerator, last.denominator))
+        if self.beats:
+            return _quarters(self.beats)
+        if number := controls.get(METRE_NUMBER):
+            for metre, other in named_values(known[METRE_NUMBER]).items():
+                if other == int(number):
+                    return _quarters(parse_metre(metre))
+        return controls.get(BAR_QUARTERS, 4.0)
+
     def limit_seconds(
-        self, representation: Representation, primer: NoteSequence | None
+        self,
+        representation: Representation,
+        primer: NoteSequence | None,
+        bar_quarters: float = 4.0,
     ) -> float | None:
         """The length in seconds of the model's own tempo; None where it is in steps."""
         if self.num_steps is not None or self.bars is self.seconds is None:
             return None
         own = representation.qpm if representation.steps_per_quarter else None
         qpm = self.qpm or own or 120.0
-        beats = self.beats
         if primer is not None:
             qpm = primer.tempos[-1].qpm if primer.tempos else 120.0
-            if primer.time_signatures:
-                last = primer.time_signatures[-1]
-                beats = last.numerator, last.denominator
         if self.seconds is not None:
             return self.seconds * qpm / own if own else self.seconds
-        numerator, denominator = beats or (4, 4)
-        quarters = self.bars * 4 * numerator / denominator
-        return quarters * 60 / (own or qpm)
+        return self.bars * bar_quarters * 60 / (own or qpm)
 
     def steps(
         self,
@@ -213,6 +258,33 @@ class Setting:
                 for event in events:
                     event.program = self.program
         return piece
+
+    def cut_to_bars(self, piece: NoteSequence) -> NoteSequence:
+        """As many bars as are wanted, of those that the piece has: its own metre."""
+        if self.bars is None:
+            return piece
+        end = bars_end(piece, self.bars)
+        return shorten(piece, float(TempoMap.of(piece).to_seconds(end)))
+
+
+def named_values(control: Mapping[str, Any]) -> dict[str, int]:
+    """The words that a control's numbers from 1 on stand for, such as {"jig": 5}.
+
+    Args:
+        control: As a card describes it; nothing comes of one whose numbers are just
+            numbers.
+    """
+    head, _, rest = control["doc"].partition("0: any; ")
+    found = re.findall(r"(\d+) ([^;]+?)(?:;|\.?$)", rest)
+    numbers = [int(number) for number, _ in found]
+    if not head or numbers != list(range(1, int(control["maximum"]) + 1)):
+        return {}
+    return {word.strip(): int(number) for number, word in found}
+
+
+def _quarters(metre: tuple[int, int]) -> float:
+    """Length of a bar."""
+    return 4 * metre[0] / metre[1]
 
 
 def knows_one_key(card: Mapping[str, Any]) -> bool:

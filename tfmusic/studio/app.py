@@ -12,7 +12,9 @@ All answers are JSON unless said otherwise; an error is `{"error": "one line"}`.
     GET    /api/pieces/ID.mid      the file; also .musicxml and .wav
     POST   /api/jobs               body: {"kind", "model", "controls", "seed",
                                    "num_outputs", "bars" or "seconds" or "num_steps",
-                                   "piece", "keep"}: see `making`; 202, gives the job
+                                   "qpm", "program", "key" such as "G major", "metre"
+                                   such as "3/4", "piece", "keep"}: see `making`; 202,
+                                   gives the job
     GET    /api/jobs/ID            {"id", "state", "seconds", "pieces", "error"}
     DELETE /api/jobs/ID            forgets it
     POST   /api/likelihood         body: {"model", "piece"}; a job with "values"

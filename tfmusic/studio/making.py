@@ -6,6 +6,7 @@ from typing import Any
 
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
+from tfmusic.serving.setting import Setting
 from tfmusic.studio.shelf import Shelf
 
 # What a page can show, and one machine make while someone waits.
@@ -16,11 +17,14 @@ BOUNDS = {
     "seconds": (1, 600),
     "seed": (-(2**53), 2**53),
     "qpm": (10, 1000),
+    "program": (0, 127),
 }
-_WHOLE = ("num_outputs", "num_steps", "seed")
+_WHOLE = ("num_outputs", "num_steps", "seed", "program")
+_TEXTS = ("key", "metre")
 _LENGTHS = ("bars", "seconds", "num_steps")
+_PARTS = ("kind", "model", "controls", "piece")
 _OF_KIND = {
-    "generate": ("num_outputs", "seed", *_LENGTHS, "qpm", "key"),
+    "generate": ("num_outputs", "seed", *_LENGTHS, "qpm", "program", *_TEXTS),
     "continue": ("num_outputs", "seed", *_LENGTHS, "key"),
     "infill": ("num_outputs", "seed", "bars", "keep"),
 }
@@ -76,14 +80,13 @@ def read_order(body: Any, shelf: Shelf) -> Order:
         raise UserError("request: expected an object of JSON")
     kind = choose("kind", str(body.get("kind", "generate")), _OF_KIND)
     shelf.check(body.get("model"))
-    controls = body.get("controls") or {}
-    shelf.check_controls(body["model"], controls)
+    named = {name: value for name, value in body.items() if name not in _PARTS}
+    controls, named = shelf.read_controls(body["model"], body.get("controls"), named)
     settings = {}
-    for name in body:
-        if name in ("kind", "model", "controls", "piece") or body[name] is None:
-            continue
-        choose(f"setting of {kind}", name, _OF_KIND[kind])
-        settings[name] = _check(kind, name, body[name])
+    for name, value in named.items():
+        if value is not None:
+            choose(f"setting of {kind}", name, _OF_KIND[kind])
+            settings[name] = _check(kind, name, value)
     piece = body.get("piece") if kind != "generate" else None
     if kind != "generate" and not isinstance(piece, str):
         raise UserError(f"{kind}: expected a piece; choose or drop a file first")
@@ -91,9 +94,10 @@ def read_order(body: Any, shelf: Shelf) -> Order:
 
 
 def _check(kind: str, name: str, value: Any) -> Any:
-    if name == "key":
-        if not isinstance(value, str) or len(value) > 8:
-            raise UserError(f"{name}: expected a few letters, got {str(value)[:40]!r}")
+    if name in _TEXTS:
+        if not isinstance(value, str):
+            raise UserError(f"{name}: expected text, got {str(value)[:40]!r}")
+        Setting(**{name: value})  # complains of what it cannot read
         return value
     if name == "keep":
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value):

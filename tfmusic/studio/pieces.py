@@ -206,6 +206,6 @@ def _seconds(tempo_map: TempoMap, units: Sequence[int]) -> list[float]:
 
 def summary(page: Mapping[str, Any]) -> str:
     """A piece in a few words: how many notes, bars or seconds."""
-    num_bars = len(page["bars"])
+    num_bars = sum(bar["number"] > 0 for bar in page["bars"])  # an upbeat is none
     length = f"{num_bars} bars" if num_bars else f"{page['seconds']:.0f} s"
     return f"{len(page['notes'])} notes, {length}"

@@ -15,8 +15,14 @@ from tfmusic.serving.catalogue import (
     read_packed_card,
     shipped_models,
 )
-from tfmusic.serving.requests import check_controls
-from tfmusic.serving.setting import HOME_KEY, KEY_NUMBER, LENGTH_BARS, knows_one_key
+from tfmusic.serving.requests import check_controls, split_settings
+from tfmusic.serving.setting import (
+    HOME_KEY,
+    KEY_NUMBER,
+    LENGTH_BARS,
+    knows_one_key,
+    named_values,
+)
 from tfmusic.show import find_card
 
 if TYPE_CHECKING:
@@ -78,18 +84,36 @@ class Shelf:
             raise KeyError(f"model: there is no {name!r}; {', '.join(self.cards)}")
         return self.cards[name]
 
-    def check_controls(self, name: str, controls: Any) -> None:
-        """Refuses controls before anything is loaded.
+    def read_controls(
+        self, name: str, controls: Any, setting: Mapping[str, Any]
+    ) -> tuple[dict[str, float], dict[str, Any]]:
+        """The controls of a request as numbers, and its setting.
+
+        Before anything is loaded.
+
+        Args:
+            name: The model's.
+            controls: As they came; a key or a metre among them goes to the setting.
+            setting: What else the request says.
 
         Raises:
-            UserError: One is unknown or out of its bounds.
+            UserError: A control is unknown or out of its bounds.
         """
+        if controls is None:
+            controls = {}
         if not isinstance(controls, dict):
             raise UserError(f"controls: expected names and numbers, got {controls!r}")
+        card = self.cards[name]
+        controls, setting = split_settings(card, controls, setting)
         for control, value in controls.items():
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise UserError(f"{control}: expected a number, got {value!r}")
-        check_controls(self.cards[name], controls)
+            spec = card["controls"].get(control)
+            kinds = int | float
+            if not spec or named_values(spec):  # names of none are answered below
+                kinds |= str
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise UserError(f"{control}: expected a number, got {value!r:.60}")
+        values = check_controls(card, controls)
+        return {control: values[control] for control in controls}, setting
 
     def player(self, name: str) -> "Player":
         """The model itself; loaded when it is first asked for."""
@@ -238,9 +262,5 @@ def _choices(name: str, spec: Mapping[str, Any]) -> list[list[Any]]:
     if name in (KEY_NUMBER, HOME_KEY):
         major = [[i + 1, key] for i, key in enumerate(_KEYS)]
         return [[0, "any"], *major, *([i + 12, f"{key}m"] for i, key in major)]
-    head, _, rest = spec["doc"].partition("0: any; ")
-    found = re.findall(r"(\d+) ([^;]+?)(?:;|\.?$)", rest)
-    numbers = [int(number) for number, _ in found]
-    if not head and not found or numbers != list(range(1, int(spec["maximum"]) + 1)):
-        return []
-    return [[0, "any"], *([int(number), word.strip()] for number, word in found)]
+    found = named_values(spec)
+    return [[0, "any"], *([n, word] for word, n in found.items())] if found else []

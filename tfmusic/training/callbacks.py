@@ -3,14 +3,21 @@
 import csv
 import io
 import math
+import os
 
 import keras
 import tensorflow as tf
 from absl import logging
 
 from tfmusic.errors import UserError
+from tfmusic.evaluation.curves import draw_curves
 from tfmusic.files import write_file
-from tfmusic.training.checkpoints import Checkpoints, Patience, metric_values
+from tfmusic.training.checkpoints import (
+    Checkpoints,
+    Patience,
+    Progress,
+    metric_values,
+)
 from tfmusic.training.distribution import Distribution
 from tfmusic.training.stopping import Stopped, StopSignals
 
@@ -129,33 +136,38 @@ class SaveProgress(keras.callbacks.Callback):
 
 
 class MetricsFile(keras.callbacks.Callback):
-    """A CSV file with a row for each epoch.
+    """A CSV file with a row for each epoch, and a picture of it.
 
     It is written anew each time: a run that was killed between this and its checkpoint
     goes through the epoch again, and buckets cannot append.
     """
 
-    def __init__(self, path: str, num_epochs: int):
+    def __init__(self, path: str, progress: Progress):
         """Prepares the file.
 
         Args:
-            path: It may be in a bucket.
-            num_epochs: Epochs done; rows of later ones are dropped.
+            path: It may be in a bucket; the picture is beside it, with the ending .png.
+            progress: How far the run has come; rows of later epochs are dropped.
         """
         super().__init__()
-        self._path = path
+        self._path, self._progress = path, progress
+        num_epochs = int(progress.epoch)
         rows = read_metrics(path)
         self._rows = [row for row in rows if int(row["epoch"]) < num_epochs]
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds a row."""
-        self._rows.append({"epoch": epoch, **logs})
+        step = int(self._progress.step)
+        self._rows.append({"epoch": epoch, "step": step, **logs})
         text = io.StringIO()
         names = dict.fromkeys(name for row in self._rows for name in row)
         writer = csv.DictWriter(text, names)
         writer.writeheader()
         writer.writerows(self._rows)
         write_file(self._path, text.getvalue())
+        name = os.path.basename(os.path.dirname(self._path)) or "run"
+        picture = os.path.splitext(self._path)[0] + ".png"
+        write_file(picture, draw_curves({name: self._rows}))
 
 
 def read_metrics(path: str) -> list[dict[str, str]]:

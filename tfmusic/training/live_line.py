@@ -117,6 +117,22 @@ def loss_in_words(loss: float, unit: str) -> str:
     return f"{loss:.2f} {unit} ({100 * math.exp(-loss):.2g} % for the right one)"
 
 
+def explain_loss(unit: str) -> str:
+    """What the numbers of an epoch are, for who has never seen any.
+
+    Args:
+        unit: Of the loss, such as "nats a token"; empty: none.
+    """
+    meaning = "how badly the model guesses what comes next; lower is better"
+    if unit:
+        step = unit.rpartition(" ")[2]
+        meaning += (
+            f"; in nats: 0 if it always knew the next {step}, 0.7 more for each time "
+            "that it is half as sure"
+        )
+    return f"loss: {meaning}; validation is on music that it does not learn from"
+
+
 def duration(seconds: float) -> str:
     """Such as "40 s", "12 min" or "3 h 20 min"."""
     if seconds < 60:

@@ -14,7 +14,7 @@ from tfmusic.data.dataset import Dataset
 from tfmusic.data.settings import DataSettings
 from tfmusic.data.windows import Windows
 from tfmusic.errors import UserError, first_line
-from tfmusic.models import make_model
+from tfmusic.models import MusicModel, make_model
 from tfmusic.training.callbacks import MetricsFile, SaveProgress, read_metrics
 from tfmusic.training.checkpoint_files import has_begun
 from tfmusic.training.checkpoints import Checkpoints, Patience, Progress
@@ -31,7 +31,7 @@ from tfmusic.training.first_look import (
 )
 from tfmusic.training.fit import Fitting
 from tfmusic.training.init_from import Origin
-from tfmusic.training.live_line import LiveLine, say
+from tfmusic.training.live_line import LiveLine, duration, explain_loss, say
 from tfmusic.training.optimizers import make_optimizer
 from tfmusic.training.precision import choose_policy, dtype_policy
 from tfmusic.training.run_directory import (
@@ -44,7 +44,7 @@ from tfmusic.training.samples import Sampler, Samples
 from tfmusic.training.settings import TrainSettings
 from tfmusic.training.stopping import StopSignals
 from tfmusic.training.tensorboard import Curves, Profile
-from tfmusic.training.verdict import judge, next_commands
+from tfmusic.training.verdict import describe_epochs, judge, next_commands
 
 
 def train_and_evaluate(
@@ -58,9 +58,9 @@ def train_and_evaluate(
     Called again with the same arguments it resumes from the newest checkpoint, or says
     that the run is complete. SIGTERM and Ctrl-C save and end the program with 128 + the
     signal's number. The workdir then holds `config.json`, `representation.json`,
-    `dataset.json`, `schedule.json`, `metrics.csv`, `tensorboard/`, `samples/` (music
-    made on the way), and the checkpoints `latest/` and `best/` (lowest validation
-    loss).
+    `dataset.json`, `schedule.json`, `metrics.csv`, the same as curves in
+    `metrics.png`, `tensorboard/`, `samples/` (music made on the way), and the
+    checkpoints `latest/` and `best/` (lowest validation loss).
 
     Args:
         config: An experiment, as a file in `configs/` gives it.
@@ -135,7 +135,7 @@ def _train(
     if epoch >= settings.num_epochs or progress.out_of_patience(patience):
         logging.info("the run in %s is complete (%d steps)", workdir, step)
         if distribution.is_chief:
-            _say_verdict(progress, dataset, workdir)
+            _say_verdict(run.model, progress, dataset, workdir)
         return
     if distribution.is_chief:
         passes = run.steps_per_epoch / dataset.num_train_batches(
@@ -151,6 +151,7 @@ def _train(
             patience.min_steps,
         ):
             say(line)
+        say(explain_loss(run.model.LOSS_UNIT))
         for line in () if resumed else notes_on_music(dataset, run.windows):
             say(line)
     if resumed:
@@ -206,20 +207,22 @@ def _train(
             callbacks,
         )
     logging.info(
-        "trained to step %d in %.0f s; lowest validation loss %.4f at step %d",
+        "trained to step %d in %s",
         int(progress.step),
-        time.monotonic() - start,
-        float(progress.best_loss),
-        int(progress.best_step),
+        duration(time.monotonic() - start),
     )
     if distribution.is_chief:
-        _say_verdict(progress, dataset, workdir)
+        _say_verdict(run.model, progress, dataset, workdir)
 
 
-def _say_verdict(progress: Progress, dataset: Dataset, workdir: str) -> None:
+def _say_verdict(
+    model: MusicModel, progress: Progress, dataset: Dataset, workdir: str
+) -> None:
     """Says what the run came to, where the weights are, and what to do next."""
     splits, rows = dataset.info.splits, read_metrics(f"{workdir}/metrics.csv")
     if rows:
+        for line in describe_epochs(rows, model.LOSS_UNIT):
+            say(line)
         say(f"verdict: {judge(rows, splits)}")
     say(f"best weights: those of step {int(progress.best_step):,d}, in {workdir}/best")
     has_test = splits["test"]["num_pieces"] > 0
@@ -261,7 +264,7 @@ def _make_logs(
     log_dir = os.path.join(workdir, "tensorboard")
     logs = [
         Curves(log_dir, config, progress, run.seconds_per_batch),
-        MetricsFile(os.path.join(workdir, "metrics.csv"), int(progress.epoch)),
+        MetricsFile(os.path.join(workdir, "metrics.csv"), progress),
     ]
     if settings.sample_every_epochs:
         sampler = Sampler(run.model, dataset, run.windows.steps)

@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfmusic.training.live_line import duration, loss_of
+from tfmusic.evaluation.curves import best_epoch
+from tfmusic.training.live_line import duration, loss_in_words, loss_of
 
 # Below that much music nothing general is learned, nor is validation worth much.
 _FEW_SECONDS = 1800
@@ -27,14 +28,14 @@ def judge(
     losses = [loss_of(row) for row in rows]
     found = [loss_of(row, "val_") for row in rows]
     num_epochs = len(found)
-    best = min(range(num_epochs), key=found.__getitem__)
+    best = best_epoch(rows)
     figures = f"training {losses[best]:.2f}, validation {found[best]:.2f}"
     before = max(num_epochs // 5, 1)
     fall = found[-1 - before] - found[-1] if num_epochs > before else 0.0
     if num_epochs < 3:
         return (
-            f"too short to tell, after {_epochs(num_epochs)} ({figures}); the same "
-            "command with a larger --config.train.num_epochs goes on"
+            f"too short to tell, after {_epochs(num_epochs)}; the same command with "
+            "a larger --config.train.num_epochs goes on"
         )
     if best == num_epochs - 1 and fall > _FALLING * abs(found[-1]):
         was = f"fell by {fall:.2f} in the last {_epochs(before)}"
@@ -52,14 +53,38 @@ def judge(
         )
     if found[best] - losses[best] > _APART * abs(found[best]):
         return (
-            f"over-fitted: at its best {figures}, for it learns these pieces by heart; "
-            "what helps is more music, transposition "
+            f"over-fitted: in epoch {best + 1} {figures}, for it learns these "
+            "pieces by heart; what helps is more music, transposition "
             "(--config.data.transpose_semitones), more dropout or a smaller network "
             "(--config.model), or a trained model to begin with (--init_from)"
         )
     rest = num_epochs - 1 - best
     since = f"no lower in {_epochs(rest)} since" if rest else "no longer falling"
-    return f"fine: at its best {figures}, {since}"
+    return f"fine: in epoch {best + 1} {figures}, {since}"
+
+
+def describe_epochs(rows: Sequence[Mapping[str, Any]], unit: str = "") -> list[str]:
+    """The values of the best epoch and of the last one, a line each.
+
+    Args:
+        rows: As for `judge`.
+        unit: Of the loss.
+    """
+    best, last = best_epoch(rows), len(rows) - 1
+    lines = [f"best epoch: {_epoch(rows, best, unit)}; its weights are kept"]
+    if best == last:
+        return [lines[0].replace("best", "best and last")]
+    return [*lines, f"last epoch: {_epoch(rows, last, unit)}"]
+
+
+def _epoch(rows: Sequence[Mapping[str, Any]], number: int, unit: str) -> str:
+    learned, found = (
+        loss_in_words(loss_of(rows[number], prefix), unit) for prefix in ("", "val_")
+    )
+    return (
+        f"{number + 1} of {len(rows)}, loss {learned} in training, {found} in "
+        "validation"
+    )
 
 
 def next_commands(workdir: str, data_dir: str, has_test: bool) -> list[str]:
