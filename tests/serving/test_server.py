@@ -150,6 +150,26 @@ def test_controls_that_are_left_out_have_the_defaults_of_the_card(address, playe
     assert answer != generate(address, seed=4)[1]
 
 
+def test_each_row_may_have_controls_of_its_own(address, player):
+    rows = [
+        {"num_steps": 8, "seed": 1, "temperature": 0.5},
+        {"num_steps": 8, "seed": 1, "temperature": 5},
+        {"num_steps": 8, "seed": 1, "temperature": 0.5},
+    ]
+    status, answer = ask(address, PREDICT, {"instances": rows})
+    assert status == 200
+    first, bold, third = answer["predictions"]
+    assert first == third != bold
+    given = {"num_outputs": 1, "num_steps": 8, "seed": 1, "temperature": 0.5}
+    alone = player.call("generate", given)
+    np.testing.assert_array_equal(first["roll"], alone["roll"][0])
+    for wrong in (11, float("nan")):
+        body = {"instances": [rows[0], {**rows[1], "temperature": wrong}]}
+        status, answer = ask(address, PREDICT, body)
+        assert status == 400
+        assert f"temperature: expected 0 to 10, got {wrong:g}" in answer["error"]
+
+
 def test_status_and_metadata_are_those_of_tensorflow_serving(address, folder):
     pytest.importorskip("tensorflow_serving", reason="see [serving]")
     from google.protobuf import json_format

@@ -268,12 +268,17 @@ class Player:
 
         Args:
             endpoint: Its name.
-            inputs: A value for each of its inputs.
+            inputs: A value for each of its inputs; those with a default in the card
+                may be left out.
 
         Returns:
             Its outputs by name.
         """
         specs = self.card["endpoints"][endpoint]["inputs"]
+        defaults = {
+            n: spec["default"] for n, spec in specs.items() if "default" in spec
+        }
+        inputs = {**defaults, **inputs}
         tensors = {
             name: tf.constant(np.asarray(inputs[name], spec["dtype"]))
             for name, spec in specs.items()

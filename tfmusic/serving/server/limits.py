@@ -62,10 +62,8 @@ def read_inputs(
     arrays = {name: to_array(name, columns[name], specs[name]) for name in columns}
     # A beam search has defaults of its own for controls that sampling has too.
     kind = "search_controls" if "beam_width" in specs else "controls"
-    given = {n: float(a) for n, a in arrays.items() if n in (card.get(kind) or {})}
     if card.get(kind):
-        values = check_controls(card, given, kind)
-        arrays |= {n: np.array(v) for n, v in values.items() if n in specs}
+        arrays = _with_controls(arrays, specs, card, kind)
     if missing := [name for name in specs if name not in arrays]:
         raise UserError(
             f"Missing named input: {', '.join(missing)}; {signature} takes "
@@ -73,6 +71,26 @@ def read_inputs(
         )
     _check_sizes(signature, arrays, endpoint, limits)
     return arrays
+
+
+def _with_controls(
+    arrays: Mapping[str, np.ndarray],
+    specs: Mapping[str, Any],
+    card: Mapping[str, Any],
+    kind: str,
+) -> dict[str, np.ndarray]:
+    """All inputs of a request, with the defaults of controls that it leaves out."""
+    given = {name: array for name, array in arrays.items() if name in card[kind]}
+    # Also of rows, the least and the greatest; either is NaN if one value is.
+    check_controls(card, {n: a.max() for n, a in given.items()}, kind)
+    values = check_controls(card, {n: a.min() for n, a in given.items()}, kind)
+    num_rows = max((len(array) for array in arrays.values() if array.ndim), default=1)
+    defaults = {
+        name: np.full([num_rows] * len(specs[name]["shape"]), value)
+        for name, value in values.items()
+        if name in specs and name not in given
+    }
+    return {**arrays, **defaults}
 
 
 def _check_sizes(
