@@ -25,7 +25,7 @@ class Endpoint:
         input_signature: The inputs; their names are those of the signature.
         doc: One line for users.
         defaults: By name, the values of inputs that a call may leave out, the last of
-            the signature: numbers, or lists where the input has an axis.
+            the signature. An input with axes is filled with it, one row.
     """
 
     fn: Callable[..., Tensors]
@@ -46,7 +46,8 @@ class Endpoint:
         for spec in self.input_signature:
             default = inspect.Parameter.empty
             if spec.name in self.defaults:
-                default = tf.constant(self.defaults[spec.name], spec.dtype)
+                shape = [size or 1 for size in spec.shape]
+                default = tf.constant(self.defaults[spec.name], spec.dtype, shape)
             kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
             parameters.append(inspect.Parameter(spec.name, kind, default=default))
         call.__signature__ = inspect.Signature(parameters)

@@ -12,6 +12,7 @@ import tensorflow as tf
 import tfmusic
 from tfmusic.generation.controls import Control
 from tfmusic.models import Endpoint, MusicModel
+from tfmusic.models.steps import NEXT, STATE
 from tfmusic.representations import Representation
 from tfmusic.training.init_from import load_init_from
 from tfmusic.training.run_directory import (
@@ -34,12 +35,17 @@ _SETTINGS = {
 _VALUES = {
     "num_steps": "How many steps of each piece count; what follows is padding.",
     "seed": "The same seed gives the same piece.",
+    "place": "Which piece of its seed this is, from 0.",
     "log_likelihood": "Natural logarithm of each step's probability, 0 where padded.",
     "end_log_likelihood": "The same of each piece's ending where it does.",
     "noise": "Standard normal numbers [piece, vector, number]; spread scales them.",
     "other_noise": "Likewise, where the pieces lead to.",
     "latents": "The vector of each chunk, as the autoencoder has it, not normalised.",
     "mask": "Which cells [piece, time, voice] are to be written anew.",
+    "logits": "Of each token, before temperature, rules and controls.",
+    "log_odds": "That each key [row, hand, key, channel] sounds and, in a second "
+    "channel, begins to; before temperature and controls.",
+    "counts": "How many keys each hand is expected to play.",
     "guarded_steps": "In how many steps a guard changed what was drawn.",
 }
 
@@ -168,4 +174,6 @@ def _meaning(model: MusicModel, name: str, spec: tf.TensorSpec) -> str:
     docs = {control.name: control.doc for control in controls}
     docs |= {n: s.doc for n, s in model.output_representation.feature_specs.items()}
     docs |= _SETTINGS if spec.shape.rank == 0 else _VALUES
+    if name.removeprefix(NEXT).startswith(STATE):
+        return "What the model remembers."
     return docs.get(name, "")

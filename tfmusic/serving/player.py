@@ -16,6 +16,7 @@ from tfmusic.serving.catalogue import CARD, find_model, is_packed, read_card
 from tfmusic.serving.packed import as_directory
 from tfmusic.serving.primers import read_primer
 from tfmusic.serving.requests import (
+    default_of,
     encode,
     read_music,
     request_infill,
@@ -275,9 +276,7 @@ class Player:
             Its outputs by name.
         """
         specs = self.card["endpoints"][endpoint]["inputs"]
-        defaults = {
-            n: spec["default"] for n, spec in specs.items() if "default" in spec
-        }
+        defaults = {n: default_of(s) for n, s in specs.items() if "default" in s}
         inputs = {**defaults, **inputs}
         tensors = {
             name: tf.constant(np.asarray(inputs[name], spec["dtype"]))

@@ -156,7 +156,7 @@ def _with_defaults(model: MusicModel, endpoint: Endpoint) -> Endpoint:
     is_search = "beam_width" in names
     controls = model.SEARCH_CONTROLS if is_search else model.CONTROLS
     defaults = {c.name: c.default for c in controls if c.name in names}
-    return dataclasses.replace(endpoint, defaults=defaults)
+    return dataclasses.replace(endpoint, defaults={**endpoint.defaults, **defaults})
 
 
 def _write(
@@ -250,7 +250,7 @@ def piece_by_piece(
         make,
         tuple(tf.TensorSpec([None], spec.dtype, spec.name) for spec in rows),
         f"A new piece for each row, {doc}; generate with num_outputs 1 gives the same.",
-        {name: [value] for name, value in controls.items() if takes_controls},
+        controls if takes_controls else {},
     )
 
 
