@@ -11,17 +11,8 @@ from tfmusic.serving.edge import export_step
 from tfmusic.serving.player import Player
 
 NUM_STEPS = 20
-CASES = [
-    pytest.param("tokens_tied_gru", "litert"),
-    pytest.param("chords", "litert", marks=pytest.mark.slow),
-    pytest.param("chords", "onnx", marks=pytest.mark.slow),
-    pytest.param("tokens_bars", "litert", marks=pytest.mark.slow),
-    pytest.param("tokens_bars", "onnx", marks=pytest.mark.slow),
-    pytest.param("tokens_keys_down", "litert", marks=pytest.mark.slow),
-    pytest.param("tokens_keys_down", "onnx", marks=pytest.mark.slow),
-    pytest.param("two_hands_metre", "litert", marks=pytest.mark.slow),
-    pytest.param("two_hands_metre", "onnx", marks=pytest.mark.slow),
-]
+CASES = ("chords", "tokens_bars", "tokens_keys_down", "two_hands_metre")
+pytestmark = pytest.mark.slow
 
 
 def load(path):
@@ -36,7 +27,8 @@ def load(path):
     return lambda inputs: runner(**inputs)
 
 
-@pytest.mark.parametrize(("case", "kind"), CASES)
+@pytest.mark.parametrize("kind", ["litert", "onnx"])
+@pytest.mark.parametrize("case", CASES)
 def test_a_file_does_what_the_step_of_the_export_does(case, kind, tmp_path):
     if kind == "onnx":
         pytest.importorskip("tf2onnx", reason="see [edge]")
@@ -65,7 +57,6 @@ def test_a_file_does_what_the_step_of_the_export_does(case, kind, tmp_path):
         theirs = {n: expected.get(f"next_{n}", frame.get(n)) for n in mine}
 
 
-@pytest.mark.slow
 def test_weights_of_8_bits_are_near_and_smaller(tmp_path):
     export_untrained("tokens_bars", tmp_path / "export" / "1")
     sizes = {}
@@ -85,7 +76,6 @@ def test_weights_of_8_bits_are_near_and_smaller(tmp_path):
     assert sizes["litert_int8"] < 0.7 * sizes["litert"]
 
 
-@pytest.mark.slow
 def test_a_model_without_a_step_is_refused_in_one_line(tmp_path):
     export_untrained("seq2seq", tmp_path / "1")
     with pytest.raises(UserError, match="expected an export with the endpoint step"):

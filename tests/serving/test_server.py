@@ -378,6 +378,7 @@ def test_requests_beside_each_other_get_what_they_get_alone(address):
     assert len({json.dumps(answer) for answer in alone}) == 6
 
 
+@pytest.mark.slow
 def test_waiting_requests_are_joined_and_get_what_they_get_alone(tmp_path):
     export_untrained("tokens", tmp_path / "tokens" / "1")
     path, given = "/v1/models/tokens:predict", {"num_steps": 24, "min_steps": 0}
@@ -417,6 +418,33 @@ def test_waiting_requests_are_joined_and_get_what_they_get_alone(tmp_path):
     assert [status for status, _ in alone] == [200] * len(requests)
     assert together == alone
     assert len({json.dumps(answer) for answer in together}) == len(requests)
+
+
+def test_a_request_waits_for_a_call_of_its_kind_and_for_no_other():
+    release, begun = threading.Event(), threading.Event()
+
+    def slow(items):
+        begun.set()
+        release.wait()
+        return items
+
+    workers = Workers(num_threads=2, max_waiting=9, max_size=9)
+    slow_one = workers.submit(Task(slow, "slow", "kind"))
+    begun.wait()
+    same = [workers.submit(Task(slow, i, "kind")) for i in range(3)]
+    other = workers.submit(Task(lambda items: items, "other", "another kind"))
+    assert other.result(timeout=30) == "other"
+    assert not any(future.running() for future in same)
+    num_calls = workers.num_calls
+    release.set()
+    assert [future.result(timeout=30) for future in (slow_one, *same)] == [
+        "slow",
+        0,
+        1,
+        2,
+    ]
+    assert workers.num_calls == num_calls + 1
+    workers.close()
 
 
 def test_a_joined_call_has_a_largest_size_and_fails_for_each_alone():

@@ -1,16 +1,22 @@
 """Threads that call the graphs, with a queue of bounded length before them.
 
 A thread takes the oldest request and, with it, those waiting that one call can answer
-too. Where no queue has built up each request is a call of its own. Threads run side by
-side: TensorFlow releases Python's lock while a graph runs.
+too; what comes meanwhile waits for the next call of its kind. Where no queue has built
+up each request is a call of its own. Calls of different kinds run side by side:
+TensorFlow releases Python's lock while a graph runs.
 """
 
 import collections
 import concurrent.futures
 import dataclasses
 import threading
+import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
+
+# Clients that have just been answered together often ask again at once: a moment later
+# they can share the next call, too.
+_LINGER_SECONDS = 0.02
 
 Work = Callable[[Sequence[Any]], Sequence[Any]]
 
@@ -60,6 +66,7 @@ class Workers:
         self._admitted = self.num_running = self.num_calls = 0
         self._queue: collections.deque[tuple[Task, concurrent.futures.Future]]
         self._queue = collections.deque()
+        self._kinds: set[Hashable] = set()  # of the calls that run
         self._is_open = True
         self._changed = threading.Condition()
         for number in range(num_threads):
@@ -109,31 +116,37 @@ class Workers:
 
     def _serve(self) -> None:
         while batch := self._take():
-            try:
-                self._do(batch)
-            finally:
-                with self._changed:
-                    self.num_running -= len(batch)
+            self._do(batch)
+            with self._changed:
+                self.num_running -= len(batch)
+            if len(batch) > 1:
+                time.sleep(_LINGER_SECONDS)
+            with self._changed:
+                self._kinds.discard(batch[0][0].kind)
+                self._changed.notify_all()
 
     def _take(self) -> list[tuple[Task, concurrent.futures.Future]]:
         """The oldest task and those that can be done with it; none at the end."""
         with self._changed:
-            batch: list[tuple[Task, concurrent.futures.Future]] = []
-            while not batch:
-                while not self._queue:
-                    if not self._is_open:
-                        return []
-                    self._changed.wait()
-                batch = self._next()
+            while not (batch := self._next()):
+                if not self._is_open:
+                    return []
+                self._changed.wait()
             self.num_running += len(batch)
+            if batch[0][0].kind is not None:
+                self._kinds.add(batch[0][0].kind)
             return batch
 
     def _next(self) -> list[tuple[Task, concurrent.futures.Future]]:
         batch, others, size = [], [], 0
         for task, future in self._queue:
-            first = batch[0][0] if batch else task
-            is_alike = not batch or (task.kind is not None and task.kind == first.kind)
-            if is_alike and (not batch or size + task.size <= self._max_size):
+            if batch:
+                kind = batch[0][0].kind
+                is_next = kind is not None and task.kind == kind
+                is_next &= size + task.size <= self._max_size
+            else:
+                is_next = task.kind not in self._kinds
+            if is_next:
                 # One that is cancelled takes no part, and its place is free already.
                 if future.set_running_or_notify_cancel():
                     batch.append((task, future))
