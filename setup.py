@@ -67,7 +67,7 @@ setup(
             "ai-edge-litert>=1",
             "onnx<1.19",
             "onnxruntime>=1.17",
-            "tf2onnx>=1.16",
+            "tf2onnx>=1.17",
         ],
         # The site of `make docs`; exact versions are in requirements/docs.lock.
         "docs": ["mkdocstrings-python>=2", "zensical>=0.0.73"],

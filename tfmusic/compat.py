@@ -101,6 +101,6 @@ def freeze(function):
     It takes its inputs in order and gives a list of its outputs. TensorFlow tells
     nobody but its own converters of what does this.
     """
-    from tensorflow.python.framework import convert_to_constants
-
+    name = "tensorflow.python.framework.convert_to_constants"
+    convert_to_constants = importlib.import_module(name)
     return convert_to_constants.convert_variables_to_constants_v2(function)

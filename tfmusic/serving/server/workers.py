@@ -96,12 +96,18 @@ class Workers:
             self._admitted -= 1
 
     def submit(self, task: Task) -> concurrent.futures.Future:
-        """Queues the work of an admitted request."""
+        """Queues the work of an admitted request.
+
+        Raises:
+            RuntimeError: After `close`.
+        """
         future: concurrent.futures.Future = concurrent.futures.Future()
-        future.add_done_callback(lambda _: self.leave())
         with self._changed:
+            if not self._is_open:
+                raise RuntimeError("the server stops")
             self._queue.append((task, future))
             self._changed.notify()
+        future.add_done_callback(lambda _: self.leave())
         return future
 
     def close(self) -> None:
