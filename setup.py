@@ -61,6 +61,14 @@ setup(
         # TensorFlow Serving's messages: warm-up requests in exports, gRPC clients. Not
         # for all: it lags behind the newest TensorFlow.
         "serving": ["tensorflow-serving-api>=2.17"],
+        # `tfmusic export --format=onnx`, and what runs one step where TensorFlow is too
+        # large. Later versions of onnx need an ml_dtypes that TensorFlow 2.17 refuses.
+        "edge": [
+            "ai-edge-litert>=1",
+            "onnx<1.19",
+            "onnxruntime>=1.17",
+            "tf2onnx>=1.17",
+        ],
         # The site of `make docs`; exact versions are in requirements/docs.lock.
         "docs": ["mkdocstrings-python>=2", "zensical>=0.0.73"],
         # The model server and the page on it.

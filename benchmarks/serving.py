@@ -3,11 +3,11 @@
     python -m benchmarks.serving [--quick] [--family=NAME ...] [--model_dir=DIR ...]
 
 Each case is a new process that loads an export as a model server does and calls
-`serving_default` for one piece. Cold, the first call is what a client would wait for
-after a plain start; warm, the export's own warm-up requests have been played before, as
-TensorFlow Serving plays them. The export is that of a family in its default size with
-weights fresh from their initialisers (their values do not change the time), or any
-other by --model_dir.
+`pieces` for one piece (`serving_default` where it makes none). Cold, the first call is
+what a client would wait for after a plain start; warm, the export's own warm-up
+requests have been played before, as TensorFlow Serving plays them. The export is that
+of a family in its default size with weights fresh from their initialisers (their values
+do not change the time), or any other by --model_dir.
 """
 
 import os
@@ -45,7 +45,8 @@ if warmup:
         model.signatures[request.model_spec.signature_name](**inputs)
 seconds.append(time.perf_counter() - start)
 for i in range(1 + num_later):
-    call = model.signatures["serving_default"]
+    name = "pieces" if "pieces" in model.signatures else "serving_default"
+    call = model.signatures[name]
     inputs = {"seed": tf.constant([i], tf.int64), "num_steps": tf.constant([num_steps])}
     for name, spec in call.structured_input_signature[1].items():
         # Music, where that is what it takes: one piece of as many silent steps.
@@ -120,7 +121,7 @@ def main(argv: list[str]) -> None:
     del argv
     from tfmusic.serving.player import newest_version
 
-    print(f"serving_default, one piece of {_NUM_STEPS.value} steps; milliseconds")
+    print(f"pieces, one of {_NUM_STEPS.value} steps; milliseconds")
     print(f"{'':24}{'load':>10}{'warm-up':>10}{'first':>10}{'later':>10}{'ratio':>8}")
     measured = {}
     with tempfile.TemporaryDirectory() as folder:

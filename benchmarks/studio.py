@@ -4,7 +4,8 @@
 
 The server is a process of its own, as `tfmusic serve` starts it. Clients first ask one
 at a time, then all at once, each for a piece by `generate` and for the next one when it
-has come; every request has a seed of its own. Seconds are those that a client waits.
+has come; every request has a seed of its own. Milliseconds are those that a client
+waits; CPU is how long the server works for each request, on a busy machine too.
 """
 
 import concurrent.futures
@@ -56,18 +57,20 @@ def ask(url: str, name: str, seed: int) -> tuple[float, bool]:
     return time.perf_counter() - start_seconds, done
 
 
-def resident_megabytes(url: str) -> float:
-    """What the server says of its memory."""
+def usage(url: str) -> tuple[float, float]:
+    """What the server says of its memory, in MiB, and of its seconds of processor."""
     with urllib.request.urlopen(f"{url}/metrics") as answer:
-        for line in answer.read().decode().splitlines():
-            if line.startswith("process_resident_memory_bytes"):
-                return float(line.split()[1]) / 2**20
-    return float("nan")
+        lines = answer.read().decode().splitlines()
+    found = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return (
+        float(found["process_resident_memory_bytes"]) / 2**20,
+        float(found["process_cpu_seconds_total"]),
+    )
 
 
 def load(url: str, name: str, num_clients: int, seconds: float) -> float:
     """Asks for some seconds and prints a row; gives requests a second."""
-    before = resident_megabytes(url)
+    megabytes_before, cpu_before = usage(url)
     begin = time.perf_counter()
     end = begin + seconds
 
@@ -83,10 +86,13 @@ def load(url: str, name: str, num_clients: int, seconds: float) -> float:
     times = 1e3 * np.array([t for t, done in answers if done])
     rate = len(times) / taken
     percentiles = np.percentile(times, [50, 95, 99])
+    megabytes, cpu = usage(url)
+    cpu_milliseconds = 1e3 * (cpu - cpu_before) / len(answers)
     print(
         f"{num_clients:7}{len(answers):10}{rate:10.1f}"
         + "".join(f"{value:9.0f}" for value in percentiles)
-        + f"{len(answers) - len(times):9}{resident_megabytes(url) - before:11.0f}",
+        + f"{len(answers) - len(times):9}"
+        + f"{megabytes_before:11.0f}{megabytes:10.0f}{cpu_milliseconds:9.0f}",
         flush=True,
     )
     return rate
@@ -103,7 +109,7 @@ def main(argv: list[str]) -> None:
         print(f"{name}: one piece of {_NUM_STEPS.value} steps a request; milliseconds")
         print(
             f"{'clients':>7}{'requests':>10}{'a second':>10}{'p50':>9}{'p95':>9}"
-            f"{'p99':>9}{'errors':>9}{'growth MB':>11}"
+            f"{'p99':>9}{'errors':>9}{'MB before':>11}{'MB after':>10}{'CPU':>9}"
         )
         alone = load(url, name, 1, seconds)
         together = load(url, name, _NUM_CLIENTS.value, seconds)

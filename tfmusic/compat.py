@@ -93,3 +93,14 @@ def import_tensorflow() -> ModuleType:
             lines = [line for line in file if not _START_UP.search(line)]
             sys.stderr.write(b"".join(lines).decode(errors="replace"))
     return tensorflow
+
+
+def freeze(function):
+    """A traced function without variables and captured tensors: they are constants.
+
+    It takes its inputs in order and gives a list of its outputs. TensorFlow tells
+    nobody but its own converters of what does this.
+    """
+    name = "tensorflow.python.framework.convert_to_constants"
+    convert_to_constants = importlib.import_module(name)
+    return convert_to_constants.convert_variables_to_constants_v2(function)

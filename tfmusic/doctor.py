@@ -37,6 +37,7 @@ OPTIONAL = (
         "tfmusic serve, tfmusic studio, tfmusic play",
         'pip install "tfmusic[studio]"',
     ),
+    ("tf2onnx", "tfmusic export --format=onnx", 'pip install "tfmusic[edge]"'),
     # It asks for pyaudio, which is hard to install and only plays to loudspeakers.
     (
         "tinysoundfont",

@@ -2,7 +2,10 @@
 
 It takes the weights with the lowest validation loss. With --model it writes a model
 that comes with tfmusic, or one in one file, as the folder that TF Serving needs.
+--format=litert or onnx writes one step of a recurrent model, for phones and browsers.
 """
+
+import tempfile
 
 from absl import flags
 
@@ -21,6 +24,13 @@ _EXPORT_DIR = flags.DEFINE_string(
     "in .zip: one file, half as large, to keep or to give away.",
     required=True,
 )
+_FORMAT = flags.DEFINE_enum(
+    "format",
+    "savedmodel",
+    ["savedmodel", "litert", "litert_int8", "onnx"],
+    "savedmodel makes whole pieces. The others are one step of the network in a file, "
+    "and its card: .tflite, the same with weights of 8 bits, .onnx.",
+)
 
 
 def main() -> None:
@@ -28,9 +38,14 @@ def main() -> None:
     if bool(_WORKDIR.value) == bool(_MODEL.value):
         raise UserError("expected --workdir=RUN or --model=NAME, one of them")
     import_tensorflow()
+    from tfmusic.serving.edge import export_step
     from tfmusic.serving.saved_model import export_packed, export_run
 
-    if _MODEL.value:
+    if _FORMAT.value != "savedmodel":
+        with tempfile.TemporaryDirectory() as folder:
+            model = _MODEL.value or export_run(_WORKDIR.value, folder)
+            export_step(model, _EXPORT_DIR.value, _FORMAT.value)
+    elif _MODEL.value:
         export_packed(_MODEL.value, _EXPORT_DIR.value)
     else:
         export_run(_WORKDIR.value, _EXPORT_DIR.value)

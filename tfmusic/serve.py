@@ -59,18 +59,23 @@ def main() -> None:
             f'the server needs {error.name}: pip install "tfmusic[studio]"'
         ) from error
     listening = _listen(_HOST.value, _PORT.value)
-    import_tensorflow()
+    tensorflow = import_tensorflow()
     from tfmusic.serving.server.app import make_app
     from tfmusic.serving.server.limits import Limits
     from tfmusic.serving.server.models import ServedModels
 
+    num_threads = _NUM_THREADS.value or Limits.num_threads
+    # Calls share the cores. Steps are small: more threads within each of them would
+    # mostly wait for each other.
+    cores = max((os.cpu_count() or 1) // num_threads, 1)
+    tensorflow.config.threading.set_intra_op_parallelism_threads(cores)
     models = ServedModels(_MODELS.value)
     limits = Limits(
         max_steps=_MAX_STEPS.value,
         max_outputs=_MAX_OUTPUTS.value,
         max_waiting=_MAX_WAITING.value,
         timeout_seconds=_TIMEOUT.value,
-        num_threads=_NUM_THREADS.value or Limits.num_threads,
+        num_threads=num_threads,
     )
     token = _TOKEN.value
     if not is_loopback(_HOST.value) and token is None:

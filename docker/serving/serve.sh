@@ -50,9 +50,9 @@ while sleep "$POLL_SECONDS" && kill -0 $$ 2>/dev/null; do
     write_list
 done > /dev/null 2>&1 &
 
-# Batching joins the requests of serving_default and of score; the scalars of generate
-# and continue hold for a whole request, so a server that batches refuses those two,
-# also where they warm a model up, which would keep it from being loaded.
+# Batching joins the requests of serving_default, pieces and score; the scalars of
+# generate and continue hold for a whole request, so a server that batches refuses those
+# two, also where they warm a model up, which would keep it from being loaded.
 if [ "${BATCHING:-0}" = 1 ]; then
     set -- --enable_batching=true --enable_model_warmup=false \
         --batching_parameters_file="$SETTINGS/batching.config" "$@"

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfmusic.generation.loop import generate_frames, split_seed
+from tfmusic.generation.loop import generate_frames
+from tfmusic.generation.seeds import split_seed
 
 
 def run(next_frame, frame, state, num_steps, is_finished=None):

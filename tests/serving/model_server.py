@@ -1,18 +1,21 @@
 """A model server for tests: TensorFlow Serving's two protocols over a SavedModel.
 
 It follows the published behaviour of the real one: named inputs, rows (`instances`) and
-columns (`inputs`), one unnamed output where there is only one, errors as JSON.
+columns (`inputs`), one unnamed output where there is only one, errors as JSON. Defaults
+of a signature hold for gRPC; a REST request has to name every input.
 """
 
 import concurrent.futures
 import contextlib
 import http.server
 import json
+import pathlib
 import threading
 
 import grpc
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
 
@@ -26,6 +29,12 @@ class ServedModel:
     def __init__(self, name, path):
         self.name = name
         self._model = tf.saved_model.load(str(path))
+        data = (pathlib.Path(path) / "saved_model.pb").read_bytes()
+        graph = saved_model_pb2.SavedModel.FromString(data).meta_graphs[0]
+        self._defaults = {
+            name: {k: tf.make_ndarray(v) for k, v in signature.defaults.items()}
+            for name, signature in graph.signature_def.items()
+        }
 
     def specs(self, signature_name):
         """The inputs of a signature."""
@@ -36,6 +45,7 @@ class ServedModel:
     def predict(self, signature_name, inputs):
         """Arrays in, arrays out, the names and types checked."""
         specs = self.specs(signature_name)
+        inputs = {**self._defaults[signature_name], **inputs}
         if specs.keys() != inputs.keys():
             raise RequestError(f"expected inputs {sorted(specs)}, got {sorted(inputs)}")
         for name, array in inputs.items():

@@ -68,7 +68,8 @@ def meta_graph(path):
 def test_card_documents_every_input_and_output(export):
     path, model = export
     endpoints = read_card(path)["endpoints"]
-    assert endpoints.keys() == {*model.endpoints(), "serving_default"}
+    rows = {"pieces"} if "generate" in model.endpoints() else set()
+    assert endpoints.keys() == {*model.endpoints(), *rows, "serving_default"}
     signatures = meta_graph(path).signature_def
     for name, endpoint in endpoints.items():
         assert endpoint["doc"]
@@ -99,24 +100,66 @@ def test_vocabulary_is_an_asset_that_tensorflow_moves_along(export):
     assert tuple(lines[:-1]) == vocabulary.tokens
 
 
-def test_default_signature_makes_each_row_as_if_it_were_alone(export):
+def test_row_signatures_make_each_row_as_if_it_were_alone(export):
     path, model = export
     if "generate" not in model.endpoints():
         pytest.skip("it makes no pieces")
-    signatures = tf.saved_model.load(str(path)).signatures
-    default = signatures["serving_default"]
-    rows = default(num_steps=tf.constant([3, 7]), seed=tf.constant([5, 6], tf.int64))
-    for i, (num_steps, seed) in enumerate([(3, 5), (7, 6)]):
-        controls = {c.name: tf.constant(c.default) for c in model.CONTROLS}
-        alone = signatures["generate"](
-            num_outputs=tf.constant(1),
-            num_steps=tf.constant(num_steps),
-            seed=tf.constant(seed, tf.int64),
-            **controls,
-        )
-        for name, array in alone.items():
-            row = rows[name][i] if array.shape.rank == 1 else rows[name][i, :num_steps]
-            np.testing.assert_array_equal(row, array[0])
+    loaded = tf.saved_model.load(str(path))
+    first = model.CONTROLS[0]
+    other = first.minimum + 0.5 * (first.default - first.minimum)
+    for rows, values in (
+        (loaded.pieces(num_steps=[3, 7], seed=[5, 6]), [first.default] * 2),
+        (loaded.serving_default(num_steps=[3, 7], seed=[5, 6]), [first.default] * 2),
+        (
+            loaded.serving_default(
+                num_steps=[3, 7], seed=[5, 6], **{first.name: [first.default, other]}
+            ),
+            [first.default, other],
+        ),
+    ):
+        for i, (num_steps, seed, value) in enumerate(
+            zip([3, 7], [5, 6], values, strict=True)
+        ):
+            alone = loaded.generate(
+                num_outputs=1, num_steps=num_steps, seed=seed, **{first.name: value}
+            )
+            for name, array in alone.items():
+                row = rows[name][i]
+                row = row[:num_steps] if row.shape.rank else row
+                np.testing.assert_array_equal(row, array[0])
+
+
+def test_controls_that_a_call_leaves_out_have_the_models_defaults(export):
+    path, model = export
+    defaults = {c.name: c.default for c in model.CONTROLS}
+    search = {c.name: c.default for c in model.SEARCH_CONTROLS}
+    endpoints = read_card(path)["endpoints"]
+    for name, signature in meta_graph(path).signature_def.items():
+        found = {k: tf.make_ndarray(v) for k, v in signature.defaults.items()}
+        specs = endpoints[name]["inputs"]
+        for key, value in found.items():
+            assert value.shape == tuple(n or 1 for n in specs[key]["shape"])
+            assert (value == np.array(specs[key]["default"], value.dtype)).all()
+        if name == "step":  # what a piece begins with
+            assert found.keys() == specs.keys()
+            continue
+        own = search if "beam_width" in signature.inputs else defaults
+        own = {k: v for k, v in own.items() if k in signature.inputs}
+        if name != "pieces":
+            assert found.keys() == own.keys(), name
+        for key, value in found.items():
+            assert value == np.float32(own[key]), f"{name}: {key}"
+    if "generate" not in endpoints:
+        return
+    loaded = tf.saved_model.load(str(path))
+    given = {"num_outputs": 2, "num_steps": 5, "seed": 3}
+    short = loaded.generate(**given)
+    specs = endpoints["generate"]["inputs"]
+    whole = loaded.signatures["generate"](
+        **{k: tf.constant(v, specs[k]["dtype"]) for k, v in (defaults | given).items()}
+    )
+    for name, array in whole.items():
+        np.testing.assert_array_equal(short[name], array)
 
 
 def test_warmup_requests_play_where_this_package_is_not_installed(export, tmp_path):

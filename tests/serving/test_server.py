@@ -25,6 +25,7 @@ from starlette.routing import Mount
 
 from examples.serving_client import ask_rest
 from tests.contracts import make_sequence
+from tests.serving.exports import export_untrained
 from tfmusic.errors import UserError
 from tfmusic.notes.writing import to_midi_bytes, write_midi
 from tfmusic.serving.player import Player
@@ -32,6 +33,7 @@ from tfmusic.serving.requests import read_music, request_music
 from tfmusic.serving.server.app import make_app
 from tfmusic.serving.server.limits import Limits
 from tfmusic.serving.server.models import ServedModels
+from tfmusic.serving.server.workers import Task, Workers
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRIMER = make_sequence([(60, 80, 0.0, 0.5), (64, 80, 0.5, 1.0), (67, 80, 1.0, 2.0)])
@@ -148,6 +150,26 @@ def test_controls_that_are_left_out_have_the_defaults_of_the_card(address, playe
     assert answer == generate(address, **defaults)[1]
     assert answer != generate(address, temperature=5)[1]
     assert answer != generate(address, seed=4)[1]
+
+
+def test_each_row_may_have_controls_of_its_own(address, player):
+    rows = [
+        {"num_steps": 8, "seed": 1, "temperature": 0.5},
+        {"num_steps": 8, "seed": 1, "temperature": 5},
+        {"num_steps": 8, "seed": 1, "temperature": 0.5},
+    ]
+    status, answer = ask(address, PREDICT, {"instances": rows})
+    assert status == 200
+    first, bold, third = answer["predictions"]
+    assert first == third != bold
+    given = {"num_outputs": 1, "num_steps": 8, "seed": 1, "temperature": 0.5}
+    alone = player.call("generate", given)
+    np.testing.assert_array_equal(first["roll"], alone["roll"][0])
+    for wrong in (11, float("nan")):
+        body = {"instances": [rows[0], {**rows[1], "temperature": wrong}]}
+        status, answer = ask(address, PREDICT, body)
+        assert status == 400
+        assert f"temperature: expected 0 to 10, got {wrong:g}" in answer["error"]
 
 
 def test_status_and_metadata_are_those_of_tensorflow_serving(address, folder):
@@ -324,7 +346,7 @@ def test_requests_beyond_the_queue_are_sent_away_and_slow_ones_end(models):
     release = threading.Event()
     with serve(models, limits) as (address, app):
         app.state.workers.admit()
-        app.state.workers.submit(release.wait)
+        app.state.workers.submit(Task(lambda _: [release.wait()]))
         try:
             begin = time.monotonic()
             status, answer = generate(address)
@@ -354,6 +376,108 @@ def test_requests_beside_each_other_get_what_they_get_alone(address):
         together = [future.result()[1] for future in ask_both]
     assert together[:6] == alone
     assert len({json.dumps(answer) for answer in alone}) == 6
+
+
+@pytest.mark.slow
+def test_waiting_requests_are_joined_and_get_what_they_get_alone(tmp_path):
+    export_untrained("tokens", tmp_path / "tokens" / "1")
+    path, given = "/v1/models/tokens:predict", {"num_steps": 24, "min_steps": 0}
+    requests = [
+        {**given, "seed": 5, "num_outputs": 1},
+        {**given, "seed": 6, "num_outputs": 3},
+        {**given, "seed": -7, "num_outputs": 1},
+        {**given, "seed": 5, "num_outputs": 1, "temperature": 0.5},
+        {**given, "seed": 6, "num_outputs": 3, "num_steps": 9},
+        {**given, "seed": 8, "num_outputs": 2},
+    ]
+    release = threading.Event()
+    served = ServedModels([str(tmp_path)], warm_up=False)
+    with serve(served, Limits(num_threads=1)) as (address, app):
+
+        def generate(inputs):
+            body = {"signature_name": "generate", "inputs": inputs}
+            return ask(address, path, body)
+
+        alone = [generate(inputs) for inputs in requests]
+        rows = {"num_steps": 9, "seed": [1, 1], "place": [0, 64]}
+        body = {"signature_name": "generate_rows", "inputs": rows}
+        status, answer = ask(address, path, body)
+        assert (status, answer["error"]) == (400, "place: expected 0 to 63, got 64")
+        workers = app.state.workers
+        workers.admit()
+        workers.submit(Task(lambda _: [release.wait()]))
+        num_calls = workers.num_calls
+        with concurrent.futures.ThreadPoolExecutor(len(requests)) as pool:
+            answers = [pool.submit(generate, inputs) for inputs in requests]
+            while len(workers._queue) < len(requests):
+                time.sleep(0.01)
+            release.set()
+            together = [answer.result() for answer in answers]
+        # Four share a call; another temperature and another length have their own.
+        assert workers.num_calls - num_calls - 1 in (2, 3)
+    assert [status for status, _ in alone] == [200] * len(requests)
+    assert together == alone
+    assert len({json.dumps(answer) for answer in together}) == len(requests)
+
+
+def test_a_request_waits_for_a_call_of_its_kind_and_for_no_other():
+    release, begun = threading.Event(), threading.Event()
+
+    def slow(items):
+        begun.set()
+        release.wait()
+        return items
+
+    workers = Workers(num_threads=2, max_waiting=9, max_size=9)
+    slow_one = workers.submit(Task(slow, "slow", "kind"))
+    begun.wait()
+    same = [workers.submit(Task(slow, i, "kind")) for i in range(3)]
+    other = workers.submit(Task(lambda items: items, "other", "another kind"))
+    assert other.result(timeout=30) == "other"
+    assert not any(future.running() for future in same)
+    num_calls = workers.num_calls
+    release.set()
+    assert [future.result(timeout=30) for future in (slow_one, *same)] == [
+        "slow",
+        0,
+        1,
+        2,
+    ]
+    assert workers.num_calls == num_calls + 1
+    workers.close()
+
+
+def test_a_joined_call_has_a_largest_size_and_fails_for_each_alone():
+    calls, release = [], threading.Event()
+
+    def work(items):
+        calls.append(items)
+        if "wrong" in items:
+            raise ValueError("wrong")
+        return [item.upper() for item in items]
+
+    workers = Workers(num_threads=1, max_waiting=9, max_size=3)
+    tasks = [Task(work, item, "kind", size) for item, size in zip("abcd", (1, 2, 1, 1))]  # noqa: B905
+    tasks += [Task(work, "wrong", "other"), Task(work, "e", "other")]
+    tasks += [Task(work, "f"), Task(work, "g")]
+    workers.submit(Task(lambda _: [release.wait()]))
+    futures = [workers.submit(task) for task in tasks]
+    futures[2].cancel()
+    release.set()
+    answers = [f.exception() or f.result() for f in futures if not f.cancelled()]
+    workers.close()
+    assert [str(answer) for answer in answers] == [
+        "A",
+        "B",
+        "D",
+        "wrong",
+        "E",
+        "F",
+        "G",
+    ]
+    joined, *others = calls
+    assert joined == ["a", "b"]
+    assert others == [["d"], ["wrong", "e"], ["wrong"], ["e"], ["f"], ["g"]]
 
 
 def test_metrics_count_requests_by_model_and_status(models):

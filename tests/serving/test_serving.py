@@ -9,6 +9,7 @@ import urllib.request
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.contracts import make_sequence
 from tests.serving.exports import export_untrained
@@ -16,6 +17,12 @@ from tfmusic.notes.writing import to_midi_bytes, write_midi
 from tfmusic.serving.player import Player
 
 pytest.importorskip("tensorflow_serving", reason="see [serving]")
+import grpc  # noqa: E402
+from tensorflow_serving.apis import (  # noqa: E402
+    predict_pb2,
+    prediction_service_pb2_grpc,
+)
+
 from tests.serving.model_server import (  # noqa: E402
     ServedModel,
     serve_grpc,
@@ -46,15 +53,34 @@ def post(address, body):
 
 def test_rows_are_answered_with_rows(served, model_dir):
     rows = [{"num_steps": 8, "seed": 1}, {"num_steps": 5, "seed": 2}]
+    body = {"signature_name": "pieces", "instances": rows}
     with serve_rest(served) as address:
-        predictions = post(address, {"instances": rows})["predictions"]
+        predictions = post(address, body)["predictions"]
     assert [prediction["num_steps"] for prediction in predictions] == [8, 5]
     roll = np.array(predictions[0]["roll"])
     assert roll.shape == (8, 2, 88, 2)
     alone = Player(str(model_dir)).call(
-        "serving_default", {"num_steps": [8], "seed": [1]}
+        "generate", {"num_outputs": 1, "num_steps": 8, "seed": 1}
     )
     np.testing.assert_array_equal(roll, alone["roll"][0])
+
+
+def test_three_numbers_are_a_request_by_grpc(served, model_dir):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "hands"
+    request.model_spec.signature_name = "generate"
+    numbers = {
+        "num_outputs": np.int32(2),
+        "num_steps": np.int32(6),
+        "seed": np.int64(4),
+    }
+    for name, value in numbers.items():
+        request.inputs[name].CopyFrom(tf.make_tensor_proto(value))
+    with serve_grpc(served) as address, grpc.insecure_channel(address) as channel:
+        stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+        answer = tf.make_ndarray(stub.Predict(request).outputs["roll"])
+    expected = Player(str(model_dir)).call("generate", numbers)
+    np.testing.assert_array_equal(answer, expected["roll"])
 
 
 def test_columns_are_answered_with_columns(served):

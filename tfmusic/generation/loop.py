@@ -5,6 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfmusic.generation import seeds
+
 Nest = Any  # A tensor or a nest of tensors, batch on their first axis.
 
 
@@ -20,11 +22,11 @@ def generate_frames(
 
     Args:
         next_frame: `(frame, state, seed) -> (frame, state)`, shapes unchanged; `seed`
-            is int64 `[2]` and differs from step to step.
+            is int64 `[2]` or `[row, 3]` and differs from step to step.
         frame: The frame before the first one, `[batch, ...]`, a tensor or a nest.
         state: What `next_frame` carries along.
         num_steps: int32 scalar, at least 1.
-        seed: int64 scalar.
+        seed: int64 scalar, or `[row, 2]`, see `seeds`.
         is_finished: `frame -> bool [batch]`. Once all pieces are finished the loop
             stops and the frames that are left are zeros.
 
@@ -51,8 +53,7 @@ def generate_frames(
         return tf.logical_and(step < num_steps, tf.logical_not(all_finished))
 
     def body(step, frame, state, arrays):
-        step_seed = tf.stack([seed, tf.cast(step, tf.int64)])
-        frame, state = next_frame(frame, state, step_seed)
+        frame, state = next_frame(frame, state, seeds.numbered(seed, step))
         parts = tf.nest.flatten(frame)
         arrays = [a.write(step, p) for a, p in zip(arrays, parts, strict=True)]
         return step + 1, frame, state, arrays
@@ -61,19 +62,6 @@ def generate_frames(
     _, _, state, arrays = tf.while_loop(is_wanted, body, first)
     stacked = [_batch_first(array.stack()) for array in arrays]
     return tf.nest.pack_sequence_as(frame, stacked), state
-
-
-def split_seed(seed: tf.Tensor, num: int) -> list[tf.Tensor]:
-    """Independent seeds for several draws within one step.
-
-    Args:
-        seed: int64 `[2]`.
-        num: How many.
-
-    Returns:
-        `num` seeds, int64 `[2]`.
-    """
-    return tf.unstack(tf.random.split(seed, num))
 
 
 def _batch_first(frames: tf.Tensor) -> tf.Tensor:

@@ -1,11 +1,15 @@
 """Random choices from logits: pure graph code, stateless, the same for equal seeds.
 
+A seed is one for all rows, or each row has its own, see `seeds`.
+
 Every choice perturbs the logits with noise scaled by the temperature, so temperature 0
 needs no case of its own: it is the most probable outcome, whatever the seed.
 """
 
 import numpy as np
 import tensorflow as tf
+
+from tfmusic.generation import seeds
 
 # Stands for an impossible choice; finite, so that 0 times it stays a number.
 IMPOSSIBLE = -1e9
@@ -29,7 +33,7 @@ def categorical(
 
     Args:
         logits: float32 `[batch, class]`.
-        seed: int `[2]`.
+        seed: int64 `[2]` or `[row, 3]`.
         temperature: Divides the logits; 0 takes the most probable class.
         top_k: Draw from the k most probable classes; 0 is no limit.
         top_p: Draw from the most probable classes that together reach this
@@ -88,7 +92,7 @@ def bernoulli(
 
     Args:
         logits: float32 of any shape; the log odds of yes.
-        seed: int `[2]`.
+        seed: int64 `[2]` or `[row, 3]`.
         temperature: Divides the logits; 0 is yes wherever they are positive.
 
     Returns:
@@ -112,7 +116,7 @@ def without_replacement(
     Args:
         logits: float32 `[..., class]`; classes at `IMPOSSIBLE` or below are not drawn.
         num_drawn: int32 `[...]`; negative means none, more than there are means all.
-        seed: int `[2]`.
+        seed: int64 `[2]` or `[row, 3]`.
         temperature: Divides the logits; 0 takes the most probable classes.
 
     Returns:
@@ -132,9 +136,9 @@ def gumbel(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
     Args:
         shape: int32 vector.
-        seed: int `[2]`.
+        seed: int64 `[2]` or `[row, 3]`.
     """
-    uniform = tf.random.stateless_uniform(shape, seed, minval=_TINY)
+    uniform = _uniform(shape, seed)
     return -tf.math.log(-tf.math.log(uniform))
 
 
@@ -143,7 +147,20 @@ def logistic(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 
     Args:
         shape: int32 vector.
-        seed: int `[2]`.
+        seed: int64 `[2]` or `[row, 3]`.
     """
-    uniform = tf.random.stateless_uniform(shape, seed, minval=_TINY)
+    uniform = _uniform(shape, seed)
     return tf.math.log(uniform) - tf.math.log1p(-uniform)
+
+
+def _uniform(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """Uniform noise above 0 and below 1."""
+    seed = tf.convert_to_tensor(seed)
+    if seed.shape.rank == 1:
+        return tf.random.stateless_uniform(shape, seed, minval=_TINY)
+
+    def sample(num_rows: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        size = tf.concat([[num_rows], shape[1:]], axis=0)
+        return tf.random.stateless_uniform(size, seed, minval=_TINY)
+
+    return seeds.draw(sample, shape[0], seed)

@@ -40,6 +40,10 @@ class VoiceLeading:
             choices[token] = _choices(sounding)
         with tf.init_scope():  # an export holds it once
             self._choices = tf.constant(choices, tf.int32)
+            # Of each choice the voices, `[voice, 1, token]`, and their intervals, which
+            # would take long to divide anew.
+            ways = tf.transpose(self._choices, [1, 2, 0])[:, :, tf.newaxis]
+            self._ways = [(way, _intervals(way)) for way in tf.unstack(ways)]
 
     def initial_voices(self, batch_size: tf.Tensor) -> tf.Tensor:
         """Nothing sounds yet, int32 `[batch, 4]`."""
@@ -61,24 +65,44 @@ class VoiceLeading:
         Args:
             voices: What sounds, int32 `[batch, 4]`.
         """
-        before = voices[:, tf.newaxis]  # [batch, 1, voice]
-        after = _nearest(before[:, :, tf.newaxis], self._choices)
-        moves = tf.sign(after - before)
+        # With voices first, voices and pairs of them are blocks of memory.
+        before = tf.transpose(voices)[..., tf.newaxis]  # [voice, batch, 1]
+        after, later = self._nearest_of_all(before)
         sounds = tf.logical_and(before != _REST, after != _REST)
-        moves = tf.where(sounds, moves, 0)
+        moves = tf.where(sounds, tf.sign(after - before), 0)
+        earlier = _intervals(before)
+        is_parallel = tf.reduce_any([earlier == size for size in _INTERVALS], axis=0)
+        is_parallel &= earlier == later
+        is_parallel &= tf.gather(moves, _UPPER) * tf.gather(moves, _LOWER) > 0
+        return tf.reduce_sum(tf.cast(is_parallel, tf.float32), axis=0)
 
-        def pair(values: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            return tf.gather(values, _UPPER, axis=-1), tf.gather(
-                values, _LOWER, axis=-1
-            )
+    def _nearest_of_all(self, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`_nearest` for every token.
 
-        upper, lower = pair(moves)
-        together = upper * lower > 0
-        kept = [(high - low) % 12 for high, low in (pair(before), pair(after))]
-        is_parallel = tf.reduce_any(
-            [(kept[0] == size) & (kept[1] == size) for size in _INTERVALS], axis=0
-        )
-        return tf.reduce_sum(tf.cast(together & is_parallel, tf.float32), axis=-1)
+        Args:
+            before: int32 `[voice, batch, 1]`.
+
+        Returns:
+            Voices, int32 `[voice, batch, token]`, and their `_intervals`.
+        """
+        is_rest = tf.reduce_any(before == _REST, axis=0)  # [batch, 1]
+        best, intervals = self._ways[0]
+        least = None
+        for voices, between in self._ways:
+            movement = tf.reduce_sum(tf.abs(voices - before), axis=0)
+            movement = tf.where(is_rest, 0, movement)  # [batch, token]
+            if least is not None:
+                is_less = movement < least
+                best = tf.where(is_less, voices, best)
+                intervals = tf.where(is_less, between, intervals)
+                movement = tf.minimum(movement, least)
+            least = movement
+        return best, intervals
+
+
+def _intervals(voices: tf.Tensor) -> tf.Tensor:
+    """Semitones between each two voices, octaves aside, `[pair, ...]`."""
+    return (tf.gather(voices, _UPPER) - tf.gather(voices, _LOWER)) % 12
 
 
 def _choices(sounding: np.ndarray) -> np.ndarray:

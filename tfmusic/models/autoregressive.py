@@ -5,10 +5,12 @@ from typing import ClassVar
 
 import tensorflow as tf
 
+from tfmusic.generation import seeds
 from tfmusic.generation.controls import MAX_REPEATS, MAX_SILENCE
 from tfmusic.generation.guards import Watch, count_run, equal_frames
 from tfmusic.generation.loop import Nest, generate_frames
 from tfmusic.models.base import Endpoint, MusicModel, Tensors
+from tfmusic.models.steps import step_endpoint
 from tfmusic.networks.losses import last_step_weights
 
 
@@ -24,6 +26,8 @@ class AutoregressiveModel(MusicModel):
 
     # What a step is to the user, for the endpoints' documentation.
     STEP: ClassVar[str] = "step"
+    # Whether `next_frame` takes a seed for each row, see `tfmusic.generation.seeds`.
+    ROWS_TAKE_SEEDS: ClassVar[bool] = False
     # "all", or "last": a training window teaches its last step alone.
     loss_steps = "all"
 
@@ -57,7 +61,8 @@ class AutoregressiveModel(MusicModel):
             frame: The start frame.
             state: The initial state.
             controls: A float32 scalar for every one of `CONTROLS`.
-            seed: Of what they leave open, a scalar int64; None: the likeliest.
+            seed: Of what they leave open, a scalar int64, with `ROWS_TAKE_SEEDS` also
+                `[row, 2]`; None: the likeliest.
 
         Returns:
             Both, changed or not.
@@ -91,7 +96,7 @@ class AutoregressiveModel(MusicModel):
             frame: The newest frame.
             state: The state before it.
             controls: A float32 scalar for every one of `CONTROLS`.
-            seed: int64 `[2]`.
+            seed: int64 `[2]`; with `ROWS_TAKE_SEEDS` also `[row, 3]`.
             must_change: bool `[batch]`, where the next frame may not be the same again
                 (see `tfmusic.generation.guards`).
 
@@ -140,6 +145,29 @@ class AutoregressiveModel(MusicModel):
         """
         raise NotImplementedError
 
+    def frame_arrays(self, frame: Nest) -> Tensors:
+        """The representation's arrays of one frame, `[batch, ...]`, for `step`."""
+        if isinstance(frame, dict):
+            return frame
+        return {next(iter(self.representation.feature_specs)): frame}
+
+    def step_state(self, batch_size: int) -> Tensors | None:
+        """What `step` remembers, by name, before a piece; None: there is no `step`."""
+        del batch_size
+        return None
+
+    def step(self, frame: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
+        """Reads a frame, without rules, controls and chance.
+
+        Args:
+            frame: As `frame_arrays` gives it.
+            state: As `step_state` or `step` gave it.
+
+        Returns:
+            What may follow, by name, and the new state.
+        """
+        raise NotImplementedError
+
     def array_specs(self) -> tuple[tf.TensorSpec, ...]:
         """The representation's arrays as inputs of endpoints, `[batch, time, ...]`."""
         return tuple(
@@ -148,7 +176,7 @@ class AutoregressiveModel(MusicModel):
         )
 
     def endpoints(self) -> Mapping[str, Endpoint]:
-        """`generate`, `continue` and `score`."""
+        """`generate`, `continue` and `score`; see also `step` and `ROWS_TAKE_SEEDS`."""
         number = tf.TensorSpec([], tf.int32, "num_outputs")
         num_steps = tf.TensorSpec([], tf.int32, "num_steps")
         seed = tf.TensorSpec([], tf.int64, "seed")
@@ -166,6 +194,10 @@ class AutoregressiveModel(MusicModel):
             run = tf.zeros([num_outputs], tf.int32)
             return self._play(frame, state, run, num_steps, seed, values)
 
+        def generate_rows(seed, place, num_steps, *values):
+            seed = seeds.rows(seed, place)
+            return generate(tf.shape(seed)[0], num_steps, seed, *values)
+
         def go_on(*inputs):
             prompt = dict(zip(names, inputs, strict=False))
             num_steps, seed, *values = inputs[len(names) :]
@@ -178,7 +210,7 @@ class AutoregressiveModel(MusicModel):
             return self.score(features, inputs[-1])
 
         lengths = tf.TensorSpec([None], tf.int32, "num_steps")
-        return {
+        endpoints = {
             "generate": Endpoint(
                 generate,
                 (number, num_steps, seed, *controls),
@@ -194,11 +226,25 @@ class AutoregressiveModel(MusicModel):
                 (*arrays, lengths),
                 f"The log-likelihood, in nats, of each {self.STEP} of whole pieces.",
             ),
+            **step_endpoint(self),
         }
+        if self.ROWS_TAKE_SEEDS:
+            rows = {
+                "seed": tf.TensorSpec([None], tf.int64, "seed"),
+                "place": tf.TensorSpec([None], tf.int32, "place"),
+            }
+            endpoints["generate_rows"] = Endpoint(
+                generate_rows,
+                (*rows.values(), num_steps, *controls),
+                "New pieces, each of a seed of its own: the one at a place among those "
+                "that generate makes of that seed.",
+            )
+        return endpoints
 
     def _play(self, frame, state, run, num_steps, seed, values) -> Tensors:
         """Generates from a frame and a state, with control values in their order."""
         controls = self._named(values)
+        has_end = self.is_finished(frame) is not None
 
         def next_frame(frame, carried, seed):
             state, watch = carried
@@ -206,10 +252,11 @@ class AutoregressiveModel(MusicModel):
             new, state, is_guarded = self.next_frame(
                 frame, state, controls, seed, must_change
             )
+            if has_end:  # how long others go on changes nothing
+                is_guarded &= ~self.is_finished(frame)
             watch = watch.after(self.is_repeat(new, frame), is_guarded)
             return new, (state, watch)
 
-        has_end = self.is_finished(frame) is not None
         frames, (_, watch) = generate_frames(
             next_frame,
             frame,

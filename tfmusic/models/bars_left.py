@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfmusic.generation import seeds
 from tfmusic.generation.samplers import IMPOSSIBLE
 from tfmusic.representations.vocabulary import END
 
@@ -61,17 +62,20 @@ class BarsLeft(keras.layers.Layer):
         Args:
             batch_size: How many pieces.
             wanted: The value of `LENGTH_BARS`.
-            seed: Of the draw, a scalar int64; None: the middle length.
+            seed: Of the draw, int64 `[]` or `[row, 2]`, see `seeds`; None: the middle
+                length.
         """
         number = tf.cast(tf.round(wanted), tf.int32)
         if seed is None:
             drawn = tf.fill([batch_size], int(self._drawn[len(self._drawn) // 2]))
         else:
-            row = tf.random.stateless_uniform(
-                [batch_size],
-                tf.stack([seed, _SEED]),
-                maxval=len(self._drawn),
-                dtype=tf.int32,
+            row = seeds.draw(
+                lambda num_rows, seed: tf.random.stateless_uniform(
+                    [num_rows], seed, maxval=len(self._drawn), dtype=tf.int32
+                ),
+                batch_size,
+                seeds.numbered(seed, _SEED),
+                tf.int32,
             )
             drawn = tf.gather(tf.constant(self._drawn), row)
         return tf.where(number > 0, number + 1, drawn)

@@ -1,6 +1,7 @@
 """What every model family offers to training, evaluation and export."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
@@ -23,18 +24,34 @@ class Endpoint:
             gives a dict of tensors. It needs no autograph.
         input_signature: The inputs; their names are those of the signature.
         doc: One line for users.
+        defaults: By name, the values of inputs that a call may leave out, the last of
+            the signature. An input with axes is filled with it, one row.
     """
 
     fn: Callable[..., Tensors]
     input_signature: tuple[tf.TensorSpec, ...]
     doc: str
+    defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def function(self) -> tf.function:
         """`fn` with its signature, ready to trace."""
-        return tf.function(
-            self.fn, input_signature=self.input_signature, autograph=False
-        )
+
+        def call(*inputs):
+            return self.fn(*inputs)
+
+        # TensorFlow reads names and defaults of inputs from Python's signature; only
+        # defaults that are tensors go into the signature of a SavedModel.
+        parameters = []
+        for spec in self.input_signature:
+            default = inspect.Parameter.empty
+            if spec.name in self.defaults:
+                shape = [size or 1 for size in spec.shape]
+                default = tf.constant(self.defaults[spec.name], spec.dtype, shape)
+            kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+            parameters.append(inspect.Parameter(spec.name, kind, default=default))
+        call.__signature__ = inspect.Signature(parameters)
+        return tf.function(call, input_signature=self.input_signature, autograph=False)
 
 
 class MusicModel(keras.Model):

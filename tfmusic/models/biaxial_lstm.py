@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfmusic.generation.controls import CONSERVATIVITY, DENSITY, METRE, roll_controls
-from tfmusic.generation.loop import split_seed
+from tfmusic.generation.seeds import split_seed
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Tensors, step_is_target
 from tfmusic.models.biaxial_features import BEATS, NoteFeatures

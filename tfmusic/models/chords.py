@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfmusic.errors import UserError
-from tfmusic.generation import samplers
+from tfmusic.generation import samplers, seeds
 from tfmusic.generation.cadence import dominants, tonics
 from tfmusic.generation.controls import (
     CADENCE,
@@ -16,7 +16,6 @@ from tfmusic.generation.controls import (
     TEMPERATURE,
     VOICE_LEADING,
 )
-from tfmusic.generation.loop import split_seed
 from tfmusic.generation.repetition import HISTORY
 from tfmusic.generation.voice_leading import VoiceLeading
 from tfmusic.models.base import Tensors
@@ -331,7 +330,7 @@ class ChordModel(TokenModel):
         must_change: tf.Tensor,
     ) -> tuple[Tensors, ChordState, tf.Tensor]:
         """Samples the next frame, or repeats one; after an end comes padding."""
-        token_seed, key_seed = split_seed(seed, 2)
+        token_seed, key_seed = seeds.split_seed(seed, 2)
         hidden, state = self.advance(frame, state)
         token, is_guarded = self.draw(
             self.step_logits(hidden), frame, state, controls, token_seed, must_change
@@ -428,8 +427,11 @@ class ChordModel(TokenModel):
         step = state.rules.num_drawn
         is_again = (step >= length) & (step < 2 * length) & (length <= HISTORY)
         is_again &= controls[PHRASES.name] >= 3.5
-        coin = tf.random.stateless_uniform(
-            tf.shape(step), tf.stack([seed[0], _STOLLEN_SEED])
+        seed = seeds.numbered(seeds.unnumbered(seed), _STOLLEN_SEED)
+        coin = seeds.draw(
+            lambda num_rows, seed: tf.random.stateless_uniform([num_rows], seed),
+            tf.shape(step)[0],
+            seed,
         )
         is_again &= coin < controls[STOLLEN.name]
         place = tf.clip_by_value(HISTORY - length, 0, HISTORY - 1)

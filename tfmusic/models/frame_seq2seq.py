@@ -6,7 +6,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from tfmusic.generation.controls import INITIAL_NOISE
-from tfmusic.generation.loop import split_seed
+from tfmusic.generation.seeds import split_seed
 from tfmusic.models.base import Tensors
 from tfmusic.models.frame_decoder import DecoderModel, DecoderSettings, Recurrent
 from tfmusic.networks.recurrent_stack import RecurrentStack
@@ -106,6 +106,9 @@ class FrameSeq2Seq(DecoderModel):
             self.decoder.initial_state(batch_size),
             tf.zeros([batch_size], tf.int32),
         )
+
+    def step_state(self, batch_size: int) -> None:
+        """There is no such step: at its time the network reads a whole segment."""
 
     def read(self, frames: tf.Tensor, places: Tensors) -> Segment:
         """The state after frames, one by one."""

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfmusic.generation import seeds
 from tfmusic.representations.home_key import NUM_KEYS
 
 _SIZE = 16
@@ -52,7 +53,8 @@ class HomeKey(keras.layers.Layer):
         Args:
             batch_size: How many pieces.
             wanted: The value of `HOME_KEY` or `KEY_NUMBER`.
-            seed: Of the draw, a scalar int64; None: the commonest key.
+            seed: Of the draw, int64 `[]` or `[row, 2]`, see `seeds`; None: the
+                commonest key.
         """
         modes = self.counts.reshape(2, -1)
         commonest = 1 + 12 * np.arange(2) + modes.argmax(axis=1)
@@ -68,10 +70,12 @@ class HomeKey(keras.layers.Layer):
             drawn = tf.fill([batch_size], 1 + int(self.counts.argmax()))
         else:
             odds = tf.math.log(tf.constant(self.counts))[tf.newaxis]
-            drawn = (
-                1
-                + tf.random.stateless_categorical(
-                    odds, batch_size, tf.stack([seed, _SEED]), tf.int32
-                )[0]
-            )
+
+            def sample(num_rows: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+                return tf.random.stateless_categorical(odds, num_rows, seed, tf.int32)[
+                    0
+                ]
+
+            seed = seeds.numbered(seed, _SEED)
+            drawn = 1 + seeds.draw(sample, batch_size, seed, tf.int32)
         return tf.where(number > 0, chosen, drawn)

@@ -13,8 +13,8 @@ from tfmusic.generation.controls import (
     METRE,
     TEMPERATURE,
 )
-from tfmusic.generation.loop import split_seed
 from tfmusic.generation.samplers import categorical
+from tfmusic.generation.seeds import split_seed
 from tfmusic.models.base import Endpoint, MusicModel, Tensors
 from tfmusic.models.infill_cells import Cells
 from tfmusic.models.infill_masks import block_noise, training_mask

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfmusic.generation.loop import split_seed
+from tfmusic.generation.seeds import split_seed
 
 # Cells are hidden in blocks of so many steps of a voice, each size as often.
 _BLOCKS = (1, 1, 2, 4, 8)

@@ -66,6 +66,6 @@ class KeyHead(keras.layers.Layer):
 
 def _chain(keys: tf.Tensor, weights) -> tf.Tensor:
     """What keys add to the log odds of those below them, float32 `[..., pitch]`."""
-    below = tf.linalg.band_part(tf.convert_to_tensor(weights), -1, 0)
-    below -= tf.linalg.diag(tf.linalg.diag_part(below))
+    weights = tf.convert_to_tensor(weights)
+    below = weights - tf.linalg.band_part(weights, 0, -1)
     return tf.tensordot(tf.cast(keys, tf.float32), below, 1)

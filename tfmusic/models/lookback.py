@@ -122,7 +122,8 @@ class Lookback(keras.layers.Layer):
     def found(self, bars: Bars) -> tf.Tensor:
         """The tokens that came next, -1 for none, int32 `[batch, distance]`."""
         wanted = _earlier(bars.places[:, -1])
-        index = tf.searchsorted(bars.places, wanted, side="right")
+        is_before = bars.places[:, :, tf.newaxis] <= wanted[:, tf.newaxis]
+        index = tf.reduce_sum(tf.cast(is_before, tf.int32), axis=1)
         token = tf.gather(bars.tokens, tf.minimum(index, HISTORY - 1), batch_dims=1)
         # Where all that is remembered is later, what came next may be forgotten.
         is_known = (wanted >= _BAR) & (index > 0)

@@ -5,7 +5,7 @@ import tensorflow as tf
 from tfmusic.generation import samplers
 from tfmusic.generation.controls import MAX_HELD, rate_names
 from tfmusic.generation.guards import change_one, equal_frames
-from tfmusic.generation.loop import split_seed
+from tfmusic.generation.seeds import split_seed
 from tfmusic.models.base import Tensors
 
 

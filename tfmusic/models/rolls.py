@@ -198,6 +198,31 @@ class RollModel(AutoregressiveModel):
         )
         return sampled, (network, held, place), is_guarded
 
+    def frame_arrays(self, frame: tf.Tensor) -> Tensors:
+        """The column of a roll."""
+        return {"roll": self.frames.to_roll(frame)}
+
+    def step_state(self, batch_size: int) -> Tensors | None:
+        """The network's state, and the place of the newest frame."""
+        network = tf.nest.flatten(self.network_state(batch_size))
+        parts = {str(i): part for i, part in enumerate(network)}
+        return parts | self.places.before_piece(batch_size)
+
+    def step(self, frame: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
+        """The log odds of the keys after a frame, and their number if it is learned."""
+        frames = self.frames.from_roll(frame["roll"])
+        network = self.network_state(tf.shape(frames)[0])
+        parts = [state[str(i)] for i in range(len(tf.nest.flatten(network)))]
+        place = {name: state[name] for name in state if not name.isdecimal()}
+        place = self.places.advance(place, 1)
+        network = tf.nest.pack_sequence_as(network, parts)
+        log_odds, counts, network = self.predict(frames, place, network)
+        outputs = {"log_odds": log_odds}
+        if counts is not None:
+            outputs["counts"] = counts
+        parts = {str(i): part for i, part in enumerate(tf.nest.flatten(network))}
+        return outputs, parts | place
+
     def is_silent(self, frame: tf.Tensor) -> tf.Tensor:
         """Whether no key sounds."""
         return self.frames.is_silent(frame)

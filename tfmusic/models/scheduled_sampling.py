@@ -9,7 +9,8 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfmusic.errors import UserError
-from tfmusic.generation.loop import Nest, generate_frames, split_seed
+from tfmusic.generation.loop import Nest, generate_frames
+from tfmusic.generation.seeds import split_seed
 
 # `(frame, time, state, temperature, seed) -> (frame, state)`: takes in the frame of a
 # time and samples the next one.

@@ -41,6 +41,7 @@ from tfmusic.models.token_layers import (
 )
 from tfmusic.models.token_search import search_endpoints
 from tfmusic.models.token_settings import TokenSettings
+from tfmusic.models.token_steps import first_state, read_step
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import Perplexity, TokenAccuracy, WeightedMean
 from tfmusic.networks.recurrent_stack import CarriedState
@@ -66,6 +67,7 @@ class TokenModel(AutoregressiveModel):
     LOSS_UNIT = "nats a token"
     Settings = TokenSettings
     STEP = "token"
+    ROWS_TAKE_SEEDS: ClassVar[bool] = True
     READS_KEYS: ClassVar[bool] = False  # see `ChordModel`
 
     def __init__(
@@ -363,6 +365,14 @@ class TokenModel(AutoregressiveModel):
         if self.lookback:
             found = self.lookback(hidden, found, earlier)
         return found, state
+
+    def step_state(self, batch_size: int) -> Tensors | None:
+        """See `token_steps`."""
+        return first_state(self, batch_size)
+
+    def step(self, frame: Tensors, state: Tensors) -> tuple[Tensors, Tensors]:
+        """The logits of the token after a frame, and the new state."""
+        return read_step(self, frame, state)
 
     def complete(
         self, token: tf.Tensor, frame: Nest, hidden: tf.Tensor, state: TokenState

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 import tfmusic
 from tfmusic.generation.controls import Control
-from tfmusic.models import MusicModel
+from tfmusic.models import Endpoint, MusicModel
+from tfmusic.models.steps import NEXT, STATE
 from tfmusic.representations import Representation
 from tfmusic.training.init_from import load_init_from
 from tfmusic.training.run_directory import (
@@ -20,7 +21,7 @@ from tfmusic.training.run_directory import (
     load_scores,
 )
 
-ConcreteFunctions = Mapping[str, tf.types.experimental.ConcreteFunction]
+Functions = Mapping[str, tf.types.experimental.PolymorphicFunction]
 
 # What names of inputs and outputs mean where neither a control nor the representation
 # says it; scalars first, then one value for each piece.
@@ -34,12 +35,20 @@ _SETTINGS = {
 _VALUES = {
     "num_steps": "How many steps of each piece count; what follows is padding.",
     "seed": "The same seed gives the same piece.",
+    "place": "Which piece of its seed this is, from 0.",
     "log_likelihood": "Natural logarithm of each step's probability, 0 where padded.",
     "end_log_likelihood": "The same of each piece's ending where it does.",
+    "restrike_log_likelihood": "Of it, what says which keys are struck again.",
+    "spelling_log_likelihood": "Of it, what says the keys of chords without a token.",
+    "free_log_likelihood": "The same where phrases and key are not known.",
     "noise": "Standard normal numbers [piece, vector, number]; spread scales them.",
     "other_noise": "Likewise, where the pieces lead to.",
     "latents": "The vector of each chunk, as the autoencoder has it, not normalised.",
     "mask": "Which cells [piece, time, voice] are to be written anew.",
+    "logits": "Of each token, before temperature, rules and controls.",
+    "log_odds": "That each key [row, hand, key, channel] sounds and, in a second "
+    "channel, begins to; before temperature and controls.",
+    "counts": "How many keys each hand is expected to play.",
     "guarded_steps": "In how many steps a guard changed what was drawn.",
 }
 
@@ -125,45 +134,42 @@ def describe_controls(controls: Iterable[Control]) -> dict[str, dict[str, Any]]:
 
 
 def describe_endpoints(
-    model: MusicModel, functions: ConcreteFunctions, docs: Mapping[str, str]
+    model: MusicModel, endpoints: Mapping[str, Endpoint], functions: Functions
 ) -> dict[str, Any]:
     """Every endpoint with its inputs and outputs.
 
     Args:
         model: The model whose endpoints they are.
+        endpoints: Those, by name.
         functions: Their traced functions.
-        docs: A line on each.
 
     Returns:
         For each endpoint `doc`, `inputs` and `outputs`; for each of those by name
-        `dtype`, `shape` (None for a size that a request decides) and `doc`.
+        `dtype`, `shape` (None for a size that a request decides), `doc`, and where an
+        input may be left out `default`.
     """
 
-    def describe(specs) -> dict[str, Any]:
+    def describe(specs, defaults: Mapping[str, Any]) -> dict[str, Any]:
         return {
             name: {
                 "dtype": spec.dtype.name,
                 "shape": spec.shape.as_list(),
                 "doc": _meaning(model, name, spec),
+                **({"default": defaults[name]} if name in defaults else {}),
             }
             for name, spec in specs.items()
         }
 
-    return {
-        name: {
-            "doc": docs[name],
-            "inputs": describe({s.name: s for s in input_specs(function)}),
-            "outputs": describe(function.structured_outputs),
+    described = {}
+    for name, endpoint in endpoints.items():
+        outputs = functions[name].get_concrete_function().structured_outputs
+        inputs = {spec.name: spec for spec in endpoint.input_signature}
+        described[name] = {
+            "doc": endpoint.doc,
+            "inputs": describe(inputs, endpoint.defaults),
+            "outputs": describe(outputs, {}),
         }
-        for name, function in functions.items()
-    }
-
-
-def input_specs(
-    function: tf.types.experimental.ConcreteFunction,
-) -> list[tf.TensorSpec]:
-    """The inputs of a traced endpoint, in their order."""
-    return tf.nest.flatten(function.structured_input_signature)
+    return described
 
 
 def _meaning(model: MusicModel, name: str, spec: tf.TensorSpec) -> str:
@@ -171,4 +177,6 @@ def _meaning(model: MusicModel, name: str, spec: tf.TensorSpec) -> str:
     docs = {control.name: control.doc for control in controls}
     docs |= {n: s.doc for n, s in model.output_representation.feature_specs.items()}
     docs |= _SETTINGS if spec.shape.rank == 0 else _VALUES
+    if name.removeprefix(NEXT).startswith(STATE):
+        return "What the model remembers."
     return docs.get(name, "")

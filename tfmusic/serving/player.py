@@ -18,6 +18,7 @@ from tfmusic.serving.packed import as_directory
 from tfmusic.serving.primers import read_primer
 from tfmusic.serving.requests import (
     Request,
+    default_of,
     encode,
     read_music,
     request_infill,
@@ -291,12 +292,15 @@ class Player:
 
         Args:
             endpoint: Its name.
-            inputs: A value for each of its inputs.
+            inputs: A value for each of its inputs; those with a default in the card
+                may be left out.
 
         Returns:
             Its outputs by name.
         """
         specs = self.card["endpoints"][endpoint]["inputs"]
+        defaults = {n: default_of(s) for n, s in specs.items() if "default" in s}
+        inputs = {**defaults, **inputs}
         tensors = {
             name: tf.constant(np.asarray(inputs[name], spec["dtype"]))
             for name, spec in specs.items()

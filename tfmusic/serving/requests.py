@@ -320,6 +320,17 @@ def encode(
         ) from error
 
 
+def default_of(spec: Mapping[str, Any], num_rows: int = 1) -> np.ndarray:
+    """The value of an input that a call leaves out.
+
+    Args:
+        spec: The input's in the card, with `default`.
+        num_rows: How many rows the call has.
+    """
+    shape = [num_rows if size is None else size for size in spec["shape"]]
+    return np.full(shape, spec["default"], spec["dtype"])
+
+
 def check_numbers(bounds: tuple[int, int], **numbers: int) -> None:
     """Refuses numbers that are out of bounds, by their names.
 

@@ -1,5 +1,6 @@
 """Writes a trained model as a SavedModel whose graph does the whole generation."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ from tfmusic.serving.warmup import write_warmup_requests
 from tfmusic.training.run_directory import restore_model
 
 DEFAULT = tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY
+PIECES = "pieces"
 VOCABULARY = "vocabulary.txt"
 
 
@@ -107,8 +109,10 @@ def export_packed(model: str, export_dir: str) -> str:
 def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
     """Writes a model and its card as a SavedModel; a directory appears when complete.
 
-    The signatures are the model's endpoints and, for clients that name none,
-    `serving_default`: new pieces, or what the first endpoint does. Beside them are
+    The signatures are the model's endpoints, `pieces` for clients that name no
+    controls, and, for those that name no signature, `serving_default`: new pieces, or
+    what the first endpoint does. Controls have their defaults in the signatures, and
+    the endpoints are methods of the loaded object too. Beside them are
     `assets/vocabulary.txt` (a token a line, in the order of their numbers; where the
     representation has tokens), `assets.extra/tfmusic.json` (the card) and requests to
     warm up TensorFlow Serving.
@@ -121,32 +125,51 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
     Raises:
         UserError: It cannot be written.
     """
-    endpoints = dict(model.endpoints())
+    endpoints = {
+        name: _with_defaults(model, endpoint)
+        for name, endpoint in model.endpoints().items()
+    }
+    functions = {name: endpoint.function for name, endpoint in endpoints.items()}
     with without_cudnn(model):
-        functions = {
-            name: endpoint.function.get_concrete_function()
-            for name, endpoint in endpoints.items()
-        }
-    if "generate" in endpoints:
-        endpoints[DEFAULT] = piece_by_piece(model, functions["generate"])
-        functions[DEFAULT] = endpoints[DEFAULT].function.get_concrete_function()
-    else:
-        first = next(iter(endpoints))
-        endpoints[DEFAULT], functions[DEFAULT] = endpoints[first], functions[first]
-    docs = {name: endpoint.doc for name, endpoint in endpoints.items()}
-    card = {**card, "endpoints": describe_endpoints(model, functions, docs)}
-    with writing(path):
-        _write(model, functions, card, path)
+        for function in functions.values():
+            function.get_concrete_function()
+        if "generate" in endpoints:
+            generate = functions["generate"].get_concrete_function()
+            rows = {
+                PIECES: piece_by_piece(model, generate, takes_controls=False),
+                DEFAULT: piece_by_piece(model, generate),
+            }
+            endpoints |= rows
+            functions |= {name: row.function for name, row in rows.items()}
+        else:
+            first = next(iter(endpoints))
+            endpoints[DEFAULT], functions[DEFAULT] = endpoints[first], functions[first]
+        card = {**card, "endpoints": describe_endpoints(model, endpoints, functions)}
+        with writing(path):
+            _write(model, functions, card, path)
+
+
+def _with_defaults(model: MusicModel, endpoint: Endpoint) -> Endpoint:
+    """An endpoint whose controls may be left out."""
+    names = {spec.name for spec in endpoint.input_signature}
+    # A beam search has defaults of its own for controls that sampling has too.
+    is_search = "beam_width" in names
+    controls = model.SEARCH_CONTROLS if is_search else model.CONTROLS
+    defaults = {c.name: c.default for c in controls if c.name in names}
+    return dataclasses.replace(endpoint, defaults={**endpoint.defaults, **defaults})
 
 
 def _write(
     model: MusicModel,
-    functions: Mapping[str, tf.types.experimental.ConcreteFunction],
+    functions: Mapping[str, tf.types.experimental.PolymorphicFunction],
     card: Mapping[str, Any],
     path: str,
 ) -> None:
     # The variables alone: Keras would add a forward pass of its own for the model.
     module = tf.Module()
+    for name, function in functions.items():
+        # Signatures that TensorFlow loads forget the defaults, its functions do not.
+        setattr(module, name, function)
     module.weights = [variable.value for variable in model.variables]
     # A dot keeps a serving system from taking the unfinished directory for a version.
     partial = os.path.join(os.path.dirname(path), "." + os.path.basename(path))
@@ -176,7 +199,9 @@ def _write(
 
 
 def piece_by_piece(
-    model: MusicModel, generate: tf.types.experimental.ConcreteFunction
+    model: MusicModel,
+    generate: tf.types.experimental.ConcreteFunction,
+    takes_controls: bool = True,
 ) -> Endpoint:
     """`generate` for requests in which each row asks for one piece.
 
@@ -185,11 +210,13 @@ def piece_by_piece(
     one batch; who wants many at once calls `generate`.
 
     Args:
-        model: The model; controls have its defaults.
+        model: The model.
         generate: Its traced endpoint.
+        takes_controls: Whether each row has controls of its own. One value holds for
+            all rows; without any they have the model's defaults.
     """
-    fixed = {control.name: control.default for control in model.CONTROLS}
-    fixed["num_outputs"] = 1
+    controls = {control.name: control.default for control in model.CONTROLS}
+    fixed = {"num_outputs": 1, **({} if takes_controls else controls)}
     specs = tf.nest.flatten(generate.structured_input_signature)
     rows = [spec for spec in specs if spec.name not in fixed]
     outputs = {
@@ -199,6 +226,11 @@ def piece_by_piece(
 
     def make(*columns):
         given = dict(zip([spec.name for spec in rows], columns, strict=True))
+        num_rows = tf.shape(given["seed"])
+        given |= {
+            name: tf.broadcast_to(given[name], num_rows)
+            for name in given.keys() & controls.keys()
+        }
         longest = tf.reduce_max(given["num_steps"]) if "num_steps" in given else None
 
         def make_piece(row):
@@ -213,11 +245,12 @@ def piece_by_piece(
 
         return tf.map_fn(make_piece, given, fn_output_signature=outputs)
 
+    doc = "with controls of its own" if takes_controls else "with the model's controls"
     return Endpoint(
         make,
         tuple(tf.TensorSpec([None], spec.dtype, spec.name) for spec in rows),
-        "A new piece for each row, with the controls' defaults; generate with "
-        "num_outputs 1 gives the same.",
+        f"A new piece for each row, {doc}; generate with num_outputs 1 gives the same.",
+        controls if takes_controls else {},
     )
 
 

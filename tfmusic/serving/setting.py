@@ -37,6 +37,8 @@ OWNERS = {
 }
 # Of tokens that take no fixed time, as a multiple of what training pieces take.
 _MARGIN = 2.0
+# That a piece without a given length gets at most.
+_MOST_STEPS = 2048
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -212,11 +214,17 @@ class Setting:
         Raises:
             UserError: The length is not in steps, and nothing tells how long those are.
         """
+        train = ((card.get("data") or {}).get("splits") or {}).get("train") or {}
+        if limit_seconds is None and self.num_steps is not None:
+            return self.num_steps
         if limit_seconds is None:
-            return DEFAULT_STEPS if self.num_steps is None else self.num_steps
+            if LENGTH_BARS not in card["controls"] or not train.get("num_pieces"):
+                return DEFAULT_STEPS
+            # Pieces end by themselves; most are shorter than this.
+            usual = round(_MARGIN * train["num_steps"] / train["num_pieces"])
+            return min(max(usual, DEFAULT_STEPS), _MOST_STEPS)
         if step := representation.step_seconds:
             return max(round(limit_seconds / step), 1)
-        train = ((card.get("data") or {}).get("splits") or {}).get("train") or {}
         if not train.get("seconds"):
             raise UserError(
                 f"{card['name']}: its steps vary in length and its card does not say "

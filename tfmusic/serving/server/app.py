@@ -9,10 +9,10 @@ An error is `{"error": "..."}` with the status that TensorFlow Serving gives it.
 """
 
 import asyncio
-import functools
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 from starlette.applications import Starlette
@@ -26,6 +26,7 @@ from starlette.routing import Route
 
 from tfmusic.errors import UserError, first_line
 from tfmusic.serving.server.guard import Guard
+from tfmusic.serving.server.joining import generate_together, kind_of
 from tfmusic.serving.server.limits import Limits, read_inputs
 from tfmusic.serving.server.metrics import Metrics
 from tfmusic.serving.server.models import ServedModel, ServedModels
@@ -35,7 +36,7 @@ from tfmusic.serving.server.tensors import (
     signature_of,
     to_json,
 )
-from tfmusic.serving.server.workers import QueueFull, Workers
+from tfmusic.serving.server.workers import QueueFull, Task, Workers
 
 _RETRY_SECONDS = 5
 _MOST_DIGITS = 18  # of a version; TensorFlow Serving takes an int64
@@ -68,7 +69,7 @@ def make_app(
         The app; `app.state.workers` is to be closed in the end.
     """
     limits = limits or Limits()
-    workers = Workers(limits.num_threads, limits.max_waiting)
+    workers = Workers(limits.num_threads, limits.max_waiting, limits.max_joined)
     metrics = Metrics(models, workers)
     middleware = [Middleware(metrics.counting)]
     if origins:
@@ -149,8 +150,8 @@ class _Service:
         try:
             async with asyncio.timeout(self._limits.timeout_seconds):
                 # Beside the threads of the queue, so that a mistake is told at once.
-                work = await run_in_threadpool(_prepare, model, data, self._limits)
-                job = self._workers.submit(work)
+                task = await run_in_threadpool(_prepare, model, data, self._limits)
+                job = self._workers.submit(task)
                 answer = await asyncio.wrap_future(job)
         except UserError as error:
             raise HTTPException(400, str(error)) from error
@@ -192,18 +193,27 @@ class _Service:
             raise HTTPException(404, error.args[0]) from error
 
 
-def _prepare(model: ServedModel, data: bytes, limits: Limits):
+def _prepare(model: ServedModel, data: bytes, limits: Limits) -> Task:
     """The call that a request asks for, checked."""
     body = parse_body(data)
     card = model.player.card
     signature = signature_of(body, card["endpoints"])
     columns = read_columns(body, card["endpoints"][signature]["inputs"])
     inputs = read_inputs(columns, signature, card, limits)
-    return functools.partial(_call, model, signature, inputs, "instances" in body)
+    as_rows = "instances" in body
 
+    def call(requests: Sequence[Mapping[str, np.ndarray]]) -> list[bytes]:
+        """Answers this request, or several of its kind, whose inputs these are."""
+        if len(requests) == 1:
+            found = [model.player.call(signature, requests[0])]
+        else:
+            found = generate_together(model.player, requests)
+        return [to_json(outputs, as_rows) for outputs in found]
 
-def _call(model: ServedModel, signature: str, inputs, as_rows: bool) -> bytes:
-    return to_json(model.player.call(signature, inputs), as_rows)
+    kind = kind_of(signature, inputs, card)
+    if kind is None:
+        return Task(call, inputs)
+    return Task(call, inputs, (id(model), as_rows, *kind), int(inputs["num_outputs"]))
 
 
 def _asked(request: Request) -> tuple[str, int | None]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfmusic.errors import UserError, choose
-from tfmusic.serving.requests import check_controls
+from tfmusic.serving.requests import check_controls, default_of
 from tfmusic.serving.server.tensors import to_array
 
 _COUNTS = ("num_outputs", "beam_width")
@@ -28,6 +28,7 @@ class Limits:
         timeout_seconds: From a whole request to its answer.
         num_threads: Requests that are worked on at a time.
         max_waiting: Requests that wait for a thread; more are sent away.
+        max_joined: Pieces of several requests that one call makes at most.
     """
 
     max_steps: int = 10_000
@@ -38,6 +39,7 @@ class Limits:
     timeout_seconds: float = 600.0
     num_threads: int = min(os.cpu_count() or 1, 4)
     max_waiting: int = 32
+    max_joined: int = 16
 
 
 def read_inputs(
@@ -62,10 +64,12 @@ def read_inputs(
     arrays = {name: to_array(name, columns[name], specs[name]) for name in columns}
     # A beam search has defaults of its own for controls that sampling has too.
     kind = "search_controls" if "beam_width" in specs else "controls"
-    given = {n: float(a) for n, a in arrays.items() if n in (card.get(kind) or {})}
+    num_rows = max((len(array) for array in arrays.values() if array.ndim), default=1)
     if card.get(kind):
-        values = check_controls(card, given, kind)
-        arrays |= {n: np.array(v) for n, v in values.items() if n in specs}
+        arrays = _with_controls(arrays, num_rows, specs, card, kind)
+    for name, spec in specs.items():
+        if name not in arrays and "default" in spec:
+            arrays[name] = default_of(spec, num_rows)
     if missing := [name for name in specs if name not in arrays]:
         raise UserError(
             f"Missing named input: {', '.join(missing)}; {signature} takes "
@@ -73,6 +77,26 @@ def read_inputs(
         )
     _check_sizes(signature, arrays, endpoint, limits)
     return arrays
+
+
+def _with_controls(
+    arrays: Mapping[str, np.ndarray],
+    num_rows: int,
+    specs: Mapping[str, Any],
+    card: Mapping[str, Any],
+    kind: str,
+) -> dict[str, np.ndarray]:
+    """All inputs of a request, with the defaults of controls that it leaves out."""
+    given = {name: array for name, array in arrays.items() if name in card[kind]}
+    # Also of rows, the least and the greatest; either is NaN if one value is.
+    check_controls(card, {n: a.max() for n, a in given.items()}, kind)
+    values = check_controls(card, {n: a.min() for n, a in given.items()}, kind)
+    defaults = {
+        name: default_of({**specs[name], "default": value}, num_rows)
+        for name, value in values.items()
+        if name in specs and name not in given
+    }
+    return {**arrays, **defaults}
 
 
 def _check_sizes(
@@ -91,6 +115,9 @@ def _check_sizes(
         if name in arrays:
             _check_range(name, int(arrays[name]), limits.max_outputs)
             num_pieces *= int(arrays[name])
+    if "place" in arrays:  # as many are drawn as come before it
+        _check_range("place", int(arrays["place"].min()), limits.max_outputs - 1, 0)
+        _check_range("place", int(arrays["place"].max()), limits.max_outputs - 1, 0)
     # Where music comes with a length for each piece, that is how much of it counts.
     times = [array.shape[1] for array in arrays.values() if array.ndim > 1]
     num_steps = max(times, default=1)
@@ -100,11 +127,12 @@ def _check_sizes(
         _check_range("num_steps", int(lengths.min()), longest)
         _check_range("num_steps", int(lengths.max()), longest)
         num_steps = int(lengths.max())
-    width = sum(
+    size = num_pieces * sum(
         math.prod(n for n in spec["shape"] if n is not None)
+        * (num_steps if None in spec["shape"][1:] else 1)
         for spec in endpoint["outputs"].values()
     )
-    if (size := num_pieces * num_steps * width) > limits.max_values:
+    if size > limits.max_values:
         raise UserError(
             f"{signature}: {num_pieces:,} pieces of {num_steps:,} steps are {size:,} "
             f"numbers, of which an answer holds {limits.max_values:,}; ask for fewer "
@@ -112,6 +140,6 @@ def _check_sizes(
         )
 
 
-def _check_range(name: str, value: int, highest: int) -> None:
-    if not 1 <= value <= highest:
-        raise UserError(f"{name}: expected 1 to {highest:,}, got {value:,}")
+def _check_range(name: str, value: int, highest: int, lowest: int = 1) -> None:
+    if not lowest <= value <= highest:
+        raise UserError(f"{name}: expected {lowest} to {highest:,}, got {value:,}")

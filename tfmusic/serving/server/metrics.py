@@ -39,6 +39,11 @@ class Metrics:
             "Requests that wait for a thread.",
             registry=self._registry,
         ).set_function(lambda: workers.num_waiting)
+        prometheus_client.Gauge(
+            "tfmusic_calls",
+            "Calls of graphs since the start; requests that are joined share one.",
+            registry=self._registry,
+        ).set_function(lambda: workers.num_calls)
 
     async def answer(self, request: Request) -> Response:
         """All of it, in Prometheus' text format."""

@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 import tensorflow as tf
+from google.protobuf import json_format
 from tensorflow.core.framework import types_pb2
 from tensorflow.core.protobuf import saved_model_pb2
 
@@ -30,7 +31,10 @@ def read_signatures(path: str) -> dict[str, Any]:
             "inputs": {key: _tensor(info) for key, info in signature.inputs.items()},
             "outputs": {key: _tensor(info) for key, info in signature.outputs.items()},
             "method_name": signature.method_name,
-            "defaults": {},
+            "defaults": {
+                key: json_format.MessageToDict(value, preserving_proto_field_name=True)
+                for key, value in signature.defaults.items()
+            },
         }
         for name, signature in model.meta_graphs[0].signature_def.items()
     }
