@@ -9,6 +9,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator
+from logging import LogRecord
 
 from absl import app, flags, logging
 
@@ -67,7 +68,7 @@ def run(
             sys.stdout.write(usage())
         return
     logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().addFilter(lambda r: r.module not in _CHATTER)
+    logging.get_absl_handler().addFilter(is_no_chatter)
     try:
         app.run(guarded, flags_parser=parse)
     except SystemExit as end:
@@ -195,6 +196,13 @@ _CHATTER = (
     "mirrored_strategy",
     "signature_serialization",
 )
+
+
+def is_no_chatter(record: LogRecord) -> bool:
+    """Whether a line of the log is for a user to read."""
+    return record.module not in _CHATTER
+
+
 _rest: list[str] = []
 
 
