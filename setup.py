@@ -69,6 +69,10 @@ setup(
             *STUDIO,
             "apache-beam>=2.60",
             "build>=1.2",
+            # Run the notebooks of examples/.
+            "ipykernel>=6",
+            "nbclient>=0.10",
+            "nbformat>=5.10",
             "moto[server]>=5",
             "httpx2",
             "pytest>=8",

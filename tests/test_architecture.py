@@ -47,7 +47,7 @@ LEVELS = [
         "tfmusic.cli",
         "tfmusic.__main__",
     ],
-    ["tfmusic.api"],
+    ["tfmusic.notebook", "tfmusic.api"],
 ]
 # What only some may import.
 RESTRICTED = {
@@ -66,6 +66,7 @@ WITHOUT_TENSORFLOW = (
     "tfmusic.serving.requests",
     "tfmusic.studio",
     "tfmusic.play",
+    "tfmusic.notebook",
 )
 WITHOUT_KERAS = (*WITHOUT_TENSORFLOW, "tfmusic.data", "tfmusic.pipelines")
 
