@@ -8,6 +8,10 @@ VERSION = next(
     for line in (HERE / "tfmusic" / "__init__.py").read_text().splitlines()
     if line.startswith("__version__")
 )
+LIVE = [
+    "python-osc>=1.8",
+    "python-rtmidi>=1.5",
+]
 STUDIO = [
     "prometheus_client>=0.20",
     "starlette>=0.46",
@@ -65,7 +69,10 @@ setup(
         "docs": ["mkdocstrings-python>=2", "zensical>=0.0.73"],
         # The model server and the page on it.
         "studio": STUDIO,
+        # MIDI ports, by mido, and OSC for `tfmusic live`.
+        "live": LIVE,
         "dev": [
+            *LIVE,
             *STUDIO,
             "apache-beam>=2.60",
             "build>=1.2",

@@ -43,6 +43,7 @@ LEVELS = [
         "tfmusic.show",
         "tfmusic.studio",
         "tfmusic.play",
+        "tfmusic.live",
         "tfmusic.doctor",
         "tfmusic.cli",
         "tfmusic.__main__",
@@ -67,6 +68,7 @@ WITHOUT_TENSORFLOW = (
     "tfmusic.studio",
     "tfmusic.play",
     "tfmusic.notebook",
+    "tfmusic.live",
 )
 WITHOUT_KERAS = (*WITHOUT_TENSORFLOW, "tfmusic.data", "tfmusic.pipelines")
 

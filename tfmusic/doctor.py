@@ -37,6 +37,8 @@ OPTIONAL = (
         "tfmusic serve, tfmusic studio, tfmusic play",
         'pip install "tfmusic[studio]"',
     ),
+    ("python-rtmidi", "MIDI ports of tfmusic live", 'pip install "tfmusic[live]"'),
+    ("python-osc", "OSC of tfmusic live", 'pip install "tfmusic[live]"'),
     # It asks for pyaudio, which is hard to install and only plays to loudspeakers.
     (
         "tinysoundfont",
