@@ -17,7 +17,7 @@ from tests.notes.sequences import make_sequence
 from tfmusic.errors import UserError
 from tfmusic.live import ports
 from tfmusic.live.phrases import Metre
-from tfmusic.live.session import Session
+from tfmusic.live.session import Session, messages_of
 from tfmusic.notes import NoteSequence
 
 METRE = Metre(qpm=400)  # bars of 0.6 s
@@ -31,7 +31,7 @@ def an_octave_higher(phrase, seed):
     for note in answer.notes:
         note.pitch += 12
         note.velocity = 100 + seed
-    return answer
+    yield answer
 
 
 @contextlib.contextmanager
@@ -104,8 +104,40 @@ def test_phrases_are_answered_by_osc_one_after_another(osc, caplog):
     # Not before the phrase is over: its notes, and half a bar of silence.
     assert heard[0].at - begin > 0.04 + 0.3
     assert min(session.latencies) > 0
-    line = f"the first {session.latencies[1]:.2f} s after the end of the phrase"
+    line = f"the answer begins {session.latencies[1]:.2f} s after the end of the phrase"
     assert line in caplog.messages[-1]
+
+
+def test_a_bar_is_made_while_the_one_before_it_is_played(osc):
+    made = []
+
+    def three_bars(phrase, seed):
+        for pitch in (72, 74, 76):
+            made.append(time.monotonic())
+            yield make_sequence((pitch, 80, 0.0, 0.1))
+
+    events, keyboard, output, replies = osc
+    with playing(keyboard.send):
+        Session(three_bars, METRE, 4, events, [output]).run(num_answers=1)
+    struck = [event for event in taken(replies) if event.velocity]
+    assert [event.pitch for event in struck] == [72, 74, 76]
+    assert made[1] < struck[1].at - METRE.bar_seconds / 2
+    # Bars follow one another in time.
+    assert struck[2].at - struck[0].at == pytest.approx(1.2, abs=0.15)
+
+
+def test_key_is_let_go_before_it_is_pressed_again():
+    piece = make_sequence(
+        (60, 80, 0.0, 0.5), (60, 70, 0.0, 1.5), (60, 90, 1.0, 2.0), (62, 80, 1.0, 1.0)
+    )
+    assert messages_of(piece) == [
+        (0.0, 70, 60, False),
+        (1.0, 0, 60, False),
+        (1.0, 80, 62, False),
+        (1.0, 90, 60, False),
+        (1.02, 0, 62, False),
+        (2.0, 0, 60, False),
+    ]
 
 
 def test_what_is_no_note_is_not_heard(osc):
@@ -119,7 +151,7 @@ def test_what_is_no_note_is_not_heard(osc):
 
 def test_ctrl_c_lets_all_notes_go(osc):
     def long(phrase, seed):
-        return make_sequence((72, 80, 0.0, 60.0), (76, 80, 0.0, 60.0))
+        yield make_sequence((72, 80, 0.0, 60.0), (76, 80, 0.0, 60.0))
 
     events, keyboard, output, replies = osc
     session = Session(long, METRE, 4, events, [output])
@@ -142,7 +174,7 @@ def test_phrase_that_the_model_cannot_read_is_not_the_end(osc, caplog):
     def refuse_first(phrase, seed):
         if not caplog.messages:
             raise UserError("it is too high")
-        return an_octave_higher(phrase, seed)
+        yield from an_octave_higher(phrase, seed)
 
     events, keyboard, output, replies = osc
     session = Session(refuse_first, METRE, 4, events, [output])

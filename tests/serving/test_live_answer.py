@@ -16,8 +16,10 @@ def test_a_model_goes_on_with_a_phrase_in_its_tempo(tiny_export):
     phrase = Phrase(Metre(qpm=240), 4)
     for event in (Event(7.0, 60, 80), Event(7.9, 60, 0), Event(8.0, 64, 80)):
         phrase.add(event)
-    pieces = [answer(phrase.to_sequence(), seed) for seed in (1, 1, 2)]
-    assert pieces[0] == pieces[1] != pieces[2]
-    # Two bars of a second.
-    assert all(note.end_time <= 2 + 1e-6 for piece in pieces for note in piece.notes)
-    assert pieces[0].notes
+    bars = [list(answer(phrase.to_sequence(), seed)) for seed in (1, 1, 2)]
+    assert bars[0] == bars[1] != bars[2]
+    assert [len(found) for found in bars] == [2, 2, 2]
+    # Each of a second, from its own beginning.
+    times = [(n.start_time, n.end_time) for bar in bars[0] for n in bar.notes]
+    assert all(0 <= start < end <= 1 + 1e-6 for start, end in times)
+    assert bars[0][0].notes and bars[0][1].notes

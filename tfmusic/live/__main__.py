@@ -44,7 +44,11 @@ _ANSWER_BARS = flags.DEFINE_integer(
     "answer_bars", None, "Length of an answer in bars; as --bars by default.", 1, 64
 )
 _SEED = flags.DEFINE_integer(
-    "seed", 0, "Seed of the first answer; the next has the next one.", lower_bound=0
+    "seed",
+    0,
+    "Seed of the first answer; the next has the next one.",
+    lower_bound=0,
+    upper_bound=2**25 - 1,
 )
 
 

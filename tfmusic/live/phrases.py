@@ -38,6 +38,12 @@ class Metre:
     numerator: int = 4
     denominator: int = 4
 
+    @classmethod
+    def of(cls, sequence: NoteSequence) -> "Metre":
+        """That of a phrase."""
+        signature = sequence.time_signatures[0]
+        return cls(sequence.tempos[0].qpm, signature.numerator, signature.denominator)
+
     @property
     def beat_seconds(self) -> float:
         """The length of a beat, as the denominator has it."""

@@ -5,7 +5,8 @@ import dataclasses
 import math
 import queue
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from absl import logging
 
@@ -17,6 +18,9 @@ from tfmusic.notes import NoteSequence
 # In which an answer that is ready on the beat can still be sent in time.
 _LEAD_SECONDS = 0.005
 _SHORTEST_SECONDS = 0.02
+_NO_SECONDS = 1e-3
+_MOST_BARS = 64
+MOST_SEEDS = 2**31 // _MOST_BARS
 _LONGEST_WAIT_SECONDS = 1.0  # Windows hears Ctrl-C between two waits
 
 
@@ -25,7 +29,8 @@ class Session:
     """A model that answers.
 
     Attributes:
-        answer: Makes music: a phrase and a seed to what follows it.
+        answer: Makes music: a phrase and a seed to what follows it, bar by bar. A bar
+            is made while the one before it is played.
         metre: The time that both keep.
         num_bars: How long a phrase is at most.
         events: What is played.
@@ -34,7 +39,7 @@ class Session:
         latencies: Of each answer, seconds from the end of the phrase to its first note.
     """
 
-    answer: Callable[[NoteSequence, int], NoteSequence]
+    answer: Callable[[NoteSequence, int], Iterator[NoteSequence]]
     metre: Metre
     num_bars: int
     events: Events
@@ -64,34 +69,41 @@ class Session:
 
     def _answer(self, phrase: Phrase) -> float:
         """Makes and plays an answer; gives the moment from which to listen again."""
-        heard = phrase.to_sequence()
-        end, begin = phrase.end, time.monotonic()
+        heard, begin = phrase.to_sequence(), time.monotonic()
+        start, has_begun = -math.inf, False
         try:
-            piece = self.answer(heard, self.seed)
+            for piece, ready in _ahead(self.answer(heard, self.seed)):
+                # A bar that is late waits for a beat.
+                late = self.metre.next_beat(ready + _LEAD_SECONDS - phrase.begin)
+                start = max(start, phrase.begin + late)
+                messages = messages_of(piece)
+                if messages and not has_begun:
+                    has_begun = True
+                    self._play(messages[:1], start)
+                    self._tell(heard, time.monotonic() - phrase.end, ready - begin)
+                    messages = messages[1:]
+                self._play(messages, start)
+                start += self.metre.bar_seconds
         except UserError as error:
             logging.warning("no answer: %s", error)
             return time.monotonic()
-        self.seed = (self.seed + 1) % 2**31
-        if not piece.notes:
+        self.seed = (self.seed + 1) % MOST_SEEDS
+        if not has_begun:
             logging.info("no answer: the model has nothing to add")
             return time.monotonic()
-        made = time.monotonic()
-        start = phrase.begin + self.metre.next_beat(made + _LEAD_SECONDS - phrase.begin)
-        messages = _messages(piece)
-        self._play(messages[:1], start)
-        self.latencies.append(time.monotonic() - end)
-        logging.info(
-            "%d notes in %.0f bars are answered by %d notes, the first %.2f s after "
-            "the end of the phrase (%.2f s to make them)",
-            len(heard.notes),
-            heard.total_time / self.metre.bar_seconds,
-            len(piece.notes),
-            self.latencies[-1],
-            made - begin,
-        )
-        self._play(messages[1:], start)
         # Who comes in a little early is heard.
         return time.monotonic() - self.metre.beat_seconds
+
+    def _tell(self, heard: NoteSequence, latency: float, making: float) -> None:
+        self.latencies.append(latency)
+        logging.info(
+            "%d notes in %.0f bars: the answer begins %.2f s after the end of the "
+            "phrase (%.2f s to make its first bar)",
+            len(heard.notes),
+            heard.total_time / self.metre.bar_seconds,
+            latency,
+            making,
+        )
 
     def _play(self, messages: Sequence[tuple], start: float) -> None:
         for at, velocity, pitch, is_drum in messages:
@@ -106,24 +118,41 @@ class Session:
         self._play([(0.0, 0, *key) for key in sorted(self._sounding)], 0.0)
 
 
-def _messages(piece: NoteSequence) -> list[tuple[float, int, int, bool]]:
+def _ahead(bars: Iterator[NoteSequence]) -> Iterator[tuple[NoteSequence, float]]:
+    """Bars and when each was ready; the next is made while one is played."""
+
+    def make() -> tuple[NoteSequence | None, float]:
+        return next(bars, None), time.monotonic()
+
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(make)
+        while (found := coming.result())[0] is not None:
+            coming = thread.submit(make)
+            yield found
+
+
+def messages_of(piece: NoteSequence) -> list[tuple[float, int, int, bool]]:
     """(seconds, velocity, pitch, is_drum) in order; keys are let go, then pressed."""
+    struck = {}
+    for note in piece.notes:  # of voices in unison the longer one
+        place = note.start_time, note.pitch, note.is_drum
+        if place not in struck or struck[place].end_time < note.end_time:
+            struck[place] = note
     messages = []
     ends: dict[tuple[int, bool], list] = {}
-    for note in sorted(piece.notes, key=lambda note: note.start_time):
-        key = note.pitch, note.is_drum
+    for (start, *key), note in sorted(struck.items(), key=lambda item: item[0]):
         # A key that is pressed again is let go before.
-        if key in ends and ends[key][0] > note.start_time:
-            ends[key][0] = note.start_time
-        end = max(note.end_time, note.start_time + _SHORTEST_SECONDS)
-        ends[key] = [end, 0, *key]
-        messages += [[note.start_time, note.velocity or 80, *key], ends[key]]
+        if tuple(key) in ends and ends[tuple(key)][0] > start:
+            ends[tuple(key)][0] = start
+        end = [max(note.end_time, start + _SHORTEST_SECONDS), 0, *key]
+        ends[tuple(key)] = end
+        messages += [[start, note.velocity or 80, *key], end]
     return sorted(map(tuple, messages))
 
 
 def answering(
     player, num_bars: int, controls: Mapping[str, float]
-) -> Callable[[NoteSequence, int], NoteSequence]:
+) -> Callable[[NoteSequence, int], Iterator[NoteSequence]]:
     """What a model answers, as `Session` takes it.
 
     The first call takes seconds, so one is made.
@@ -137,18 +166,30 @@ def answering(
         UserError: The model cannot continue music, or does not know a control.
     """
 
-    def answer(phrase: NoteSequence, seed: int) -> NoteSequence:
-        (piece,) = player.generate(
-            primer=phrase,
-            bars=num_bars,
-            seed=seed,
-            controls=controls,
-            include_primer=False,
-        )
-        return piece
+    def answer(phrase: NoteSequence, seed: int) -> Iterator[NoteSequence]:
+        bar_seconds = Metre.of(phrase).bar_seconds
+        known = phrase
+        for number in range(num_bars):
+            (whole,) = player.generate(
+                primer=known,
+                bars=1,
+                seed=seed * _MOST_BARS + number,
+                controls=controls,
+            )
+            begin = phrase.total_time + number * bar_seconds
+            bar = NoteSequence()
+            # The end of a note from before, struck again, is none of this bar's.
+            new = whole.notes[len(known.notes) :]
+            bar.notes.extend(n for n in new if n.end_time > begin + _NO_SECONDS)
+            for note in bar.notes:
+                note.start_time = max(note.start_time - begin, 0.0)
+                note.end_time -= begin
+            yield bar
+            known = whole
+            known.total_time = begin + bar_seconds
 
     phrase = Phrase(Metre(qpm=120), 1)
     for event in (Event(0.0, 60, 80), Event(0.5, 60, 0), Event(0.5, 64, 80)):
         phrase.add(event)
-    answer(phrase.to_sequence(), 0)
+    next(answer(phrase.to_sequence(), 0))
     return answer
