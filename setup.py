@@ -8,10 +8,6 @@ VERSION = next(
     for line in (HERE / "tfmusic" / "__init__.py").read_text().splitlines()
     if line.startswith("__version__")
 )
-LIVE = [
-    "python-osc>=1.8",
-    "python-rtmidi>=1.5",
-]
 STUDIO = [
     "prometheus_client>=0.20",
     "starlette>=0.46",
@@ -69,10 +65,10 @@ setup(
         "docs": ["mkdocstrings-python>=2", "zensical>=0.0.73"],
         # The model server and the page on it.
         "studio": STUDIO,
-        # MIDI ports, by mido, and OSC for `tfmusic live`.
-        "live": LIVE,
+        # OSC, and MIDI ports by mido, for `tfmusic live`. The latter has no wheel for
+        # Python 3.13, where pip builds it: that takes a C++ compiler.
+        "live": ["python-osc>=1.10", "python-rtmidi>=1.5"],
         "dev": [
-            *LIVE,
             *STUDIO,
             "apache-beam>=2.60",
             "build>=1.2",
@@ -83,6 +79,7 @@ setup(
             "moto[server]>=5",
             "httpx2",
             "pytest>=8",
+            "python-osc>=1.10",
             "ruff>=0.6",
             "selenium>=4",
             # TensorBoard 2.17 imports pkg_resources, which later versions dropped.
