@@ -98,6 +98,7 @@ COMPILE = $(RUN) -m uv pip compile --upgrade --universal --no-header --no-annota
 lock: .venv/complete
 	$(RUN) -m pip install --quiet uv
 	$(COMPILE) --python-version 3.11 --constraint requirements/constraints.txt \
+		--override requirements/run_overrides.txt \
 		--output-file requirements/run.lock
 	$(COMPILE) --python-version 3.11 --constraint requirements/constraints.txt \
 		--constraint requirements/run.lock --extra s3 --extra dev \

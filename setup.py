@@ -73,13 +73,21 @@ setup(
         "docs": ["mkdocstrings-python>=2", "zensical>=0.0.73"],
         # The model server and the page on it.
         "studio": STUDIO,
+        # OSC, and MIDI ports by mido, for `tfmusic live`. The latter has no wheel for
+        # Python 3.13, where pip builds it: that takes a C++ compiler.
+        "live": ["python-osc>=1.10", "python-rtmidi>=1.5"],
         "dev": [
             *STUDIO,
             "apache-beam>=2.60",
             "build>=1.2",
+            # Run the notebooks of examples/.
+            "ipykernel>=6",
+            "nbclient>=0.10",
+            "nbformat>=5.10",
             "moto[server]>=5",
             "httpx2",
             "pytest>=8",
+            "python-osc>=1.10",
             "ruff>=0.6",
             "selenium>=4",
             # TensorBoard 2.17 imports pkg_resources, which later versions dropped.

@@ -34,7 +34,7 @@ def get_config(variant=""):
 
 
 def test_every_name_is_there_and_documented():
-    assert len(tfmusic.API) == 12
+    assert len(tfmusic.API) == 13
     assert set(tfmusic.API) <= set(dir(tfmusic))
     for name in tfmusic.API:
         assert inspect.getdoc(getattr(tfmusic, name)), name
@@ -90,7 +90,7 @@ def test_dataset_without_beam_is_a_users_error(monkeypatch):
 
 @pytest.mark.slow
 def test_example_of_the_docs_runs_as_it_stands(tmp_path):
-    page = (ROOT / "docs" / "notebook.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "notebooks.md").read_text(encoding="utf-8")
     example = page.partition("```python\n")[2].partition("```")[0]
     (tmp_path / "configs").mkdir()
     whole = str(ROOT / "configs" / "chord_lstm.py")

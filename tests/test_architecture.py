@@ -44,11 +44,12 @@ LEVELS = [
         "tfmusic.show",
         "tfmusic.studio",
         "tfmusic.play",
+        "tfmusic.live",
         "tfmusic.doctor",
         "tfmusic.cli",
         "tfmusic.__main__",
     ],
-    ["tfmusic.api"],
+    ["tfmusic.notebook", "tfmusic.api"],
 ]
 # What only some may import.
 RESTRICTED = {
@@ -67,6 +68,8 @@ WITHOUT_TENSORFLOW = (
     "tfmusic.serving.requests",
     "tfmusic.studio",
     "tfmusic.play",
+    "tfmusic.notebook",
+    "tfmusic.live",
 )
 WITHOUT_KERAS = (*WITHOUT_TENSORFLOW, "tfmusic.data", "tfmusic.pipelines")
 

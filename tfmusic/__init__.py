@@ -19,6 +19,7 @@ API = (
     "export_model",
     "load_config",
     "load_model",
+    "play_music",
     "plot_music",
     "read_music",
     "read_pieces",

@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any
 from ml_collections import ConfigDict
 
 import tfmusic
+from tfmusic import notebook
+from tfmusic.compat import import_tensorflow
 from tfmusic.config import load_config
 from tfmusic.errors import UserError
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.notes.reading import read_file
 from tfmusic.notes.writing import write_midi, write_musicxml, write_wav
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from tfmusic.serving.player import Player
 
 __all__ = list(tfmusic.API)
+notebook.begin()
 
 _WRITERS = {
     ".mid": write_midi,
@@ -79,6 +82,7 @@ def build_dataset(
     Raises:
         UserError: Something about the arguments, or there is no Beam.
     """
+    import_tensorflow()
     from tfmusic.data.dataset_info import DatasetInfo
     from tfmusic.pipelines.building import write_datasets
     from tfmusic.training.experiment import check_config
@@ -89,12 +93,13 @@ def build_dataset(
     return DatasetInfo.load(output_dir)
 
 
-def read_pieces(data_dir: str, split: str) -> list[NoteSequence]:
+def read_pieces(data_dir: str, split: str) -> Pieces:
     """The pieces of a dataset's split, as the experiment's representation keeps them.
 
     Raises:
         UserError: There is no such dataset or split.
     """
+    import_tensorflow()
     from tfmusic.serving import gallery
 
     return gallery.read_pieces(data_dir, split)
@@ -115,6 +120,7 @@ def train_model(
     Raises:
         UserError: They do not fit each other.
     """
+    import_tensorflow()
     from tfmusic.serving.origins import find_origin
     from tfmusic.training.setup import train_and_evaluate
 
@@ -135,9 +141,11 @@ def evaluate_model(workdir: str, data_dir: str, split: str = "test") -> dict[str
     Raises:
         UserError: There is no such run or dataset, or the result cannot be written.
     """
+    import_tensorflow()
     from tfmusic.training.scoring import evaluate_run
 
-    return evaluate_run(workdir, data_dir, split)
+    # A notebook shows what the cell gives.
+    return evaluate_run(workdir, data_dir, split, prints=False)
 
 
 def export_model(workdir: str, export_dir: str) -> str:
@@ -150,6 +158,7 @@ def export_model(workdir: str, export_dir: str) -> str:
         UserError: `workdir` holds no run with a checkpoint, or `export_dir` cannot be
             written.
     """
+    import_tensorflow()
     from tfmusic.serving.saved_model import export_run
 
     return export_run(workdir, export_dir)
@@ -165,6 +174,7 @@ def load_model(model: str) -> "Player":
     Raises:
         UserError: There is no such model.
     """
+    import_tensorflow()
     from tfmusic.serving.player import Player
 
     return Player(model)
@@ -198,6 +208,25 @@ def plot_music(
         )
     panels = list(zip(titles, pieces, strict=True))
     return Image.fromarray(piano_roll_image(panels, in_seconds=in_seconds))
+
+
+def play_music(
+    *pieces: NoteSequence | Sequence[NoteSequence], titles: Sequence[str] = ()
+) -> None:
+    """Shows pieces as piano rolls that play.
+
+    In a notebook they are shown below the cell; elsewhere a page opens in the browser,
+    as with `tfmusic play`, until Ctrl-C.
+
+    Args:
+        *pieces: The music, or lists of it.
+        titles: A title for each; file names by default.
+
+    Raises:
+        UserError: There are no pieces, not as many titles as pieces, or the page's
+            packages are not installed.
+    """
+    notebook.show(pieces, titles)
 
 
 def compare_music(

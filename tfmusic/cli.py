@@ -17,6 +17,7 @@ COMMANDS = {
     "generate": "Make new music with a model.",
     "studio": "Open a page to make, hear and change music.",
     "play": "Open a page that plays a music file.",
+    "live": "Answer what is played on a MIDI keyboard, or sent by OSC.",
     "serve": "Serve models to other programs, as TensorFlow Serving does.",
     "models": "List the models that come with tfmusic.",
     "reconstruct": "Encode a piece by an autoencoder, and decode it.",

@@ -10,6 +10,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Callable, Iterator
+from logging import LogRecord
 
 from absl import app, flags, logging
 
@@ -68,7 +69,7 @@ def run(
             sys.stdout.write(usage())
         return
     logging.set_verbosity(logging.INFO)
-    logging.get_absl_handler().addFilter(lambda r: r.module not in _CHATTER)
+    logging.get_absl_handler().addFilter(is_no_chatter)
     logging.get_absl_handler().setFormatter(_PlainFormatter("%(asctime)s", "%H:%M:%S"))
     try:
         app.run(guarded, flags_parser=parse)
@@ -203,6 +204,13 @@ _CHATTER = (
     "mirrored_strategy",
     "signature_serialization",
 )
+
+
+def is_no_chatter(record: LogRecord) -> bool:
+    """Whether a line of the log is for a user to read."""
+    return record.module not in _CHATTER
+
+
 _rest: list[str] = []
 
 

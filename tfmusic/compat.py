@@ -64,6 +64,12 @@ def installed_version(package: str) -> str | None:
     return None
 
 
+def in_notebook() -> bool:
+    """Whether this process is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")
+
+
 # What TensorFlow prints as it starts, whatever its log level: a few lines on the
 # processor and on oneDNN.
 _START_UP = re.compile(

@@ -38,6 +38,8 @@ OPTIONAL = (
         'pip install "tfmusic[studio]"',
     ),
     ("tf2onnx", "tfmusic export --format=onnx", 'pip install "tfmusic[edge]"'),
+    ("python-rtmidi", "MIDI ports of tfmusic live", 'pip install "tfmusic[live]"'),
+    ("python-osc", "OSC of tfmusic live", 'pip install "tfmusic[live]"'),
     # It asks for pyaudio, which is hard to install and only plays to loudspeakers.
     (
         "tinysoundfont",

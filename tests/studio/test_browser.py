@@ -14,6 +14,7 @@ from tests.studio.test_app import four_parts
 from tfmusic.notes.reading import read_file
 from tfmusic.notes.writing import write_midi
 from tfmusic.studio.app import Studio
+from tfmusic.studio.embedded import to_html
 from tfmusic.studio.shelf import Shelf
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="pip install selenium")
@@ -381,3 +382,30 @@ def test_hostile_names_are_text(driver, serve):
     page = Page(driver, serve(Studio(None, [piece])))
     assert page.one(".card h2").text == piece.filename
     assert page.all(".card img") == []
+
+
+def test_pieces_in_a_notebook_play_without_a_server(driver, tmp_path):
+    pieces = [four_parts(2), make_sequence((36, 80, 0.0, 3.0))]
+    path = tmp_path / "output.html"
+    path.write_text(f"<body data-ready>{to_html(pieces, ['one', 'two'])}</body>")
+    page = Page(driver, path.as_uri())
+    driver.switch_to.frame(page.one("iframe"))
+    page.wait(lambda: page.all("body[data-ready]"))
+    assert [title.text for title in page.all("h2")] == ["one", "two"]
+    first, second = page.all("button")
+    second.click()
+    page.wait(lambda: page.run("embedded.player.level") > 0.001)
+    assert (first.text, second.text) == ("Play", "Pause")
+    first.click()  # stops the other
+    page.wait(lambda: (first.text, second.text) == ("Pause", "Play"))
+    page.wait(lambda: page.run("embedded.lines[0].roll.head") > 0.1)
+    assert page.run("embedded.lines[1].roll.head") == 0
+    loaded = [
+        entry["params"]["request"]["url"]
+        for log in driver.get_log("performance")
+        if (entry := json.loads(log["message"])["message"])["method"]
+        == "Network.requestWillBeSent"
+    ]
+    assert set(loaded) <= {path.as_uri(), "about:blank", "about:srcdoc"}
+    assert not driver.get_log("browser")
+    driver.switch_to.default_content()

@@ -77,6 +77,15 @@ class DatasetInfo:
     job_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     complete: bool = True
 
+    def __repr__(self):
+        counts = [
+            f"{self.splits[split]['num_pieces']} {split}"
+            for split in SPLITS
+            if split in self.splits
+        ]
+        name = self.representation["name"]
+        return f"<DatasetInfo of {self.source} as {name}: {', '.join(counts)}>"
+
     @property
     def fingerprint(self) -> str:
         """Sixteen hex digits that stand for how the pieces were encoded."""

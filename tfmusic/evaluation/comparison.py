@@ -108,6 +108,9 @@ class Comparison:
 
     groups: dict[str, list[PieceReport]]
 
+    def __repr__(self):
+        return self.table()
+
     @functools.cached_property
     def nearness(self) -> dict[str, NearnessInterval]:
         """How near the first set comes to the last, by label or name of a histogram.

@@ -39,6 +39,7 @@ import copy
 import difflib
 import logging
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -48,8 +49,14 @@ from typing import Any
 import absl.logging
 import tqdm
 
+from tfmusic.compat import in_notebook
 from tfmusic.errors import UserError
-from tfmusic.pipelines.quiet_beam import PipelineOptions, beam, create_runner
+from tfmusic.pipelines.quiet_beam import (
+    PipelineOptions,
+    beam,
+    create_runner,
+    not_interactive,
+)
 
 # Beam's own choice, DirectRunner, would first try to download another runner.
 LOCAL_RUNNER = "FnApiRunner"
@@ -153,7 +160,8 @@ def run_step(
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     arguments = [f"--{name}={value}" for name, value in options.items()]
     with (
-        _progress_bar(title, total) if is_local else contextlib.nullcontext("") as path
+        _progress_bar(title, total) if is_local else contextlib.nullcontext("") as path,
+        not_interactive(),
     ):
         step = make_step(path)
         if is_local:
@@ -218,10 +226,11 @@ def _progress_bar(title: str, total: int) -> Iterator[str]:
         path = os.path.join(directory, "progress")
 
         def follow() -> None:
-            # On a terminal only.
+            # On a terminal, which None finds out, and in a notebook only.
             with tqdm.tqdm(
                 total=total,
-                disable=None,
+                disable=False if in_notebook() else None,
+                file=sys.stdout if in_notebook() else None,
                 desc=title,
                 bar_format="{desc:8s}{percentage:4.0f}%|{bar}| {elapsed}<{remaining}",
             ) as bar:

@@ -9,7 +9,7 @@ from tfmusic.errors import UserError
 from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.pictures import draw_piano_rolls
 from tfmusic.files import write_file, writing
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.notes.measures import bars_in_words
 from tfmusic.notes.synthesis import find_soundfont, player_name
 from tfmusic.notes.writing import (
@@ -141,7 +141,7 @@ def check_folder(output_dir: str) -> None:
         raise UserError(f"{output_dir}: expected a directory for music, found a file")
 
 
-def read_pieces(data_dir: str, split: str) -> list[NoteSequence]:
+def read_pieces(data_dir: str, split: str) -> Pieces:
     """A split's pieces as the representation keeps them, for fair comparison.
 
     Raises:
@@ -149,7 +149,7 @@ def read_pieces(data_dir: str, split: str) -> list[NoteSequence]:
     """
     dataset = Dataset.open(data_dir)
     representation = dataset.representation
-    pieces = []
+    pieces = Pieces()
     for record in dataset.pieces(split).as_numpy_iterator():
         features = {name: record[name] for name in representation.feature_specs}
         piece = representation.decode(features)

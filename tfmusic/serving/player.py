@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfmusic.errors import UserError, choose, first_line
 from tfmusic.files import check_model_path, prepare_path
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.representations import make_representation
 from tfmusic.serving.catalogue import CARD, find_model, is_packed, read_card
 from tfmusic.serving.pace import expected_seconds
@@ -77,6 +77,10 @@ class Player:
         self.remarks: tuple[str, ...] = ()
         self.announce: Callable[[str], None] | None = None
 
+    def __repr__(self):
+        can = [name for name in self.card["endpoints"] if name != "serving_default"]
+        return f"<Player of {self.card['name']} in {self.path}: {', '.join(can)}>"
+
     @property
     def controls(self) -> dict[str, dict[str, Any]]:
         """Each control that generation takes: its default, bounds and meaning."""
@@ -91,7 +95,7 @@ class Player:
         include_primer: bool = True,
         controls: Mapping[str, float] | None = None,
         **setting: Any,
-    ) -> list[NoteSequence]:
+    ) -> Pieces:
         """Makes new music, all pieces at once.
 
         Args:
@@ -140,7 +144,7 @@ class Player:
         num_outputs: int = 1,
         seed: int = 0,
         controls: Mapping[str, float] | None = None,
-    ) -> list[NoteSequence]:
+    ) -> Pieces:
         """Writes bars or voices of a piece anew; all else comes back as it is.
 
         Args:
@@ -179,7 +183,7 @@ class Player:
         num_steps: int = 256,
         seeds: tuple[int, int] = (0, 1),
         controls: Mapping[str, float] | None = None,
-    ) -> list[NoteSequence]:
+    ) -> Pieces:
         """Makes the pieces on the way from one to another.
 
         Args:

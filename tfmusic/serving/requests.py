@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfmusic.errors import UserError, choose, closest
-from tfmusic.notes import NoteSequence
+from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.representations import EncodeError, Representation
 from tfmusic.serving.gaps import Gap, fill_gap, read_gap
 from tfmusic.serving.primers import Primer, join, limit_on_beat, read_primer
@@ -259,7 +259,7 @@ def read_music(
     request: Request,
     outputs: Mapping[str, np.ndarray],
     include_primer: bool = True,
-) -> list[NoteSequence]:
+) -> Pieces:
     """The pieces in an answer.
 
     Args:
@@ -268,7 +268,7 @@ def read_music(
         outputs: Arrays `[piece, time, ...]` and `num_steps` `[piece]`.
         include_primer: Whether the pieces begin with the primer.
     """
-    pieces = []
+    pieces = Pieces()
     setting = request.setting
     for i, length in enumerate(outputs["num_steps"]):
         features = {

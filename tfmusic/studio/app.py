@@ -54,7 +54,14 @@ from tfmusic.pipelines.sandbox import Sandbox
 from tfmusic.studio import making
 from tfmusic.studio.jobs import BusyError, Job, Jobs
 from tfmusic.studio.likelihood import likelihoods
-from tfmusic.studio.pieces import edited, has_more_bars, read_upload, summary, to_page
+from tfmusic.studio.pieces import (
+    edited,
+    has_more_bars,
+    read_upload,
+    summary,
+    title_of,
+    to_page,
+)
 from tfmusic.studio.safety import Guard
 from tfmusic.studio.shelf import Shelf
 
@@ -157,8 +164,7 @@ class Studio:
         """Keeps a piece; gives what the page knows of it."""
         page = to_page(sequence, has_beat) | more
         page["id"] = secrets.token_urlsafe(9)
-        title = os.path.basename(sequence.filename) or sequence.sequence_metadata.title
-        page["title"] = more.get("title") or title or "Piece"
+        page["title"] = more.get("title") or title_of(sequence)
         page["summary"] = summary(page)
         with self._lock:
             self._pieces[page["id"]] = sequence, page

@@ -1,6 +1,7 @@
 """Music as the page draws and plays it, and back. No TensorFlow."""
 
 import itertools
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -202,6 +203,12 @@ def has_more_bars(sequence: NoteSequence, most: int) -> bool:
 def _seconds(tempo_map: TempoMap, units: Sequence[int]) -> list[float]:
     times = tempo_map.to_seconds(np.asarray(units, np.float64) / QUARTER)
     return [round(float(time), 5) for time in times]
+
+
+def title_of(sequence: NoteSequence) -> str:
+    """What a piece is called: by its file, or by its own title."""
+    name = os.path.basename(sequence.filename)
+    return name or sequence.sequence_metadata.title or "Piece"
 
 
 def summary(page: Mapping[str, Any]) -> str:

@@ -6,7 +6,6 @@ model's own `train_step` and `test_step`, and callbacks are those of Keras.
 """
 
 import math
-import sys
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,8 +16,9 @@ import tensorflow as tf
 from tfmusic.models import MusicModel
 from tfmusic.training.checkpoints import Progress, optimizer_metrics
 from tfmusic.training.distribution import Distribution
+from tfmusic.training.live_line import shows_progress
 
-# Seconds between two readings of the metrics for a terminal's line.
+# Seconds between two readings of the metrics for the line that moves.
 _GLANCE_SECONDS = 0.5
 
 
@@ -76,7 +76,7 @@ class Fitting:
                 are reset.
         """
         model = self.model
-        is_terminal = sys.stdout.isatty() and self._distribution.num_workers == 1
+        is_seen = shows_progress() and self._distribution.num_workers == 1
         calls = keras.callbacks.CallbackList(
             list(callbacks),
             model=model,
@@ -101,7 +101,7 @@ class Fitting:
                 batch = next(batches)
                 waited += time.monotonic() - before
                 self._train(batch)
-                if is_terminal and before - glance > _GLANCE_SECONDS:
+                if is_seen and before - glance > _GLANCE_SECONDS:
                     logs, glance = self._results(), before
                 calls.on_train_batch_end(number, logs)
             logs = self._results()

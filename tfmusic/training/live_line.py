@@ -9,17 +9,20 @@ from typing import Any
 
 import keras
 
+from tfmusic.compat import in_notebook
 from tfmusic.training.checkpoints import Progress
 
 # Seconds between two changes of the line that moves.
 _SECONDS = 0.5
 _CLEAR = "\x1b[K"
+_NOTEBOOK_COLUMNS = 120
 
 
 class LiveLine(keras.callbacks.Callback):
     """Says how far training has come and how long it may yet take.
 
-    A terminal gets a line that moves, whatever else only a line after each epoch.
+    A terminal and a notebook get a line that moves, whatever else only a line after
+    each epoch.
     """
 
     def __init__(self, progress: Progress, num_steps: int, unit: str, num_batches: int):
@@ -39,6 +42,7 @@ class LiveLine(keras.callbacks.Callback):
         self._num_batches = num_batches
         self._start, self._first = time.monotonic(), int(progress.step)
         self._shown = 0.0
+        self._length = 0  # of the line that moves, which a notebook does not clear
 
     def on_train_begin(self, logs=None):
         """Starts the clock."""
@@ -68,11 +72,11 @@ class LiveLine(keras.callbacks.Callback):
             f"{self._num_steps:,d}: loss {learned} in training, {found} in validation"
             f"{', the lowest so far' if is_best else ''}{self._time_left(step)}"
         )
-        say(f"{_CLEAR}{text}" if sys.stdout.isatty() else text)
+        say(self._over(text))
 
     def _show(self, text: str, step: int) -> None:
         now = time.monotonic()
-        if not sys.stdout.isatty() or now - self._shown < _SECONDS:
+        if not shows_progress() or now - self._shown < _SECONDS:
             return
         self._shown = now
         epoch = int(self._progress.epoch) + 1
@@ -80,9 +84,18 @@ class LiveLine(keras.callbacks.Callback):
             f"epoch {epoch} of {self.params['epochs']}, {text}{self._time_left(step)}"
         )
         # Back to the line's beginning, so that what else is written replaces it.
-        width = shutil.get_terminal_size().columns - 1
-        sys.stdout.write(f"{_CLEAR}{text[:width]}\r")
+        width = _NOTEBOOK_COLUMNS
+        if sys.stdout.isatty():
+            width = shutil.get_terminal_size().columns - 1
+        sys.stdout.write(f"{self._over(text[:width])}\r")
         sys.stdout.flush()
+
+    def _over(self, text: str) -> str:
+        """A text in the place of the line that moves."""
+        if sys.stdout.isatty():
+            return f"{_CLEAR}{text}"
+        text, self._length = text.ljust(self._length), len(text)
+        return text
 
     def _time_left(self, step: int) -> str:
         done = step - self._first
@@ -90,6 +103,11 @@ class LiveLine(keras.callbacks.Callback):
             return ""
         seconds = (time.monotonic() - self._start) / done * (self._num_steps - step)
         return f"; at most {duration(seconds)} left"
+
+
+def shows_progress() -> bool:
+    """Whether a line that moves can be shown."""
+    return sys.stdout.isatty() or in_notebook()
 
 
 def say(text: str) -> None:

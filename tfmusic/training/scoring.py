@@ -48,6 +48,7 @@ def evaluate_run(
     split: str,
     json_path: str | None = None,
     more: Callable[[], dict[str, Any]] = dict,
+    prints: bool = True,
 ) -> dict[str, Any]:
     """Scores a run's best weights, prints the result and keeps it with the run.
 
@@ -63,6 +64,7 @@ def evaluate_run(
         split: `"train"`, `"validation"` or `"test"`.
         json_path: Where the result is to be written too.
         more: Called when the scores are printed; what it gives is kept with them.
+        prints: Whether the scores are printed.
 
     Returns:
         At least `num_steps`, `num_pieces`, `split`, `weights` (a hash of them),
@@ -110,7 +112,7 @@ def evaluate_run(
         **scores,
         **{name: float(value) for name, value in metrics.items()},
     }
-    for name, value in result.items():
+    for name, value in result.items() if prints else ():
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
         sys.stdout.write(f"{name:28s} {text}\n")
     result |= more()

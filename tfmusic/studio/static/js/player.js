@@ -7,8 +7,10 @@ const TICK = 60; // milliseconds
 const LAST_DAMPED = 89; // the strings above have no dampers
 
 export class Player extends EventTarget {
-  constructor() {
+  /** `sounds`: MP3 files in base64, by pitch; else the server has them. */
+  constructor(sounds = null) {
     super();
+    this.sounds = sounds;
     this.piece = null;
     this.playing = false;
     this.loop = false;
@@ -145,12 +147,23 @@ export class Player extends EventTarget {
 
   async load() {
     const load = async (pitch) => {
-      const response = await fetch(`/static/piano/${pitch}.mp3`);
-      if (!response.ok) throw new Error("the sound of the piano cannot be loaded");
-      const buffer = await this.context.decodeAudioData(await response.arrayBuffer());
+      const buffer = await this.context.decodeAudioData(await this.read(pitch));
       return [pitch, { buffer, offset: firstSound(buffer) }];
     };
-    this.samples = new Map(await Promise.all(SAMPLES.map(load)));
+    const pitches = this.sounds ? Object.keys(this.sounds).map(Number) : SAMPLES;
+    this.samples = new Map(await Promise.all(pitches.map(load)));
+  }
+
+  async read(pitch) {
+    if (this.sounds) return Uint8Array.from(atob(this.sounds[pitch]), toCode).buffer;
+    const response = await fetch(`/static/piano/${pitch}.mp3`);
+    if (!response.ok) throw new Error("the sound of the piano cannot be loaded");
+    return response.arrayBuffer();
+  }
+
+  nearestSample(pitch) {
+    const away = (other) => Math.abs(other - pitch);
+    return [...this.samples.keys()].reduce((a, b) => (away(b) < away(a) ? b : a));
   }
 
   restart(at) {
@@ -218,7 +231,7 @@ export class Player extends EventTarget {
       source.connect(gain).connect(this.master);
       source.start(when);
     } else {
-      const nearest = Math.min(Math.max(21 + 3 * Math.round((pitch - 21) / 3), 21), 108);
+      const nearest = this.nearestSample(pitch);
       const { buffer, offset } = this.samples.get(nearest);
       source = new AudioBufferSourceNode(this.context, { buffer });
       source.playbackRate.value = 2 ** ((pitch - nearest) / 12);
@@ -251,6 +264,8 @@ export class Player extends EventTarget {
     this.sounding.clear();
   }
 }
+
+const toCode = (character) => character.charCodeAt(0);
 
 const inside = (at, [start, end]) => at >= start - 0.01 && at < end - 0.01;
 
