@@ -181,7 +181,9 @@ def test_primer_of_drums_alone_is_refused_in_one_line():
     ],
 )
 def test_length_in_seconds_of_the_models_own_tempo(setting, primer, seconds):
-    assert Setting(**setting).limit_seconds(ROLL, primer) == (
+    wanted = Setting(**setting)
+    bar_quarters = wanted.bar_quarters(primer, {}, {})
+    assert wanted.limit_seconds(ROLL, primer, bar_quarters) == (
         seconds if seconds is None else pytest.approx(seconds)
     )
 
@@ -195,6 +197,13 @@ def test_length_in_steps():
     splits = {"train": {"num_steps": 3000, "seconds": 100}}
     card = {"name": "test", "data": {"splits": splits}}
     assert Setting(seconds=10).steps(card, events, 10.0) == 600
+    # Pieces that end by themselves get twice what training pieces have.
+    splits["train"]["num_pieces"] = 5
+    assert Setting().steps(card, events, None) == 256
+    card["controls"] = {"length_bars": {}}
+    assert Setting().steps(card, events, None) == 1200
+    splits["train"]["num_pieces"] = 1
+    assert Setting().steps(card, events, None) == 2048
     with pytest.raises(UserError, match="give the length as num_steps"):
         Setting(seconds=10).steps(ANY_KEY, events, 10.0)
 
@@ -223,7 +232,8 @@ def test_metre_reaches_models_that_know_it():
 
 def test_key_metre_and_length_reach_models_that_can_be_asked_for_them():
     doc = "Metre of the first bar; 0: any; 1 3/4; 2 6/8."
-    known = {"key_number": {}, "length_bars": {}, "metre_number": {"doc": doc}}
+    metre_number = {"doc": doc, "maximum": 2.0}
+    known = {"key_number": {}, "length_bars": {}, "metre_number": metre_number}
     setting = Setting(key="F#m", metre="6/8", bars=16)
     assert setting.controls(known) == {
         "key_number": 19.0,

@@ -218,7 +218,8 @@ class Setting:
         if limit_seconds is None and self.num_steps is not None:
             return self.num_steps
         if limit_seconds is None:
-            if LENGTH_BARS not in card["controls"] or not train.get("num_pieces"):
+            ends = LENGTH_BARS in card.get("controls", ())
+            if not ends or not train.get("num_pieces"):
                 return DEFAULT_STEPS
             # Pieces end by themselves; most are shorter than this.
             usual = round(_MARGIN * train["num_steps"] / train["num_pieces"])
