@@ -55,7 +55,7 @@ def test_piece_is_one_line_and_a_list_a_line_for_each():
 def test_piece_is_shown_with_all_that_it_takes_to_play():
     piece = NoteSequence()
     piece.CopyFrom(PIECE)
-    piece.filename = "</script><b>.mid"
+    piece.sequence_metadata.title = "</script><b>"
     document = shown(piece)
     assert "2 notes" in document and "</script><b>" not in document
     # Of the piano, those samples that are near to the notes.

@@ -114,7 +114,7 @@ def test_a_bar_is_made_while_the_one_before_it_is_played(osc):
     def three_bars(phrase, seed):
         for pitch in (72, 74, 76):
             made.append(time.monotonic())
-            yield make_sequence((pitch, 80, 0.0, 0.1))
+            yield make_sequence((pitch, 80, 0.0, 0.55))
 
     events, keyboard, output, replies = osc
     with playing(keyboard.send):
@@ -124,6 +124,25 @@ def test_a_bar_is_made_while_the_one_before_it_is_played(osc):
     assert made[1] < struck[1].at - METRE.bar_seconds / 2
     # Bars follow one another in time.
     assert struck[2].at - struck[0].at == pytest.approx(1.2, abs=0.15)
+
+
+def test_what_is_played_over_an_answer_is_not_heard(osc):
+    heard = []
+
+    def answer(phrase, seed):
+        heard.append([note.pitch for note in phrase.notes])
+        yield make_sequence((72, 80, 0.0, 1.0))
+
+    events, keyboard, output, _ = osc
+    session = Session(answer, METRE, 4, events, [output])
+
+    def lower_over_it(pitch, velocity):
+        keyboard.send(pitch - 12 * bool(session._sounding), velocity)
+
+    over = [lambda: session._sounding, lambda: not session._sounding]
+    with playing(lower_over_it, *over):
+        session.run(num_answers=2)
+    assert heard == [[60, 64], [60, 64]]
 
 
 def test_key_is_let_go_before_it_is_pressed_again():
