@@ -310,7 +310,9 @@ class _Panel:
         beats = np.arange(self.begin, self.end)
         for times, colour, width in ((beats, _BEAT_LINE, 0.5), (bars, _BAR_LINE, 0.8)):
             axes.vlines(times, *axes.get_ylim(), colour, linewidth=width)
-        every = 2 ** max(int(np.ceil(np.log2(len(bars) / _MAX_BAR_NUMBERS))), 0)
+        # A last row may be shorter than a bar.
+        shown = max(len(bars) / _MAX_BAR_NUMBERS, 1.0)
+        every = 2 ** int(np.ceil(np.log2(shown)))
         axes.set_xticks(bars[::every], labels=numbers[::every])
 
 
