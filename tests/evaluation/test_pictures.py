@@ -180,6 +180,17 @@ def test_a_last_row_may_be_without_a_bar_line(tmp_path):
     assert near(imread(path)[..., :3] * 255, BLUE).any()
 
 
+def test_a_little_more_than_a_row_is_one_row(tmp_path):
+    heights = []
+    for length in (40, 41, 43):
+        notes = [(60, 80, i, i + 1) for i in range(length)]
+        path = str(tmp_path / f"{length}.png")
+        panels = [("one", make_sequence(notes))]
+        draw_piano_rolls(path, panels, max_quarters=40, max_rows=2)
+        heights.append(imread(path).shape[0])
+    assert heights[0] == heights[1] < heights[2]
+
+
 def test_no_panels_are_refused():
     with pytest.raises(UserError, match="at least one piece"):
         piano_roll_image([])
