@@ -82,8 +82,8 @@ VARIANTS = {
         dict(),
     ),
     "folk": (
-        "Tunes of one voice, such as `--source=folk`: no dynamics, one tempo. The model "
-        "`folk` that comes with tfmusic.",
+        "Tunes of one voice, such as `--source=folk`: no dynamics, one tempo. The "
+        "model `folk` that comes with tfmusic.",
         common.merge(
             FOLK,
             dict(model=dict(dropout=0.4), train=dict(batch_size=64, num_epochs=7)),
