@@ -47,6 +47,35 @@ def test_steps_reach_what_the_sequence_reaches(layer):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+def test_long_pieces_are_read_block_by_block(layer):
+    random = np.random.default_rng(3)
+    tokens = random.choice([2, 20, 22, 24, 27], size=(2, 1700), p=[0.2] * 5)
+    contexts = layer.contexts(tf.constant(tokens, tf.int32))
+    pitches = PITCHES[tokens]
+    left = np.zeros([2, 2, 128])
+    decays = np.array([0.875, 0.985])[:, np.newaxis]
+    for i in range(1700):
+        for row in range(2):
+            if (pitch := pitches[row, i]) >= 0:
+                left[row] *= decays
+                left[row, :, pitch] += 1
+        if i % 100 == 99:
+            np.testing.assert_allclose(contexts.pitches[:, i], left, rtol=1e-4)
+    # What came after the newest two, and the newest four, came last.
+    for row in range(2):
+        notes = pitches[row][pitches[row] >= 0].tolist()
+        count = np.cumsum(pitches[row] >= 0)
+        for i in range(900, 1700, 37):
+            heard = notes[: count[i]][-256:]
+            for kind, size in enumerate((2, 4)):
+                passage, places = heard[-size:], range(len(heard) - 1, size - 1, -1)
+                after = [heard[p] for p in places if heard[p - size : p] == passage]
+                found = contexts.next_before[row, i, kind].numpy()
+                assert found == (after[0] if after else -1)
+    state = layer.after_all(tf.constant(tokens, tf.int32))
+    np.testing.assert_allclose(state.pitches, left, rtol=1e-4)
+
+
 def test_passages_go_on_as_they_did_before(layer):
     row = tokens_of(60, 62, None, 64, 65, 67, 60, 62, None, 64, 65)
     found = layer.contexts(row).next_before[0, -1]

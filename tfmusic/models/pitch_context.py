@@ -23,6 +23,8 @@ _NEAR = 5
 _PASSAGES = ((2, False), (4, False), (4, True))
 # Among so many notes.
 _HISTORY = 256
+# Pieces of more are gone through in blocks of so many, or memory would not do.
+_BLOCK = 512
 _NONE = -1
 
 
@@ -121,10 +123,11 @@ class PitchContext(keras.layers.Layer):
     def after_all(self, tokens: tf.Tensor) -> Heard:
         """The state after `[batch, time]` tokens."""
         notes, count = self._notes(tokens)
+        last = count[:, -1:]
+        pitches = tf.gather(_left_after(notes), last, batch_dims=1)[:, 0]
         notes = tf.pad(notes, [[0, 0], [_HISTORY, 0]], constant_values=_NONE)
-        places = count[:, -1:] + _HISTORY - 1 - tf.range(_HISTORY)
-        pitches = self._pitches(tokens, count)
-        return Heard(tf.gather(notes, places, batch_dims=1), pitches[:, -1])
+        places = last + _HISTORY - 1 - tf.range(_HISTORY)
+        return Heard(tf.gather(notes, places, batch_dims=1), pitches)
 
     def context(self, heard: Heard) -> Context:
         """What there is to know after a state, `[batch, ...]`."""
@@ -154,12 +157,12 @@ class PitchContext(keras.layers.Layer):
         padded = tf.pad(notes, [[0, 0], [_NUM_NOTES, 0]], constant_values=_NONE)
         places = count[..., tf.newaxis] + _NUM_NOTES - 1 - tf.range(_NUM_NOTES)
         newest = tf.gather(padded, places, batch_dims=1)
-        found = [_next_before(notes, *passage) for passage in _PASSAGES]
         found = tf.pad(
-            tf.stack(found, axis=-1), [[0, 0], [1, 0], [0, 0]], constant_values=_NONE
+            _all_next_before(notes), [[0, 0], [1, 0], [0, 0]], constant_values=_NONE
         )
         next_before = tf.gather(found, count, batch_dims=1)
-        return Context(newest, self._pitches(tokens, count), next_before)
+        pitches = tf.gather(_left_after(notes), count, batch_dims=1)
+        return Context(newest, pitches, next_before)
 
     def _pitch_of(self, tokens: tf.Tensor) -> tf.Tensor:
         """The pitch of each token, -1 for none, int32."""
@@ -173,17 +176,6 @@ class PitchContext(keras.layers.Layer):
         order = tf.argsort(tf.cast(~is_note, tf.int32), axis=1, stable=True)
         count = tf.cumsum(tf.cast(is_note, tf.int32), axis=1)
         return tf.gather(pitch, order, batch_dims=1), count
-
-    def _pitches(self, tokens: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        """What is left of each pitch after each token, `[batch, time, 2, 128]`."""
-        notes = tf.one_hot(self._pitch_of(tokens), NUM_PITCHES)
-        since = tf.cast(count[:, :, None] - count[:, None, :], tf.float32)
-        past = tf.linalg.band_part(tf.ones(tf.shape(since)[1:]), -1, 0)
-        left = [
-            tf.matmul(tf.pow(decay, tf.maximum(since, 0.0)) * past, notes)
-            for decay in _DECAYS
-        ]
-        return tf.stack(left, axis=-2)
 
     def call(
         self, hidden: tf.Tensor, context: Context, key: tf.Tensor | None = None
@@ -261,6 +253,77 @@ def _of_places(weights: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
             for i in range(2 * _NEAR + 1)
         ]
     )
+
+
+def _left_after(notes: tf.Tensor) -> tf.Tensor:
+    """What is left of each pitch after so many notes, `[batch, 1 + note, 2, 128]`.
+
+    Args:
+        notes: int32 `[batch, note]`, -1 behind the last, after which nothing counts.
+    """
+    num = tf.shape(notes)[1]
+    size = tf.minimum(num, _BLOCK)
+    since = tf.cast(tf.range(size)[:, tf.newaxis] - tf.range(size), tf.float32)
+    past = tf.linalg.band_part(tf.ones([size, size]), -1, 0)
+    fading = [tf.pow(decay, tf.maximum(since, 0.0)) * past for decay in _DECAYS]
+    age = tf.range(1, size + 1)
+    carried = [tf.pow(decay, tf.cast(age, tf.float32)) for decay in _DECAYS]
+
+    def block(before: tf.Tensor, notes: tf.Tensor) -> tf.Tensor:
+        """After each of a block, `[batch, note, 2, 128]`, from that after the last."""
+        new = tf.one_hot(notes, NUM_PITCHES)
+        left = [
+            tf.matmul(tf.tile(fade[tf.newaxis], [tf.shape(new)[0], 1, 1]), new)
+            + before[:, -1:, i] * carry[:, tf.newaxis]
+            for i, (fade, carry) in enumerate(zip(fading, carried, strict=True))
+        ]
+        return tf.stack(left, axis=-2)
+
+    nothing = tf.zeros([tf.shape(notes)[0], size, len(_DECAYS), NUM_PITCHES])
+    blocks = _in_blocks(notes, size)
+    left = tf.cond(
+        num > size,
+        lambda: _joined(tf.scan(block, blocks, nothing, parallel_iterations=1)),
+        lambda: block(nothing, notes),
+    )
+    return tf.pad(left[:, :num], [[0, 0], [1, 0], [0, 0], [0, 0]])
+
+
+def _all_next_before(notes: tf.Tensor) -> tf.Tensor:
+    """See `_next_before`; for each kind of passage, int32 `[batch, note, 3]`."""
+
+    def of(notes: tf.Tensor) -> tf.Tensor:
+        found = [_next_before(notes, *passage) for passage in _PASSAGES]
+        return tf.stack(found, axis=-1)
+
+    def in_blocks() -> tf.Tensor:
+        blocks = _in_blocks(notes, _BLOCK)
+        # What is remembered is never longer than a block.
+        earlier = tf.pad(blocks[:-1], [[1, 0], [0, 0], [0, 0]], constant_values=_NONE)
+        found = tf.map_fn(
+            lambda pair: of(tf.concat(pair, axis=1))[:, _BLOCK:],
+            (earlier, blocks),
+            parallel_iterations=1,
+            fn_output_signature=tf.int32,
+        )
+        return _joined(found)[:, : tf.shape(notes)[1]]
+
+    return tf.cond(tf.shape(notes)[1] > _BLOCK, in_blocks, lambda: of(notes))
+
+
+def _in_blocks(notes: tf.Tensor, size: tf.Tensor | int) -> tf.Tensor:
+    """Notes `[batch, note]` as `[block, batch, note]`."""
+    batch_size, num = tf.unstack(tf.shape(notes))
+    padded = tf.pad(notes, [[0, 0], [0, -num % size]], constant_values=_NONE)
+    return tf.transpose(tf.reshape(padded, [batch_size, -1, size]), [1, 0, 2])
+
+
+def _joined(blocks: tf.Tensor) -> tf.Tensor:
+    """`[block, batch, note, ...]` as `[batch, note, ...]`."""
+    order = [1, 0, *range(2, blocks.shape.rank)]
+    rows = tf.transpose(blocks, order)
+    shape = tf.shape(rows)
+    return tf.reshape(rows, tf.concat([shape[:1], [-1], shape[3:]], axis=0))
 
 
 def _next_before(notes: tf.Tensor, size: int, is_moved: bool) -> tf.Tensor:
