@@ -10,7 +10,8 @@ Departures of `reference` from its source, each a defect there: an empty frame i
 class of its own and not the lowest key; all instruments are read, not the first alone;
 windows do not cross from one piece into the next; validation counts all of its split.
 Its classes' logits serve as log odds against silence when it generates and is scored:
-what is likelier than silence sounds, one key or several.
+what is likelier than silence sounds, one key or several. The latest weights are
+exported, as there.
 
 What was measured: docs/results/next_frame_lstm.md.
 """
@@ -77,6 +78,7 @@ VARIANTS = {
                 num_epochs=100,
                 min_steps_per_epoch=0,
                 early_stopping_epochs=0,
+                export_checkpoint="latest",
             ),
         ),
     ),
