@@ -26,6 +26,7 @@ DEFAULT = dict(
         steps_per_second=0.0,
         qpm=100.0,
         velocity=80,
+        first_instrument_only=False,
         metre=True,  # the network reads where in its bar each frame lies
     ),
     data=dict(min_steps=33, window_stride=64, transpose_semitones=5),

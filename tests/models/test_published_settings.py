@@ -5,11 +5,13 @@ import re
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.experiments import list_variants, load_config
 from tfmusic.config import list_configs
 from tfmusic.data.settings import DataSettings
 from tfmusic.models import make_model
+from tfmusic.models.set_layers import Perceptron
 from tfmusic.representations import make_representation
 from tfmusic.training.optimizers import make_optimizer
 
@@ -224,6 +226,18 @@ def test_the_next_frame_network_has_the_published_layers():
     model = make_model(make_representation(config.representation), config.model)
     layers = lstm(176, 512) + lstm(512, 512) + 513 * 256 + 257 * 176
     assert num_weights(model) == layers
+
+
+def test_layers_are_normalised_with_the_published_epsilon():
+    perceptron = Perceptron((3,), 2, "mish", normalize=True)
+    # Deviations of 0.001 and of the epsilon's root weigh about the same.
+    values = np.float32([[1e-3, -1e-3, 0.0]])
+    perceptron(tf.constant(values))
+    (norm,) = perceptron.norms
+    variance = values.var()
+    np.testing.assert_allclose(
+        norm(values), values / np.sqrt(variance + 1e-5), rtol=1e-4
+    )
 
 
 def test_three_hundred_chords_of_the_reference_last_37_seconds_and_a_half():
