@@ -8,12 +8,17 @@ note before; `tfmusic.representations.bar_events` has the details. The vocabular
 same for all music. The network is that of folk-rnn (Sturm et al., "Music Transcription
 Modelling and Composition Using Deep Learning", 2016) with two layers for three and
 fewer units: LSTM layers over an embedding, with dropout. Added is `PitchContext`: the
-network says how likely each interval from the newest notes is, and how likely that a
-passage goes on as it did before. With forty files, that is music instead of noise.
+network says how likely each interval from the newest notes is, each degree of the key,
+and that a passage goes on as it did before. With forty files, that is music instead of
+noise. Added is `Lookback`, too: the network reads what stood 1, 2, 4 and 8 bars before
+at the same place, and says how likely that comes again, so bars return.
 
 What holds for a whole piece stands before it: a tag (a dance, a composer, a folder),
-the key, how dense it is, how many bars it has. In training each is left open in half of
-the windows, so generation may ask for any of them, or for none.
+and how dense it is. Beside each token stand the key and how many bars are to come. In
+training all of this is left open in part of the windows, so generation may ask for any
+of it; keys and lengths that are not asked for are drawn as the training pieces have
+them. `cadence=5` makes the tonic likelier at the end: 72 of 100 new tunes end on it,
+with 0 only 42.
 """
 
 from tfmusic.configs import common
@@ -77,10 +82,17 @@ VARIANTS = {
         dict(),
     ),
     "folk": (
-        "Tunes of one voice, such as `--source=folk`: no dynamics, one tempo.",
-        common.merge(FOLK, dict(model=dict(dropout=0.4), train=dict(batch_size=64))),
+        "Tunes of one voice, such as `--source=folk`: no dynamics, one tempo. The "
+        "model `folk` that comes with tfmusic.",
+        common.merge(
+            FOLK,
+            dict(model=dict(dropout=0.4), train=dict(batch_size=64, num_epochs=7)),
+        ),
     ),
-    "piano": ("Piano with dynamics and tempos.", PIANO),
+    "piano": (
+        "Piano with dynamics and tempos. The model `piano` of pretrained/.",
+        common.merge(PIANO, dict(train=dict(num_epochs=9))),
+    ),
     "smoke": (
         "A minute on two cores, on tunes.",
         common.merge(

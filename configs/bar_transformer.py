@@ -44,7 +44,7 @@ VARIANTS = {
     ),
     "folk": (
         "Tunes of one voice, such as `--source=folk`: no dynamics, one tempo. Small "
-        "enough for an hour of two cores; the model `folk` that comes with tfmusic.",
+        "enough for an hour of two cores.",
         common.merge(
             bar_lstm.FOLK,
             dict(

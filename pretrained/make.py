@@ -39,9 +39,9 @@ class Recipe:
 
 RECIPES = {
     "chorales": Recipe("chord_lstm:bach_chorales", "bach_chorales", _WHEEL),
-    "folk": Recipe("bar_transformer:folk", "folk", _WHEEL),
+    "folk": Recipe("bar_lstm:folk", "folk", _WHEEL),
     "harmony": Recipe("coconet", "bach_chorales", _WHEEL),
-    "piano": Recipe("bar_transformer:piano", "", _CLONE),
+    "piano": Recipe("bar_lstm:piano", "", _CLONE),
 }
 
 

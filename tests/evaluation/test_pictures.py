@@ -172,6 +172,25 @@ def test_a_long_piece_goes_on_in_further_rows(tmp_path):
     assert rows[1][-200:].any() and rows[2][:middle].any() and rows[2][-200:].any()
 
 
+def test_a_last_row_may_be_without_a_bar_line(tmp_path):
+    notes = [(60, 80, i, i + 1) for i in range(7)]
+    sequence = make_sequence(notes, time_signature=(4, 4))
+    path = str(tmp_path / "roll.png")
+    draw_piano_rolls(path, [("one", sequence)], max_quarters=5, max_rows=2)
+    assert near(imread(path)[..., :3] * 255, BLUE).any()
+
+
+def test_a_little_more_than_a_row_is_one_row(tmp_path):
+    heights = []
+    for length in (40, 41, 43):
+        notes = [(60, 80, i, i + 1) for i in range(length)]
+        path = str(tmp_path / f"{length}.png")
+        panels = [("one", make_sequence(notes))]
+        draw_piano_rolls(path, panels, max_quarters=40, max_rows=2)
+        heights.append(imread(path).shape[0])
+    assert heights[0] == heights[1] < heights[2]
+
+
 def test_no_panels_are_refused():
     with pytest.raises(UserError, match="at least one piece"):
         piano_roll_image([])

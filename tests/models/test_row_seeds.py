@@ -28,5 +28,5 @@ def test_rows_of_other_seeds_are_what_they_are_alone(name):
     for row, (seed, place) in enumerate([(4, 0), (9, 0), (9, 2), (-1, 1)]):
         for key, values in found.items():
             np.testing.assert_array_equal(values[row], alone[seed][key][place], key)
-    if model.learn_end:
+    if name == "chords":  # pieces end while others go on
         assert len(set(found["num_steps"])) > 1

@@ -134,7 +134,9 @@ def test_controls_that_a_call_leaves_out_have_the_models_defaults(export):
     defaults = {c.name: c.default for c in model.CONTROLS}
     search = {c.name: c.default for c in model.SEARCH_CONTROLS}
     endpoints = read_card(path)["endpoints"]
-    for name, signature in meta_graph(path).signature_def.items():
+    signatures = meta_graph(path).signature_def
+    for name in endpoints:
+        signature = signatures[name]
         found = {k: tf.make_ndarray(v) for k, v in signature.defaults.items()}
         specs = endpoints[name]["inputs"]
         for key, value in found.items():

@@ -27,6 +27,7 @@ from tfmusic.notes.grid import BeatGrid, bar_positions
 WIDTH_INCHES = 14.0
 DOTS_PER_INCH = 100
 _INCHES_PER_PITCH = 0.07
+_SHORT_ROW = 0.05
 _MARGIN_INCHES = 0.75  # of a panel: title, ticks
 _MAX_PANEL_INCHES = 5.0
 # Okabe and Ito's colours, which the colour-blind can tell apart as well.
@@ -173,6 +174,10 @@ def _rows(piece: "_Panel", quarters: float, num_given: int) -> "list[_Panel]":
     if not quarters:
         return [piece]
     num_rows = max(int(np.ceil(piece.quarters / quarters - 1e-6)), 1)
+    rest = piece.quarters - (num_rows - 1) * quarters
+    if num_rows > 1 and rest <= _SHORT_ROW * quarters:  # no row for a last upbeat
+        num_rows -= 1
+        quarters += rest / num_rows
     return [piece.part(i * quarters, (i + 1) * quarters) for i in range(num_rows)]
 
 
@@ -225,9 +230,8 @@ class _Panel:
 
     def draw(self, axes: Axes) -> None:
         """Draws time lines, then notes, then the names of the voices."""
-        axes.set_title(
-            _printable(self.title), loc="left", fontsize=11, parse_math=False
-        )
+        title = _printable(self.title) if self.title else " "
+        axes.set_title(title, loc="left", fontsize=11, parse_math=False)
         if self.in_seconds:
             axes.grid(axis="x", color=_BEAT_LINE, linewidth=0.6)
         else:
@@ -310,7 +314,9 @@ class _Panel:
         beats = np.arange(self.begin, self.end)
         for times, colour, width in ((beats, _BEAT_LINE, 0.5), (bars, _BAR_LINE, 0.8)):
             axes.vlines(times, *axes.get_ylim(), colour, linewidth=width)
-        every = 2 ** max(int(np.ceil(np.log2(len(bars) / _MAX_BAR_NUMBERS))), 0)
+        # A last row may be shorter than a bar.
+        shown = max(len(bars) / _MAX_BAR_NUMBERS, 1.0)
+        every = 2 ** int(np.ceil(np.log2(shown)))
         axes.set_xticks(bars[::every], labels=numbers[::every])
 
 

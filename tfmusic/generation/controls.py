@@ -155,7 +155,7 @@ METRE = (BAR_QUARTERS, PICKUP_QUARTERS)
 METRE_NUMBER = Control(
     "metre_number",
     *(0.0, 0.0, 99.0),
-    "Metre of the first bar; 0: any.",
+    "Metre of all bars; 0: any.",
 )
 # What holds for a whole piece and is said before it begins; 0 leaves it to the model.
 TAG = Control("tag", *(0.0, 0.0, 32.0), "Kind of music; 0: any.")

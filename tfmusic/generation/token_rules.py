@@ -46,12 +46,6 @@ class TokenRules:
         """Whether what sounds lasts until a token ends it."""
         return self._grammar is not None and self._grammar.tells_ends
 
-    def is_begun(self, state: RulesState) -> tf.Tensor:
-        """Whether there has been a token that sets a limit, bool `[batch]`."""
-        if self._grammar is None:
-            return tf.zeros(tf.shape(state.num_drawn), tf.bool)
-        return state.grammar.limit > 0
-
     def sounding(self, state: RulesState) -> tf.Tensor:
         """See `Grammar.sounding`."""
         return self._grammar.sounding(state.grammar)

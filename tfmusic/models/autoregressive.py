@@ -248,7 +248,6 @@ class AutoregressiveModel(MusicModel):
     def _play(self, frame, state, run, num_steps, seed, values) -> Tensors:
         """Generates from a frame and a state, with control values in their order."""
         controls = self._named(values)
-        has_end = self.is_finished(frame) is not None
 
         def next_frame(frame, carried, seed):
             state, watch = carried
@@ -256,11 +255,10 @@ class AutoregressiveModel(MusicModel):
             new, state, is_guarded = self.next_frame(
                 frame, state, controls, seed, must_change
             )
-            if has_end:  # how long others go on changes nothing
-                is_guarded &= ~self.is_finished(frame)
             watch = watch.after(self.is_repeat(new, frame), is_guarded)
             return new, (state, watch)
 
+        has_end = self.is_finished(frame) is not None
         frames, (_, watch) = generate_frames(
             next_frame,
             frame,

@@ -23,7 +23,7 @@ class Conditions:
 
     def __init__(self, representation: TokenRepresentation):
         self._conditions = representation.conditions
-        self._first_bars = representation.first_bars()
+        self._bars = representation.bars_of_metres()
         self.max_silence = MAX_SILENCE
         self.controls: list[Control] = []
         for condition in self._conditions:
@@ -48,19 +48,15 @@ class Conditions:
             found.append(tf.constant(condition.ids, tf.int32)[number])
         return found
 
-    def steer(
-        self, logits: tf.Tensor, is_begun: tf.Tensor, controls: Tensors
-    ) -> tf.Tensor:
-        """Logits `[batch, token]` of which the first bar has the metre asked for.
+    def steer(self, logits: tf.Tensor, controls: Tensors) -> tf.Tensor:
+        """Logits `[batch, token]` of which the bars have the metre asked for.
 
         Args:
             logits: As the network and other rules have them.
-            is_begun: Where there has been a bar, bool `[batch]`.
             controls: Values by name.
         """
         if METRE_NUMBER.name not in controls:
             return logits
         number = tf.cast(controls[METRE_NUMBER.name], tf.int32)
-        allowed = tf.gather(tf.constant(self._first_bars), number)
-        is_refused = ~(is_begun[:, tf.newaxis] | allowed)
-        return logits + tf.where(is_refused, IMPOSSIBLE, 0.0)
+        allowed = tf.gather(tf.constant(self._bars), number)
+        return logits + tf.where(allowed, 0.0, IMPOSSIBLE)

@@ -401,8 +401,7 @@ class TokenModel(AutoregressiveModel):
     ) -> tf.Tensor:
         """Logits under the rules and controls that do not depend on chance."""
         logits = self._rules.apply(logits, state.rules, controls)
-        is_begun = self._rules.is_begun(state.rules)
-        logits = self._conditions.steer(logits, is_begun, controls)
+        logits = self._conditions.steer(logits, controls)
         if not self.learn_end:
             return logits
         num_drawn = tf.cast(state.rules.num_drawn, tf.float32)

@@ -220,8 +220,8 @@ class BarEvents(TokenRepresentation):
         """Numerator and denominator of the metres of bars."""
         return METRES
 
-    def first_bars(self) -> np.ndarray:
-        """Which tokens may come up to the first bar, by its metre.
+    def bars_of_metres(self) -> np.ndarray:
+        """Which tokens music of one metre has, by its metre.
 
         Returns:
             Bool [1 + number of metres, vocabulary size]; in row 0 all.

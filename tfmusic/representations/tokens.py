@@ -106,11 +106,11 @@ class TokenRepresentation(Representation):
 
     @property
     def metres(self) -> tuple[tuple[int, int], ...]:
-        """The metres that a first bar can be asked to have; here none."""
+        """The metres that bars can be asked to have; here none."""
         return ()
 
-    def first_bars(self) -> np.ndarray:
-        """Which tokens may come up to the first bar.
+    def bars_of_metres(self) -> np.ndarray:
+        """Which tokens music of one metre has.
 
         Returns:
             Bool [1 + number of `metres`, vocabulary size]: in row 0 for any metre.
