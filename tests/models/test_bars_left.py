@@ -26,14 +26,14 @@ def model():
     model = make_model(bar_tunes().fit_counts(COUNTS), settings)
     model.build_model()
     # So that bars come soon.
-    is_bar = model.representation.bar_tokens()
+    is_bar = model.representation.bars_begun() > 0
     model.output_layer.bias.assign(4.0 * is_bar.astype(np.float32))
     return model
 
 
 def bars_of(model, made):
-    """How many bars each piece has."""
-    is_bar = model.representation.bar_tokens()
+    """How many bars each piece has; an upbeat is none."""
+    is_bar = model.representation.bars_begun()
     return np.array(
         [
             is_bar[tokens[:length]].sum()
@@ -99,8 +99,7 @@ def generate_piece():
 
 
 def test_each_token_knows_what_is_left():
-    is_bar = np.array([False, True, False])
-    layer = BarsLeft(is_bar, np.array([-1, -1, 60]), [4])
+    layer = BarsLeft(np.array([0, 1, 0]), np.array([-1, -1, 60]), [4])
     tokens = tf.constant([[2, 1, 2, 1, 1, 0], [1, 1, 1, 1, 1, 0]])
     left = layer.after_each(tf.constant([4, 0]), tokens)
     assert left.numpy().tolist() == [[4, 4, 3, 3, 2, 1], [0] * 6]

@@ -167,6 +167,15 @@ def test_bars_to_come_are_counted_at_each_token():
     assert not representation.as_beginning(features)["bars_left"].any()
 
 
+def test_an_upbeat_is_no_bar():
+    sequence = make_sequence([(67, 80, 0, 1), (72, 80, 1, 4)])
+    sequence.time_signatures.add(time=0.5, numerator=3, denominator=4)
+    features = make_events(**TUNE).encode(sequence)
+    # Tag, density, upbeat, its bar, length, note; the bar, length, note.
+    assert features["bars_left"].tolist() == [2, 2, 2, 3, 2, 2, 2, 1, 1]
+    assert make_events(**TUNE).fit([sequence]).lengths[0] == 1
+
+
 def test_keys_and_lengths_of_the_training_pieces_are_known():
     triad = (60, 64, 67, 60, 72, 67, 64, 60)
     pieces = [

@@ -25,7 +25,7 @@ class BarsLeft(keras.layers.Layer):
 
     def __init__(
         self,
-        is_bar: np.ndarray,
+        begun: np.ndarray,
         pitches: np.ndarray,
         lengths: Sequence[int],
         **kwargs,
@@ -33,14 +33,15 @@ class BarsLeft(keras.layers.Layer):
         """Makes the layer.
 
         Args:
-            is_bar: Which tokens begin a bar, bool `[token]`.
+            begun: How many bars each token begins, int `[token]`; see
+                `encode_bars_left`.
             pitches: The pitch of each token, -1 for none, int `[token]`.
             lengths: Of pieces in bars, ascending, from which that of a new one is
                 drawn; none: it ends where the model has it end.
             **kwargs: The base layer's.
         """
         super().__init__(**kwargs)
-        self._is_bar = np.asarray(is_bar)
+        self._begun = np.asarray(begun, np.int32)
         self._pitches = np.asarray(pitches, np.int32)
         self._drawn = np.array([n + 1 for n in lengths] or [0], np.int32)
         self.numbers = keras.layers.Embedding(
@@ -82,13 +83,13 @@ class BarsLeft(keras.layers.Layer):
 
     def after(self, bars_left: tf.Tensor, token: tf.Tensor) -> tf.Tensor:
         """What is left after tokens, both int32 of one shape."""
-        begun = tf.gather(tf.constant(self._is_bar), token)
-        left = tf.maximum(bars_left - tf.cast(begun, tf.int32), 1)
+        begun = tf.gather(tf.constant(self._begun), token)
+        left = tf.maximum(bars_left - begun, 1)
         return tf.where(bars_left > 0, left, 0)
 
     def after_each(self, bars_left: tf.Tensor, tokens: tf.Tensor) -> tf.Tensor:
         """What is left at each of `[batch, time]` tokens, if `[batch]` at the first."""
-        begun = tf.cast(tf.gather(tf.constant(self._is_bar), tokens), tf.int32)
+        begun = tf.gather(tf.constant(self._begun), tokens)
         left = bars_left[:, tf.newaxis] - tf.cumsum(begun, axis=1, exclusive=True)
         return tf.where(bars_left[:, tf.newaxis] > 0, tf.maximum(left, 1), 0)
 
@@ -111,8 +112,8 @@ class BarsLeft(keras.layers.Layer):
         """
         to_come = bars_left[:, tf.newaxis] > 1
         over = bars_left[:, tf.newaxis] == 1
-        is_end = np.arange(len(self._is_bar)) == END
-        refused = (to_come & is_end) | (over & self._is_bar)
+        is_end = np.arange(len(self._begun)) == END
+        refused = (to_come & is_end) | (over & (self._begun > 0))
         is_tonic = (tf.gather(self._pitches, newest) - (key - 1)) % 12 == 0
         strength = tf.where(is_tonic, cadence, -cadence)
         is_last = (key > 0) & (bars_left == 1)

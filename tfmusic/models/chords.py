@@ -56,6 +56,7 @@ class ChordState(NamedTuple):
     rules: tuple
     place: Tensors
     heard: tuple[()]
+    bars: tuple[()]
     past: Past
 
 

@@ -60,10 +60,10 @@ class Places(keras.layers.Layer):
                 representation.home_keys, learns_all=not is_planned, name="home_key"
             )
             self.names += (home_key_array.NAME,)
-            self.controls += (self._key_control,)
+            self.controls += () if is_planned else (KEY_NUMBER,)
         if length_array.NAME in specs:
             self.length = BarsLeft(
-                representation.bar_tokens(),
+                representation.bars_begun(),
                 single_pitches(representation),
                 representation.lengths,
                 name="bars_left",

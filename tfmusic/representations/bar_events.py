@@ -197,11 +197,14 @@ class BarEvents(TokenRepresentation):
 
     def silent_tokens(self) -> np.ndarray:
         """Bars: where one follows another, nothing is struck in it."""
-        return self.bar_tokens()
-
-    def bar_tokens(self) -> np.ndarray:
-        """Which tokens begin a bar, bool [vocabulary size]."""
         return KINDS == BAR
+
+    def bars_begun(self) -> np.ndarray:
+        """How many bars each token begins, int64 [vocabulary size].
+
+        What says that the first bar is an upbeat takes one back.
+        """
+        return (KINDS == BAR).astype(np.int64) - (KINDS == UPBEAT)
 
     def bar_places(self) -> BarPlaces:
         """What tokens say of their places in bars."""
@@ -274,7 +277,11 @@ class BarEvents(TokenRepresentation):
     def count(self, sequence: NoteSequence) -> collections.Counter:
         """The tag, the key and the length in bars."""
         piece, _ = self._read(sequence)
-        values = {"tag": tag_of(sequence), "key": piece.key, "bars": len(piece.bars)}
+        values = {
+            "tag": tag_of(sequence),
+            "key": piece.key,
+            "bars": len(piece.bars) - bool(piece.bars.upbeat),
+        }
         return collections.Counter(f"{k} {v}" for k, v in values.items() if v)
 
     def fit_counts(self, counts: Mapping[str, int]) -> "BarEvents":
@@ -309,7 +316,7 @@ class BarEvents(TokenRepresentation):
         return {
             "tokens": tokens,
             home_key.NAME: np.full(len(tokens), piece.key, np.int8),
-            **bars_left.encode_bars_left(self.bar_tokens()[tokens]),
+            **bars_left.encode_bars_left(self.bars_begun()[tokens]),
         }, losses
 
     def as_beginning(self, features: Features) -> Features:
