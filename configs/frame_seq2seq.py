@@ -16,7 +16,8 @@ cross from one piece into the next; validation counts all of its split. Of a win
 two segments the first is learned too, from a state of zeros, as music begins. The coin
 that decides what is fed is tossed for each window, not for the whole batch. Rates are
 those of sounding keys; theirs counted starts and sustains, so their density is half as
-high. An epoch has as many steps as ten pieces of theirs gave.
+high. An epoch has as many steps as ten pieces of theirs gave. The latest weights are
+exported, as there.
 
 What was measured: docs/results/frame_seq2seq.md.
 """
@@ -31,6 +32,7 @@ DEFAULT = dict(
         steps_per_second=0.0,
         qpm=100.0,
         velocity=80,
+        first_instrument_only=False,
         metre=True,  # the network reads where in its bar each frame lies
     ),
     data=dict(min_steps=65, window_steps=256, window_stride=128, transpose_semitones=5),
@@ -71,7 +73,12 @@ REFERENCE = dict(
     optimizer=dict(
         learning_rate=0.0001, schedule="constant", warmup_steps=0, clip_norm=0.0
     ),
-    train=dict(num_epochs=50, steps_per_epoch=600, early_stopping_epochs=0),
+    train=dict(
+        num_epochs=50,
+        steps_per_epoch=600,
+        early_stopping_epochs=0,
+        export_checkpoint="latest",
+    ),
 )
 VARIANTS = {
     "": (
@@ -100,6 +107,12 @@ VARIANTS = {
                     teacher_forcing=1.0,
                     teacher_forcing_end=1.0,
                     teacher_forcing_steps=0,
+                ),
+                train=dict(
+                    batch_size=50,
+                    eval_batch_size=50,
+                    num_epochs=100,
+                    steps_per_epoch=192,  # as many windows
                 ),
             ),
         ),

@@ -10,7 +10,8 @@ Departures of `reference` from its source, each a defect there: an empty frame i
 class of its own and not the lowest key; all instruments are read, not the first alone;
 windows do not cross from one piece into the next; validation counts all of its split.
 Its classes' logits serve as log odds against silence when it generates and is scored:
-what is likelier than silence sounds, one key or several.
+what is likelier than silence sounds, one key or several. The latest weights are
+exported, as there.
 
 What was measured: docs/results/next_frame_lstm.md.
 """
@@ -25,6 +26,7 @@ DEFAULT = dict(
         steps_per_second=0.0,
         qpm=100.0,
         velocity=80,
+        first_instrument_only=False,
         metre=True,  # the network reads where in its bar each frame lies
     ),
     data=dict(min_steps=33, window_stride=64, transpose_semitones=5),
@@ -77,6 +79,7 @@ VARIANTS = {
                 num_epochs=100,
                 min_steps_per_epoch=0,
                 early_stopping_epochs=0,
+                export_checkpoint="latest",
             ),
         ),
     ),

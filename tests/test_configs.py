@@ -54,7 +54,9 @@ def test_experiment_learns_and_plays(name, variant, shared_data, tmp_path):
     scores = tfmusic.evaluate_model(run, data, "test")
     assert scores["num_pieces"] == info.splits["test"]["num_pieces"]
     assert all(math.isfinite(v) for v in scores.values() if isinstance(v, float))
-    assert scores.get("log_likelihood_per_step", -1.0) < 0.0
+    # Sets of events are scored by what is left of them.
+    is_exact = name != "set_autoencoder"
+    assert ("log_likelihood_per_step" in scores) is is_exact
 
     model = tfmusic.load_model(tfmusic.export_model(run, str(tmp_path / "model")))
     if "generate" not in model.card["endpoints"]:

@@ -63,6 +63,13 @@ def test_links_lead_somewhere(page):
         assert DOCS not in page.parents or DOCS in target.parents, link
 
 
+@each_page
+def test_tests_that_a_page_names_are_there(page):
+    for name, test in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text_of(page)):
+        assert (ROOT / name).exists(), name
+        assert not test or f"def {test}(" in text_of(ROOT / name), f"{name}::{test}"
+
+
 def test_each_page_stands_in_the_order_of_the_site():
     nav = tomllib.loads(text_of(ROOT / "zensical.toml"))["project"]["nav"]
 

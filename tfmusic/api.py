@@ -129,8 +129,17 @@ def train_model(
     train_and_evaluate(config, data_dir, workdir, find)
 
 
-def evaluate_model(workdir: str, data_dir: str, split: str = "test") -> dict[str, Any]:
-    """Scores a run's best weights on a split, as `tfmusic.evaluate` does.
+def evaluate_model(
+    workdir: str, data_dir: str, split: str = "test", checkpoint: str | int = ""
+) -> dict[str, Any]:
+    """Scores a run's weights on a split, as `tfmusic.evaluate` does.
+
+    Args:
+        workdir: The run's directory.
+        data_dir: A dataset of the same representation.
+        split: `"train"`, `"validation"` or `"test"`.
+        checkpoint: Which weights: `"best"`, those with the lowest validation loss,
+            `"latest"` or a step; empty: as the run's config says.
 
     Returns:
         `num_steps`, `num_pieces`, the loss and the metrics of training; besides, what
@@ -145,23 +154,28 @@ def evaluate_model(workdir: str, data_dir: str, split: str = "test") -> dict[str
     from tfmusic.training.scoring import evaluate_run
 
     # A notebook shows what the cell gives.
-    return evaluate_run(workdir, data_dir, split, prints=False)
+    return evaluate_run(workdir, data_dir, split, prints=False, checkpoint=checkpoint)
 
 
-def export_model(workdir: str, export_dir: str) -> str:
-    """Writes a run's best weights as a SavedModel, as `tfmusic.export` does.
+def export_model(workdir: str, export_dir: str, checkpoint: str | int = "") -> str:
+    """Writes a run's weights as a SavedModel, as `tfmusic.export` does.
+
+    Args:
+        workdir: The run's directory.
+        export_dir: Gets the model, as a numbered version.
+        checkpoint: Which weights, as of `evaluate_model`.
 
     Returns:
         The directory of the new version.
 
     Raises:
-        UserError: `workdir` holds no run with a checkpoint, or `export_dir` cannot be
-            written.
+        UserError: `workdir` holds no run with such a checkpoint, or `export_dir`
+            cannot be written.
     """
     import_tensorflow()
     from tfmusic.serving.saved_model import export_run
 
-    return export_run(workdir, export_dir)
+    return export_run(workdir, export_dir, checkpoint)
 
 
 def load_model(model: str) -> "Player":

@@ -1,6 +1,7 @@
 """Scores a trained model on held-out music: exact log-likelihood and other metrics.
 
-It takes the weights with the lowest validation loss. With --pieces=64 it also makes so
+It takes the weights with the lowest validation loss, or those that --checkpoint names.
+With --pieces=64 it also makes so
 many pieces and prints what they are like beside held-out music: metre, harmony, voice
 leading, repetition, key and more. Controls such as --temperature=0.9 steer them, and
 so do --key, --metre, --bars, --seconds, --qpm and --program as in tfmusic generate.
@@ -25,6 +26,12 @@ _DATA_DIR = flags.DEFINE_string(
 )
 _SPLIT = flags.DEFINE_enum(
     "split", "test", ["train", "validation", "test"], "The pieces to score."
+)
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint",
+    None,
+    "Which weights of the run: best (lowest validation loss), latest, or a step such "
+    "as 500; as the run's train.export_checkpoint says unless given.",
 )
 _JSON = flags.DEFINE_string("json", None, "Also write the result to this file.")
 _PIECES = flags.DEFINE_integer(
@@ -59,7 +66,14 @@ def main() -> None:
 
     # First: a mistake in a control is told before the scoring, which may take long.
     compare = _make_pieces(controls) if _PIECES.value else dict
-    evaluate_run(_WORKDIR.value, _DATA_DIR.value, _SPLIT.value, _JSON.value, compare)
+    evaluate_run(
+        _WORKDIR.value,
+        _DATA_DIR.value,
+        _SPLIT.value,
+        _JSON.value,
+        compare,
+        checkpoint=_CHECKPOINT.value or "",
+    )
 
 
 def _make_pieces(controls: dict[str, str]) -> Callable[[], dict[str, Any]]:
@@ -73,7 +87,8 @@ def _make_pieces(controls: dict[str, str]) -> Callable[[], dict[str, Any]]:
     found = read_references(_DATA_DIR.value, _SPLIT.value)
     lengths = DatasetInfo.load(_DATA_DIR.value).splits[_SPLIT.value]["piece_steps"]
     with tempfile.TemporaryDirectory() as folder:
-        player = Player(export_run(_WORKDIR.value, folder))
+        checkpoint = _CHECKPOINT.value or ""
+        player = Player(export_run(_WORKDIR.value, folder, checkpoint))
         player.announce = command_line.say_meanwhile
         steps = _NUM_STEPS.value or min(max(lengths, default=1), _MOST_STEPS)
         in_time = "bars" in controls or "seconds" in controls

@@ -50,7 +50,6 @@ def test_both_networks_learn_and_the_autoencoder_stays(trained):
     kept = zip(model.autoencoder.get_weights(), make_latents()[1], strict=True)
     assert all(np.array_equal(ours, theirs) for ours, theirs in kept)
     assert all(np.isfinite(value) for value in metrics.values())
-    assert metrics["loss"] > 0.0
     assert {"critic_gap", "penalty", "gradient_norm_interpolates"} < metrics.keys()
     assert {"events_real", "events_generated"} < metrics.keys()
 

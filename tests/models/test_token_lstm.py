@@ -128,7 +128,7 @@ def test_the_end_is_scored_by_itself(ending):
     assert half < -2.0
 
 
-def test_a_window_may_teach_its_last_step_alone():
+def test_a_window_may_teach_and_validate_its_last_step_alone():
     model = make_case("tokens_reference").model
     model.compile_for_training(keras.optimizers.Adam())
     x, y, weight = contracts.whole_pieces(model, make_case("tokens").pieces)
@@ -139,9 +139,10 @@ def test_a_window_may_teach_its_last_step_alone():
         for training in (True, False)
         for targets in (y, other)
     ]
-    # In training, steps before the shortest piece's last do not matter.
-    assert losses[0] == losses[1]
-    assert losses[2] != losses[3]
+    # Steps before the shortest piece's last do not matter.
+    assert losses[0] == losses[1] == losses[2] == losses[3]
+    model.loss_steps = "all"
+    assert float(model.compute_loss(x, other, logits, weight)) != losses[0]
 
 
 def test_loss_and_metrics_are_the_scores_of_the_steps_that_count():

@@ -159,6 +159,30 @@ def test_metrics_count_each_step_of_a_split_once(metric, split, expected, batch_
     )
 
 
+def test_losses_of_the_hands_are_told_apart_and_add_up():
+    y_true, y_pred = roll_batch(num_channels=1)
+    weights = np.array([[1, 1, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1]], np.float32)
+    loss = losses.RollLoss(1.2, 0.7)
+    found = {}
+    for hand in (0, 1):
+        for part in ("keys", "count"):
+            metric = metrics.HandLoss(loss, hand, part)
+            metric.update_state(tf.constant(y_true), tf.constant(y_pred), weights)
+            found[metric.name] = float(metric.result())
+    kept = weights == 1
+    keys = sigmoid_nats(y_true[..., 0], y_pred[..., :5])[kept].mean(axis=(0, 2))
+    errors = (y_true[..., 0].sum(axis=-1) - y_pred[..., 5])[kept] ** 2
+    assert found == pytest.approx(
+        {
+            "keys_loss_right": keys[0],
+            "keys_loss_left": keys[1],
+            "count_loss_right": errors.mean(axis=0)[0],
+            "count_loss_left": errors.mean(axis=0)[1],
+        },
+        rel=1e-4,
+    )
+
+
 def test_perfect_predictions_are_wholly_accurate():
     tokens = RNG.integers(0, 7, [2, 10])
     logits = tf.one_hot(tokens, 7)
@@ -231,3 +255,17 @@ def test_nats_are_the_choice_of_three():
     chosen = np.where(cells.reshape(odds.shape), odds, 1.0).prod(-1)
     expected = -np.log(chosen / (1 + odds.sum(-1))).sum(-1)
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
+
+
+def test_the_single_class_is_right_where_its_logit_is_the_greatest():
+    frames, log_odds, cells, logits = cell_batch()
+    # Rightly silent: each start and each sustain has a logit of -9.
+    logits[0, 0] = -9.0
+    log_odds[0, 0, 0] = np.tile([-9.0 + np.log(2.0), 0.0], 5)
+    metric = metrics.SingleClassAccuracy()
+    metric.update_state(tf.constant(frames), tf.constant(log_odds, tf.float32))
+    logits = np.concatenate([logits, np.zeros([2, 4, 1])], axis=-1)
+    target = np.where(cells.any(-1), cells.argmax(-1), 10)
+    expected = (logits.argmax(-1) == target).mean()
+    assert 0.0 < expected < 1.0
+    np.testing.assert_allclose(metric.result(), expected, rtol=1e-6)

@@ -1,4 +1,5 @@
 import functools
+import json
 import os
 import pathlib
 import re
@@ -24,7 +25,8 @@ from tfmusic.serving.model_card import describe_controls
 from tfmusic.serving.player import Player, versions
 from tfmusic.serving.requests import request_music
 from tfmusic.serving.saved_model import export_model, export_run
-from tfmusic.training.run_directory import restore_model
+from tfmusic.training.run_directory import hash_weights, restore_model
+from tfmusic.training.scoring import evaluate_run
 from tfmusic.training.setup import train_and_evaluate
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -313,7 +315,31 @@ def test_new_weights_become_a_new_version_and_old_ones_do_not(tiny_run, tmp_path
     train_and_evaluate(tiny_config(num_epochs=3), data_dir, str(mine))
     export_run(str(mine), export_dir)
     assert versions(export_dir) == [1, 2]
-    assert Player(export_dir).card["checkpoint"] == "ckpt-15"
+    assert Player(export_dir).card["checkpoint"] == "best/ckpt-15"
+
+
+def test_an_export_has_the_weights_that_are_asked_for(tiny_run, tmp_path):
+    data_dir, workdir = tiny_run
+    mine = shutil.copytree(workdir, tmp_path / "run")
+    config = tiny_config(num_epochs=3)
+    train_and_evaluate(config, data_dir, str(mine))
+    for path in (mine / "best").glob("*"):
+        path.unlink()
+    for path in (mine / "latest").glob("ckpt-10.*"):
+        shutil.copy(path, mine / "best")
+    card = Player(export_run(str(mine), str(tmp_path / "model"), "latest")).card
+    assert card["checkpoint"] == "latest/ckpt-15"
+    assert card["weights"] == hash_weights(restore_model(str(mine), 15)[1])
+    assert card["weights"] != hash_weights(restore_model(str(mine))[1])
+    scores = evaluate_run(str(mine), data_dir, "test", checkpoint="latest")
+    assert scores["weights"] == card["weights"]
+    # What the run's config says holds where nothing is asked for.
+    path = mine / "config.json"
+    saved = json.loads(path.read_text())
+    saved["train"]["export_checkpoint"] = "latest"
+    path.write_text(json.dumps(saved))
+    assert restore_model(str(mine))[2] == str(mine / "latest" / "ckpt-15")
+    assert restore_model(str(mine), "best")[2] == str(mine / "best" / "ckpt-10")
 
 
 def test_half_written_export_is_no_version(tiny_export, tmp_path):

@@ -88,6 +88,41 @@ def test_as_many_states_stay_as_are_wanted_and_the_best_weights(model, run):
     assert names(run / "best") == ["ckpt-20"]
 
 
+@pytest.mark.parametrize(
+    ("checkpoint", "path"),
+    [
+        ("best", "best/ckpt-10"),
+        ("latest", "latest/ckpt-15"),
+        ("15", "latest/ckpt-15"),
+        (10, "latest/ckpt-10"),
+    ],
+)
+def test_weights_are_those_that_are_asked_for(checkpoint, path, model, run):
+    assert restore_weights(model, str(run), checkpoint) == str(run / path)
+    assert weight(model) == int(path.split("-")[1])
+
+
+def test_best_weights_are_reached_by_their_step_where_their_state_is_gone(model, run):
+    reach(model, restore(model, run)[0], 20, loss=2.0)
+    assert names(run / "latest") == ["ckpt-20", "ckpt-15"]
+    assert restore_weights(model, str(run), 10) == str(run / "best" / "ckpt-10")
+
+
+@pytest.mark.parametrize("wrong", ["5", "newest", "-15", "015", "15.0"])
+def test_a_step_that_is_not_kept_is_answered_with_those_that_are(wrong, model, run):
+    with pytest.raises(UserError) as caught:
+        restore_weights(model, str(run), wrong)
+    message = str(caught.value)
+    assert f"latest or a step that is kept (10, 15), got {wrong!r}" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("checkpoint", ["best", "latest", "15"])
+def test_a_folder_without_checkpoints_is_no_run(checkpoint, model, tmp_path):
+    with pytest.raises(UserError, match="found no checkpoint in it; train first"):
+        restore_weights(model, str(tmp_path), checkpoint)
+
+
 def test_other_programs_find_the_newest(run):
     newest = tf.train.latest_checkpoint(str(run / "latest"))
     assert newest == str(run / "latest" / "ckpt-15")

@@ -22,6 +22,8 @@ class DataSettings(Settings):
             bar; the stride has to be one.
         transpose_semitones: Each training window is moved up or down by up to so many
             semitones.
+        transpose_down_semitones: How far down, where that is not as far as up; -1: as
+            far.
         stretch: It is made longer or shorter by up to this fraction: by all of it, by
             half of it or not at all, as in Oore et al., "This Time with Feeling", 2018.
         velocity_shift: It is made louder or softer by up to so many MIDI velocities.
@@ -35,6 +37,7 @@ class DataSettings(Settings):
     window_stride: int = setting(0, at_least=0)
     window_align_steps: int = setting(1, at_least=1)
     transpose_semitones: int = setting(0, at_least=0, at_most=64)
+    transpose_down_semitones: int = setting(-1, at_least=-1, at_most=64)
     stretch: float = setting(0.0, at_least=0.0, below=0.5)
     velocity_shift: int = setting(0, at_least=0, at_most=126)
 
@@ -51,20 +54,21 @@ class DataSettings(Settings):
             UserError: The representation cannot be varied so.
         """
         variations = []
-        if self.transpose_semitones:
-            semitones = _both_ways(self.transpose_semitones)
+        up, down = self.transpose_semitones, self.transpose_down_semitones
+        semitones = _from_to(up if down < 0 else down, up)
+        if len(semitones) > 1:
             variations.append(representation.transpositions(semitones))
         if self.stretch:
             factors = [1 + part * self.stretch for part in (0, -1, -0.5, 0.5, 1)]
             variations.append(representation.stretches(factors))
         if self.velocity_shift:
-            shifts = _both_ways(self.velocity_shift)
+            shifts = _from_to(self.velocity_shift, self.velocity_shift)
             variations.append(representation.velocity_shifts(shifts))
         if conditions := representation.without_conditions():
             variations.append(conditions)
         return variations
 
 
-def _both_ways(limit: int) -> list[int]:
-    """0 and then all others from -limit to limit."""
-    return sorted(range(-limit, limit + 1), key=abs)
+def _from_to(down: int, up: int) -> list[int]:
+    """0 and then all others from -down to up."""
+    return sorted(range(-down, up + 1), key=abs)

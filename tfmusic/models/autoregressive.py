@@ -28,19 +28,23 @@ class AutoregressiveModel(MusicModel):
     STEP: ClassVar[str] = "step"
     # Whether `next_frame` takes a seed for each row, see `tfmusic.generation.seeds`.
     ROWS_TAKE_SEEDS: ClassVar[bool] = False
-    # "all", or "last": a training window teaches its last step alone.
+    # "all", or "last": a window teaches, and is validated on, its last step alone.
     loss_steps = "all"
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
-        """The loss; validation counts all steps even where training counts the last."""
-        weights = self.loss_weights(sample_weight, training)
+        """The loss, of the steps that count."""
+        weights = self.loss_weights(sample_weight)
         return super().compute_loss(x, y, y_pred, weights, training)
 
-    def loss_weights(self, weights: tf.Tensor, training: bool) -> tf.Tensor:
-        """How much each step counts in the loss, float32 `[batch, time]`."""
-        if training and self.loss_steps == "last":
+    def loss_weights(self, weights: tf.Tensor) -> tf.Tensor:
+        """How much each step counts in the loss, float32 `[batch, time]`.
+
+        Validation counts the steps that training does, so that both losses are of the
+        same thing; metrics count all steps.
+        """
+        if self.loss_steps == "last":
             return last_step_weights(weights)
         return weights
 

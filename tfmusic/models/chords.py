@@ -176,7 +176,7 @@ class ChordModel(TokenModel):
         self._accuracy.update_state(y, y_pred["logits"], sample_weight)
         if training:
             total += _SPELLING_WEIGHT * y_pred["spelling"]
-        return mean_loss(total, self.loss_weights(sample_weight, training))
+        return mean_loss(total, self.loss_weights(sample_weight))
 
     def _spelling_nats(self, tokens: tf.Tensor, outputs: Tensors) -> tf.Tensor:
         """Nats of the keys where the token leaves them open, `[batch, time]`."""

@@ -14,6 +14,7 @@ from tfmusic.models.rolls import RollModel
 from tfmusic.models.scheduled_sampling import Sample, ScheduledSampling
 from tfmusic.networks.layers import FrameHead
 from tfmusic.networks.losses import CELL_LOSSES, make_cell_loss
+from tfmusic.networks.metrics import SingleClassAccuracy
 from tfmusic.networks.recurrent_stack import RecurrentSettings, RecurrentStack
 from tfmusic.representations import Representation
 from tfmusic.settings import setting
@@ -189,6 +190,10 @@ class DecoderModel(RollModel):
         """What `settings.loss` names."""
         settings = self.settings
         return make_cell_loss(settings.loss, settings.alpha, settings.gamma)
+
+    def make_metrics(self) -> list[keras.metrics.Metric]:
+        """How often the class is right, where a frame is one."""
+        return [SingleClassAccuracy()] if self.settings.loss == "single" else []
 
     def chains(self) -> KeyChains | None:
         """The decoder's."""

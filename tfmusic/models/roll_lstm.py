@@ -3,16 +3,17 @@
 import dataclasses
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.generation.controls import DRAW_COUNTS
+from tfmusic.generation.controls import DRAW_COUNTS, REPEAT_BONUS
 from tfmusic.models.base import Tensors
 from tfmusic.models.key_chains import KeyChains
 from tfmusic.models.rolls import RollModel
 from tfmusic.networks.layers import HandHead
 from tfmusic.networks.losses import RollLoss
-from tfmusic.networks.metrics import CountError
+from tfmusic.networks.metrics import CountError, HandLoss
 from tfmusic.networks.recurrent_stack import RecurrentSettings, RecurrentStack
 from tfmusic.representations import Representation
 from tfmusic.settings import setting
@@ -35,6 +36,7 @@ class RollLSTMSettings(RecurrentSettings):
         key_chains: Whether learning begins from what each key does by itself, a Markov
             chain counted in the training split.
         loss_steps: "all", or "last": a window teaches its last step alone.
+        repeat_bonus: Default of the control of this name.
     """
 
     units: tuple[int, ...] = setting((256, 256), at_least=1)
@@ -47,6 +49,7 @@ class RollLSTMSettings(RecurrentSettings):
     max_key_weight: float = setting(100.0, at_least=0.0)
     key_chains: bool = False
     loss_steps: str = setting("all", choices=("all", "last"))
+    repeat_bonus: float = setting(0.0, at_least=0.0, at_most=100.0)
 
 
 class RollLSTM(RollModel):
@@ -65,6 +68,12 @@ class RollLSTM(RollModel):
         """Makes the layers."""
         super().__init__(representation, settings)
         self.loss_steps = settings.loss_steps
+        self.CONTROLS = tuple(
+            control.with_default(settings.repeat_bonus)
+            if control is REPEAT_BONUS
+            else control
+            for control in self.CONTROLS
+        )
         if settings.count_units:
             # Weighted logits are no probabilities: only their order tells, so the
             # number of keys has to come from its own head.
@@ -98,9 +107,17 @@ class RollLSTM(RollModel):
             weigh_both=key_weights == "both",
         )
 
-    def make_metrics(self) -> list[CountError]:
-        """The error of the number of keys, where it is learned."""
-        return [CountError()] if self.settings.count_units else []
+    def make_metrics(self) -> list[keras.metrics.Metric]:
+        """The error of the number of keys, where it is learned, and losses by hand."""
+        metrics = [CountError()] if self.settings.count_units else []
+        if self.frames.num_hands == 1:
+            return metrics
+        parts = ("keys", "count") if self.settings.count_units else ("keys",)
+        return metrics + [
+            HandLoss(self.make_loss(), hand, part)
+            for part in parts
+            for hand in range(self.frames.num_hands)
+        ]
 
     def chains(self) -> KeyChains | None:
         """The Markov chains that learning begins from, if there are any."""

@@ -39,7 +39,9 @@ class Perceptron(keras.layers.Layer):
         super().__init__(**kwargs)
         self.residual = residual
         self.hidden = [keras.layers.Dense(size) for size in units]
-        self.norms = [keras.layers.LayerNormalization() for _ in units if normalize]
+        self.norms = [
+            keras.layers.LayerNormalization(epsilon=1e-5) for _ in units if normalize
+        ]
         try:
             self.activation = keras.activations.get(activation)
         except ValueError as error:

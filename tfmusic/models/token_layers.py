@@ -50,6 +50,8 @@ def make_head(settings: TokenSettings) -> list[keras.layers.Layer]:
     """The layers between the network and the logits."""
     if settings.head == "linear":
         return [keras.layers.Dropout(settings.dropout)]
+    if settings.head == "dense":
+        return [keras.layers.Dense(256), keras.layers.Dropout(0.3)]
     return [
         keras.layers.BatchNormalization(),
         keras.layers.Dropout(0.3),

@@ -34,7 +34,8 @@ class TokenSettings(Settings):
             the same place, and says how likely it comes again, see `Lookback`: for
             tokens with bars. So bars return.
         head: Layers before the logits: "linear": none; "skuldur": batch normalisation,
-            dropout 0.3, 256 rectified units, batch normalisation, dropout 0.3.
+            dropout 0.3, 256 rectified units, batch normalisation, dropout 0.3; "dense":
+            256 units without activation, dropout 0.3, as Skuldur's text prints it.
         dropout: Fraction of the network's outputs dropped before a linear head.
         tied_output: Whether the embedding's vectors also give the logits; the network's
             output then has `embedding_size` numbers.
@@ -59,7 +60,7 @@ class TokenSettings(Settings):
     keys_down: bool = False
     pitch_context: bool = False
     lookback: bool = False
-    head: str = setting("linear", choices=("linear", "skuldur"))
+    head: str = setting("linear", choices=("linear", "skuldur", "dense"))
     dropout: float = setting(0.3, at_least=0.0, at_most=0.99)
     tied_output: bool = False
     loss_steps: str = setting("all", choices=("all", "last"))

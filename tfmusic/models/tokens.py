@@ -191,7 +191,7 @@ class TokenModel(AutoregressiveModel):
         self._nats.update_state(nats, sample_weight)
         self._perplexity.update_state(nats, sample_weight)
         self._accuracy.update_state(y, y_pred, sample_weight)
-        return mean_loss(nats, self.loss_weights(sample_weight, training))
+        return mean_loss(nats, self.loss_weights(sample_weight))
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
         """Tokens, the tokens after them, and which of these count."""

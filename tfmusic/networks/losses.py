@@ -52,6 +52,21 @@ class RollLoss(keras.losses.Loss):
         Returns:
             float32 `[batch, time]`.
         """
+        keys, counts = self.by_hand(y_true, y_pred)
+        loss = self._key_coefficient * tf.reduce_sum(keys, axis=-1)
+        if counts is None:
+            return loss
+        return loss + self._count_coefficient * tf.reduce_sum(counts, axis=-1)
+
+    def by_hand(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """What the coefficients weigh, float32 `[batch, time, hand]` each.
+
+        Returns:
+            The mean cross-entropy of the keys, and the squared error of their number;
+            None without numbers.
+        """
         logits, counts = unpack_hands(y_pred, y_true.shape[-2:])
         nats = key_nats(y_true, logits)  # [batch, time, hand, key, channel]
         if self._key_weights is not None:
@@ -62,11 +77,8 @@ class RollLoss(keras.losses.Loss):
             if y_true.shape[-1] > 1:
                 weights = tf.concat([weights, tf.ones_like(weights)], axis=-1)
             nats *= weights
-        num_keys = y_true.shape[-2]
-        loss = self._key_coefficient * tf.reduce_sum(nats, [-3, -2, -1]) / num_keys
-        if counts is None:
-            return loss
-        return loss + self._count_coefficient * count_errors(y_true, counts)
+        keys = tf.reduce_sum(nats, [-2, -1]) / y_true.shape[-2]
+        return keys, None if counts is None else count_errors(y_true, counts)
 
 
 class FrameNatsLoss(keras.losses.Loss):
@@ -129,13 +141,20 @@ class SingleClassLoss(keras.losses.Loss):
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The loss of each step; arguments as in `CellLoss.call`."""
-        cells, logits = to_cells(y_true, y_pred)
-        none = tf.zeros_like(logits[..., :1])
-        silent = 1.0 - tf.reduce_max(cells, axis=-1, keepdims=True)
-        first = tf.argmax(tf.concat([cells, silent], axis=-1), axis=-1)
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(
-            first, tf.concat([logits, none], axis=-1)
-        )
+        first, logits = single_class(y_true, y_pred)
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(first, logits)
+
+
+def single_class(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The class of each frame and the logits of all; silence is the last class.
+
+    Arguments as in `CellLoss.call`.
+    """
+    cells, logits = to_cells(y_true, y_pred)
+    none = tf.zeros_like(logits[..., :1])
+    silent = 1.0 - tf.reduce_max(cells, axis=-1, keepdims=True)
+    first = tf.argmax(tf.concat([cells, silent], axis=-1), axis=-1)
+    return first, tf.concat([logits, none], axis=-1)
 
 
 CELL_LOSSES = ("nats", "binary", "focal", "single")
@@ -237,17 +256,17 @@ def to_cells(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor
 
 
 def count_errors(y_true: tf.Tensor, counts: tf.Tensor) -> tf.Tensor:
-    """Squared errors of the numbers of sounding keys, hands summed.
+    """Squared errors of the numbers of sounding keys.
 
     Args:
         y_true: `[batch, time, hand, key, channel]`.
         counts: `[batch, time, hand]`.
 
     Returns:
-        float32 `[batch, time]`.
+        float32 `[batch, time, hand]`.
     """
     true = tf.reduce_sum(tf.cast(y_true[..., 0], tf.float32), axis=-1)
-    return tf.reduce_sum(tf.square(true - counts), axis=-1)
+    return tf.square(true - counts)
 
 
 def key_nats(y_true: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

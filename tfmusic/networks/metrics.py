@@ -3,7 +3,13 @@
 import keras
 import tensorflow as tf
 
-from tfmusic.networks.losses import count_errors, key_nats, unpack_hands
+from tfmusic.networks.losses import (
+    RollLoss,
+    count_errors,
+    key_nats,
+    single_class,
+    unpack_hands,
+)
 
 
 class WeightedMean(keras.metrics.Metric):
@@ -91,7 +97,47 @@ class CountError(MeasuredMean):
 
     def measure(self, y_true, y_pred):
         """The squared error, from frames and predictions."""
-        return count_errors(y_true, unpack_hands(y_pred, y_true.shape[-2:])[1])
+        counts = unpack_hands(y_pred, y_true.shape[-2:])[1]
+        return tf.reduce_sum(count_errors(y_true, counts), axis=-1)
+
+
+class HandLoss(MeasuredMean):
+    """One part of the loss of one hand, before its coefficient."""
+
+    HANDS = ("right", "left")
+
+    def __init__(self, loss: RollLoss, hand: int, part: str, **kwargs):
+        """Keeps what to measure.
+
+        Args:
+            loss: Of the model.
+            hand: 0: the right one, 1: the left one.
+            part: "keys" or "count".
+            **kwargs: The base class's.
+        """
+        super().__init__(f"{part}_loss_{self.HANDS[hand]}", **kwargs)
+        self._loss, self._hand, self._part = loss, hand, part
+
+    def measure(self, y_true, y_pred):
+        """The hand's part of the loss, from frames and predictions."""
+        keys, counts = self._loss.by_hand(y_true, y_pred)
+        return (keys if self._part == "keys" else counts)[..., self._hand]
+
+
+class SingleClassAccuracy(MeasuredMean):
+    """The fraction of frames whose first cell that is 1, or silence, was the likeliest.
+
+    Of models that learn by `SingleClassLoss`.
+    """
+
+    def __init__(self, name: str = "class_accuracy", **kwargs):
+        super().__init__(name, **kwargs)
+
+    def measure(self, y_true, y_pred):
+        """1 where the greatest logit is that of the class."""
+        first, logits = single_class(y_true, y_pred)
+        best = tf.argmax(logits, axis=-1)
+        return tf.cast(tf.equal(best, first), tf.float32)
 
 
 class FrameCounts(keras.metrics.Metric):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +13,7 @@ from tfmusic.generation.controls import Control
 from tfmusic.models import Endpoint, MusicModel
 from tfmusic.models.steps import NEXT, STATE
 from tfmusic.representations import Representation
+from tfmusic.training.checkpoint_files import short_name
 from tfmusic.training.init_from import load_init_from
 from tfmusic.training.run_directory import (
     hash_weights,
@@ -65,20 +65,20 @@ def make_card(
         workdir: The run's directory: says what it learned from and how it was scored.
 
     Returns:
-        `name`, `tfmusic` and `tensorflow` (versions), `checkpoint`, `weights` (a hash
-        of them), `config`, `num_parameters`, `representation`, `controls`,
-        `search_controls` (of the beam search, if there is one), `knows` (see
-        `describe_knowledge`), `data` (source, licence, splits; None where the run does
-        not know), `began_from` (the model whose weights the run began with, or None)
-        and `scores` (the results of `tfmusic.evaluate` for these weights, by
-        split).
+        `name`, `tfmusic` and `tensorflow` (versions), `checkpoint` (such as
+        best/ckpt-500), `weights` (a hash of them), `config`, `num_parameters`,
+        `representation`, `controls`, `search_controls` (of the beam search, if there is
+        one), `knows` (see `describe_knowledge`), `data` (source, licence, splits; None
+        where the run does not know), `began_from` (the model whose weights the run
+        began with, or None) and `scores` (the results of `tfmusic.evaluate` for these
+        weights, by split).
     """
     weights = hash_weights(model)
     return {
         "name": config.name,
         "tfmusic": tfmusic.__version__,
         "tensorflow": tf.__version__,
-        "checkpoint": os.path.basename(checkpoint),
+        "checkpoint": short_name(checkpoint),
         "weights": weights,
         "config": json.loads(config.to_json_best_effort()),
         "num_parameters": model.count_params(),

@@ -33,8 +33,8 @@ PIECES = "pieces"
 VOCABULARY = "vocabulary.txt"
 
 
-def export_run(workdir: str, export_dir: str) -> str:
-    """Exports a run's best weights as a new version.
+def export_run(workdir: str, export_dir: str, checkpoint: str | int = "") -> str:
+    """Exports a run's weights as a new version.
 
     Args:
         workdir: The directory of a run.
@@ -42,22 +42,23 @@ def export_run(workdir: str, export_dir: str) -> str:
             newest version that already holds these weights, and says the same about
             them, is kept as it is. A name that ends in .zip is that of one file to
             write instead, with the weights in float16 (see `packed`).
+        checkpoint: Which weights, see `restore_model`.
 
     Returns:
         The version's directory, or the file.
 
     Raises:
-        UserError: `workdir` holds no run with a checkpoint, or `export_dir` cannot be
-            written, or not read again.
+        UserError: `workdir` holds no run with such a checkpoint, or `export_dir`
+            cannot be written, or not read again.
     """
     if export_dir.endswith(ENDING):
         with tempfile.TemporaryDirectory() as folder:
-            pack(export_run(workdir, folder), export_dir)
+            pack(export_run(workdir, folder, checkpoint), export_dir)
         return export_dir
     prepare_path(export_dir)
     check_model_path(export_dir)
-    config, model, checkpoint = restore_model(workdir)
-    card = make_card(config, model, checkpoint, workdir)
+    config, model, weights = restore_model(workdir, checkpoint)
+    card = make_card(config, model, weights, workdir)
     found = versions(export_dir)
     if found:
         newest = os.path.join(export_dir, str(found[-1]))

@@ -126,6 +126,12 @@ def step_of(path: str) -> int:
     return int(os.path.basename(path).split("-")[1])
 
 
+def short_name(path: str) -> str:
+    """A checkpoint's name in its run, such as best/ckpt-500."""
+    folder, name = os.path.split(path)
+    return f"{os.path.basename(folder)}/{name}"
+
+
 def free_path(path: str) -> str:
     """A path of which there is no checkpoint yet."""
     taken = set(checkpoints_in(os.path.dirname(path)))

@@ -240,24 +240,25 @@ class Checkpoints:
         self.progress.best_loss.assign(math.inf)
 
 
-def restore_weights(model: keras.Model, workdir: str) -> str:
-    """Gives a model the best weights of a run, or the newest where none were best yet.
+def restore_weights(
+    model: keras.Model, workdir: str, checkpoint: str | int = "best"
+) -> str:
+    """Gives a model weights of a run.
 
     Args:
         model: Built as the run's config says.
         workdir: The run's directory.
+        checkpoint: "best": those with the lowest validation loss, or the newest where
+            no epoch is validated yet; "latest": the newest; or a step.
 
     Returns:
         The path of the checkpoint.
 
     Raises:
-        UserError: The directory holds no checkpoint, or one of another network, or the
-            best weights are gone.
+        UserError: The directory holds no such checkpoint, or one of another network, or
+            the best weights are gone.
     """
-    best = {p: loss_of(p) for p in checkpoints_in(os.path.join(workdir, "best"))}
-    # Those with a loss that is known first; of equal ones, the newest.
-    order = sorted(best, key=lambda p: (math.isnan(best[p]), best[p]))
-    path = order[0] if order else _newest_without_best(workdir)
+    path = _find_weights(workdir, str(checkpoint))
     try:
         with readable(path) as prefix:
             read_weights(model, prefix)
@@ -276,6 +277,37 @@ def read_weights(model: keras.Model, prefix: str) -> None:
     checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
 
 
+def _find_weights(workdir: str, checkpoint: str) -> str:
+    """The path of the checkpoint that `restore_weights` means."""
+    best = checkpoints_in(os.path.join(workdir, "best"))
+    if checkpoint == "best":
+        losses = {path: loss_of(path) for path in best}
+        # Those with a loss that is known first; of equal ones, the newest.
+        order = sorted(best, key=lambda p: (math.isnan(losses[p]), losses[p]))
+        return order[0] if order else _newest_without_best(workdir)
+    latest = checkpoints_in(os.path.join(workdir, "latest"))
+    if checkpoint == "latest" and latest:
+        return latest[0]
+    for path in (*latest, *best):
+        if str(step_of(path)) == checkpoint:
+            return path
+    if not latest and not best:
+        raise _no_checkpoint(workdir)
+    steps = sorted({step_of(path) for path in (*latest, *best)})
+    raise UserError(
+        f"{workdir}: expected checkpoint to be best, latest or a step that is kept "
+        f"({', '.join(map(str, steps))}), got {checkpoint!r}; "
+        "train.keep_checkpoints says how many of the newest are kept"
+    )
+
+
+def _no_checkpoint(workdir: str) -> UserError:
+    return UserError(
+        f"{workdir}: expected a directory that tfmusic.train wrote, found no "
+        "checkpoint in it; train first, or check --workdir"
+    )
+
+
 def _newest_without_best(workdir: str) -> str:
     """The newest state of a run, which has no best weights yet.
 
@@ -284,10 +316,7 @@ def _newest_without_best(workdir: str) -> str:
     """
     paths = checkpoints_in(os.path.join(workdir, "latest"))
     if not paths:
-        raise UserError(
-            f"{workdir}: expected a directory that tfmusic.train wrote, found no "
-            "checkpoint in it; train first, or check --workdir"
-        )
+        raise _no_checkpoint(workdir)
     for path in paths:
         try:
             progress = read_progress(path)

@@ -20,6 +20,7 @@ from tfmusic.training.checkpoint_files import has_begun
 from tfmusic.training.checkpoints import restore_weights
 from tfmusic.training.experiment import check_config, without_gone_fields
 from tfmusic.training.optimizers import Schedule
+from tfmusic.training.settings import TrainSettings
 
 # Sections that decide what the weights mean. The others (how long to train, how often
 # to save) may change from one call to the next.
@@ -223,16 +224,25 @@ def _write(path: str, value: Any) -> None:
     write_file(path, json.dumps(value, indent=1, sort_keys=True))
 
 
-def restore_model(workdir: str) -> tuple[ml_collections.ConfigDict, MusicModel, str]:
-    """Builds a run's model with its best weights.
+def restore_model(
+    workdir: str, checkpoint: str | int = ""
+) -> tuple[ml_collections.ConfigDict, MusicModel, str]:
+    """Builds a run's model with its weights.
+
+    Args:
+        workdir: The run's directory.
+        checkpoint: Which weights: "best", "latest" or a step; empty: as the run's
+            setting `train.export_checkpoint` says.
 
     Returns:
         The run's config, the model, and the path of the checkpoint.
 
     Raises:
-        UserError: The directory holds no run, or one without a checkpoint.
+        UserError: The directory holds no run, or one without such a checkpoint.
     """
     config, representation = load_run(workdir)
+    if checkpoint == "":
+        checkpoint = TrainSettings.from_config(config.train).export_checkpoint
     model = make_model(representation, config.model)
     model.build_model()
-    return config, model, restore_weights(model, workdir)
+    return config, model, restore_weights(model, workdir, checkpoint)

@@ -26,6 +26,7 @@ from tfmusic.evaluation.sample_overlap import (
 )
 from tfmusic.files import make_directory, prepare_path, write_file, writing
 from tfmusic.models import MusicModel
+from tfmusic.training.checkpoint_files import short_name
 from tfmusic.training.run_directory import (
     hash_weights,
     is_same_music,
@@ -49,8 +50,9 @@ def evaluate_run(
     json_path: str | None = None,
     more: Callable[[], dict[str, Any]] = dict,
     prints: bool = True,
+    checkpoint: str | int = "",
 ) -> dict[str, Any]:
-    """Scores a run's best weights, prints the result and keeps it with the run.
+    """Scores a run's weights, prints the result and keeps it with the run.
 
     It is not kept if the run has not learned from this dataset, for what is kept stands
     in exports beside the data of the run.
@@ -65,6 +67,7 @@ def evaluate_run(
         json_path: Where the result is to be written too.
         more: Called when the scores are printed; what it gives is kept with them.
         prints: Whether the scores are printed.
+        checkpoint: Which weights, see `restore_model`.
 
     Returns:
         At least `num_steps`, `num_pieces`, `split`, `weights` (a hash of them),
@@ -78,7 +81,7 @@ def evaluate_run(
         prepare_path(json_path)
         with writing(json_path):
             make_directory(os.path.dirname(json_path) or ".")
-    config, model, checkpoint = restore_model(workdir)
+    config, model, path = restore_model(workdir, checkpoint)
     settings = TrainSettings.from_config(config.train)
     dataset = Dataset.open(data_dir, settings.memory_megabytes)
     info, representation = dataset.info, dataset.representation
@@ -105,7 +108,7 @@ def evaluate_run(
     metrics = model.evaluate(batches, verbose=0, return_dict=True)
     result = {
         "split": split,
-        "checkpoint": os.path.basename(checkpoint),
+        "checkpoint": short_name(path),
         "weights": hash_weights(model),
         "source": info.source,
         "source_hash": info.source_hash,

@@ -64,6 +64,9 @@ class TrainSettings(Settings):
             the warm-up.
         eval_steps: Validation takes only the first so many batches; 0: all.
         keep_checkpoints: How many of the newest checkpoints stay on disk.
+        export_checkpoint: Which weights export and evaluate take unless they are told
+            otherwise: "best", those with the lowest validation loss, or "latest", for
+            what is to learn its music by heart.
         save_every_steps: Steps between two checkpoints within an epoch; 0: none.
         distribute: Which devices train: "auto", "none", "mirrored" or "multi_worker",
             see `tfmusic.training.distribution`.
@@ -96,6 +99,7 @@ class TrainSettings(Settings):
     early_stopping_min_steps: int = setting(500, at_least=0)
     eval_steps: int = setting(0, at_least=0)
     keep_checkpoints: int = setting(2, at_least=1)
+    export_checkpoint: str = setting("best", choices=("best", "latest"))
     save_every_steps: int = setting(500, at_least=0)
     distribute: str = "auto"
     scale_with_devices: bool = False

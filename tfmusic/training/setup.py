@@ -135,7 +135,9 @@ def _train(
     if epoch >= settings.num_epochs or progress.out_of_patience(patience):
         logging.info("the run in %s is complete (%d steps)", workdir, step)
         if distribution.is_chief:
-            _say_verdict(run.model, progress, dataset, workdir)
+            _say_verdict(
+                run.model, progress, dataset, workdir, settings.export_checkpoint
+            )
         return
     if distribution.is_chief:
         passes = run.steps_per_epoch / dataset.num_train_batches(
@@ -212,19 +214,24 @@ def _train(
         duration(time.monotonic() - start),
     )
     if distribution.is_chief:
-        _say_verdict(run.model, progress, dataset, workdir)
+        _say_verdict(run.model, progress, dataset, workdir, settings.export_checkpoint)
 
 
 def _say_verdict(
-    model: MusicModel, progress: Progress, dataset: Dataset, workdir: str
+    model: MusicModel, progress: Progress, dataset: Dataset, workdir: str, takes: str
 ) -> None:
-    """Says what the run came to, where the weights are, and what to do next."""
+    """Says what the run came to, where the weights are, and what to do next.
+
+    `takes` is the setting `export_checkpoint`.
+    """
     splits, rows = dataset.info.splits, read_metrics(f"{workdir}/metrics.csv")
     if rows:
         for line in describe_epochs(rows, model.LOSS_UNIT):
             say(line)
         say(f"verdict: {judge(rows, splits)}")
     say(f"best weights: those of step {int(progress.best_step):,d}, in {workdir}/best")
+    if takes == "latest":
+        say("export and evaluate take the latest weights; --checkpoint=best for these")
     has_test = splits["test"]["num_pieces"] > 0
     for command in next_commands(workdir, dataset.directory, has_test):
         say(f"next: {command}")
