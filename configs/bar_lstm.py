@@ -28,6 +28,7 @@ DEFAULT = dict(
     representation=dict(
         name="bar_events",
         steps_per_quarter=12,
+        note_steps=1,
         num_velocity_bins=32,
         tempos=True,
         programs=True,
