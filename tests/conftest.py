@@ -1,9 +1,15 @@
 import pathlib
+import signal
 
 import keras
 import pytest
 
 import tfmusic.notes  # noqa: F401  Tests then import parts of note_seq without the rest.
+
+# Shells start what is in the background with Ctrl-C ignored, which processes inherit;
+# some tests send it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -284,7 +284,7 @@ def _left_after(notes: tf.Tensor) -> tf.Tensor:
     left = tf.cond(
         num > size,
         lambda: _joined(tf.scan(block, blocks, nothing, parallel_iterations=1)),
-        lambda: block(nothing, notes),
+        lambda: block(nothing, notes[:, :size]),
     )
     return tf.pad(left[:, :num], [[0, 0], [1, 0], [0, 0], [0, 0]])
 
