@@ -37,6 +37,18 @@ def test_card_says_what_a_user_has_to_know(name):
     assert any(label.startswith("in copied passages") for label in copied)
 
 
+def test_the_piano_of_the_clone_plays_and_names_its_licence():
+    path = find_model("piano")
+    if not path:
+        pytest.skip("piano.zip is in clones alone")
+    card = read_packed_card(path)
+    assert "CC BY-SA 3.0 DE" in card["data"]["licence"]
+    assert pathlib.Path(path).stat().st_size < 20 * MEGABYTES
+    (piece,) = load("piano").generate(seed=1, bars=4, metre="3/4", key="Am")
+    assert {(s.numerator, s.denominator) for s in piece.time_signatures} == {(3, 4)}
+    assert len({note.velocity for note in piece.notes}) > 1
+
+
 def test_chorales_have_voices_a_beat_and_an_end():
     (piece,) = load("chorales").generate(
         num_steps=256, seed=1, controls={"pickup_quarters": 1}

@@ -59,8 +59,8 @@ def main() -> None:
     if controls and not _PIECES.value:
         name = next(iter(controls))
         close = closest(name, command_line.flag_names())
-        hint = f"; is --{close} meant" if close else ""
-        raise UserError(f"--{name}: unknown{hint}? If it steers music, add --pieces=64")
+        hint = f"is --{close} meant? If" if close else "if"
+        raise UserError(f"--{name}: unknown; {hint} it steers music, add --pieces=64")
     import_tensorflow()
     from tfmusic.training.scoring import evaluate_run
 

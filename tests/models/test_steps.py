@@ -43,7 +43,8 @@ def test_steps_give_what_the_whole_sequence_gives(name):
             if place + 1 < num_steps
         }
     inputs = {n: tf.stack([part[n] for part in read], axis=1) for n in frames}
-    inputs |= model.places.after(model.places.before_piece(1), num_steps)
+    coming = next(iter(piece.values()))[np.newaxis, :num_steps]
+    inputs |= model.places.after(model.places.before_piece(1), tf.constant(coming))
     if "keys" in inputs:
         inputs |= {"next_tokens": inputs["tokens"], "next_keys": inputs["keys"]}
     outputs = model(inputs if len(inputs) > 1 else inputs[frames[0]])
