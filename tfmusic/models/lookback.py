@@ -134,6 +134,7 @@ class Lookback(keras.layers.Layer):
 
         Tokens before the first bar line count as a bar that is not looked at.
         """
+        tokens = tf.cast(tokens, tf.int32)  # Keras traces it with float32, too
         places, _, _ = self._all_places(tokens)
         num = tf.shape(tokens)[1]
         wanted = tf.reshape(_earlier(places), [-1, num * len(DISTANCES)])

@@ -201,6 +201,7 @@ class PitchContext(keras.layers.Layer):
         returns = tf.one_hot(context.next_before, NUM_PITCHES)
         total += tf.reduce_sum(returns * by_passage[..., tf.newaxis], axis=-2)
         if key is not None:
+            key = tf.cast(key, tf.int32)  # Keras traces it with float32, as tokens
             degree = (tf.range(NUM_PITCHES) - (key[..., tf.newaxis] - 1)) % 12
             of_key = tf.gather(by_degree, degree, batch_dims=key.shape.rank)
             total += tf.where(key[..., tf.newaxis] > 0, of_key, 0.0)
