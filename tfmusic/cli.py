@@ -38,11 +38,12 @@ def overview() -> str:
             "usage: tfmusic COMMAND --FLAG=VALUE ...   (COMMAND --help: its flags)",
             *lines,
             "Music at once:  tfmusic generate --model=chorales --output_dir=music",
-            "Music from a folder of MIDI, MusicXML or ABC files:",
-            "  tfmusic build    --config=bar_lstm --source=FOLDER --output_dir=data",
-            "  tfmusic train    --config=bar_lstm --data_dir=data --workdir=run",
-            "  tfmusic export   --workdir=run --export_dir=model",
-            "  tfmusic generate --model_dir=model --output_dir=music",
+            "Own files:  tfmusic build    --config=bar_lstm --source=FOLDER "
+            "--output_dir=data",
+            "            tfmusic train    --config=bar_lstm --data_dir=data "
+            "--workdir=run",
+            "            tfmusic export   --workdir=run --export_dir=model",
+            "            tfmusic generate --model_dir=model --output_dir=music",
             "",
         ]
     )

@@ -20,6 +20,7 @@ from tfmusic.generation.repetition import HISTORY
 from tfmusic.generation.voice_leading import VoiceLeading
 from tfmusic.models.base import Tensors
 from tfmusic.models.key_head import KeyHead
+from tfmusic.models.token_scores import as_scores, targets_of
 from tfmusic.models.token_settings import ChordSettings
 from tfmusic.models.tokens import TokenModel
 from tfmusic.networks.losses import mean_loss, token_nats
@@ -188,7 +189,7 @@ class ChordModel(TokenModel):
         Besides `restrike_log_likelihood` and `spelling_log_likelihood`, which are parts
         of it, and where there is a plan `free_log_likelihood`, without it.
         """
-        targets, is_step, is_end = self._targets(features, num_steps)
+        targets, is_step, is_end = targets_of(features, num_steps)
         frames = self._from_start(self._frames(features))
         next_keys = tf.pad(features["keys"], [[0, 0], [0, 1], [0, 0], [0, 0]])
 
@@ -210,7 +211,7 @@ class ChordModel(TokenModel):
             names = (*phrase_arrays.SPECS, home_key_array.NAME)
             plan = dict.fromkeys(names, unknown)
             nats["free_log_likelihood"], _ = nats_of({**features, **plan})
-        return self._as_scores(nats, is_step, is_end)
+        return as_scores(nats, is_step, is_end, self.learn_end)
 
     # ---- Frames.
 

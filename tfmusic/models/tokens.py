@@ -39,6 +39,7 @@ from tfmusic.models.token_layers import (
     make_head,
     make_output,
 )
+from tfmusic.models.token_scores import as_scores, targets_of
 from tfmusic.models.token_search import search_endpoints
 from tfmusic.models.token_settings import TokenSettings
 from tfmusic.models.token_steps import first_state, read_step
@@ -438,34 +439,11 @@ class TokenModel(AutoregressiveModel):
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The log-likelihood of each token, and of the end if it is learned."""
-        targets, is_step, is_end = self._targets(features, num_steps)
+        targets, is_step, is_end = targets_of(features, num_steps)
         places = self.places.with_end(features, num_steps)
         tokens = self._from_start(self._frames(features))
         nats = token_nats(targets, self(self._inputs(tokens, places)))
-        return self._as_scores({"log_likelihood": nats}, is_step, is_end)
-
-    def _targets(
-        self, features: Tensors, num_steps: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Tokens and then the end, `[batch, time + 1]`, and which are which, bool."""
-        tokens = features["tokens"]
-        time = tf.range(tf.shape(tokens)[1] + 1)
-        is_end = tf.equal(time, num_steps[:, tf.newaxis])
-        targets = tf.where(is_end, END, tf.pad(tokens, [[0, 0], [0, 1]]))
-        return targets, time < num_steps[:, tf.newaxis], is_end
-
-    def _as_scores(
-        self, nats: Tensors, is_step: tf.Tensor, is_end: tf.Tensor
-    ) -> Tensors:
-        """Nats of steps and ends, `[batch, time + 1]`, as `score` gives them."""
-        outputs = {
-            name: tf.where(is_step, -values, 0.0)[:, :-1]
-            for name, values in nats.items()
-        }
-        if self.learn_end:
-            end = tf.where(is_end, -nats["log_likelihood"], 0.0)
-            outputs["end_log_likelihood"] = tf.reduce_sum(end, axis=1)
-        return outputs
+        return as_scores({"log_likelihood": nats}, is_step, is_end, self.learn_end)
 
     def _frames(self, features: Tensors) -> Nest:
         """The frames in arrays of the representation."""

@@ -24,6 +24,8 @@ from tfmusic.representations.bar_notes import (
     instrument_name,
     key_number,
     one_at_a_time,
+    rounded,
+    spread,
     tag_of,
 )
 from tfmusic.representations.bar_tokens import (
@@ -43,7 +45,6 @@ from tfmusic.representations.bar_tokens import (
     NUM_VELOCITIES,
     PIANO,
     PITCH,
-    POSITION,
     TAG,
     TEMPO,
     TINY,
@@ -55,6 +56,7 @@ from tfmusic.representations.bar_tokens import (
     latest,
     parse_bars,
 )
+from tfmusic.representations.bar_writing import write_bars
 from tfmusic.representations.base import EncodeError, Features, FeatureSpec
 from tfmusic.representations.chords import PITCH_NAMES
 from tfmusic.representations.conditions import Condition
@@ -214,7 +216,9 @@ class BarEvents(TokenRepresentation):
     def conditions(self) -> tuple[Condition, ...]:
         """What the first tokens say of the whole piece."""
         return (
-            Condition("tag", ids(TAG), _whole(MAX_TAGS), self.tags),
+            Condition(
+                "tag", ids(TAG), tuple(i + 0.5 for i in range(MAX_TAGS)), self.tags
+            ),
             Condition("notes_per_quarter", ids(DENSITY), (TINY, *DENSITIES[1:])),
         )
 
@@ -245,7 +249,8 @@ class BarEvents(TokenRepresentation):
         }
         is_unused = np.isin(KINDS, [kind for kind, value in unused.items() if value])
         if self.num_velocity_bins:
-            is_unused |= (KINDS == VELOCITY) & (self._num_used_bins < VALUES)
+            num_bins = (NUM_VELOCITIES - 1) // self._bin_size + 1
+            is_unused |= (KINDS == VELOCITY) & (num_bins < VALUES)
         outside = (self.lowest_pitch > VALUES) | (self.highest_pitch < VALUES)
         return bar_grammar(~(is_unused | ((KINDS == PITCH) & outside)))
 
@@ -295,13 +300,11 @@ class BarEvents(TokenRepresentation):
         tags, keys, bars = map(counted, ("tag", "key", "bars"))
         tags = {tag: number for tag, number in tags.items() if number > 1}
         order = sorted(tags, key=lambda tag: (-tags[tag], tag))
-        lengths = np.sort(np.repeat([int(n) for n in bars], list(bars.values())))
-        places = np.linspace(0, len(lengths) - 1, _NUM_LENGTHS if bars else 0)
         return dataclasses.replace(
             self,
             tags=tuple(order[:MAX_TAGS]),
             home_keys=tuple(keys.get(str(1 + i), 0) for i in range(home_key.NUM_KEYS)),
-            lengths=tuple(lengths[np.round(places).astype(int)].tolist()),
+            lengths=spread({int(n): bars[n] for n in bars}, _NUM_LENGTHS),
         )
 
     def encode_with_losses(
@@ -341,7 +344,7 @@ class BarEvents(TokenRepresentation):
         Losses are those of all kinds, but drums only without `programs`.
         """
         columns = wire.columns(sequence, "notes", "program", "is_drum", "instrument")
-        notes = self._rounded(NoteTable.of(sequence, self.grid))
+        notes = rounded(NoteTable.of(sequence, self.grid), self.note_steps)
         instruments = notes.voices
         voices = np.clip(columns["program"], 0, 127)
         voices = np.where(columns["is_drum"], DRUMS, voices)
@@ -370,17 +373,6 @@ class BarEvents(TokenRepresentation):
         return notes, +losses
 
     # Reading and writing music.
-
-    def _rounded(self, notes: NoteTable) -> NoteTable:
-        """Notes that begin and end where `note_steps` lets them."""
-        if self.note_steps == 1:
-            return notes
-        starts, ends = (
-            (times + self.note_steps // 2) // self.note_steps * self.note_steps
-            for times in (notes.starts, notes.ends)
-        )
-        ends = np.maximum(ends, starts + self.note_steps)
-        return notes.with_columns(starts=starts, ends=ends)
 
     def _read(self, sequence: NoteSequence) -> tuple[_Piece, collections.Counter]:
         notes, losses = self.read_notes(sequence)
@@ -449,65 +441,11 @@ class BarEvents(TokenRepresentation):
 
     def _write(self, piece: _Piece) -> np.ndarray:
         """Tokens of a piece, int32 [num_tokens]."""
-        notes, bars = piece.notes, piece.bars
-        begins, lines = bars.starts, bars.lines
-        bar = np.searchsorted(begins, notes.starts, "right") - 1
-        positions = notes.starts - lines[bar]
-        # Position 0 of a bar, or where its upbeat begins, goes without saying.
-        implied = np.where(bar == 0, piece.bars.upbeat, 0)
-        implied[1:] = np.where(bar[1:] == bar[:-1], positions[:-1], implied[1:])
-        pitched = notes.voices != DRUMS
-        columns = [
-            np.where(positions != implied, ids(POSITION)[0] + positions - 1, -1),
-            self._running(INSTRUMENT, notes.voices, pitched, PIANO),
-            self._running(VELOCITY, self._bins(notes.velocities) - 1),
-            self._running(DURATION, _duration_numbers(notes), pitched),
-            np.where(pitched, ids(PITCH)[0], ids(DRUM)[0]) + notes.pitches,
-        ]
-        rows = np.stack(columns, axis=1)
-        # What is said of bars, with what ended the bar before.
-        cut = np.append(False, bars.is_cut[:-1])
-        ends = np.append(1, (begins + bars.spans - lines)[:-1])
-        changes = np.diff(bars.tempos, prepend=-1) != 0
-        heads = np.stack(
-            [
-                np.where(cut, ids(POSITION)[0] + ends - 1, -1),
-                np.where(cut, ids(CUT)[0], -1),
-                ids(BAR)[0] + bars.metres,
-                np.where(changes & self.tempos, ids(TEMPO)[0] + bars.tempos, -1),
-            ],
-            axis=1,
-        )
-        first_notes = np.searchsorted(bar, np.arange(len(bars)))
-        where = np.concatenate(
-            [np.repeat(first_notes * 2, 4), np.repeat(np.arange(len(bar)) * 2 + 1, 5)]
-        )
-        tokens = np.concatenate([heads.ravel(), rows.ravel()])
-        tokens = tokens[np.argsort(where, kind="stable")]
-        upbeat = [ids(UPBEAT)[bars.upbeat - 1]] if bars.upbeat else []
         said = [
             c.ids[v] for c, v in zip(self.conditions, piece.conditions, strict=True)
         ]
-        return np.concatenate([said, upbeat, tokens[tokens >= 0]]).astype(np.int32)
-
-    def _running(
-        self, kind: int, values: np.ndarray, has: np.ndarray | bool = True, first=-1
-    ) -> np.ndarray:
-        """Ids where a value is other than that before it; -1 elsewhere.
-
-        Args:
-            kind: Of the tokens.
-            values: int64 [num_notes].
-            has: Which notes have one.
-            first: What holds in the beginning.
-        """
-        row = np.full(len(values), -1)
-        if kind == VELOCITY and not self.num_velocity_bins:
-            return row
-        rows = np.flatnonzero(np.broadcast_to(has, len(values)))
-        changed = rows[np.diff(values[rows], prepend=first) != 0]
-        row[changed] = ids(kind)[0] + values[changed]
-        return row
+        bins = self._bins(piece.notes.velocities) if self.num_velocity_bins else None
+        return write_bars(said, piece.notes, piece.bars, bins, self.tempos)
 
     def _parse(self, tokens: np.ndarray, key: int) -> _Piece:
         """What tokens say, in any order, of a piece in a key."""
@@ -559,16 +497,3 @@ class BarEvents(TokenRepresentation):
     @property
     def _bin_size(self) -> int:
         return -(-NUM_VELOCITIES // self.num_velocity_bins)
-
-    @property
-    def _num_used_bins(self) -> int:
-        return (NUM_VELOCITIES - 1) // self._bin_size + 1
-
-
-def _duration_numbers(notes: NoteTable) -> np.ndarray:
-    return np.searchsorted(DURATIONS, notes.ends - notes.starts)
-
-
-def _whole(number: int) -> tuple[float, ...]:
-    """Limits between whole numbers up to one."""
-    return tuple(i + 0.5 for i in range(number))

@@ -1,6 +1,7 @@
 """What `BarEvents` reads of a piece besides its bars: notes, key, tag."""
 
 import collections
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -24,6 +25,24 @@ def one_at_a_time(notes: NoteTable) -> tuple[NoteTable, collections.Counter]:
     is_short = (notes.voices == DRUMS) & (notes.ends < notes.starts + DRUM_STEPS)
     losses["cut_notes"] -= np.sum(is_short).item()
     return notes, losses
+
+
+def rounded(notes: NoteTable, steps: int) -> NoteTable:
+    """Notes that begin and end at multiples of so many steps."""
+    starts, ends = (
+        (times + steps // 2) // steps * steps for times in (notes.starts, notes.ends)
+    )
+    ends = np.maximum(ends, starts + steps)
+    return notes if steps == 1 else notes.with_columns(starts=starts, ends=ends)
+
+
+def spread(counts: Mapping[int, int], number: int) -> tuple[int, ...]:
+    """So many of the numbers counted, ascending, in equal parts of them all."""
+    if not counts:
+        return ()
+    values = np.sort(np.repeat(list(counts), list(counts.values())))
+    places = np.linspace(0, len(values) - 1, number)
+    return tuple(values[np.round(places).astype(int)].tolist())
 
 
 def tag_of(sequence: NoteSequence) -> str:
