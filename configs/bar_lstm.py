@@ -52,6 +52,7 @@ DEFAULT = dict(
         learn_end=True,
         temperature=1.0,
         min_p=0.02,
+        cadence=0.0,
         carry_state=False,  # True: stateful training
     ),
     train=dict(
@@ -87,7 +88,10 @@ VARIANTS = {
         "model `folk` that comes with tfmusic.",
         common.merge(
             FOLK,
-            dict(model=dict(dropout=0.4), train=dict(batch_size=64, num_epochs=7)),
+            dict(
+                model=dict(dropout=0.4, cadence=5.0),
+                train=dict(batch_size=64, num_epochs=7),
+            ),
         ),
     ),
     "piano": (

@@ -208,7 +208,7 @@ CADENCE = Control(
 )
 CADENCE_OF_BARS = dataclasses.replace(
     CADENCE,
-    default=5.0,
+    default=0.0,
     doc="Make an end on the tonic likelier: in the last bar the odds that the piece "
     "ends after the tonic are multiplied by e to this power, those after another note "
     "divided, and those of the tonic multiplied by the root of that; 0: unchanged.",

@@ -38,7 +38,14 @@ class Places(keras.layers.Layer):
         controls: Those that a new piece's metre and plan follow from.
     """
 
-    def __init__(self, representation: Representation, **kwargs):
+    def __init__(self, representation: Representation, cadence: float = 0.0, **kwargs):
+        """Makes the layer.
+
+        Args:
+            representation: Whose arrays it reads.
+            cadence: The default of that control, where pieces have a number of bars.
+            **kwargs: The base layer's.
+        """
         super().__init__(**kwargs)
         specs = representation.feature_specs
         self.bars = self.phrases = self.key = self.length = None
@@ -69,7 +76,7 @@ class Places(keras.layers.Layer):
                 name="bars_left",
             )
             self.names += (length_array.NAME,)
-            self.controls += (LENGTH_BARS, CADENCE_OF_BARS)
+            self.controls += (LENGTH_BARS, CADENCE_OF_BARS.with_default(cadence))
 
     def call(self, place: Tensors) -> tf.Tensor | None:
         """Places, int32 `[...]`, as vectors `[..., feature]`; None without any."""

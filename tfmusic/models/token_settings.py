@@ -42,6 +42,7 @@ class TokenSettings(Settings):
         loss_steps: "all", or "last": a window teaches its last token alone.
         learn_end: Whether the model learns where pieces end, and generation may end.
         temperature, min_p: Defaults of the controls of these names.
+        cadence: Likewise, where a piece has a number of bars: for tunes of one voice.
         hide_plan: Fraction of training windows in which the phrases that are planned
             are unknown, and in half of these the key too, so that the same weights play
             with a plan and without. Counts with the representation's `plan`.
@@ -67,6 +68,7 @@ class TokenSettings(Settings):
     learn_end: bool = True
     temperature: float = setting(1.0, at_least=0.0, at_most=10.0)
     min_p: float = setting(0.0, at_least=0.0, at_most=1.0)
+    cadence: float = setting(0.0, at_least=0.0)
     hide_plan: float = setting(0.5, at_least=0.0, at_most=1.0)
     carry_state: bool = False
 

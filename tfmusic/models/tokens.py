@@ -101,7 +101,7 @@ class TokenModel(AutoregressiveModel):
         self._silent = representation.silent_tokens()
         self._conditions = Conditions(representation)
         self._rules = TokenRules(representation.token_grammar())
-        self.places = Places(representation, name="places")
+        self.places = Places(representation, settings.cadence, name="places")
         common = (
             *self.places.controls,
             *self._conditions.controls,
