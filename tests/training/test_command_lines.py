@@ -31,7 +31,7 @@ def run(*arguments):
         ),
         (
             [f"--config={CONFIG}:refrence"],
-            "it can be bach_chorales, reference, smoke, stateful",
+            "it can be bach_chorales, reference, reference_gru, smoke, stateful",
         ),
         (["--config=configs/nothing.py"], "configs/nothing.py"),
         ([f"--config={CONFIG}", "--wrkdir=x"], "Did you mean: workdir"),
