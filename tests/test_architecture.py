@@ -14,6 +14,8 @@ LEVELS = [
     [
         "tfmusic.compat",
         "tfmusic.errors",
+        "tfmusic.checks",
+        "tfmusic.stored",
         "tfmusic.files",
         "tfmusic.settings",
         "tfmusic.config",
@@ -62,6 +64,8 @@ RESTRICTED = {
 WITHOUT_TENSORFLOW = (
     "tfmusic.compat",
     "tfmusic.errors",
+    "tfmusic.checks",
+    "tfmusic.stored",
     "tfmusic.notes",
     "tfmusic.representations",
     "tfmusic.serving.catalogue",
@@ -132,22 +136,35 @@ def test_module_imports_only_what_stands_before_it(name, path):
 
 
 @pytest.mark.parametrize(
-    "name", ["player", "packed", "catalogue", "requests", "gaps", "primers", "setting"]
+    "name",
+    [
+        "player",
+        "packed",
+        "catalogue",
+        "requests",
+        "gaps",
+        "inputs",
+        "primers",
+        "setting",
+    ],
 )
 def test_playing_an_export_takes_no_model_code(name):
     path = ROOT / "tfmusic" / "serving" / f"{name}.py"
     allowed = (
+        "tfmusic.checks",
         "tfmusic.errors",
         "tfmusic.notes",
         "tfmusic.representations",
         "tfmusic.files",
         "tfmusic.serving.catalogue",
         "tfmusic.serving.gaps",
+        "tfmusic.serving.inputs",
         "tfmusic.serving.pace",
         "tfmusic.serving.packed",
         "tfmusic.serving.primers",
         "tfmusic.serving.requests",
         "tfmusic.serving.setting",
+        "tfmusic.stored",
     )
     for imported in imports(path):
         if is_in(imported, ["tfmusic"]) and imported != "tfmusic.data":

@@ -6,19 +6,20 @@ import (TensorFlow, Beam) is imported when it is first needed.
 
 import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
 import tfmusic
-from tfmusic import notebook
+from tfmusic import checks, notebook
 from tfmusic.compat import import_tensorflow
 from tfmusic.config import load_config
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.notes.reading import read_file
 from tfmusic.notes.writing import write_midi, write_musicxml, write_wav
+from tfmusic.serving.inputs import check_music
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -49,7 +50,7 @@ def read_music(path: str | os.PathLike, play_repeats: bool = True) -> NoteSequen
     Raises:
         UserError: It is not there, or no such music.
     """
-    return read_file(path, play_repeats=play_repeats)
+    return read_file(checks.path("path", path), play_repeats=play_repeats)
 
 
 def write_music(sequence: NoteSequence, path: str | os.PathLike) -> None:
@@ -58,7 +59,8 @@ def write_music(sequence: NoteSequence, path: str | os.PathLike) -> None:
     Raises:
         UserError: The name has another ending.
     """
-    ending = os.path.splitext(path)[1].lower()
+    check_music("sequence", sequence)
+    ending = os.path.splitext(checks.path("path", path))[1].lower()
     if ending not in _WRITERS:
         raise UserError(f"{path}: expected a name that ends in {', '.join(_WRITERS)}")
     _WRITERS[ending](sequence, path)
@@ -87,7 +89,7 @@ def build_dataset(
     from tfmusic.pipelines.building import write_datasets
     from tfmusic.training.experiment import check_config
 
-    loaded = load_config(config) if isinstance(config, str) else config
+    loaded = _load(config)
     check_config(loaded, needed=("representation", "data"))
     write_datasets([config], source, output_dir, **settings)
     return DatasetInfo.load(output_dir)
@@ -102,7 +104,7 @@ def read_pieces(data_dir: str, split: str) -> Pieces:
     import_tensorflow()
     from tfmusic.serving import gallery
 
-    return gallery.read_pieces(data_dir, split)
+    return gallery.read_pieces(checks.path("data_dir", data_dir), split)
 
 
 def train_model(
@@ -124,7 +126,11 @@ def train_model(
     from tfmusic.serving.origins import find_origin
     from tfmusic.training.setup import train_and_evaluate
 
-    config = load_config(config) if isinstance(config, str) else config
+    config = _load(config)
+    data_dir, workdir = (
+        checks.path("data_dir", data_dir),
+        checks.path("workdir", workdir),
+    )
     find = functools.partial(find_origin, init_from) if init_from else None
     train_and_evaluate(config, data_dir, workdir, find)
 
@@ -153,6 +159,10 @@ def evaluate_model(
     import_tensorflow()
     from tfmusic.training.scoring import evaluate_run
 
+    workdir, data_dir = (
+        checks.path("workdir", workdir),
+        checks.path("data_dir", data_dir),
+    )
     # A notebook shows what the cell gives.
     return evaluate_run(workdir, data_dir, split, prints=False, checkpoint=checkpoint)
 
@@ -175,7 +185,8 @@ def export_model(workdir: str, export_dir: str, checkpoint: str | int = "") -> s
     import_tensorflow()
     from tfmusic.serving.saved_model import export_run
 
-    return export_run(workdir, export_dir, checkpoint)
+    workdir = checks.path("workdir", workdir)
+    return export_run(workdir, checks.path("export_dir", export_dir), checkpoint)
 
 
 def load_model(model: str) -> "Player":
@@ -191,7 +202,7 @@ def load_model(model: str) -> "Player":
     import_tensorflow()
     from tfmusic.serving.player import Player
 
-    return Player(model)
+    return Player(checks.path("model", model))
 
 
 def plot_music(
@@ -214,6 +225,8 @@ def plot_music(
 
     from tfmusic.evaluation.pictures import piano_roll_image
 
+    for piece in pieces:
+        check_music("pieces", piece)
     titles = list(titles) or [piece.filename for piece in pieces]
     if len(titles) != len(pieces):
         raise UserError(
@@ -263,4 +276,22 @@ def compare_music(
     """
     from tfmusic.evaluation.comparison import compare
 
+    given = dict(generated=generated, held_out=held_out, training=training)
+    for name, pieces in {**given, "as_written": as_written}.items():
+        for piece in checks.sequence(name, pieces):
+            check_music(name, piece)
+    for name, pieces in (("generated", generated), ("held_out", held_out)):
+        if not pieces:
+            raise UserError(f"{name}: expected pieces to compare, got none")
     return compare(generated, held_out, training, as_written, has_beat)
+
+
+def _load(config: str | ConfigDict) -> ConfigDict:
+    """An experiment of a file, or as it is given.
+
+    Raises:
+        UserError: It is neither.
+    """
+    if isinstance(config, Mapping | ConfigDict):
+        return config
+    return load_config(checks.text("config", config))

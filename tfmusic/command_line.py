@@ -16,6 +16,7 @@ from absl import app, flags, logging
 
 from tfmusic.config import check_fields, full_path
 from tfmusic.errors import UserError
+from tfmusic.files import disk_error, is_disk_trouble
 
 HELP_FLAGS = ("--help", "-help", "-h", "--helpshort", "--helpfull", "help")
 
@@ -106,6 +107,10 @@ def ends_well(only_prints: bool = False) -> Iterator[None]:
                 "command resumes\n"
             )
         sys.exit(int(not only_prints))
+    except Exception as error:
+        if not is_disk_trouble(error):
+            raise
+        fail(disk_error(error))
 
 
 def usage() -> str:

@@ -31,6 +31,19 @@ _EXPORT_DIR = flags.DEFINE_string(
     "in .zip: one file, half as large, to keep or to give away.",
     required=True,
 )
+_MAX_STEPS = flags.DEFINE_integer(
+    "max_steps",
+    0,
+    "Longest piece in steps that the model makes, for a server's sake; 0: 100,000, or "
+    "as many as a few gigabytes hold.",
+    lower_bound=0,
+)
+_MAX_OUTPUTS = flags.DEFINE_integer(
+    "max_outputs",
+    0,
+    "Most pieces that it makes at a time; 0: 4096, or as many as a few gigabytes hold.",
+    lower_bound=0,
+)
 _FORMAT = flags.DEFINE_enum(
     "format",
     "savedmodel",
@@ -46,6 +59,12 @@ def main() -> None:
         raise UserError("expected --workdir=RUN or --model=NAME, one of them")
     if _MODEL.value and _CHECKPOINT.value:
         raise UserError("--checkpoint: leave it out with --model, which has one alone")
+    for flag in (_MAX_STEPS, _MAX_OUTPUTS):
+        if flag.present and (_MODEL.value or _FORMAT.value != "savedmodel"):
+            raise UserError(
+                f"--{flag.name}: leave it out but for --workdir and savedmodel: the "
+                "limits of a model are set when its run is exported"
+            )
     checkpoint = _CHECKPOINT.value or ""
     import_tensorflow()
     from tfmusic.serving.edge import export_step
@@ -58,7 +77,8 @@ def main() -> None:
     elif _MODEL.value:
         export_packed(_MODEL.value, _EXPORT_DIR.value)
     else:
-        export_run(_WORKDIR.value, _EXPORT_DIR.value, checkpoint)
+        sizes = _MAX_STEPS.value, _MAX_OUTPUTS.value
+        export_run(_WORKDIR.value, _EXPORT_DIR.value, checkpoint, *sizes)
 
 
 if __name__ == "__main__":

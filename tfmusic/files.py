@@ -13,12 +13,14 @@ import functools
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from tfmusic.errors import UserError, WriteError, first_line
 
 _TENSORFLOW_IO_SCHEMES = ("s3", "az", "hdfs", "viewfs", "har", "http", "https")
+_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 # By the system's words, which TensorFlow's errors hold too.
 _REMEDIES = {
     os.strerror(errno.ENOENT): "make the directory first",
@@ -93,6 +95,26 @@ def writing(what: str | os.PathLike) -> Iterator[None]:
             f"{what} cannot be written ({reason}); {remedy}, and start the same "
             "command again: what was saved is whole"
         ) from error
+
+
+def is_disk_trouble(error: Exception) -> bool:
+    """Whether a disk is full or cannot be written, whatever was to be done with it."""
+    number = getattr(error, "errno", None)
+    words = [os.strerror(known) for known in _DISK]
+    is_tensorflows = isinstance(error, _system_errors()[1:])
+    return number in _DISK or (
+        is_tensorflows and any(word in first_line(error) for word in words)
+    )
+
+
+def disk_error(error: Exception) -> WriteError:
+    """The line on it, where nobody nearer has made one."""
+    path = getattr(error, "filename", None) or "what the command writes"
+    return WriteError(
+        f"{path} cannot be written ({first_line(error)}); make room, also in the "
+        f"folder for temporary files, {tempfile.gettempdir()}, or set TMPDIR to "
+        "another, and start the same command again: what was saved is whole"
+    )
 
 
 def read_json(path: str) -> Any:

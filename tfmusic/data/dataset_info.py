@@ -13,10 +13,11 @@ import tensorflow as tf
 import tfmusic
 from tfmusic.data.settings import DataSettings
 from tfmusic.data.splits import SPLITS as SPLITS  # its readers look here
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, choose
 from tfmusic.files import prepare_path, write_file
 from tfmusic.representations import make_representation
 from tfmusic.representations.base import Representation
+from tfmusic.stored import NUMBER, check_form, reading
 
 FILE_NAME = "dataset_info.json"
 # The layout of the records and of this file; part of every fingerprint.
@@ -30,6 +31,34 @@ LICENCES = {
     "maestro": "CC BY-NC-SA 4.0",
     "piano_midi_de": "CC BY-SA 3.0 DE",
     "pop909": "MIT for the arrangements; the songs are copyrighted",
+}
+
+_WHAT = "the description of a dataset"
+_REMEDY = (
+    "copy the dataset again, or write it again with python -m "
+    "pipelines.build_tfrecords ... --overwrite"
+)
+_SPLIT_FORM = {
+    **dict.fromkeys(("num_pieces", "num_steps", "num_notes", "max_steps"), int),
+    "seconds": NUMBER,
+    "shards": [str],
+    "shard_pieces?": [int],
+    "piece_steps": [int],
+}
+_COUNTS_FORM = {"*": int}
+_FORM = {
+    "representation": dict,
+    "preparation": dict,
+    "source": str,
+    "splits": dict.fromkeys(SPLITS, _SPLIT_FORM),
+    "split_fractions?": [NUMBER],
+    **dict.fromkeys(("dropped?", "losses?", "repairs?"), _COUNTS_FORM),
+    "versions": {"*": str},
+    "source_hash?": str,
+    "num_files?": int,
+    "compression?": str,
+    "filters?": dict,
+    "job_settings?": dict,
 }
 
 
@@ -134,24 +163,28 @@ class DatasetInfo:
                 "one with python -m pipelines.build_tfrecords --config=FILE "
                 f"--source=SOURCE --output_dir={data_dir}"
             )
-        with tf.io.gfile.GFile(path) as file:
-            text = file.read()
-        try:
-            fields = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UserError(f"{path}: expected JSON, but {error}") from error
+        with reading(path, _WHAT, _REMEDY), tf.io.gfile.GFile(path) as file:
+            fields = json.loads(file.read())
         if not isinstance(fields, dict) or not fields.get("complete"):
             raise UserError(
                 f"{data_dir}: the dataset is not complete; write it again with "
                 "python -m pipelines.build_tfrecords ... --overwrite"
             )
+        with reading(path, _WHAT, _REMEDY):
+            check_form(fields, {"versions": {"format": str}})
         if (version := fields["versions"]["format"]) != str(FORMAT):
             raise UserError(
                 f"{data_dir}: expected format {FORMAT}, found {version}; write the "
                 "dataset again with python -m pipelines.build_tfrecords ... --overwrite"
             )
         names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: fields[name] for name in names & fields.keys()})
+        with reading(path, _WHAT, _REMEDY):
+            check_form(fields, _FORM)
+            _check_counts(fields["splits"])
+            info = cls(**{name: fields[name] for name in names & fields.keys()})
+            choose("compression", info.compression, ("", "gzip"))
+            info.make_representation()
+        return info
 
     def save(self, data_dir: str) -> None:
         """Writes the description; the shards must be there by now."""
@@ -184,6 +217,18 @@ class DatasetInfo:
             f"the config has fingerprint {expected}, the dataset {self.fingerprint}: "
             f"{changes}; write the dataset with this config, or change the config"
         )
+
+
+def _check_counts(splits: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuses numbers of pieces that do not go together."""
+    for name, split in splits.items():
+        lengths, number = split["piece_steps"], split["num_pieces"]
+        if len(lengths) != number or min(lengths, default=1) < 1:
+            raise ValueError(f"splits.{name}: not the lengths of {number} pieces")
+        counts = split.get("shard_pieces")
+        is_known = counts is not None
+        if is_known and (len(counts), sum(counts)) != (len(split["shards"]), number):
+            raise ValueError(f"splits.{name}.shard_pieces: not those of the shards")
 
 
 def fingerprint(representation: Representation, preparation: Mapping[str, Any]) -> str:

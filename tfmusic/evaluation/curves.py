@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,15 +39,33 @@ def read_run(run: str) -> list[dict[str, str]]:
     path = os.path.join(run, METRICS) if os.path.isdir(run) else run
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            rows = check_rows(csv.DictReader(file, strict=True))
         if rows and all("val_loss" in row for row in rows):
             return rows
         found = "no epochs in it"
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         found = getattr(error, "strerror", None) or str(error)
     raise UserError(
         f"{run}: expected the folder of a run that has done an epoch ({path}: {found})"
     )
+
+
+def check_rows(rows: Iterable[dict[str | None, Any]]) -> list[dict[str, str]]:
+    """Gives back the rows of a `metrics.csv` if they are whole.
+
+    Raises:
+        ValueError: One is not; says which.
+    """
+    found = []
+    for number, row in enumerate(rows, 1):
+        for name, text in row.items():
+            try:
+                # Metrics that came later have no value in earlier rows.
+                _ = int(row["epoch"]), text == "" or float(text)
+            except (KeyError, TypeError, ValueError):
+                raise ValueError(f"epoch {number}: no number in {name!r:.40}") from None
+        found.append(row)
+    return found
 
 
 def best_epoch(rows: Rows) -> int:

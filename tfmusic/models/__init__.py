@@ -7,7 +7,7 @@ from typing import Any
 
 from tfmusic.errors import UserError, choose
 from tfmusic.models.autoregressive import AutoregressiveModel
-from tfmusic.models.base import Endpoint, MusicModel
+from tfmusic.models.base import Endpoint, Memory, MusicModel
 from tfmusic.models.biaxial_lstm import BiaxialLSTM
 from tfmusic.models.chords import ChordModel
 from tfmusic.models.frame_seq2seq import FrameSeq2Seq
@@ -27,6 +27,7 @@ __all__ = [
     "MODELS",
     "AutoregressiveModel",
     "Endpoint",
+    "Memory",
     "MusicModel",
     "make_model",
 ]

@@ -1,5 +1,6 @@
 """What every family that makes music frame by frame from its own frames shares."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -9,7 +10,7 @@ from tfmusic.generation import seeds
 from tfmusic.generation.controls import MAX_REPEATS, MAX_SILENCE
 from tfmusic.generation.guards import Watch, count_run, equal_frames
 from tfmusic.generation.loop import Nest, generate_frames
-from tfmusic.models.base import Endpoint, MusicModel, Tensors
+from tfmusic.models.base import Endpoint, Memory, MusicModel, Tensors, num_bytes
 from tfmusic.models.steps import step_endpoint
 from tfmusic.networks.losses import last_step_weights
 
@@ -244,6 +245,12 @@ class AutoregressiveModel(MusicModel):
                 "that generate makes of that seed.",
             )
         return endpoints
+
+    def memory(self, num_steps: int) -> Memory:
+        """Steps are made one by one: a piece takes its state, a step its frame."""
+        state = num_bytes(self.initial_state(1, num_steps))
+        frame = num_bytes(self.start_frame(1))
+        return dataclasses.replace(super().memory(num_steps), piece=state, step=frame)
 
     def _play(self, frame, state, run, num_steps, seed, values) -> Tensors:
         """Generates from a frame and a state, with control values in their order."""

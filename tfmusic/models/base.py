@@ -14,6 +14,9 @@ from tfmusic.representations import Representation
 
 Tensors = dict[str, tf.Tensor]
 
+# Of each array that there are at a time, for what is made of it.
+_COPIES = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
@@ -54,6 +57,21 @@ class Endpoint:
         return tf.function(call, input_signature=self.input_signature, autograph=False)
 
 
+@dataclasses.dataclass(frozen=True)
+class Memory:
+    """About how much memory a call of an export takes besides the weights, in bytes.
+
+    Attributes:
+        piece: Each piece that is made, however long it is.
+        step: Each step of it.
+        given: Each step of music that is given, to be continued or scored.
+    """
+
+    piece: int
+    step: int
+    given: int
+
+
 class MusicModel(keras.Model):
     """A network that learns from windows of pieces and exports endpoints.
 
@@ -64,12 +82,14 @@ class MusicModel(keras.Model):
         SCORED_BY: How whole pieces are scored: a name of
             `tfmusic.training.scoring.SCORES`.
         LOSS_UNIT: Of the loss, for people; empty where it has none.
+        steps_at_once: How many steps of a piece are made however few are wanted.
     """
 
     CONTROLS: tuple[Control, ...] = ()
     SEARCH_CONTROLS: tuple[Control, ...] = ()
     SCORED_BY: ClassVar[str] = "likelihood"
     LOSS_UNIT: ClassVar[str] = ""
+    steps_at_once = 0
 
     def __init__(self, representation: Representation):
         super().__init__()
@@ -158,6 +178,27 @@ class MusicModel(keras.Model):
     def endpoints(self) -> Mapping[str, Endpoint]:
         """What an export of this model can do."""
         raise NotImplementedError
+
+    @property
+    def rows_of_step(self) -> int:
+        """How many rows of the widest layer's outputs a step takes: one an event."""
+        return getattr(self.output_representation, "max_events", 1)
+
+    def memory(self, num_steps: int) -> Memory:
+        """What pieces of up to so many steps take, of which follow an export's limits.
+
+        Here as if all steps were made, or read, at once.
+        """
+        del num_steps
+        widest = max(int(w.shape[-1]) for w in self.weights if w.shape)
+        step = _COPIES * self.rows_of_step * widest * tf.float32.size
+        return Memory(self.steps_at_once * step, step, step)
+
+
+def num_bytes(nest: Any) -> int:
+    """How much memory tensors take, with copies of them."""
+    flat = tf.nest.flatten(nest)
+    return _COPIES * sum(int(tf.size(part)) * part.dtype.size for part in flat)
 
 
 def step_is_target(step: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

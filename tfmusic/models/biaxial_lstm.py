@@ -127,6 +127,11 @@ class BiaxialLSTM(AutoregressiveModel):
         # Logits stay in float32 under a mixed precision policy.
         self.output_layer = keras.layers.Dense(self.num_channels, dtype="float32")
 
+    @property
+    def rows_of_step(self) -> int:
+        """Each note is read by itself."""
+        return self.num_pitches
+
     def build_model(self) -> None:
         """Makes all weights."""
         frames = {name: part[:, None] for name, part in self.start_frame(1).items()}

@@ -80,6 +80,7 @@ class InfillModel(MusicModel):
 
     TAKES: ClassVar = VoiceFrames
     Settings = InfillSettings
+    rows_of_step = 3  # parallels are looked for, before and after
 
     def __init__(
         self,

@@ -79,7 +79,7 @@ class LatentWGAN(MusicModel):
                 "train with --config.representation.with_events"
             )
         self.settings = settings
-        self.num_chunks = settings.num_chunks
+        self.num_chunks = self.steps_at_once = settings.num_chunks
         self.joint, self.critic_steps = settings.joint, settings.critic_steps
         self._unit = representation.latent_size**-0.5 if settings.unit_chunks else 1.0
         self._moments = settings.moments_coefficient

@@ -35,11 +35,14 @@ class FeatureSpec:
         shape: Sizes of the axes; the first is `None`, the piece's length in steps.
         dtype: A numpy type name: `bool` (bit-packed on disk), an integer or a float.
         doc: One line: axes, units and range.
+        highest: The greatest value of an array of integers, which are 0 or more; one
+            for each of the last axis, perhaps. None: that of the type.
     """
 
     shape: tuple[int | None, ...]
     dtype: str
     doc: str
+    highest: int | tuple[int, ...] | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

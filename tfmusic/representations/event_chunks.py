@@ -128,8 +128,11 @@ class EventChunks(Representation):
                 (None, self.max_events, events.NUM_COLUMNS),
                 "uint16",
                 "[chunk, event, feature]; id, start, duration, intensity",
+                (events.NUM_IDS - 1, *[events.LONGEST] * (events.NUM_COLUMNS - 1)),
             ),
-            "num_events": FeatureSpec((None,), "uint8", "[chunk]; events in use"),
+            "num_events": FeatureSpec(
+                (None,), "uint8", "[chunk]; events in use", self.max_events
+            ),
         }
 
     def encode_with_losses(

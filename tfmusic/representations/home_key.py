@@ -19,6 +19,7 @@ SPECS: Mapping[str, FeatureSpec] = {
         "int8",
         "[time]; 1..12: C to B major, 13..24: C to B minor, the same in every step; "
         "0: unknown",
+        NUM_KEYS,
     )
 }
 

@@ -18,7 +18,7 @@ SPECS: Mapping[str, FeatureSpec] = {
         (None,), "int16", "[time]; steps to the next fermata, plus 1; 0: none, unknown"
     ),
     "last_phrase": FeatureSpec(
-        (None,), "int16", "[time]; 1: no other fermata follows; 0: one does, unknown"
+        (None,), "int16", "[time]; 1: no other fermata follows; 0: one does, unknown", 1
     ),
 }
 _LONGEST = np.iinfo(np.int16).max

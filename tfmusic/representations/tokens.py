@@ -56,7 +56,9 @@ class TokenRepresentation(Representation):
     @property
     def feature_specs(self) -> Mapping[str, FeatureSpec]:
         """One row of token ids."""
-        return {"tokens": FeatureSpec((None,), "int32", "[token]; ids above END")}
+        highest = len(self.vocabulary) - 1 if self.is_fitted else None
+        doc = "[token]; ids above END"
+        return {"tokens": FeatureSpec((None,), "int32", doc, highest)}
 
     @property
     def step_seconds(self) -> float | None:

@@ -94,7 +94,10 @@ class VoiceFrames(Representation):
         names = ", ".join(self.voice_names)
         specs = {
             "pitch": FeatureSpec(
-                shape, "int32", f"[time, voice]; MIDI pitches, 0: rest; voices: {names}"
+                shape,
+                "int32",
+                f"[time, voice]; MIDI pitches, 0: rest; voices: {names}",
+                highest=127,
             )
         }
         if self.onsets:

@@ -13,8 +13,9 @@ import re
 import zipfile
 from typing import Any
 
-from tfmusic.errors import UserError, choose, first_line
+from tfmusic.errors import UserError, choose
 from tfmusic.files import read_json
+from tfmusic.stored import NUMBER, check_form, reading
 
 CARD = "assets.extra/tfmusic.json"
 ENDING = ".zip"
@@ -22,8 +23,30 @@ _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # Models that are too large for the wheel, or whose licence asks for a place of its own,
 # are in a clone alone.
 PLACES = (_PACKAGE / "pretrained", _PACKAGE.parent / "pretrained")
-# Without these a card tells nobody how to play the model.
-_NEEDED = {"name": str, "representation": dict, "controls": dict, "endpoints": dict}
+_CARD_WORDS = "the card of a model, as tfmusic export writes it"
+_MODEL_WORDS = "a model in one file, as tfmusic export writes it"
+_REMEDY = "copy or export the model again"
+_CONTROLS = {"*": {"default": NUMBER, "minimum": NUMBER, "maximum": NUMBER, "doc": str}}
+_TENSORS = {"*": {"dtype": str, "shape": [(int, type(None))], "doc?": str}}
+# What all who read a card look for; without it a card tells nobody how to play.
+_CARD_FORM = {
+    "name": str,
+    "representation": dict,
+    "controls": _CONTROLS,
+    "search_controls?": _CONTROLS,
+    "endpoints": {"*": {"doc?": str, "inputs": _TENSORS, "outputs": _TENSORS}},
+    "checkpoint?": str,
+    "config?": {"name?": str, "seed?": int, "*": dict},
+    "data?": (dict, type(None)),
+    "scores?": (dict, type(None)),
+    "knows?": {"*": str},
+    "limits?": {"*": int},
+}
+_DATA_FORM = {
+    "source?": str,
+    "licence?": str,
+    "splits?": {"*": {"num_pieces?": int, "num_steps?": int, "seconds?": NUMBER}},
+}
 _HASHES = "SHA256SUMS"  # as sha256sum writes and checks them
 
 
@@ -70,11 +93,8 @@ def read_card(file: str) -> dict[str, Any]:
     Raises:
         UserError: It is damaged.
     """
-    try:
-        card = read_json(file)
-    except (OSError, ValueError, RecursionError) as error:
-        raise _damaged(file, first_line(error)) from error
-    return _checked(card, file)
+    with reading(file, _CARD_WORDS, _REMEDY):
+        return _checked(read_json(file))
 
 
 def read_packed_card(path: str) -> dict[str, Any]:
@@ -83,20 +103,14 @@ def read_packed_card(path: str) -> dict[str, Any]:
     Raises:
         UserError: It is no such file.
     """
-    with open_packed(path) as archive:
-        try:
-            card = json.loads(archive.read(CARD))
-        except (OSError, ValueError, RecursionError, zipfile.BadZipFile) as error:
-            raise _damaged(path, first_line(error)) from error
-    return _checked(card, path)
+    with open_packed(path) as archive, reading(path, _CARD_WORDS, _REMEDY):
+        return _checked(json.loads(archive.read(CARD)))
 
 
-def _checked(card: Any, path: str) -> dict[str, Any]:
-    if not isinstance(card, dict):
-        raise _damaged(path, f"a {type(card).__name__}")
-    for name, kind in _NEEDED.items():
-        if not isinstance(card.get(name), kind):
-            raise _damaged(path, f"no {name}")
+def _checked(card: Any) -> dict[str, Any]:
+    check_form(card, _CARD_FORM)
+    if card.get("data"):
+        check_form(card["data"], _DATA_FORM, ".data")
     return _in_words_of_today(card)
 
 
@@ -112,26 +126,14 @@ def _in_words_of_today(value: Any) -> Any:
     }
 
 
-def _damaged(path: str, found: str) -> UserError:
-    return UserError(
-        f"{path}: expected the card of a model, as tfmusic export writes it, found "
-        f"{found}; copy or export the model again"
-    )
-
-
 def open_packed(path: str) -> zipfile.ZipFile:
     """Opens an export in one file.
 
     Raises:
         UserError: It is no such file.
     """
-    try:
+    with reading(path, _MODEL_WORDS, "copy it again"):
         archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: expected a model in one file, as tfmusic export writes it "
-            f"({error}); copy it again"
-        ) from error
     if CARD not in archive.namelist():
         archive.close()
         raise UserError(

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tfmusic.checks import sequence, text, whole_number
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
@@ -84,6 +85,7 @@ def read_gap(
         raise UserError(
             "infill: expected bars to write anew, such as bars:5-8, or voices to keep"
         )
+    _check_types(bars, keep)
     names = [name.lower() for name in representation.voice_names]
     kept = {
         names.index(choose("voice to keep", n.strip().lower(), names)) for n in keep
@@ -129,6 +131,16 @@ def _steps_of(bars: Bars, features: Features) -> np.ndarray:
             f"got {bars[0]}-{bars[1]}"
         )
     return (numbers >= bars[0]) & (numbers <= bars[1])
+
+
+def _check_types(bars: Any, keep: Any) -> None:
+    if bars is not None:
+        if not isinstance(bars, (tuple, list)) or len(bars) != 2:
+            raise UserError(f"bars: expected the first and the last one, got {bars!r}")
+        for bar in bars:
+            whole_number("bars", bar, 0, 2**31 - 1)
+    for name in sequence("keep", keep):
+        text("keep", name)
 
 
 def _beginnings(begins: np.ndarray, pitch: np.ndarray) -> np.ndarray:

@@ -17,6 +17,8 @@ from tfmusic.representations import make_representation
 from tfmusic.serving.catalogue import CARD, find_model, read_card
 from tfmusic.serving.packed import as_directory
 from tfmusic.serving.player import newest_version
+from tfmusic.stored import reading
+from tfmusic.training.checkpoint_files import UNREADABLE
 from tfmusic.training.checkpoints import read_weights
 from tfmusic.training.experiment import check_config, without_gone_fields
 from tfmusic.training.init_from import Origin
@@ -43,9 +45,11 @@ def find_origin(name: str) -> Origin:
 
 def _read_export(name: str, path: str) -> Origin:
     card = read_card(os.path.join(path, CARD))
-    config = ml_collections.ConfigDict(without_gone_fields(card["config"], path))
-    check_config(config, needed=("representation", "model"))
-    representation = make_representation(card["representation"])
+    words, remedy = "a model's card", "export the model again"
+    with reading(os.path.join(name, CARD), words, remedy):
+        config = ml_collections.ConfigDict(without_gone_fields(card["config"], path))
+        check_config(config, needed=("representation", "model"))
+        representation = make_representation(card["representation"])
     if representation.name != config.representation["name"]:
         raise UserError(
             f"{name}: expected a model whose export tells how it reads music; give the "
@@ -55,7 +59,7 @@ def _read_export(name: str, path: str) -> Origin:
     model.build_model()
     try:
         read_weights(model, os.path.join(path, "variables", "variables"))
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"{name}: expected an export with the weights of its card, but they cannot "
             "be read; export the model again"

@@ -17,9 +17,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import UserError
-from tfmusic.files import replacing
+from tfmusic.files import replacing, writing
 from tfmusic.serving.catalogue import is_packed, open_packed
+from tfmusic.stored import reading
 
+_WORDS = "a model in one file, as tfmusic export writes it, that is whole"
 _WEIGHTS = "weights.npz"
 _VARIABLES = os.path.join("variables", "variables")
 # How TensorFlow names, in a checkpoint, what belongs to which object: no weight.
@@ -74,24 +76,20 @@ def unpack(path: str, folder: str) -> None:
     Raises:
         UserError: The file is no export, or is not whole.
     """
-    try:
-        with open_packed(path) as archive:
-            members = [name for name in archive.namelist() if name != _WEIGHTS]
-            archive.extractall(folder, members)
-            with np.load(io.BytesIO(archive.read(_WEIGHTS))) as weights:
-                arrays = {name: weights[name] for name in weights.files}
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(
-            f"{path}: expected a model in one file, as tfmusic export writes it, found "
-            f"one that is not whole ({error}); copy it again"
-        ) from error
-    os.makedirs(os.path.join(folder, "variables"), exist_ok=True)
-    tf.raw_ops.SaveV2(
-        prefix=os.path.join(folder, _VARIABLES),
-        tensor_names=list(arrays),
-        shape_and_slices=[""] * len(arrays),
-        tensors=[_as_tensor(*item) for item in arrays.items()],
-    )
+    with reading(path, _WORDS, "copy it again"), open_packed(path) as archive:
+        members = [name for name in archive.namelist() if name != _WEIGHTS]
+        archive.extractall(folder, members)
+        with np.load(io.BytesIO(archive.read(_WEIGHTS))) as weights:
+            arrays = {name: weights[name] for name in weights.files}
+        tensors = [_as_tensor(*item) for item in arrays.items()]
+    with writing(folder):
+        os.makedirs(os.path.join(folder, "variables"), exist_ok=True)
+        tf.raw_ops.SaveV2(
+            prefix=os.path.join(folder, _VARIABLES),
+            tensor_names=list(arrays),
+            shape_and_slices=[""] * len(arrays),
+            tensors=tensors,
+        )
 
 
 def _half_weights(version_dir: str) -> bytes:

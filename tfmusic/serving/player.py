@@ -2,17 +2,20 @@
 
 import math
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfmusic.checks import mapping
 from tfmusic.errors import UserError, choose, first_line
 from tfmusic.files import check_model_path, prepare_path
 from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.representations import make_representation
 from tfmusic.serving.catalogue import CARD, find_model, is_packed, read_card
+from tfmusic.serving.inputs import as_array, check_limits, check_music
 from tfmusic.serving.pace import expected_seconds
 from tfmusic.serving.packed import as_directory
 from tfmusic.serving.primers import read_primer
@@ -26,6 +29,7 @@ from tfmusic.serving.requests import (
     request_music,
     request_search,
 )
+from tfmusic.stored import reading
 
 _LONG_SECONDS = 3.0
 
@@ -64,18 +68,27 @@ class Player:
             path = newest_version(folder)
             self.path = found if is_packed(found) else path
             self.card = read_card(os.path.join(path, CARD))
-            try:
+            remedy = "copy or export the model again"
+            with reading(self.path, "a SavedModel beside its card", remedy):
                 # The loaded object owns the variables that its signatures use.
                 self._model = tf.saved_model.load(path)
-            except (OSError, tf.errors.OpError) as error:
-                raise UserError(
-                    f"{self.path}: expected a SavedModel beside its card "
-                    f"({first_line(error)}); copy or export the model again"
-                ) from error
-        self.representation = make_representation(self.card["representation"])
+                self._check_endpoints()
+            with reading(os.path.join(self.path, CARD), "a model's card", remedy):
+                self.representation = make_representation(self.card["representation"])
         self.guarded_steps = self.num_given = 0
         self.remarks: tuple[str, ...] = ()
         self.announce: Callable[[str], None] | None = None
+
+    def _check_endpoints(self) -> None:
+        """Refuses a model that cannot do what its card says; `reading` tells why."""
+        for name, endpoint in self.card["endpoints"].items():
+            _, found = self._model.signatures[name].structured_input_signature
+            if found.keys() != endpoint["inputs"].keys():
+                raise ValueError(f"endpoint {name} takes {', '.join(found)}")
+            for key, spec in endpoint["inputs"].items():
+                same = found[key].shape.as_list() == spec["shape"]
+                if found[key].dtype.name != spec["dtype"] or not same:
+                    raise ValueError(f"{key} of endpoint {name} is {found[key]}")
 
     def __repr__(self):
         can = [name for name in self.card["endpoints"] if name != "serving_default"]
@@ -259,6 +272,7 @@ class Player:
             UserError: It cannot be encoded, or the model has no likelihood.
         """
         choose(f"endpoint of {self.card['name']}", "score", self.card["endpoints"])
+        check_music("sequence", sequence)
         features = read_primer(self.card, self.representation, sequence).prompt
         inputs = {name: array[np.newaxis] for name, array in features.items()}
         inputs["num_steps"] = np.array([len(array) for array in features.values()][:1])
@@ -272,6 +286,7 @@ class Player:
         """
         endpoint = "reconstruct"
         choose(f"endpoint of {self.card['name']}", endpoint, self.card["endpoints"])
+        check_music("sequence", sequence)
         features = encode(self.representation, sequence)
         inputs = {name: array[np.newaxis] for name, array in features.items()}
         outputs = self.call(endpoint, inputs)
@@ -301,16 +316,38 @@ class Player:
 
         Returns:
             Its outputs by name.
+
+        Raises:
+            UserError: There is no such endpoint or input, or one cannot be.
         """
+        choose(f"endpoint of {self.card['name']}", endpoint, self.card["endpoints"])
         specs = self.card["endpoints"][endpoint]["inputs"]
+        for name in mapping("inputs", inputs):
+            choose(f"input of {endpoint}", name, specs)
         defaults = {n: default_of(s) for n, s in specs.items() if "default" in s}
         inputs = {**defaults, **inputs}
-        tensors = {
-            name: tf.constant(np.asarray(inputs[name], spec["dtype"]))
-            for name, spec in specs.items()
-        }
-        outputs = self._model.signatures[endpoint](**tensors)
+        if missing := [name for name in specs if name not in inputs]:
+            raise UserError(f"{endpoint}: expected its input {missing[0]}, got none")
+        arrays = {name: as_array(name, inputs[name], specs[name]) for name in specs}
+        check_limits(self.card, endpoint, arrays)
+        tensors = {name: tf.constant(array) for name, array in arrays.items()}
+        try:
+            outputs = self._model.signatures[endpoint](**tensors)
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(f"{endpoint}: {reason(error)}") from error
         return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def reason(error: tf.errors.OpError) -> str:
+    """The line of a graph's error that says what is wrong, not where."""
+    lines = [line.strip() for line in error.message.splitlines()]
+    where = ("Graph execution error", "Detected at", "<stack traces", "[[")
+    told = [line for line in lines if line and not line.startswith(where)]
+    if not told:
+        return first_line(error)
+    # Of an assertion: [what was expected] [what came].
+    found = re.match(r"assertion failed: \[(.*?), got\] \[(.*?)\]", told[0])
+    return f"{found[1]}, got {found[2]}" if found else told[0][:200]
 
 
 def versions(export_dir: str) -> list[int]:

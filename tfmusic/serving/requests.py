@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from tfmusic.checks import mapping, whole_number
 from tfmusic.errors import UserError, choose, closest
 from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.representations import EncodeError, Representation
 from tfmusic.serving.gaps import Gap, fill_gap, read_gap
+from tfmusic.serving.inputs import check_limits, check_music, limits_of
 from tfmusic.serving.primers import Primer, join, limit_on_beat, read_primer
 from tfmusic.serving.setting import (
     OWNERS,
@@ -95,7 +97,7 @@ def request_music(
             bounds, a number below 1 or too large, a primer that cannot be encoded, or
             a setting that is not open.
     """
-    check_numbers(SIZES, num_outputs=num_outputs)
+    _check_count(card, num_outputs=num_outputs)
     check_numbers(_SEEDS, seed=seed)
     controls, setting = split_settings(card, controls or {}, setting)
     values: dict[str, Any] = check_controls(card, controls) | {"seed": seed}
@@ -123,8 +125,9 @@ def request_infill(
     Raises:
         UserError: See `read_gap`, or as for `request_music`.
     """
-    check_numbers(SIZES, num_outputs=num_outputs)
+    _check_count(card, num_outputs=num_outputs)
     check_numbers(_SEEDS, seed=seed)
+    check_music("piece", piece)
     gap = read_gap(card, representation, piece, bars, keep)
     values = check_controls(card, controls or {}) | {"seed": seed}
     for name, array in {**gap.features, "mask": gap.mask}.items():
@@ -152,7 +155,7 @@ def request_search(
             f"beam_width: {card['name']} has no beam search, which takes a model of "
             f"tokens; what steers it is {', '.join(card['controls'])}"
         )
-    check_numbers(SIZES, beam_width=beam_width)
+    _check_count(card, beam_width=beam_width)
     controls, setting = split_settings(card, controls or {}, setting)
     values: dict[str, Any] = check_controls(card, controls, "search_controls")
     parts = _prepare(card, representation, num_steps, primer, setting, values)
@@ -179,13 +182,21 @@ def request_interpolation(
             f"interpolate: {card['name']} has no way from one piece to another, which "
             "takes a model that makes whole pieces of noise, such as latent_wgan"
         )
-    check_numbers(SIZES, num_outputs=num_outputs, num_steps=num_steps)
+    _check_count(card, num_outputs=num_outputs)
+    check_numbers((1, limits_of(card)["num_steps"]), num_steps=num_steps)
+    if not isinstance(seeds, (tuple, list)) or len(seeds) != 2:
+        raise UserError(f"seeds: expected two whole numbers, got {seeds!r:.60}")
     for seed in seeds:
         check_numbers(_SEEDS, seeds=seed)
     values: dict[str, Any] = check_controls(card, controls or {})
     values |= {"num_outputs": num_outputs, "num_steps": num_steps}
     values |= {"seed": seeds[0], "other_seed": seeds[1]}
     return _request(card, "interpolate", values)
+
+
+def _check_count(card: Mapping[str, Any], **numbers: int) -> None:
+    """Refuses other numbers of pieces than a model makes at a time."""
+    check_numbers((1, limits_of(card)["num_outputs"]), **numbers)
 
 
 def _prepare(
@@ -197,6 +208,8 @@ def _prepare(
     controls: Mapping[str, float],
 ) -> dict[str, Any]:
     """The primer as the model reads it, the length, and what the music is set in."""
+    if primer is not None:
+        check_music("primer", primer)
     for name in setting:
         choose("setting", name, [field.name for field in dataclasses.fields(Setting)])
     wanted = Setting(num_steps=num_steps, **setting)
@@ -204,7 +217,7 @@ def _prepare(
     bar_quarters = wanted.bar_quarters(primer, controls, card["controls"])
     limit_seconds = wanted.limit_seconds(representation, primer, bar_quarters)
     steps = wanted.steps(card, representation, limit_seconds)
-    check_numbers(SIZES, num_steps=steps)
+    check_numbers((1, limits_of(card)["num_steps"]), num_steps=steps)
     if primer:
         primer = read_primer(card, representation, primer, wanted.tonality)
         prompt = representation.as_beginning(primer.prompt)
@@ -246,6 +259,7 @@ def _request(
     }
     values = {**values, **tiled}
     choose(f"endpoint of {card['name']}", endpoint, card["endpoints"])
+    check_limits(card, endpoint, values)
     # Arrays may be narrower on disk than in the graph.
     inputs = {
         name: np.asarray(values[name], spec["dtype"])
@@ -332,17 +346,13 @@ def default_of(spec: Mapping[str, Any], num_rows: int = 1) -> np.ndarray:
 
 
 def check_numbers(bounds: tuple[int, int], **numbers: int) -> None:
-    """Refuses numbers that are out of bounds, by their names.
+    """Refuses what is no whole number, or out of bounds, by its name.
 
     Raises:
         UserError: There is one.
     """
-    lowest, highest = bounds
     for name, value in numbers.items():
-        if value < lowest:
-            raise UserError(f"{name}: expected at least {lowest}, got {value}")
-        if value > highest:
-            raise UserError(f"{name}: expected at most {highest}, got {value}")
+        whole_number(name, value, *bounds)
 
 
 def split_settings(
@@ -355,7 +365,7 @@ def split_settings(
     Raises:
         UserError: One of them is given twice, or is no number where it has to be.
     """
-    controls, setting = dict(controls), dict(setting)
+    controls, setting = dict(mapping("controls", controls)), dict(setting)
     for name, read in _READ.items():
         if name not in controls or name in card["controls"]:
             continue
@@ -384,7 +394,7 @@ def check_controls(
     Raises:
         UserError: A change to an unknown control, or out of its bounds.
     """
-    controls = card[kind]
+    controls, changes = card[kind], mapping("controls", changes)
     values = {name: spec["default"] for name, spec in controls.items()}
     for name, value in changes.items():
         if name not in controls:

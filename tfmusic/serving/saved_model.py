@@ -22,6 +22,7 @@ from tfmusic.files import (
 from tfmusic.models import Endpoint, MusicModel
 from tfmusic.networks.recurrence import without_cudnn
 from tfmusic.serving.catalogue import CARD, ENDING, find_model, is_packed, read_card
+from tfmusic.serving.graph_limits import GraphLimits, guarded
 from tfmusic.serving.model_card import describe_endpoints, make_card
 from tfmusic.serving.packed import pack, unpack
 from tfmusic.serving.player import versions
@@ -33,7 +34,13 @@ PIECES = "pieces"
 VOCABULARY = "vocabulary.txt"
 
 
-def export_run(workdir: str, export_dir: str, checkpoint: str | int = "") -> str:
+def export_run(
+    workdir: str,
+    export_dir: str,
+    checkpoint: str | int = "",
+    max_steps: int = 0,
+    max_outputs: int = 0,
+) -> str:
     """Exports a run's weights as a new version.
 
     Args:
@@ -43,6 +50,8 @@ def export_run(workdir: str, export_dir: str, checkpoint: str | int = "") -> str
             them, is kept as it is. A name that ends in .zip is that of one file to
             write instead, with the weights in float16 (see `packed`).
         checkpoint: Which weights, see `restore_model`.
+        max_steps: The longest piece that the export makes; 0: see `GraphLimits.of`.
+        max_outputs: The most pieces that it makes at a time; 0: see there.
 
     Returns:
         The version's directory, or the file.
@@ -53,12 +62,15 @@ def export_run(workdir: str, export_dir: str, checkpoint: str | int = "") -> str
     """
     if export_dir.endswith(ENDING):
         with tempfile.TemporaryDirectory() as folder:
-            pack(export_run(workdir, folder, checkpoint), export_dir)
+            sizes = max_steps, max_outputs
+            pack(export_run(workdir, folder, checkpoint, *sizes), export_dir)
         return export_dir
     prepare_path(export_dir)
     check_model_path(export_dir)
     config, model, weights = restore_model(workdir, checkpoint)
+    limits = GraphLimits.of(model, max_steps, max_outputs)
     card = make_card(config, model, weights, workdir)
+    card["limits"] = dataclasses.asdict(limits)
     found = versions(export_dir)
     if found:
         newest = os.path.join(export_dir, str(found[-1]))
@@ -120,14 +132,18 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
 
     Args:
         model: Built and restored.
-        card: What is to be known about the model; the endpoints are added to it.
+        card: What is to be known about the model; the endpoints are added to it, and
+            `limits` if there are none.
         path: The directory to make.
 
     Raises:
         UserError: It cannot be written.
     """
+    limits = (
+        GraphLimits(**card["limits"]) if "limits" in card else GraphLimits.of(model)
+    )
     endpoints = {
-        name: _with_defaults(model, endpoint)
+        name: guarded(model, _with_defaults(model, endpoint), limits)
         for name, endpoint in model.endpoints().items()
     }
     functions = {name: endpoint.function for name, endpoint in endpoints.items()}
@@ -140,12 +156,17 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
                 PIECES: piece_by_piece(model, generate, takes_controls=False),
                 DEFAULT: piece_by_piece(model, generate),
             }
+            rows = {name: guarded(model, row, limits) for name, row in rows.items()}
             endpoints |= rows
             functions |= {name: row.function for name, row in rows.items()}
         else:
             first = next(iter(endpoints))
             endpoints[DEFAULT], functions[DEFAULT] = endpoints[first], functions[first]
-        card = {**card, "endpoints": describe_endpoints(model, endpoints, functions)}
+        card = {
+            **card,
+            "limits": dataclasses.asdict(limits),
+            "endpoints": describe_endpoints(model, endpoints, functions),
+        }
         with writing(path):
             _write(model, functions, card, path)
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from tfmusic.checks import number, text, whole_number
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
@@ -74,6 +75,7 @@ class Setting:
             raise UserError(
                 f"{given[1]}: leave it out with {given[0]}: both are the length"
             )
+        self._check_types()
         for name in ("bars", "seconds"):
             value = getattr(self, name)
             if value is not None and not 0 < value <= 100_000:
@@ -82,10 +84,18 @@ class Setting:
                 )
         if self.qpm is not None and not 10 <= self.qpm <= 1000:
             raise UserError(f"qpm: expected 10 to 1000, got {self.qpm:g}")
-        if self.program is not None and not 0 <= self.program <= 127:
-            raise UserError(f"program: expected 0 to 127, got {self.program}")
         # Both complain of what they cannot read.
         _ = self.tonality, self.beats
+
+    def _check_types(self) -> None:
+        for name in ("bars", "seconds", "qpm"):
+            if getattr(self, name) is not None:
+                number(name, getattr(self, name))
+        if self.program is not None:
+            whole_number("program", self.program, 0, 127)
+        for name in ("key", "metre"):
+            if getattr(self, name) is not None:
+                text(name, getattr(self, name))
 
     @property
     def tonality(self) -> Key | None:

@@ -10,8 +10,9 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.errors import UserError
-from tfmusic.evaluation.curves import draw_curves
+from tfmusic.evaluation.curves import check_rows, draw_curves
 from tfmusic.files import write_file
+from tfmusic.stored import reading
 from tfmusic.training.checkpoints import (
     Checkpoints,
     Patience,
@@ -174,5 +175,7 @@ def read_metrics(path: str) -> list[dict[str, str]]:
     """The rows that `MetricsFile` wrote; none where there is no file."""
     if not tf.io.gfile.exists(path):
         return []
-    with tf.io.gfile.GFile(path) as file:
-        return list(csv.DictReader(io.StringIO(file.read())))
+    remedy = "put it back from a copy, or remove it: the curves then begin anew"
+    words = "the metrics of a run's epochs"
+    with reading(path, words, remedy), tf.io.gfile.GFile(path) as file:
+        return check_rows(csv.DictReader(io.StringIO(file.read()), strict=True))

@@ -62,8 +62,11 @@ def has_begun(workdir: str) -> bool:
         traces.append("latest/checkpoint")
     metrics = os.path.join(workdir, "metrics.csv")
     if tf.io.gfile.exists(metrics):
-        with tf.io.gfile.GFile(metrics) as file:
-            num_epochs = len(file.read().splitlines()) - 1
+        try:
+            with tf.io.gfile.GFile(metrics, "rb") as file:
+                num_epochs = len(file.read().splitlines()) - 1
+        except tf.errors.OpError:
+            num_epochs = 0  # no file; who reads it says so
         if num_epochs > 0:
             traces.append(f"metrics.csv of {num_epochs} epochs")
     if traces:

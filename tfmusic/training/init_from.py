@@ -13,6 +13,7 @@ from tfmusic.errors import UserError
 from tfmusic.files import read_json, write_file
 from tfmusic.models import MusicModel
 from tfmusic.representations import Representation
+from tfmusic.stored import check_form, reading
 from tfmusic.training.experiment import check_config
 from tfmusic.training.run_directory import hash_weights
 
@@ -96,7 +97,11 @@ class Origin:
 def load_init_from(workdir: str) -> dict[str, Any] | None:
     """What `Origin.save` wrote; None for a run that began anew."""
     path = os.path.join(workdir, FILE_NAME)
-    return read_json(path) if tf.io.gfile.exists(path) else None
+    if not tf.io.gfile.exists(path):
+        return None
+    remedy = "put it back from a copy, or remove it"
+    with reading(path, "what the run began with", remedy):
+        return check_form(read_json(path), dict)
 
 
 def _in_words(old: dict[str, Any], new: dict[str, Any]) -> str:

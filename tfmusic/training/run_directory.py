@@ -16,12 +16,28 @@ from tfmusic.errors import UserError
 from tfmusic.files import make_directory, prepare_path, read_json, write_file, writing
 from tfmusic.models import MusicModel, make_model
 from tfmusic.representations import Representation, make_representation
+from tfmusic.stored import NUMBER, check_form, reading
 from tfmusic.training.checkpoint_files import has_begun
 from tfmusic.training.checkpoints import restore_weights
 from tfmusic.training.experiment import check_config, without_gone_fields
 from tfmusic.training.optimizers import Schedule
 from tfmusic.training.settings import TrainSettings
 
+_RUN = "what tfmusic train wrote about a run"
+_REMEDY = "put it back from a copy, or use another --workdir"
+_CONFIG_FORM = {"name?": str, "seed?": int, "*": dict}
+_DATASET_FORM = {
+    "source": str,
+    "source_hash?": str,
+    "splits": {"train": {"num_pieces": int}, "*": {"num_pieces": int}},
+}
+_SCHEDULE_FORM = {
+    "kind": str,
+    "learning_rate": NUMBER,
+    "warmup_steps": int,
+    "decay_rate": NUMBER,
+    "decay_steps": int,
+}
 # Sections that decide what the weights mean. The others (how long to train, how often
 # to save) may change from one call to the next.
 FIXED_SECTIONS = ("seed", "representation", "data", "model", "optimizer")
@@ -47,7 +63,7 @@ def save_run(
                 f"{workdir} holds checkpoints but no config.json, which says what they "
                 "are; put it back from a copy, or use another --workdir"
             )
-        old = without_gone_fields(read_json(path), path)
+        old = _read_config(path)
         changes = [
             f"{name} was {old_value!r}, now {new_value!r}"
             for name, old_value, new_value in differences(
@@ -87,7 +103,7 @@ def with_saved_warmup(
     if not has_begun(workdir) or not tf.io.gfile.exists(path):
         return config
     if config.optimizer.get("warmup_steps", -1) < 0:
-        saved = read_json(path).get("optimizer", {})
+        saved = _read_config(path)["optimizer"]
         config.optimizer.warmup_steps = saved.get("warmup_steps", -1)
     return config
 
@@ -113,10 +129,23 @@ def load_run(workdir: str) -> tuple[ml_collections.ConfigDict, Representation]:
             f"{workdir}: expected a directory that tfmusic.train wrote, found no "
             "config.json in it; train first, or check --workdir"
         )
-    config = ml_collections.ConfigDict(without_gone_fields(read_json(path), path))
-    check_config(config)
-    saved = read_json(os.path.join(workdir, "representation.json"))
-    return config, make_representation(saved)
+    config = ml_collections.ConfigDict(_read_config(path))
+    path = os.path.join(workdir, "representation.json")
+    with reading(path, _RUN, _REMEDY):
+        return config, make_representation(check_form(read_json(path), dict))
+
+
+def _read_config(path: str) -> dict[str, Any]:
+    """The config of a run, checked.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    with reading(path, _RUN, _REMEDY):
+        saved = check_form(read_json(path), _CONFIG_FORM)
+        config = without_gone_fields(saved, path)
+        check_config(config)
+        return config
 
 
 def save_dataset_description(workdir: str, info: DatasetInfo) -> None:
@@ -160,7 +189,10 @@ def _name_music(description: Mapping[str, Any]) -> str:
 def load_dataset_description(workdir: str) -> dict[str, Any] | None:
     """What `save_dataset_description` wrote; None for a run without it."""
     path = os.path.join(workdir, "dataset.json")
-    return read_json(path) if tf.io.gfile.exists(path) else None
+    if not tf.io.gfile.exists(path):
+        return None
+    with reading(path, _RUN, _REMEDY):
+        return check_form(read_json(path), _DATASET_FORM)
 
 
 def save_schedule(workdir: str, schedule: Schedule, step: int) -> None:
@@ -176,7 +208,8 @@ def save_schedule(workdir: str, schedule: Schedule, step: int) -> None:
     """
     path = os.path.join(workdir, "schedule.json")
     if step and tf.io.gfile.exists(path):
-        old = Schedule.from_config(read_json(path))
+        with reading(path, _RUN, _REMEDY):
+            old = Schedule.from_config(check_form(read_json(path), _SCHEDULE_FORM))
         if str(old) != str(schedule):
             logging.warning(
                 "the learning rate's schedule was %s, is now %s: at step %d it gives "
@@ -206,7 +239,8 @@ def load_scores(workdir: str, weights_hash: str) -> dict[str, dict[str, Any]]:
     for split in SPLITS:
         path = os.path.join(workdir, f"scores_{split}.json")
         if tf.io.gfile.exists(path):
-            scores = read_json(path)
+            with reading(path, _RUN, f"evaluate the {split} split again"):
+                scores = check_form(read_json(path), dict)
             if scores.get("weights") == weights_hash:
                 found[split] = scores
     return found

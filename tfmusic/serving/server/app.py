@@ -25,6 +25,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tfmusic.errors import UserError, first_line
+from tfmusic.serving.player import reason
 from tfmusic.serving.server.guard import Guard
 from tfmusic.serving.server.joining import generate_together, kind_of
 from tfmusic.serving.server.limits import Limits, read_inputs
@@ -161,7 +162,7 @@ class _Service:
         except asyncio.CancelledError:
             raise HTTPException(503, "the server stops") from None
         except tuple(_STATUS) as error:
-            raise HTTPException(_STATUS[type(error)], _reason(error)) from error
+            raise HTTPException(_STATUS[type(error)], reason(error)) from error
         finally:
             if job is None:
                 self._workers.leave()
@@ -232,14 +233,6 @@ def _asked(request: Request) -> tuple[str, int | None]:
 def _state(version: int, state: str, code: str = "OK", why: str = "") -> dict[str, Any]:
     status = {"error_code": code, "error_message": why}
     return {"version": str(version), "state": state, "status": status}
-
-
-def _reason(error: tf.errors.OpError) -> str:
-    """The line of a graph's error that says what is wrong, not where."""
-    lines = [line.strip() for line in error.message.splitlines()]
-    where = ("Graph execution error", "Detected at", "<stack traces", "[[")
-    told = [line for line in lines if line and not line.startswith(where)]
-    return told[0][:200] if told else first_line(error)
 
 
 async def _healthz(request: Request) -> Response:

@@ -1,0 +1,40 @@
+"""Runs the attack and prints its table; ends with status 1 if anything failed."""
+
+import argparse
+import importlib
+import os
+import sys
+
+KINDS = ("command_lines", "api_calls", "artefacts", "export_requests")
+
+
+def main() -> None:
+    """As the module says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], default=KINDS)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", default="", help="a part of the names of cases")
+    parser.add_argument("--all", action="store_true", help="show every case")
+    arguments = parser.parse_args()
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+    from tests.attack import runner
+
+    def report(outcome: runner.Outcome) -> None:
+        if runner.failed(outcome) or arguments.all:
+            sys.stdout.write(
+                f"{outcome.ending}: {outcome.case} ({outcome.seconds} s): "
+                f"{outcome.detail}\n"
+            )
+            sys.stdout.flush()
+
+    found = {}
+    for kind in arguments.kinds or KINDS:
+        module = importlib.import_module(f"tests.attack.{kind}")
+        found[kind] = module.run(arguments.seed, arguments.only, report)
+    sys.stdout.write(runner.table(found) + "\n")
+    sys.exit(any(runner.failed(o) for outcomes in found.values() for o in outcomes))
+
+
+if __name__ == "__main__":
+    main()

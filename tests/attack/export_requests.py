@@ -1,0 +1,199 @@
+"""Hostile requests to exports of every family, straight to their graphs.
+
+TensorFlow Serving passes on whatever fits the types of a signature, so the graph has
+to refuse what would end the server, or hold it up for hours.
+"""
+
+import functools
+import json
+import math
+import os
+import pathlib
+import tempfile
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from tests.attack.runner import (
+    Case,
+    Outcome,
+    Report,
+    UserError,
+    ignore,
+    preload,
+    run_cases,
+)
+
+_COUNTS = (0, -1, 2**31 - 1, -(2**31), 10**9)
+_FLOATS = (math.nan, math.inf, -math.inf, -1e30, 1e30)
+_IDS = (-1, 2**31 - 1, -(2**31), 10**6)
+_TIME = 6
+# What may be anything, for it only chooses random numbers.
+_FREE = ("seed", "other_seed")
+
+
+def export_families(folder: str) -> None:
+    """Writes an export of each family; uses TensorFlow, so it is for a child."""
+    from tests.serving.exports import export_untrained, families
+
+    for parameter in families():
+        (case,) = parameter.values
+        export_untrained(case, os.path.join(folder, case.replace(":", "_"), "1"))
+
+
+@functools.cache
+def exports() -> str:
+    """The folder of the exports, made once in a child of this process."""
+    folder = tempfile.mkdtemp(prefix="tfmusic_exports_")
+    child = os.fork()
+    if not child:
+        try:
+            export_families(folder)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise RuntimeError("the exports to attack could not be made")
+    return folder
+
+
+def read_card(name: str) -> dict:
+    """What an export says of itself."""
+    path = pathlib.Path(exports()) / name / "1" / "assets.extra" / "tfmusic.json"
+    return json.loads(path.read_text())
+
+
+def modest(specs: dict, rows: int = 1) -> dict[str, np.ndarray]:
+    """Inputs of an endpoint that are right, and small."""
+    found = {}
+    for name, spec in specs.items():
+        shape = [rows if size is None else size for size in spec["shape"]]
+        if len(shape) > 1 and spec["shape"][1] is None:
+            shape[1] = _TIME
+        value = spec.get("default", 0)
+        if name in ("num_outputs", "num_steps", "beam_width"):
+            value = 2 if not spec["shape"] else 1
+        if name in ("bar_length",):
+            value = 4
+        if name in ("tokens",):
+            value = 5
+        found[name] = np.full(shape, value, spec["dtype"])
+    return found
+
+
+def hostile(endpoint: dict, controls: dict) -> Iterator[tuple[str, dict, bool]]:
+    """What is sent: what it is, the inputs, and whether it has to be refused."""
+    specs = endpoint["inputs"]
+    base = modest(specs)
+    sizes = [n for n in ("num_outputs", "num_steps", "beam_width") if n in specs]
+    for name, spec in specs.items():
+        if name in _FREE:
+            continue
+        values = {"f": _FLOATS, "i": _IDS}.get(np.dtype(spec["dtype"]).kind, ())
+        if name in sizes or name == "place":
+            values = _COUNTS if name != "place" else _COUNTS[1:]
+        for value in values:
+            yield (
+                f"{name}={value:g}",
+                base | {name: np.full_like(base[name], value)},
+                not name.startswith("state_"),
+            )
+        if name in controls:
+            for bound in ("minimum", "maximum"):
+                yield (
+                    f"{name} at its {bound}",
+                    base | {name: np.full_like(base[name], controls[name][bound])},
+                    False,
+                )
+    if len(sizes) > 1 and all(not specs[name]["shape"] for name in sizes):
+        for size in (50_000, 2_000_000):
+            many = {name: np.full_like(base[name], size) for name in sizes}
+            yield f"{' x '.join(sizes)} = {size} each", base | many, True
+    if any(None in spec["shape"] for spec in specs.values()):
+        for rows, steps in ((0, _TIME), (1, 0)):
+            empty = {
+                key: np.zeros(_sized(specs[key]["shape"], rows, steps), array.dtype)
+                for key, array in base.items()
+            }
+            empty |= {key: base[key] for key in base if None not in specs[key]["shape"]}
+            yield f"{rows} rows of {steps} steps", empty, False
+
+
+def _sized(shape: list, rows: int, steps: int) -> list[int]:
+    """A shape with so many rows, and steps in each."""
+    open_sizes = ((steps if axis else rows) for axis in range(len(shape)))
+    return [
+        given if size is None else size
+        for size, given in zip(shape, open_sizes, strict=True)
+    ]
+
+
+def cases(name: str) -> list[Case]:
+    """All requests to a family's export."""
+    card = read_card(name)
+    controls = {**(card.get("search_controls") or {}), **card["controls"]}
+    found = []
+    for signature, endpoint in card["endpoints"].items():
+        if signature == "serving_default":
+            continue  # another name of one of the others
+        found.append(
+            Case(
+                f"{name} {signature} as it should be",
+                _request(name, signature, modest(endpoint["inputs"]), False),
+            )
+        )
+        for what, inputs, must_fail in hostile(endpoint, controls):
+            case = f"{name} {signature} {what}"
+            found.append(Case(case, _request(name, signature, inputs, True), must_fail))
+    return found
+
+
+_LOADED: dict = {}
+
+
+def _load(name: str) -> None:
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(1)
+    tf.config.threading.set_inter_op_parallelism_threads(2)
+    _LOADED[name] = tf.saved_model.load(os.path.join(exports(), name, "1"))
+
+
+def _request(name, signature, inputs, may_fail) -> Callable[[], None]:
+    def attempt() -> None:
+        import tensorflow as tf
+
+        tensors = {key: tf.constant(array) for key, array in inputs.items()}
+        try:
+            outputs = _LOADED[name].signatures[signature](**tensors)
+            for key, tensor in outputs.items():
+                array = tensor.numpy()
+                if array.dtype.kind == "f" and np.isnan(array).any():
+                    raise ValueError(f"NaN in {key}")
+        except (tf.errors.InvalidArgumentError, tf.errors.OutOfRangeError) as error:
+            if not may_fail:
+                raise
+            text = error.message.strip().splitlines()
+            told = [line for line in text if "expected" in line]
+            raise UserError((told or ["NOT TOLD " + text[0]])[0]) from error
+
+    return attempt
+
+
+def run(seed: int = 0, only: str = "", report: Report = ignore) -> list[Outcome]:
+    """Tries them."""
+    del seed
+    preload()
+    outcomes = []
+    for name in sorted(os.listdir(exports())):
+        chosen = [case for case in cases(name) if only in case.name]
+        if chosen:
+            load = functools.partial(_load, name)
+            outcomes += run_cases(
+                chosen, seconds=20, prepare=load, alone=False, report=report
+            )
+    return outcomes

@@ -1,0 +1,243 @@
+"""Runs cases in child processes, and says how each of them ended.
+
+A child is forked from a process that has imported TensorFlow but not used it, so that
+hundreds of cases take minutes; each may end it by an abort without harm to the others.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import resource
+import select
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+
+from tfmusic.errors import UserError
+
+# How a case may end. The first three are right, but for what has to be refused.
+DONE, REFUSED, WRONG_TYPE = "done", "refused in a line", "TypeError"
+ACCEPTED, TRACEBACK, ABORT, HANG = "accepted", "traceback", "abort", "hang"
+FAILURES = (ACCEPTED, TRACEBACK, ABORT, HANG)
+
+_MEMORY_BYTES = 12 * 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One attempt.
+
+    Attributes:
+        name: What is tried, in a line.
+        attempt: Tries it.
+        must_fail: Whether it is wrong to accept it.
+    """
+
+    name: str
+    attempt: Callable[[], object]
+    must_fail: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """How a case ended, in a word and in a line."""
+
+    case: str
+    ending: str
+    detail: str = ""
+    seconds: float = 0.0
+
+
+Report = Callable[[Outcome], object]
+
+
+def ignore(outcome: Outcome) -> None:
+    """Reports to nobody."""
+
+
+def call(function: Callable[[], object]) -> Callable[[], object]:
+    """An attempt that calls a Python function: UserError and TypeError are answers."""
+    return function
+
+
+def command(*arguments: str) -> Callable[[], None]:
+    """An attempt that is a command line: `command("train", "--workdir=x")`."""
+
+    def attempt() -> None:
+        from tfmusic import cli
+
+        sys.argv = ["tfmusic", *arguments]
+        cli.main()
+
+    return attempt
+
+
+def run_cases(
+    cases: Sequence[Case],
+    seconds: float = 60.0,
+    prepare: Callable[[], object] | None = None,
+    alone: bool = True,
+    report: Report = ignore,
+) -> list[Outcome]:
+    """Tries all cases.
+
+    Args:
+        cases: What is tried.
+        seconds: How long one may take.
+        prepare: Called in each child before its first case, within no limit of time.
+        alone: Whether each case has a child of its own; otherwise a new one is only
+            made after an abort or a hang.
+        report: Told of each outcome.
+    """
+    outcomes, todo = [], list(cases)
+    while todo:
+        batch = todo[:1] if alone else todo
+        found = _run_child(batch, seconds, prepare, report)
+        outcomes += found
+        todo = todo[len(found) :]
+    return outcomes
+
+
+def _run_child(batch, seconds, prepare, report) -> list[Outcome]:
+    """Tries cases in one child until it dies; gives at least one outcome."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reading)
+        _be_child(batch, prepare, writing)
+    os.close(writing)
+    found, buffer, patience = [], b"", 300.0
+    ending = None
+    while len(found) < len(batch):
+        ready, _, _ = select.select([reading], [], [], patience)
+        if not ready:
+            ending = HANG
+            os.kill(child, signal.SIGKILL)
+            break
+        data = os.read(reading, 65536)
+        if not data:
+            ending = ABORT
+            break
+        buffer += data
+        *lines, buffer = buffer.split(b"\n")
+        for line in lines:
+            patience = seconds
+            if line != b"ready":
+                found.append(Outcome(**json.loads(line)))
+                report(found[-1])
+    os.close(reading)
+    _, status = os.waitpid(child, 0)
+    if ending is not None:
+        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
+        detail = f"signal {number}" if number else f"exit {os.WEXITSTATUS(status)}"
+        detail = f"over {seconds:g} s" if ending == HANG else detail
+        found.append(Outcome(batch[len(found)].name, ending, detail))
+        report(found[-1])
+    return found
+
+
+def _be_child(batch, prepare, writing) -> None:
+    """Tries cases, writes a line of JSON for each, and exits."""
+    try:
+        os.setsid()
+        limit = (_MEMORY_BYTES, _MEMORY_BYTES)
+        resource.setrlimit(resource.RLIMIT_AS, limit)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        with tempfile.TemporaryFile("w+") as errors, tempfile.TemporaryFile() as output:
+            os.dup2(errors.fileno(), 2)
+            os.dup2(output.fileno(), 1)
+            if prepare:
+                prepare()
+            os.write(writing, b"ready\n")
+            for case in batch:
+                errors.seek(0)
+                errors.truncate()
+                outcome = _try(case, errors)
+                line = json.dumps(dataclasses.asdict(outcome))
+                os.write(writing, line.encode() + b"\n")
+    except BaseException:
+        with contextlib.suppress(Exception):
+            pathlib.Path(f"{tempfile.gettempdir()}/attack_child.txt").write_text(
+                traceback.format_exc()
+            )
+        os._exit(3)
+    os._exit(0)
+
+
+def _try(case: Case, errors: io.TextIOBase) -> Outcome:
+    """How a case ends, if it does not end the process."""
+    begin = time.monotonic()
+
+    def outcome(ending: str, detail: str = "") -> Outcome:
+        if case.must_fail and ending == DONE:
+            ending = ACCEPTED
+        detail = " ".join(detail.split())[:400]
+        return Outcome(case.name, ending, detail, round(time.monotonic() - begin, 2))
+
+    try:
+        case.attempt()
+    except SystemExit as end:
+        sys.stderr.flush()
+        errors.seek(0)
+        text = errors.read()
+        lines = [line for line in text.splitlines() if line.startswith("error: ")]
+        if end.code in (0, None):
+            return outcome(DONE)
+        if end.code == 2 and len(lines) == 1 and "Traceback" not in text:
+            return outcome(REFUSED, lines[0])
+        return outcome(TRACEBACK, f"exit {end.code}: {text[-300:]}")
+    except UserError as error:
+        ending = REFUSED if "\n" not in str(error) else TRACEBACK
+        return outcome(ending, str(error))
+    except TypeError as error:
+        # Python's line is clear where a call does not fit; further inside it is not.
+        frames = traceback.extract_tb(error.__traceback__)
+        is_clear = "/tests/attack/" in frames[-1].filename
+        where = "" if is_clear else f"{frames[-1].filename}:{frames[-1].lineno} "
+        return outcome(WRONG_TYPE if is_clear else TRACEBACK, f"{where}{error}")
+    except Exception as error:
+        last = traceback.extract_tb(error.__traceback__)
+        ours = [f for f in last if "/tfmusic/" in f.filename]
+        where = (
+            f"{ours[-1].filename.split('/tfmusic/')[-1]}:{ours[-1].lineno}"
+            if ours
+            else ""
+        )
+        return outcome(TRACEBACK, f"{where} {type(error).__name__}: {error}")
+    return outcome(DONE)
+
+
+def table(found: dict[str, list[Outcome]]) -> str:
+    """How often each kind of case ended in which way, and the claim."""
+    columns = (DONE, REFUSED, WRONG_TYPE, *FAILURES)
+    lines = ["".join(f"{name:>18}" for name in ("kind", "cases", *columns))]
+    for kind, outcomes in found.items():
+        counts = collections.Counter(outcome.ending for outcome in outcomes)
+        values = (kind, len(outcomes), *(counts[name] for name in columns))
+        lines.append("".join(f"{value:>18}" for value in values))
+    failures = [o for outcomes in found.values() for o in outcomes if failed(o)]
+    return "\n".join([*lines, f"attack.failures = {len(failures)}"])
+
+
+def failed(outcome: Outcome) -> bool:
+    """Whether a case ended as none should."""
+    return outcome.ending in FAILURES
+
+
+def preload() -> None:
+    """Imports what children need, so that they need not; uses none of it."""
+    import tensorflow  # noqa: F401
+
+    import tests.experiments  # noqa: F401
+    import tfmusic.api  # noqa: F401
+    import tfmusic.evaluation.comparison  # noqa: F401
+    import tfmusic.pipelines.building  # noqa: F401
+    import tfmusic.serving.saved_model  # noqa: F401
+    import tfmusic.training.setup  # noqa: F401

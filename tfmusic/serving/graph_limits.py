@@ -1,0 +1,188 @@
+"""What an export's graphs refuse before they begin: too much, and what cannot be.
+
+TensorFlow Serving passes on whatever fits the types of a signature. Without limits in
+the graph a request for 2 ** 31 steps would end the server for all of its clients.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfmusic.models import Endpoint, MusicModel
+from tfmusic.serving.inputs import MAX_OUTPUTS, MAX_STEPS
+from tfmusic.serving.requests import SIZES, check_numbers
+
+# What a call may take besides the weights: what pieces take, and what their steps take.
+_MEMORY_BYTES = 2 * 2**30
+_MOST_IN_ALL = 10_000_000
+_COUNTS = ("num_outputs", "beam_width")
+_STEPS = "num_steps"
+_PLACE = "place"
+
+
+@dataclasses.dataclass(frozen=True)
+class GraphLimits:
+    """The most that one call of an export may ask for.
+
+    Attributes:
+        num_steps: Steps of a piece.
+        num_outputs: Pieces, beams or rows.
+        steps_in_all: Steps of all pieces together.
+        steps_given: Steps of all pieces that a call gives, to be continued or scored.
+    """
+
+    num_steps: int
+    num_outputs: int
+    steps_in_all: int
+    steps_given: int
+
+    @classmethod
+    def of(
+        cls, model: MusicModel, max_steps: int = 0, max_outputs: int = 0
+    ) -> "GraphLimits":
+        """The limits of a model, so that a call takes a few gigabytes at most.
+
+        Args:
+            model: Built.
+            max_steps: The most steps of a piece; 0: 100,000, or as many as fit.
+            max_outputs: The most pieces; 0: 4096, or as many as fit.
+
+        Raises:
+            UserError: There cannot be as many.
+        """
+        check_numbers((0, SIZES[1]), max_steps=max_steps, max_outputs=max_outputs)
+        memory = model.memory(max_steps or MAX_STEPS)
+        fitting = [
+            max(_MEMORY_BYTES // max(size, 1), 1)
+            for size in (memory.piece, memory.step, memory.given)
+        ]
+        pieces = max_outputs or min(MAX_OUTPUTS, fitting[0])
+        steps = max_steps or min(MAX_STEPS, fitting[1])
+        # Whoever sets one has room for as many.
+        in_all = max(min(fitting[1], _MOST_IN_ALL), steps, pieces)
+        return cls(steps, pieces, in_all, max(min(fitting[2], _MOST_IN_ALL), pieces))
+
+
+def guarded(model: MusicModel, endpoint: Endpoint, limits: GraphLimits) -> Endpoint:
+    """An endpoint that first looks at its inputs, once for all steps.
+
+    Args:
+        model: Whose endpoint it is.
+        endpoint: What is to be guarded.
+        limits: What it refuses beyond.
+    """
+    names = [spec.name for spec in endpoint.input_signature]
+    controls = _controls(model, names)
+    integers = {
+        name: spec
+        for kind in (model.representation, model.output_representation)
+        for name, spec in kind.feature_specs.items()
+    }
+
+    def fn(*inputs):
+        given = dict(zip(names, inputs, strict=True))
+        checks = _Checks()
+        _check_sizes(checks, given, limits)
+        for name, value in given.items():
+            if name in controls:
+                control = controls[name]
+                checks.between(name, value, control.minimum, control.maximum)
+            elif name in integers and value.dtype.is_integer:
+                highest = integers[name].highest
+                if highest is None:
+                    highest = np.iinfo(integers[name].dtype).max
+                checks.between(name, value, 0, highest)
+            elif value.dtype.is_floating:
+                checks.finite(name, value)
+        with tf.control_dependencies(checks.found):
+            inputs = [tf.identity(value) for value in inputs]
+        return endpoint.fn(*inputs)
+
+    return dataclasses.replace(endpoint, fn=fn)
+
+
+def _controls(model: MusicModel, names: Sequence[str]) -> Mapping[str, Any]:
+    is_search = "beam_width" in names
+    controls = model.SEARCH_CONTROLS if is_search else model.CONTROLS
+    return {control.name: control for control in controls}
+
+
+def _check_sizes(
+    checks: "_Checks", given: Mapping[str, tf.Tensor], limits: GraphLimits
+) -> None:
+    """Refuses too many pieces, too many steps, and too many of both together."""
+    arrays = [value for value in given.values() if value.shape.rank]
+    timed = [value for value in arrays if _has_time(value)]
+    pieces = tf.constant(1, tf.int64)
+    if rows := [value for value in arrays if value.shape[0] is None]:
+        num_rows = tf.shape(rows[0], tf.int64)[0]
+        checks.between("rows", num_rows, 1, limits.num_outputs)
+        pieces *= num_rows
+    for name in _COUNTS:
+        if name in given:
+            checks.between(name, given[name], 1, limits.num_outputs)
+            pieces *= tf.cast(given[name], tf.int64)
+    if _PLACE in given:  # as many random numbers are drawn as come before it
+        checks.between(_PLACE, given[_PLACE], 0, limits.num_outputs - 1)
+    time = steps = tf.constant(0, tf.int64)
+    if timed:
+        time = tf.shape(timed[0], tf.int64)[1]
+        checks.between("time", time, 1, limits.num_steps)
+    if _STEPS in given:
+        # Of music that is given it says how much counts.
+        counts = bool(timed) and given[_STEPS].shape.rank == 1
+        most = time if counts else limits.num_steps
+        checks.between(_STEPS, given[_STEPS], 0 if counts else 1, most)
+        if not counts:
+            steps = tf.cast(tf.reduce_max(given[_STEPS]), tf.int64)
+    words = "steps of all pieces together"
+    checks.between(words, pieces * tf.maximum(steps, 1), 1, limits.steps_in_all)
+    if timed:
+        words = "steps of all pieces that are given"
+        checks.between(words, pieces * time, 1, limits.steps_given)
+
+
+def _has_time(value: tf.Tensor) -> bool:
+    return value.shape.rank > 1 and value.shape[1] is None
+
+
+class _Checks:
+    """Operations that fail where an input cannot be.
+
+    Attributes:
+        found: The operations.
+    """
+
+    def __init__(self):
+        self.found: list[tf.Operation] = []
+
+    def between(self, name: str, value: tf.Tensor, lowest: Any, highest: Any) -> None:
+        """Refuses numbers out of bounds, and NaN."""
+        bounds = [tf.cast(bound, value.dtype) for bound in (lowest, highest)]
+        is_inside = (value >= bounds[0]) & (value <= bounds[1])
+        words = f"{name}: expected {_words(lowest, highest)}, got"
+        self._add(words, is_inside, value)
+
+    def finite(self, name: str, value: tf.Tensor) -> None:
+        """Refuses NaN and infinity."""
+        words = f"{name}: expected finite numbers, got"
+        self._add(words, tf.math.is_finite(value), value)
+
+    def _add(self, words: str, is_right: tf.Tensor, value: tf.Tensor) -> None:
+        wrong = tf.boolean_mask(value, ~is_right) if value.shape.rank else value
+        assertion = tf.debugging.Assert(
+            tf.reduce_all(is_right), [words, wrong], summarize=1
+        )
+        if assertion is not None:  # where Python runs the code, it has raised
+            self.found.append(assertion)
+
+
+def _words(lowest: Any, highest: Any) -> str:
+    if isinstance(highest, tf.Tensor):
+        return f"{lowest} to as many steps as there are"
+    if isinstance(highest, tuple):
+        return f"{lowest} to {', '.join(map(str, highest))}"
+    return f"{lowest:,.10g} to {highest:,.10g}"
