@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import logging as python_logging
+import math
 import os
 import re
 import signal
@@ -146,10 +147,21 @@ def _own_flags() -> list[flags.Flag]:
 def _check_values() -> None:
     """Refuses flags without a value, as an unset variable of a shell leaves them.
 
+    And numbers that are none, or more than any program can hold.
+
     Raises:
         UserError: There is one.
     """
     for flag in _own_flags():
+        if isinstance(flag.value, float) and not math.isfinite(flag.value):
+            raise UserError(
+                f"--{flag.name}: expected a finite number, got {flag.value}"
+            )
+        if isinstance(flag.value, int) and not -(2**63) <= flag.value < 2**63:
+            raise UserError(
+                f"--{flag.name}: expected a whole number of at most {2**63 - 1:,}, got "
+                f"{flag.value}"
+            )
         if flag.present and flag.value == "":
             raise UserError(
                 f"--{flag.name}=: expected a value, got none; leave the flag out"

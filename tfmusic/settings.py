@@ -19,6 +19,7 @@ def setting(
     at_most: float | None = None,
     below: float | None = None,
     choices: tuple[Any, ...] = (),
+    not_empty: bool = False,
 ) -> Any:
     """A field of a `Settings` class with bounds.
 
@@ -29,9 +30,15 @@ def setting(
         at_most: The greatest value.
         below: A number above all values.
         choices: All values that the field can have.
+        not_empty: Whether a tuple has to have numbers in it.
     """
     bounds = dict(
-        at_least=at_least, above=above, at_most=at_most, below=below, choices=choices
+        at_least=at_least,
+        above=above,
+        at_most=at_most,
+        below=below,
+        choices=choices,
+        not_empty=not_empty,
     )
     return dataclasses.field(default=default, metadata=bounds)
 
@@ -41,7 +48,8 @@ class Settings:
     """Base of the sections. A subclass is a frozen dataclass; it gives types and docs.
 
     Fields are `bool`, `int`, `float`, `str`, `tuple[int, ...]`, `tuple[float, ...]` or
-    `Mapping`. An `int` is accepted for a `float`; NaN and infinity are not.
+    `Mapping`. An `int` is accepted for a `float`; NaN and infinity are not, nor what
+    the types of graphs, int32 and float32, cannot hold.
 
     Attributes:
         SECTION: Where the fields stand in a config, such as `"train"`; for messages.
@@ -96,12 +104,24 @@ def _checked_type(name: str, value: Any, hint: Any) -> Any:
         element = typing.get_args(hint)[0]
         return tuple(_checked_type(name, item, element) for item in value)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 2**1000 else math.inf
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise UserError(f"{name}: expected {_WORDS[kind]}, got {value!r}")
     if kind is float and not math.isfinite(value):
         raise UserError(f"{name}: expected a finite number, got {value}")
     return value
+
+
+def _check_size(name: str, value: Any) -> None:
+    """Refuses numbers that graphs cannot hold.
+
+    Raises:
+        UserError: It is one.
+    """
+    most = {int: 2**31 - 1, float: 1e30}.get(type(value))
+    if most is not None and abs(value) > most:
+        words = f"at most {most:,}" if value > 0 else f"at least -{most:,}"
+        raise UserError(f"{name}: expected {words}, got {value}")
 
 
 _WORDS = {
@@ -122,7 +142,10 @@ def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:
     """
     if choices := bounds.get("choices"):
         choose(name, value, choices)
+    if bounds.get("not_empty") and not value:
+        raise UserError(f"{name}: expected at least one number, got none")
     for item in value if isinstance(value, tuple) else (value,):
+        _check_size(name, item)
         for bound, words, is_kept in (
             ("at_least", "at least", lambda item, limit: item >= limit),
             ("above", "more than", lambda item, limit: item > limit),

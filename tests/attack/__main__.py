@@ -14,6 +14,7 @@ def main() -> None:
     parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], default=KINDS)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="a part of the names of cases")
+    parser.add_argument("--every", type=int, default=1, help="one case of so many")
     parser.add_argument("--all", action="store_true", help="show every case")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -28,10 +29,11 @@ def main() -> None:
             )
             sys.stdout.flush()
 
+    choose = runner.Choose(arguments.only, arguments.every, arguments.seed)
     found = {}
     for kind in arguments.kinds or KINDS:
         module = importlib.import_module(f"tests.attack.{kind}")
-        found[kind] = module.run(arguments.seed, arguments.only, report)
+        found[kind] = module.run(arguments.seed, choose, report)
     sys.stdout.write(runner.table(found) + "\n")
     sys.exit(any(runner.failed(o) for outcomes in found.values() for o in outcomes))
 

@@ -5,7 +5,15 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tests.attack.runner import Case, Outcome, Report, ignore, preload, run_cases
+from tests.attack.runner import (
+    Case,
+    Choose,
+    Outcome,
+    Report,
+    ignore,
+    preload,
+    run_cases,
+)
 from tests.attack.victims import scratch, short_config, victims
 
 _WRONG: tuple[Any, ...] = (math.nan, math.inf, -1, 0, 2**31, 2**64, "x", None, [], 1.5)
@@ -265,9 +273,9 @@ def _files() -> Iterator[tuple[str, Callable[[], object]]]:
     yield "compare_music of none", lambda: tfmusic.compare_music([], [])
 
 
-def run(seed: int = 0, only: str = "", report: Report = ignore) -> list[Outcome]:
+def run(seed: int, choose: Choose, report: Report = ignore) -> list[Outcome]:
     """Tries them."""
     del seed
     preload()
-    chosen = [case for case in cases() if only in case.name]
+    chosen = choose(cases())
     return run_cases(chosen, seconds=90, alone=False, report=report)

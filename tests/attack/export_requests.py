@@ -10,12 +10,14 @@ import math
 import os
 import pathlib
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from tests.attack.runner import (
     Case,
+    Choose,
     Outcome,
     Report,
     UserError,
@@ -28,42 +30,47 @@ _COUNTS = (0, -1, 2**31 - 1, -(2**31), 10**9)
 _FLOATS = (math.nan, math.inf, -math.inf, -1e30, 1e30)
 _IDS = (-1, 2**31 - 1, -(2**31), 10**6)
 _TIME = 6
+_NONE = ("num_steps", "score", 0)
 # What may be anything, for it only chooses random numbers.
 _FREE = ("seed", "other_seed")
 
 
-def export_families(folder: str) -> None:
-    """Writes an export of each family; uses TensorFlow, so it is for a child."""
-    from tests.serving.exports import export_untrained, families
+def families() -> list[str]:
+    """The small models that are exported, one of each family."""
+    from tests.serving.exports import families
 
-    for parameter in families():
-        (case,) = parameter.values
-        export_untrained(case, os.path.join(folder, case.replace(":", "_"), "1"))
+    return [parameter.values[0] for parameter in families()]
 
 
 @functools.cache
-def exports() -> str:
-    """The folder of the exports, made once in a child of this process."""
-    folder = tempfile.mkdtemp(prefix="tfmusic_exports_")
+def folder() -> str:
+    """Where the exports are."""
+    return tempfile.mkdtemp(prefix="tfmusic_exports_")
+
+
+@functools.cache
+def export(name: str) -> str:
+    """The export of a family, made once in a child of this process."""
+    path = os.path.join(folder(), name.replace(":", "_"), "1")
     child = os.fork()
     if not child:
         try:
-            export_families(folder)
-        except BaseException:
-            import traceback
+            from tests.serving.exports import export_untrained
 
+            export_untrained(name, path)
+        except BaseException:
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
     _, status = os.waitpid(child, 0)
     if status:
-        raise RuntimeError("the exports to attack could not be made")
-    return folder
+        raise RuntimeError(f"the export of {name} could not be made")
+    return path
 
 
 def read_card(name: str) -> dict:
     """What an export says of itself."""
-    path = pathlib.Path(exports()) / name / "1" / "assets.extra" / "tfmusic.json"
+    path = pathlib.Path(export(name)) / "assets.extra" / "tfmusic.json"
     return json.loads(path.read_text())
 
 
@@ -85,7 +92,9 @@ def modest(specs: dict, rows: int = 1) -> dict[str, np.ndarray]:
     return found
 
 
-def hostile(endpoint: dict, controls: dict) -> Iterator[tuple[str, dict, bool]]:
+def hostile(
+    signature: str, endpoint: dict, controls: dict
+) -> Iterator[tuple[str, dict, bool]]:
     """What is sent: what it is, the inputs, and whether it has to be refused."""
     specs = endpoint["inputs"]
     base = modest(specs)
@@ -100,7 +109,8 @@ def hostile(endpoint: dict, controls: dict) -> Iterator[tuple[str, dict, bool]]:
             yield (
                 f"{name}={value:g}",
                 base | {name: np.full_like(base[name], value)},
-                not name.startswith("state_"),
+                # States are what a step gave, and of what is given none may count.
+                not name.startswith("state_") and (name, signature, value) != _NONE,
             )
         if name in controls:
             for bound in ("minimum", "maximum"):
@@ -146,7 +156,7 @@ def cases(name: str) -> list[Case]:
                 _request(name, signature, modest(endpoint["inputs"]), False),
             )
         )
-        for what, inputs, must_fail in hostile(endpoint, controls):
+        for what, inputs, must_fail in hostile(signature, endpoint, controls):
             case = f"{name} {signature} {what}"
             found.append(Case(case, _request(name, signature, inputs, True), must_fail))
     return found
@@ -160,7 +170,7 @@ def _load(name: str) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(2)
-    _LOADED[name] = tf.saved_model.load(os.path.join(exports(), name, "1"))
+    _LOADED[name] = tf.saved_model.load(export(name))
 
 
 def _request(name, signature, inputs, may_fail) -> Callable[[], None]:
@@ -184,16 +194,17 @@ def _request(name, signature, inputs, may_fail) -> Callable[[], None]:
     return attempt
 
 
-def run(seed: int = 0, only: str = "", report: Report = ignore) -> list[Outcome]:
+def run(seed: int, choose: Choose, report: Report = ignore) -> list[Outcome]:
     """Tries them."""
     del seed
     preload()
-    outcomes = []
-    for name in sorted(os.listdir(exports())):
-        chosen = [case for case in cases(name) if only in case.name]
-        if chosen:
+    outcomes, wanted = [], choose.only.split(" ")[0]
+    known = families()
+    for name in [wanted] if wanted in known else known:
+        export(name)
+        if chosen := choose(cases(name)):
             load = functools.partial(_load, name)
             outcomes += run_cases(
-                chosen, seconds=20, prepare=load, alone=False, report=report
+                chosen, seconds=60, prepare=load, alone=False, report=report
             )
     return outcomes

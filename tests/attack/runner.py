@@ -58,6 +58,26 @@ class Outcome:
 Report = Callable[[Outcome], object]
 
 
+@dataclasses.dataclass(frozen=True)
+class Choose:
+    """Which of many cases are tried.
+
+    Attributes:
+        only: A part of their names.
+        every: One of so many.
+        first: Which of these.
+    """
+
+    only: str = ""
+    every: int = 1
+    first: int = 0
+
+    def __call__(self, cases: Sequence[Case]) -> list[Case]:
+        """Those of some cases."""
+        wanted = [case for case in cases if self.only in case.name]
+        return wanted[self.first % self.every :: self.every]
+
+
 def ignore(outcome: Outcome) -> None:
     """Reports to nobody."""
 

@@ -41,6 +41,7 @@ _REMEDY = (
 _SPLIT_FORM = {
     **dict.fromkeys(("num_pieces", "num_steps", "num_notes", "max_steps"), int),
     "seconds": NUMBER,
+    "num_bytes?": int,
     "shards": [str],
     "shard_pieces?": [int],
     "piece_steps": [int],

@@ -33,9 +33,9 @@ class DataSettings(Settings):
 
     key: str = setting("original", choices=("original", "C"))
     min_steps: int = setting(1, at_least=1)
-    window_steps: int = setting(128, at_least=1)
-    window_stride: int = setting(0, at_least=0)
-    window_align_steps: int = setting(1, at_least=1)
+    window_steps: int = setting(128, at_least=1, at_most=2**20)
+    window_stride: int = setting(0, at_least=0, at_most=2**20)
+    window_align_steps: int = setting(1, at_least=1, at_most=2**20)
     transpose_semitones: int = setting(0, at_least=0, at_most=64)
     transpose_down_semitones: int = setting(-1, at_least=-1, at_most=64)
     stretch: float = setting(0.0, at_least=0.0, below=0.5)

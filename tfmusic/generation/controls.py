@@ -133,7 +133,7 @@ SPREAD = Control(
 )
 GIBBS_STEPS = Control(
     "gibbs_steps",
-    *(128.0, 1.0, 1e4),
+    *(128.0, 1.0, 2000.0),
     "How often what is new is gone over: the more, the better its notes fit together.",
 )
 AVOID_PARALLELS = Control(

@@ -55,8 +55,12 @@ class BiaxialSettings(Settings):
 
     SECTION: ClassVar[str] = "model"
 
-    time_units: tuple[int, ...] = setting((128, 128), at_least=1)
-    note_units: tuple[int, ...] = setting((64,), at_least=1)
+    time_units: tuple[int, ...] = setting(
+        (128, 128), at_least=1, at_most=65_536, not_empty=True
+    )
+    note_units: tuple[int, ...] = setting(
+        (64,), at_least=1, at_most=65_536, not_empty=True
+    )
     dropout: float = setting(0.3, at_least=0.0, at_most=0.99)
     position: bool = True
     pitch_class: bool = True

@@ -42,7 +42,7 @@ class DecoderSettings(RecurrentSettings):
     """
 
     dropout: float = setting(0.2, at_least=0.0, at_most=0.99)
-    head_units: int = setting(256, at_least=1)
+    head_units: int = setting(256, at_least=1, at_most=65_536)
     head_dropout: float = setting(0.5, at_least=0.0, at_most=0.99)
     key_chains: bool = False
     loss: str = setting("nats", choices=tuple(CELL_LOSSES))

@@ -22,7 +22,7 @@ class Seq2SeqSettings(DecoderSettings):
         segment_steps: Frames that are encoded, and decoded, at a time.
     """
 
-    segment_steps: int = setting(128, at_least=1)
+    segment_steps: int = setting(128, at_least=1, at_most=65_536)
 
 
 class Segment(NamedTuple):

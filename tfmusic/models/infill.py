@@ -50,9 +50,9 @@ class InfillSettings(Settings):
 
     SECTION: ClassVar[str] = "model"
 
-    embedding_size: int = setting(48, at_least=1)
+    embedding_size: int = setting(48, at_least=1, at_most=65_536)
     temperature: float = setting(1.0, at_least=0.0, at_most=10.0)
-    gibbs_steps: int = setting(128, at_least=1, at_most=10_000)
+    gibbs_steps: int = setting(128, at_least=1, at_most=2000)
     avoid_parallels: float = setting(0.0, at_least=0.0, at_most=100.0)
 
 

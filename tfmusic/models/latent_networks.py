@@ -74,17 +74,17 @@ class LatentSettings(Settings):
 
     SECTION: ClassVar[str] = "model"
 
-    num_chunks: int = setting(64, at_least=2)
+    num_chunks: int = setting(64, at_least=2, at_most=65_536)
     generator: str = setting("convolutional", choices=GENERATORS)
-    noise_size: int = setting(64, at_least=1)
+    noise_size: int = setting(64, at_least=1, at_most=65_536)
     generator_channels: tuple[int, ...] = setting((256, 256, 192, 128, 96), at_least=1)
-    generator_units: tuple[int, ...] = setting((256, 256), at_least=1)
-    num_heads: int = setting(4, at_least=1)
-    chunk_units: tuple[int, ...] = setting((256, 256), at_least=1)
+    generator_units: tuple[int, ...] = setting((256, 256), at_least=1, at_most=65_536)
+    num_heads: int = setting(4, at_least=1, at_most=65_536)
+    chunk_units: tuple[int, ...] = setting((256, 256), at_least=1, at_most=65_536)
     local_noise: bool = True
     bound: float = setting(0.0, at_least=0.0)
     critic_channels: tuple[int, ...] = setting((96, 128, 192, 256, 256), at_least=1)
-    feature_size: int = setting(256, at_least=1)
+    feature_size: int = setting(256, at_least=1, at_most=65_536)
     normalize: str = setting("layer", choices=tuple(NORMALIZATIONS))
     normalize_critic: str = setting("none", choices=tuple(NORMALIZATIONS))
     pool_all: bool = True

@@ -39,10 +39,12 @@ class RollLSTMSettings(RecurrentSettings):
         repeat_bonus: Default of the control of this name.
     """
 
-    units: tuple[int, ...] = setting((256, 256), at_least=1)
-    branch_units: int = setting(120, at_least=0)
-    key_units: int = setting(100, at_least=0)
-    count_units: int = setting(10, at_least=0)
+    units: tuple[int, ...] = setting(
+        (256, 256), at_least=1, at_most=65_536, not_empty=True
+    )
+    branch_units: int = setting(120, at_least=0, at_most=65_536)
+    key_units: int = setting(100, at_least=0, at_most=65_536)
+    count_units: int = setting(10, at_least=0, at_most=65_536)
     key_loss_coefficient: float = setting(88.0, at_least=0.0)
     count_loss_coefficient: float = setting(1.0, at_least=0.0)
     key_weights: str = setting("none", choices=("none", "positive", "both"))

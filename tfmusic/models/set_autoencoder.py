@@ -56,13 +56,13 @@ class AutoencoderSettings(Settings):
 
     SECTION: ClassVar[str] = "model"
 
-    latent_size: int = setting(75, at_least=1)
+    latent_size: int = setting(75, at_least=1, at_most=65_536)
     encoding: str = setting("ponOHE", choices=tuple(ENCODINGS))
     durations: str = setting("share", choices=tuple(DURATIONS))
-    value_units: tuple[int, ...] = setting((256, 256), at_least=1)
-    key_units: tuple[int, ...] = setting((64,), at_least=1)
-    size_units: tuple[int, ...] = setting((128,), at_least=1)
-    event_units: tuple[int, ...] = setting((256, 256), at_least=1)
+    value_units: tuple[int, ...] = setting((256, 256), at_least=1, at_most=65_536)
+    key_units: tuple[int, ...] = setting((64,), at_least=1, at_most=65_536)
+    size_units: tuple[int, ...] = setting((128,), at_least=1, at_most=65_536)
+    event_units: tuple[int, ...] = setting((256, 256), at_least=1, at_most=65_536)
     activation: str = "relu"
     normalize: bool = False
     residual: bool = True

@@ -54,7 +54,7 @@ class TokenSettings(Settings):
 
     SECTION: ClassVar[str] = "model"
 
-    embedding_size: int = setting(128, at_least=0)
+    embedding_size: int = setting(128, at_least=0, at_most=65_536)
     input_encoding: str = setting(
         "embedding", choices=("embedding", "pitches", "index")
     )

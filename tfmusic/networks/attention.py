@@ -35,11 +35,11 @@ class TransformerSettings(Settings):
 
     SECTION: ClassVar[str] = "model"
 
-    num_layers: int = setting(6, at_least=1)
-    num_heads: int = setting(8, at_least=1)
-    hidden_size: int = setting(256, at_least=2)
-    feed_forward_size: int = setting(1024, at_least=1)
-    context_steps: int = setting(512, at_least=1)
+    num_layers: int = setting(6, at_least=1, at_most=1024)
+    num_heads: int = setting(8, at_least=1, at_most=65_536)
+    hidden_size: int = setting(256, at_least=2, at_most=65_536)
+    feed_forward_size: int = setting(1024, at_least=1, at_most=65_536)
+    context_steps: int = setting(512, at_least=1, at_most=65_536)
     dropout: float = setting(0.1, at_least=0.0, at_most=0.99)
 
 

@@ -28,8 +28,8 @@ class ConvolutionSettings(Settings):
 
     SECTION: ClassVar[str] = "model"
 
-    num_layers: int = setting(6, at_least=1)
-    hidden_size: int = setting(192, at_least=1)
+    num_layers: int = setting(6, at_least=1, at_most=1024)
+    hidden_size: int = setting(192, at_least=1, at_most=65_536)
     dropout: float = setting(0.2, at_least=0.0, at_most=0.99)
 
 

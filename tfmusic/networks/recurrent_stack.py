@@ -31,7 +31,9 @@ class RecurrentSettings(Settings):
     SECTION: ClassVar[str] = "model"
 
     cell: str = setting("lstm", choices=tuple(CELLS))
-    units: tuple[int, ...] = setting((512, 512), at_least=1)
+    units: tuple[int, ...] = setting(
+        (512, 512), at_least=1, at_most=65_536, not_empty=True
+    )
     dropout: float = setting(0.3, at_least=0.0, at_most=0.99)
     recurrent_dropout: float = setting(0.0, at_least=0.0, at_most=0.99)
 

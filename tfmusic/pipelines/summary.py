@@ -22,7 +22,7 @@ def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
     for name in representation.fitted_fields:
         shown[name] = _size(info.representation[name])
     defaults = Filters().to_dict()
-    filters = {k: v for k, v in info.filters.items() if v != defaults[k]}
+    filters = {k: v for k, v in info.filters.items() if v != defaults.get(k)}
     lines = [
         f"source          {info.source}, {info.num_files:,d} files",
         f"filters         {_settings(filters) or 'none'}",
@@ -34,7 +34,7 @@ def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
         lines.append(
             f"{name:12s}{split['num_pieces']:9,d}{split['num_steps']:13,d}"
             f"{split['num_notes']:12,d}{split['seconds'] / 3600:9.2f}"
-            f"{split['num_bytes'] / 1e6:9.1f}{len(split['shards']):7d}"
+            f"{split.get('num_bytes', 0) / 1e6:9.1f}{len(split['shards']):7d}"
         )
     rows = collections.Counter(
         (drop["stage"], drop["reason"], remedy(drop)) for drop in drops

@@ -5,6 +5,7 @@ import collections
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
@@ -21,6 +22,8 @@ from tfmusic.representations.variation import EventStretch, Joint, Variation
 Features = dict[str, np.ndarray]
 # Five hours of sixteenths at 1,000 beats per minute: only a broken file is longer.
 MAX_STEPS = 1_200_000
+# More steps a second, or quarter notes a minute, are a mistake.
+_MOST = 1e9
 
 
 class EncodeError(DropError):
@@ -99,6 +102,7 @@ class Representation(abc.ABC):
             "highest_pitch",
             f"lowest_pitch..127, that is {self.lowest_pitch}..127",
         )
+        self.check(self.steps_per_quarter <= 9_600, "steps_per_quarter", "at most 9600")
         try:
             _ = self.grid
         except UserError as error:
@@ -391,10 +395,14 @@ class Representation(abc.ABC):
         value = getattr(self, field.name)
         if field.type is float and isinstance(value, int):
             # 8 and 8.0 are one setting and must have one fingerprint.
-            value = float(value)
+            value = float(value) if abs(value) <= _MOST else math.inf
             object.__setattr__(self, field.name, value)
         if field.type in (bool, int, float, str):
             self.check(type(value) is field.type, field.name, field.type.__name__)
+        if field.type is float:
+            self.check(abs(value) <= _MOST, field.name, f"at most {_MOST:,}")
+        if field.type is int:
+            self.check(abs(value) < 2**31, field.name, f"at most {2**31 - 1:,}")
 
 
 def _tuples(value: Any) -> Any:

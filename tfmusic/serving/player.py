@@ -340,14 +340,14 @@ class Player:
 
 def reason(error: tf.errors.OpError) -> str:
     """The line of a graph's error that says what is wrong, not where."""
+    # Of an assertion: [what was expected] [what came].
+    found = re.search(r"assertion failed: \[(.*?), got\] \[(.*?)\]", error.message)
+    if found:
+        return f"{found[1]}, got {found[2]}"
     lines = [line.strip() for line in error.message.splitlines()]
     where = ("Graph execution error", "Detected at", "<stack traces", "[[")
     told = [line for line in lines if line and not line.startswith(where)]
-    if not told:
-        return first_line(error)
-    # Of an assertion: [what was expected] [what came].
-    found = re.match(r"assertion failed: \[(.*?), got\] \[(.*?)\]", told[0])
-    return f"{found[1]}, got {found[2]}" if found else told[0][:200]
+    return told[0][:200] if told else first_line(error)
 
 
 def versions(export_dir: str) -> list[int]:

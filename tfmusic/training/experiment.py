@@ -5,7 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from absl import logging
+from ml_collections import ConfigDict
 
+from tfmusic.checks import whole_number
 from tfmusic.data.settings import DataSettings
 from tfmusic.errors import UserError, choose
 from tfmusic.models import MODELS
@@ -39,8 +41,13 @@ def check_config(
     for name in needed:
         if name not in config:
             raise UserError(f"config.{name}: the section is missing")
-    if not isinstance(config.get("seed", 0), int):
-        raise UserError(f"config.seed: expected a whole number, got {config['seed']!r}")
+    for name in SECTIONS:
+        section = config.get(name, {})
+        if not isinstance(section, Mapping | ConfigDict):
+            raise UserError(
+                f"config.{name}: expected named values, got {section!r:.60}"
+            )
+    whole_number("config.seed", config.get("seed", 0), 0, 2**31 - 1)
     return {"seed": config.get("seed", 0)} | {
         name: read(config[name]) for name, read in _READERS.items() if name in config
     }

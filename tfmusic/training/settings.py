@@ -90,8 +90,8 @@ class TrainSettings(Settings):
 
     SECTION: ClassVar[str] = "train"
 
-    batch_size: int = setting(32, at_least=1)
-    eval_batch_size: int = setting(32, at_least=1)
+    batch_size: int = setting(32, at_least=1, at_most=65_536)
+    eval_batch_size: int = setting(32, at_least=1, at_most=65_536)
     num_epochs: int = setting(10, at_least=1)
     steps_per_epoch: int = setting(0, at_least=0)
     min_steps_per_epoch: int = setting(50, at_least=0)
@@ -105,7 +105,7 @@ class TrainSettings(Settings):
     scale_with_devices: bool = False
     shard_files: bool = False
     memory_megabytes: int = setting(1024, at_least=1)
-    num_cpu_devices: int = setting(0, at_least=0)
+    num_cpu_devices: int = setting(0, at_least=0, at_most=256)
     sample_every_epochs: int = setting(1, at_least=0)
     profile_steps: int = setting(0, at_least=0)
     mixed_precision: str = setting("auto", choices=("auto", "bfloat16", "none"))
