@@ -39,9 +39,9 @@ def read_run(run: str) -> list[dict[str, str]]:
     path = os.path.join(run, METRICS) if os.path.isdir(run) else run
     try:
         with open(path, newline="", encoding="utf-8") as file:
-            rows = check_rows(csv.DictReader(file, strict=True))
+            rows = list(csv.DictReader(file, strict=True))
         if rows and all("val_loss" in row for row in rows):
-            return rows
+            return check_rows(rows)
         found = "no epochs in it"
     except (OSError, ValueError, csv.Error) as error:
         found = getattr(error, "strerror", None) or str(error)

@@ -36,7 +36,7 @@ _CARD_FORM = {
     "search_controls?": _CONTROLS,
     "endpoints": {"*": {"doc?": str, "inputs": _TENSORS, "outputs": _TENSORS}},
     "checkpoint?": str,
-    "config?": {"name?": str, "seed?": int, "*": dict},
+    "config?": {"name": str, "seed?": int, "*": dict},
     "data?": (dict, type(None)),
     "scores?": (dict, type(None)),
     "knows?": {"*": str},

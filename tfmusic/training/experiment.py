@@ -7,7 +7,7 @@ from typing import Any
 from absl import logging
 from ml_collections import ConfigDict
 
-from tfmusic.checks import whole_number
+from tfmusic.checks import text, whole_number
 from tfmusic.data.settings import DataSettings
 from tfmusic.errors import UserError, choose
 from tfmusic.models import MODELS
@@ -41,6 +41,8 @@ def check_config(
     for name in needed:
         if name not in config:
             raise UserError(f"config.{name}: the section is missing")
+    if "name" in config or needed == SECTIONS:
+        text("config.name", config.get("name"))
     for name in SECTIONS:
         section = config.get(name, {})
         if not isinstance(section, Mapping | ConfigDict):

@@ -25,7 +25,7 @@ from tfmusic.training.settings import TrainSettings
 
 _RUN = "what tfmusic train wrote about a run"
 _REMEDY = "put it back from a copy, or use another --workdir"
-_CONFIG_FORM = {"name?": str, "seed?": int, "*": dict}
+_CONFIG_FORM = {"name": str, "seed?": int, "*": dict}
 _DATASET_FORM = {
     "source": str,
     "source_hash?": str,
