@@ -10,7 +10,7 @@ from tfmusic.generation import seeds
 from tfmusic.generation.controls import MAX_REPEATS, MAX_SILENCE
 from tfmusic.generation.guards import Watch, count_run, equal_frames
 from tfmusic.generation.loop import Nest, generate_frames
-from tfmusic.models.base import Endpoint, Memory, MusicModel, Tensors, num_bytes
+from tfmusic.models.base import COPIES, Endpoint, Memory, MusicModel, Tensors, num_bytes
 from tfmusic.models.steps import step_endpoint
 from tfmusic.networks.losses import last_step_weights
 
@@ -248,8 +248,8 @@ class AutoregressiveModel(MusicModel):
 
     def memory(self, num_steps: int) -> Memory:
         """Steps are made one by one: a piece takes its state, a step its frame."""
-        state = num_bytes(self.initial_state(1, num_steps))
-        frame = num_bytes(self.start_frame(1))
+        state = 2 * num_bytes(self.initial_state(1, num_steps))  # before and after
+        frame = COPIES * num_bytes(self.start_frame(1))
         return dataclasses.replace(super().memory(num_steps), piece=state, step=frame)
 
     def _play(self, frame, state, run, num_steps, seed, values) -> Tensors:

@@ -14,8 +14,8 @@ from tfmusic.representations import Representation
 
 Tensors = dict[str, tf.Tensor]
 
-# Of each array that there are at a time, for what is made of it.
-_COPIES = 4
+# Of the arrays of all steps that there are at a time, for what is made of them.
+COPIES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,14 +191,14 @@ class MusicModel(keras.Model):
         """
         del num_steps
         widest = max(int(w.shape[-1]) for w in self.weights if w.shape)
-        step = _COPIES * self.rows_of_step * widest * tf.float32.size
+        step = COPIES * self.rows_of_step * widest * tf.float32.size
         return Memory(self.steps_at_once * step, step, step)
 
 
 def num_bytes(nest: Any) -> int:
-    """How much memory tensors take, with copies of them."""
+    """How much memory tensors take."""
     flat = tf.nest.flatten(nest)
-    return _COPIES * sum(int(tf.size(part)) * part.dtype.size for part in flat)
+    return sum(int(tf.size(part)) * part.dtype.size for part in flat)
 
 
 def step_is_target(step: tf.Tensor, length: tf.Tensor) -> tf.Tensor:

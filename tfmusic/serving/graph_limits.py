@@ -16,8 +16,9 @@ from tfmusic.serving.inputs import MAX_OUTPUTS, MAX_STEPS
 from tfmusic.serving.requests import SIZES, check_numbers
 
 # What a call may take besides the weights: what pieces take, and what their steps take.
-_MEMORY_BYTES = 2 * 2**30
+_MEMORY_BYTES = 4 * 2**30
 _MOST_IN_ALL = 10_000_000
+_LEAST_GIVEN = 16_384  # so long are pieces
 _COUNTS = ("num_outputs", "beam_width")
 _STEPS = "num_steps"
 _PLACE = "place"
@@ -63,7 +64,8 @@ class GraphLimits:
         steps = max_steps or min(MAX_STEPS, fitting[1])
         # Whoever sets one has room for as many.
         in_all = max(min(fitting[1], _MOST_IN_ALL), steps, pieces)
-        return cls(steps, pieces, in_all, max(min(fitting[2], _MOST_IN_ALL), pieces))
+        given = max(min(fitting[2], _MOST_IN_ALL), pieces, _LEAST_GIVEN)
+        return cls(steps, pieces, in_all, given)
 
 
 def guarded(model: MusicModel, endpoint: Endpoint, limits: GraphLimits) -> Endpoint:
