@@ -250,7 +250,7 @@ def _files() -> Iterator[tuple[str, Callable[[], object]]]:
 
     for path in (None, 1, "", "/", "/dev/null", "x.mid", b"x"):
         yield f"read_music({path!r})", lambda path=path: tfmusic.read_music(path)
-    for path in (None, 1, "", "x.txt", "/x/y.mid", "/.mid"):
+    for path in (None, 1, "", "x.txt", "/proc/x/y.mid", "/.mid"):
         yield (
             f"write_music({path!r})",
             lambda path=path: tfmusic.write_music(NoteSequence(), path),

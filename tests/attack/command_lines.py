@@ -185,7 +185,7 @@ def _others(v) -> Iterator[Case]:
         for flag in (
             "--checkpoint=-1",
             "--checkpoint=nan",
-            "--max_steps=0",
+            "--max_steps=-1",
             "--max_steps=nan",
             "--max_outputs=-1",
             "--format=x",
