@@ -136,7 +136,7 @@ def test_search_writes_all_beams_ranked(token_export, tmp_path):
     command = [sys.executable, "-m", "tfmusic.generate", f"--model_dir={token_export}"]
     command += [f"--output_dir={tmp_path}/music", "--beam_width=3", "--num_steps=12"]
     command += [
-        f"--primer={tmp_path}/primer.mid",
+        *(f"--primer={tmp_path}/primer.mid", "--primer_seconds=0.4"),
         "--nopictures",
         "--no_repeat_ngram=4",
     ]
@@ -146,7 +146,10 @@ def test_search_writes_all_beams_ranked(token_export, tmp_path):
     assert [number for number, _ in found] == ["1", "2", "3"]
     values = [float(value) for _, value in found]
     assert values == sorted(values, reverse=True)
-    ranked = Player(token_export).search(3, 12, PRIMER, controls={"no_repeat_ngram": 4})
+    player = Player(token_export)
+    primer = player.cut_primer(PRIMER, seconds=0.4)
+    assert len(primer.notes) == 2
+    ranked = player.search(3, 12, primer, controls={"no_repeat_ngram": 4})
     np.testing.assert_allclose([value for _, value in ranked], values, atol=0.01)
     for number, (piece, _) in enumerate(ranked, start=1):
         written = (tmp_path / "music" / f"piece_{number}.mid").read_bytes()

@@ -12,6 +12,7 @@ from tfmusic.errors import UserError, choose, first_line
 from tfmusic.files import check_model_path, prepare_path
 from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.representations import make_representation
+from tfmusic.serving.beginnings import cut_primer, draw_primer
 from tfmusic.serving.catalogue import CARD, find_model, is_packed, read_card
 from tfmusic.serving.pace import expected_seconds
 from tfmusic.serving.packed import as_directory
@@ -135,6 +136,45 @@ class Player:
         self.remarks = request.primer.remarks if request.primer else ()
         self.num_given = request.num_given if include_primer else 0
         return read_music(self.representation, request, outputs, include_primer)
+
+    def cut_primer(
+        self,
+        piece: NoteSequence,
+        steps: int | None = None,
+        bars: float | None = None,
+        seconds: float | None = None,
+    ) -> NoteSequence:
+        """The first part of a piece, as a primer; all of it where that is shorter.
+
+        Args:
+            piece: The music.
+            steps: Length in steps of the representation (frames or tokens). Where
+                those vary in length, the part has at most so many, and ends where a
+                note begins.
+            bars: Length in bars instead; an upbeat is none.
+            seconds: Length in seconds instead.
+
+        Raises:
+            UserError: More than one length is given, or one that is not above 0.
+        """
+        return cut_primer(self.representation, piece, steps, bars, seconds)
+
+    def draw_primer(
+        self, data_dir: str, split: str = "test", seed: int = 0, **length: float | None
+    ) -> NoteSequence:
+        """A part of a random piece of a dataset, from a random measure on.
+
+        Args:
+            data_dir: The dataset.
+            split: `"train"`, `"validation"` or `"test"`.
+            seed: Decides the piece and the measure.
+            **length: As for `cut_primer`; 4 bars, or 8 seconds of music without a
+                beat, if none is given.
+
+        Raises:
+            UserError: There is no such dataset or split, or no piece as long as that.
+        """
+        return draw_primer(self.representation, data_dir, split, seed, **length)
 
     def infill(
         self,
