@@ -33,7 +33,8 @@ PUBLISHED = {
     "biaxial_lstm:reference": """
         representation.steps_per_quarter=4 representation.lowest_pitch=24
         representation.highest_pitch=101 data.min_steps=128 data.window_steps=128
-        data.window_stride=16 model.time_units=(300,300) model.note_units=(100,50)
+        data.draw_measures=True data.window_stride=16
+        model.time_units=(300,300) model.note_units=(100,50)
         model.dropout=0.5 model.beat='binary' optimizer.name='adam'
         optimizer.learning_rate=0.001 optimizer.clip_value=1.0 optimizer.clip_norm=0.0
         train.batch_size=5 train.num_epochs=100 train.steps_per_epoch=500""",

@@ -71,7 +71,8 @@ def test_of_steps_that_vary_in_length_a_primer_has_no_more(kind):
 
 
 def test_a_step_of_note_names_is_a_note_or_chord():
-    names = make_representation({"name": "note_chord_tokens", "mode": "reference"}).fit_counts({})
+    kind = make_representation({"name": "note_chord_tokens", "mode": "reference"})
+    names = kind.fit_counts({})
     assert pitches(cut_primer(names, scale(20), steps=7)) == list(range(48, 55))
 
 
