@@ -90,7 +90,7 @@ _BEAM_WIDTH = flags.DEFINE_integer(
     "beam_width",
     0,
     "Search for the likeliest music with so many beams and write them all, best first; "
-    "0: sample.",
+    "with --temperature each beam draws its tokens; 0: sample.",
 )
 _INTERPOLATE_SEEDS = flags.DEFINE_list(
     "interpolate_seeds",
@@ -235,12 +235,17 @@ def _make(player) -> tuple[list, str, list[str]]:
         program=_PROGRAM.value,
     )
     if _BEAM_WIDTH.value:
-        reason = "it leaves nothing to chance and writes all beams"
-        _refuse(_BEAM_WIDTH, reason, _NUM_OUTPUTS, _SEED, _BEST_OF)
-        ranked = player.search(_BEAM_WIDTH.value, **settings)
+        _refuse(_BEAM_WIDTH, "it writes all beams", _NUM_OUTPUTS, _BEST_OF)
+        is_drawn = "temperature" in settings["controls"]
+        if not (is_drawn or _PRIMER.value == _RANDOM):
+            reason = "without --temperature it leaves nothing to chance"
+            _refuse(_BEAM_WIDTH, reason, _SEED)
+        ranked = player.search(_BEAM_WIDTH.value, seed=_SEED.value, **settings)
         remarks = [f", log-likelihood {value:.2f} nats" for _, value in ranked]
         remarks[0] += " (the nearer to 0, the likelier)"
-        how = f"beam search of width {_BEAM_WIDTH.value}" + _of_primer(player, primer)
+        how = f"beam search of width {_BEAM_WIDTH.value}"
+        how += f", seed {_SEED.value}" if is_drawn else ""
+        how += _of_primer(player, primer)
         return [piece for piece, _ in ranked], how, remarks
     number = _NUM_OUTPUTS.value * _BEST_OF.value
     pieces = player.generate(number, seed=_SEED.value, **settings)

@@ -159,7 +159,7 @@ def test_search_writes_all_beams_ranked(token_export, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"controls": {"temperature": 1}}, "temperature: leave it out .* not sample"),
+        ({"controls": {"top_k": 1}}, "top_k: leave it out with a beam search"),
         ({"controls": {"length": 1}}, "unknown 'length'.*length_power"),
         ({"controls": {"length_power": 3}}, "length_power: expected 0 to 2, got 3"),
         ({"beam_width": 0}, "beam_width: expected at least 1, got 0"),

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfmusic.errors import UserError
 from tfmusic.generation import samplers
 from tfmusic.generation.controls import (
+    BEAM_TEMPERATURE,
     LENGTH_POWER,
     MAX_HELD,
     MAX_REPEATS,
@@ -117,7 +118,7 @@ class TokenModel(AutoregressiveModel):
             MIN_P.with_default(settings.min_p),
             *(REPETITION_PENALTY, REPETITION_WINDOW, *common),
         )
-        self.SEARCH_CONTROLS = (LENGTH_POWER, *common)
+        self.SEARCH_CONTROLS = (LENGTH_POWER, BEAM_TEMPERATURE, *common)
         self.embedding = make_embedding(representation, settings)
         # Numbers near each other, as ids over their count are, need all their bits.
         self.network = make_network(exact_inputs=settings.input_encoding == "index")

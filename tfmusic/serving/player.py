@@ -248,6 +248,7 @@ class Player:
         primer: NoteSequence | None = None,
         include_primer: bool = True,
         controls: Mapping[str, float] | None = None,
+        seed: int = 0,
         **setting: Any,
     ) -> list[tuple[NoteSequence, float]]:
         """Makes the music that the model holds most likely, by beam search.
@@ -258,7 +259,8 @@ class Player:
             primer: As for `generate`.
             include_primer: As for `generate`.
             controls: Values for the card's `search_controls` that are not to have their
-                defaults.
+                defaults. With a `temperature` above 0 each beam draws its tokens.
+            seed: Decides what is drawn.
             **setting: As for `generate`.
 
         Returns:
@@ -273,6 +275,7 @@ class Player:
             self.representation,
             beam_width=beam_width,
             num_steps=num_steps,
+            seed=seed,
             primer=primer,
             controls=controls,
             **setting,
