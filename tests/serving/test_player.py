@@ -154,6 +154,12 @@ def test_search_writes_all_beams_ranked(token_export, tmp_path):
     for number, (piece, _) in enumerate(ranked, start=1):
         written = (tmp_path / "music" / f"piece_{number}.mid").read_bytes()
         assert written == to_midi_bytes(piece)
+    drawn = [
+        player.search(3, 12, primer, controls={"temperature": 2.0}, seed=seed)
+        for seed in (1, 1, 2)
+    ]
+    first, again, other = (midi(piece for piece, _ in beams) for beams in drawn)
+    assert first == again != other
 
 
 @pytest.mark.parametrize(
