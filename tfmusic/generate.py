@@ -283,6 +283,7 @@ def _fill(player, primer, settings) -> tuple[list, str, list[str]]:
 def _primer(player):
     """What the music continues, if anything."""
     from tfmusic.notes.reading import read_input
+    from tfmusic.serving.random_primers import draw_primer
 
     lengths = {
         "steps": _PRIMER_STEPS.value,
@@ -290,7 +291,13 @@ def _primer(player):
         "seconds": _PRIMER_SECONDS.value,
     }
     if _PRIMER.value == _RANDOM:
-        return player.draw_primer(_DATA_DIR.value, _SPLIT.value, _SEED.value, **lengths)
+        return draw_primer(
+            player.representation,
+            _DATA_DIR.value,
+            _SPLIT.value,
+            _SEED.value,
+            **lengths,
+        )
     if not _PRIMER.value:
         return None
     return player.cut_primer(read_input(_PRIMER.value, "primer"), **lengths)

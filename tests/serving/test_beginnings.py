@@ -12,8 +12,9 @@ from tests.contracts import make_sequence
 from tests.data.builders import write_dataset
 from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
-from tfmusic.serving.beginnings import cut_primer, draw_primer
+from tfmusic.serving.beginnings import cut_primer
 from tfmusic.serving.primers import read_primer
+from tfmusic.serving.random_primers import draw_primer
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 ROLL = make_representation({"name": "play_articulate", "qpm": 100})

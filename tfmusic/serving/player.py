@@ -12,7 +12,7 @@ from tfmusic.errors import UserError, choose, first_line
 from tfmusic.files import check_model_path, prepare_path
 from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.representations import make_representation
-from tfmusic.serving.beginnings import cut_primer, draw_primer
+from tfmusic.serving.beginnings import cut_primer
 from tfmusic.serving.catalogue import CARD, find_model, is_packed, read_card
 from tfmusic.serving.pace import expected_seconds
 from tfmusic.serving.packed import as_directory
@@ -158,23 +158,6 @@ class Player:
             UserError: More than one length is given, or one that is not above 0.
         """
         return cut_primer(self.representation, piece, steps, bars, seconds)
-
-    def draw_primer(
-        self, data_dir: str, split: str = "test", seed: int = 0, **length: float | None
-    ) -> NoteSequence:
-        """A part of a random piece of a dataset, from a random measure on.
-
-        Args:
-            data_dir: The dataset.
-            split: `"train"`, `"validation"` or `"test"`.
-            seed: Decides the piece and the measure.
-            **length: As for `cut_primer`; 4 bars, or 8 seconds of music without a
-                beat, if none is given.
-
-        Raises:
-            UserError: There is no such dataset or split, or no piece as long as that.
-        """
-        return draw_primer(self.representation, data_dir, split, seed, **length)
 
     def infill(
         self,
