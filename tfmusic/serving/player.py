@@ -151,7 +151,8 @@ class Player:
             steps: Length in steps of the representation (frames or tokens). Where
                 those vary in length, the part has at most so many, and ends where a
                 note begins.
-            bars: Length in bars instead; an upbeat is none.
+            bars: Length in bars instead; an upbeat is none, and the last bar is
+                shorter by it.
             seconds: Length in seconds instead.
 
         Raises:
