@@ -116,12 +116,20 @@ def folder_of(family: str) -> str:
     return os.path.join(_OUTPUT_DIR.value, family.replace(":", "_"))
 
 
+def autoencoder_of(family: str) -> str | None:
+    """Whose latents a family learns from; None: it learns from music itself."""
+    name, _, variant = family.partition(":")
+    if name != "latent_wgan":
+        return None
+    return AUTOENCODERS.get(variant, AUTOENCODER)
+
+
 def write_data(family: str, data: str) -> None:
     """Writes the records that a family learns from, unless they are there."""
-    name, _, variant = family.partition(":")
     if os.path.isdir(data):
         return
-    if name != "latent_wgan":
+    autoencoder = autoencoder_of(family)
+    if not autoencoder:
         run_module(
             "pipelines.build_tfrecords",
             f"--config={config_path(family)}",
@@ -129,21 +137,19 @@ def write_data(family: str, data: str) -> None:
             f"--output_dir={data}",
         )
         return
-    autoencoder = folder_of(AUTOENCODERS.get(variant, AUTOENCODER))
+    folder = folder_of(autoencoder)
     run_module(
         "pipelines.encode_latents",
-        f"--data_dir={autoencoder}/data",
-        f"--model_dir={autoencoder}/model",
+        f"--data_dir={folder}/data",
+        f"--model_dir={folder}/model",
         f"--output_dir={data}",
     )
 
 
 def learn(family: str, folder: str, minutes: float) -> list[dict[str, str]]:
     """Trains, scores and exports a family; returns the rows of its `metrics.csv`."""
-    name, _, variant = family.partition(":")
     data, run, model = (os.path.join(folder, name) for name in ("data", "run", "model"))
-    if name == "latent_wgan":
-        autoencoder = AUTOENCODERS.get(variant, AUTOENCODER)
+    if autoencoder := autoencoder_of(family):
         learn(autoencoder, folder_of(autoencoder), minutes)
     write_data(family, data)
     if not os.path.exists(f"{folder}/trial.json"):
@@ -155,7 +161,7 @@ def learn(family: str, folder: str, minutes: float) -> list[dict[str, str]]:
     steps_per_epoch = max(1, round(60 * minutes * steps_per_second / NUM_EPOCHS))
     rows = train(family, folder, "run", steps_per_epoch, NUM_EPOCHS)
     if not os.path.isdir(model):
-        if name not in WITHOUT_LIKELIHOOD:
+        if family.partition(":")[0] not in WITHOUT_LIKELIHOOD:
             scores = f"--json={folder}/scores.json"
             run_module(
                 "tfmusic.evaluate", f"--workdir={run}", f"--data_dir={data}", scores
@@ -166,14 +172,16 @@ def learn(family: str, folder: str, minutes: float) -> list[dict[str, str]]:
 
 def play(family: str, folder: str, rows: list[dict[str, str]]) -> dict[str, float]:
     """Makes music with a family; the figures of its row."""
-    data, model = (os.path.join(folder, name) for name in ("data", "model"))
+    model = os.path.join(folder, "model")
+    # Latents are no music; what they were made of is.
+    music = folder_of(autoencoder_of(family) or family)
     run_module(
         "tfmusic.generate",
         f"--model_dir={model}",
         f"--output_dir={folder}/music",
         f"--num_steps={NUM_STEPS}",
         "--seed=1",
-        f"--compare_with={data}",
+        f"--compare_with={music}/data",
     )
     scores = {}
     if family.partition(":")[0] not in WITHOUT_LIKELIHOOD:
