@@ -95,6 +95,7 @@ BEAM_TEMPERATURE = dataclasses.replace(
     doc="Above 0 each beam goes on with tokens that it draws at this temperature, as "
     "the seed says; 0: with the likeliest.",
 )
+SEARCH = (LENGTH_POWER, BEAM_TEMPERATURE)
 MAX_REPEATS = Control(
     "max_repeats",
     *(15.0, 0.0, 1e6),
