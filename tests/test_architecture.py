@@ -140,6 +140,7 @@ def test_module_imports_only_what_stands_before_it(name, path):
     [
         "player",
         "packed",
+        "beginnings",
         "catalogue",
         "requests",
         "gaps",
@@ -156,6 +157,7 @@ def test_playing_an_export_takes_no_model_code(name):
         "tfmusic.notes",
         "tfmusic.representations",
         "tfmusic.files",
+        "tfmusic.serving.beginnings",
         "tfmusic.serving.catalogue",
         "tfmusic.serving.gaps",
         "tfmusic.serving.inputs",
@@ -177,6 +179,18 @@ def test_importing_the_package_costs_no_tensorflow():
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_making_music_costs_no_keras():
+    code = (
+        "import sys, tfmusic; tfmusic.load_model('harmony').generate(1, num_steps=4); "
+        "assert not {'keras', 'matplotlib'} & set(sys.modules); "
+        "import keras; keras.layers.LSTM(2)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, stderr=subprocess.PIPE
+    )
+    assert run.returncode == 0, run.stderr
 
 
 def test_importing_the_domain_costs_no_more_of_note_seq_than_its_messages():

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.pipelines.conftest import make_piece
-from tfmusic.data.splits import Content, assign_splits
+from tfmusic.data.splits import Content, assign_splits, group_alike
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes.reading import Limits
 from tfmusic.notes.transforms import LEFT, RIGHT, assign_hands
@@ -103,6 +103,35 @@ def test_piano_midi_de_has_composers_and_the_splits_of_the_table(tmp_path):
     (tmp_path / "boulanger_split_match.csv").write_text("file,split\na,b\n")
     with pytest.raises(UserError, match="expected columns bl_split, best_file"):
         items_of(f"piano_midi_de:{tmp_path}")
+
+
+def test_giantmidi_says_who_wrote_what_by_its_names(tmp_path):
+    names = [
+        "midis/Aaron, Michael, Piano Course, V8WvKK-1b2c.mid",
+        "midis/Bach, Carl Philipp Emanuel, Sonata, Wq.49, No.1, a_cdefghijk.mid",
+        "surname_checked_midis/Aaron, Michael, Piano Course, V8WvKK-1b2c.mid",
+        "others/piece.mid",
+    ]
+    write_pieces(tmp_path / "set", names)
+    archive = zipped(tmp_path / "set", tmp_path / "set.zip")
+    for source in (tmp_path / "set", archive):
+        items = items_of(f"giantmidi:{source}")
+        assert list(items) == names[:2]
+        assert [item.metadata for item in items.values()] == [
+            {
+                "composer": "Michael Aaron",
+                "title": "Piano Course",
+                "recording": "V8WvKK-1b2c",
+            },
+            {
+                "composer": "Carl Philipp Emanuel Bach",
+                "title": "Sonata, Wq.49, No.1",
+                "recording": "a_cdefghijk",
+            },
+        ]
+        assert len(items[names[0]].read()[0].notes) == 16
+    with pytest.raises(UserError, match="giantmidi:.*expected names such as 'Bach, J"):
+        items_of(f"giantmidi:{tmp_path}/set/others")
 
 
 def test_pop909_songs_have_bars_of_four_beats(tmp_path):
@@ -268,6 +297,20 @@ def test_nothing_is_in_two_splits(shared_data, source):
     items = items_of(source.format(shared_data)).values()
     named = check_no_leaks(items)
     assert len({c.hash for c in named.values()}) == len(named)
+
+
+@pytest.mark.slow
+def test_performances_of_a_work_are_together(shared_data):
+    """MAESTRO's own splits keep works apart, so no group may lie in two of them."""
+    path = f"{shared_data}/maestro-v3.0.0-midi.zip"
+    items = list(items_of(f"maestro:{path}").values())
+    contents = [content for _, content in contents_of(items)]
+    groups = group_alike(contents)
+    homes = collections.defaultdict(set)
+    for content in contents:
+        homes[groups[content.hash]].add(content.split)
+    assert all(len(found) == 1 for found in homes.values())
+    assert len(homes) < 0.4 * len(items)
 
 
 def test_versions_of_a_chorale_are_in_one_split():

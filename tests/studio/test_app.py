@@ -96,6 +96,28 @@ def test_generated_pieces_are_there_to_see_and_to_save(client):
     assert sorted(n.pitch for n in read.notes) == sorted(n[0] for n in first["notes"])
 
 
+def test_likeliest_pieces_come_best_first(client):
+    (model,) = [m for m in client.get("/api/models").json() if m["name"] == "chorales"]
+    assert model["can"]["search"]
+    assert "temperature" not in model["search_controls"]
+    order = {"kind": "search", "model": "chorales", "bars": 2, "num_outputs": 2}
+    order["controls"] = {"cadence": 2.0}
+    job = wait(client, client.post("/api/jobs", json=order).json())
+    assert job["state"] == "done", job
+    first, second = job["pieces"]
+    assert (first["title"], second["title"]) == (
+        "chorales, likeliest, no. 1",
+        "chorales, likeliest, no. 2",
+    )
+    nats = [float(piece["remark"].split()[1]) for piece in (first, second)]
+    assert 0 > nats[0] >= nats[1]
+    for wrong, words in (
+        ({"seed": 1}, "setting of search: unknown 'seed'"),
+        ({"controls": {"temperature": 2.0}}, "temperature: leave it out with a beam"),
+    ):
+        refused(client.post("/api/jobs", json=order | wrong), 400, words)
+
+
 def test_file_is_continued(client):
     piece = upload(client, four_parts())
     order = {"kind": "continue", "model": "chorales", "bars": 2, "piece": piece["id"]}
