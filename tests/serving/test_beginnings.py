@@ -86,7 +86,10 @@ def test_a_primer_is_no_shorter_than_its_first_notes():
     [
         (dict(steps=3, bars=2), "primer_bars: leave it out with primer_steps"),
         (dict(steps=0), "primer_steps: expected more than 0, got 0"),
-        (dict(seconds=float("nan")), "primer_seconds: expected more than 0, got nan"),
+        (
+            dict(seconds=float("nan")),
+            "primer_seconds: expected a finite number, got nan",
+        ),
     ],
 )
 def test_a_length_of_no_sense_is_answered_in_words(length, message):
