@@ -18,6 +18,7 @@ LEVELS = [
         "tfmusic.settings",
         "tfmusic.config",
         "tfmusic.command_line",
+        "tfmusic.sandbox",
     ],
     ["tfmusic.notes"],
     ["tfmusic.representations"],
@@ -62,6 +63,7 @@ RESTRICTED = {
 WITHOUT_TENSORFLOW = (
     "tfmusic.compat",
     "tfmusic.errors",
+    "tfmusic.sandbox",
     "tfmusic.notes",
     "tfmusic.representations",
     "tfmusic.serving.catalogue",

@@ -32,7 +32,7 @@ from tfmusic.pipelines.elements import (
     index_path,
 )
 from tfmusic.pipelines.quiet_beam import beam
-from tfmusic.pipelines.sandbox import Sandbox
+from tfmusic.sandbox import Sandbox
 from tfmusic.pipelines.sources import SourceItem
 
 _BYTES_AT_ONCE = 32 << 20

@@ -1,7 +1,7 @@
 """The contents of files into pieces of music.
 
 These functions meet whatever a collection holds, so they run in a process that may be
-stopped (`tfmusic.pipelines.sandbox`). It starts in a second because nothing that they
+stopped (`tfmusic.sandbox`). It starts in a second because nothing that they
 need imports TensorFlow; it stays so.
 """
 

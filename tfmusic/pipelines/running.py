@@ -6,7 +6,7 @@ Reshuffle and ParDo, and its workers need the output directory within reach.
 
 On this machine Beam runs within this process, and the transform itself spreads its
 elements over threads: each watches a child process that does the work
-(`tfmusic.pipelines.sandbox`). Beam's own ways to use several cores open ports on all
+(`tfmusic.sandbox`). Beam's own ways to use several cores open ports on all
 network interfaces, through which anyone who reaches them can read this machine's
 files, so they are refused.
 
