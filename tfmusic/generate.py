@@ -177,7 +177,7 @@ def _check_outputs(player) -> None:
 
 def _make(player) -> tuple[list, str, list[str]]:
     """The pieces, how they were made, and what is to be said of each."""
-    from tfmusic.notes.reading import read_input
+    from tfmusic.notes.guarded import read_input
 
     settings = dict(controls=command_line.extra_flags())
     if _INTERPOLATE_SEEDS.present:
@@ -221,7 +221,7 @@ def _make(player) -> tuple[list, str, list[str]]:
 
 def _fill(player, settings) -> tuple[list, str, list[str]]:
     """What `_make` gives where the primer has a gap."""
-    from tfmusic.notes.reading import read_input
+    from tfmusic.notes.guarded import read_input
     from tfmusic.serving.gaps import parse_bars
 
     flag = _INFILL if _INFILL.present else _KEEP

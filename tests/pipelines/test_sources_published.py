@@ -197,12 +197,13 @@ def test_damaged_records_are_dropped_one_by_one(tmp_path):
     ]
 
 
-def test_files_without_records_are_a_users_error(tmp_path):
+def test_files_without_records_are_dropped_and_none_are_a_users_error(tmp_path):
     with pytest.raises(UserError, match="expected TFRecord files, found none"):
         items_of(f"note_sequences:{tmp_path}/x*")
     (tmp_path / "x.tfrecord").write_bytes(b"MThd and so on, which is music of its own")
-    with pytest.raises(UserError, match="expected an uncompressed TFRecord file"):
-        items_of(f"note_sequences:{tmp_path}/x*")
+    (item,) = items_of(f"note_sequences:{tmp_path}/x*").values()
+    with pytest.raises(DropError, match="expected an uncompressed TFRecord file"):
+        item.read()
 
 
 def test_all_of_maestro_is_listed_with_its_splits(shared_data):

@@ -32,8 +32,8 @@ from tfmusic.pipelines.elements import (
     index_path,
 )
 from tfmusic.pipelines.quiet_beam import beam
-from tfmusic.sandbox import Sandbox
 from tfmusic.pipelines.sources import SourceItem
+from tfmusic.sandbox import Sandbox
 
 _BYTES_AT_ONCE = 32 << 20
 
