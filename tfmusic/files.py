@@ -130,6 +130,22 @@ def is_remote(path: str | os.PathLike) -> bool:
     return "://" in os.fspath(path)
 
 
+def file_stamp(path: str) -> list[int]:
+    """Size and time of a file, which it rarely keeps when it changes.
+
+    Returns:
+        Empty if it cannot be found out.
+    """
+    try:
+        if is_remote(path):
+            status = _gfile().stat(path)
+            return [status.length, status.mtime_nsec]
+        status = os.stat(path)
+        return [status.st_size, status.st_mtime_ns]
+    except system_errors():
+        return []
+
+
 def exists(path: str) -> bool:
     """Whether there is a file or directory."""
     return _gfile().exists(path) if is_remote(path) else os.path.exists(path)

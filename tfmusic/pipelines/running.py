@@ -51,6 +51,7 @@ import tqdm
 
 from tfmusic.compat import in_notebook
 from tfmusic.errors import UserError
+from tfmusic.files import system_errors
 from tfmusic.pipelines.quiet_beam import (
     PipelineOptions,
     beam,
@@ -177,7 +178,8 @@ def run_step(
             pipeline.run().wait_until_finish()
         except Exception as error:
             # Beam makes an error of its own even of Ctrl-C.
-            if isinstance(error.__context__, KeyboardInterrupt | UserError):
+            plain = (KeyboardInterrupt, UserError, *system_errors())
+            if isinstance(error.__context__, plain):
                 raise error.__context__ from None
             raise
 

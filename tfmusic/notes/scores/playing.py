@@ -19,7 +19,7 @@ from note_seq import chord_symbols_lib
 
 from tfmusic.notes import NoteSequence, repairs, wire
 from tfmusic.notes.grid import DEFAULT_QPM, DEFAULT_TICKS_PER_QUARTER, TempoMap
-from tfmusic.notes.limits import Limits, ReadError, check_limit
+from tfmusic.notes.limits import Limits, ReadError, check_limit, check_pauses
 from tfmusic.notes.scores.repeats import Bar, play_order
 
 FERMATA = "fermata"
@@ -189,14 +189,15 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
 
     Raises:
         ReadError: `no_notes`, `too_many_notes`, `too_many_quarters`,
-            `too_many_seconds`.
+            `too_many_seconds`, `too_long_pause`, `too_many_controls`.
     """
-    order, said = _order(score, play_repeats)
+    order, said = _order(score, play_repeats, int(limits.max_quarters))
     measures = [score.measures[i] for i in order]
     num_notes = sum(len(measure.notes) for measure in measures)
     if not num_notes:
         raise ReadError("no_notes", "the score has none")
     check_limit("notes", num_notes, limits)
+    check_limit("controls", sum(len(measure.marks) for measure in measures), limits)
     starts = [0.0, *itertools.accumulate(measure.length for measure in measures)]
     check_limit("quarters", starts[-1], limits)
 
@@ -211,8 +212,7 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
     _add_metres(sequence, measures, starts, states, tempo_map)
     _add_keys(sequence, measures, starts, states, tempo_map)
     _add_texts(sequence, measures, starts, tempo_map)
-    _add_notes(sequence, score.part_names, measures, starts, tempo_map)
-    check_limit("seconds", sequence.total_time, limits)
+    _add_notes(sequence, score.part_names, measures, starts, tempo_map, limits)
     left_out = sorted(score.left_out.items())
     for name, number in left_out:
         repairs.count(f"{name} left out", number)
@@ -223,8 +223,14 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
     return sequence
 
 
-def _order(score: Score, play_repeats: bool) -> tuple[Sequence[int], str]:
-    """Which measures to play, and what to say of repeats."""
+def _order(score: Score, play_repeats: bool, most: int) -> tuple[Sequence[int], str]:
+    """Which measures to play, and what to say of repeats.
+
+    Args:
+        score: The score.
+        play_repeats: Whether they are played.
+        most: More measures than this are not played, but the score as it is written.
+    """
     bars = [measure.bar for measure in score.measures]
     as_written = range(len(bars))
     sections = score.sections or [(0, len(bars))]
@@ -232,8 +238,8 @@ def _order(score: Score, play_repeats: bool) -> tuple[Sequence[int], str]:
         return as_written, ""
     order = []
     for begin, end in sections:
-        part = play_order(bars[begin:end]) if play_repeats else None
-        if part is None:
+        part = play_order(bars[begin:end], most) if play_repeats else None
+        if part is None or len(order) + len(part) > most:
             return as_written, "as written"
         order += [begin + i for i in part]
     return order, "played"
@@ -343,7 +349,12 @@ def _add_texts(sequence: NoteSequence, measures, starts, tempo_map) -> None:
 
 
 def _add_notes(
-    sequence: NoteSequence, part_names: Sequence[str], measures, starts, tempo_map
+    sequence: NoteSequence,
+    part_names: Sequence[str],
+    measures,
+    starts,
+    tempo_map,
+    limits: Limits,
 ) -> None:
     """Adds the notes, by instrument, start and pitch, and the names of parts."""
     instruments = _add_instruments(sequence, part_names, measures)
@@ -365,6 +376,8 @@ def _add_notes(
     order = np.lexsort([notes[name][kept] for name in ("pitch", "start", "instrument")])
     kept = kept[order]
     spans = tempo_map.to_seconds(np.stack([notes["start"][kept], notes["end"][kept]]))
+    check_limit("seconds", float(spans[1].max()), limits)
+    check_pauses(spans[0], spans[1], limits)
     fields = ("instrument", "part", "voice", "pitch", "velocity", "program", "is_drum")
     wire.extend(
         sequence,

@@ -98,7 +98,7 @@ def _read_rolls(path: str) -> dict[str, list[np.ndarray]]:
 
     data = scipy.io.loadmat(io.BytesIO(load_file(path, _MOST_BYTES)))
     if missing := SPLIT_NAMES.keys() - data.keys():
-        raise DropError("no_rolls", f"it has no {', '.join(sorted(missing))}")
+        raise DropError("no_rolls", f"found none of {', '.join(sorted(missing))}")
     rolls = {name: list(data[name].reshape(-1)) for name in SPLIT_NAMES}
     for name, sequences in rolls.items():
         for roll in sequences:

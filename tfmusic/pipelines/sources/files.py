@@ -6,10 +6,12 @@ processes that do without it.
 
 import abc
 import collections
+import csv
 import dataclasses
 import fnmatch
 import functools
 import glob
+import io
 import lzma
 import os
 import re
@@ -197,6 +199,18 @@ class Archive(Collection):
             raise DropError("unreadable", str(error.args[0])) from error
         except (*_ARCHIVE_ERRORS, *system_errors()) as error:
             raise DropError("damaged_archive", f"{name}: {error}") from error
+
+
+def read_table(text: str, what: str) -> list[dict[str, str]]:
+    """The rows of a table, by the names of columns in its first line.
+
+    Raises:
+        UserError: It is none.
+    """
+    try:
+        return list(csv.DictReader(io.StringIO(text)))
+    except csv.Error as error:
+        raise UserError(f"{what}: expected a table, but {error}") from error
 
 
 def in_sandbox(path: str, work: Callable[[], Any]) -> Any:
