@@ -51,8 +51,8 @@ class DatasetInfo:
         repairs: What was repaired in reading the files, by kind, and how often.
         versions: Versions of the software that wrote it.
         source_hash: SHA-256 over the names and the contents of the source's files.
-        pieces_hash: SHA-256 over the contents of the pieces and their splits, as they
-            were after the filters; empty in older datasets.
+        pieces_hash: SHA-256 over what the pieces were encoded into, and their splits;
+            empty in older datasets.
         num_files: How many files the source had.
         compression: Of the records: `""` or `"gzip"`.
         filters: Which pieces of the source were wanted, by name of the setting.

@@ -81,18 +81,12 @@ def file_hashes(indexes: Mapping[str, Entry]) -> dict[str, str]:
 def hash_pieces(
     indexes: Mapping[str, Entry], splits: Mapping[str, str], number: int
 ) -> str:
-    """SHA-256 over the contents of the pieces of an experiment, split by split."""
-    kept = {
-        piece["name"]
-        for index in indexes.values()
-        for piece in index["pieces"]
-        if str(number) in piece["encoded"]
-    }
+    """SHA-256 over the arrays of all pieces of an experiment, and their splits."""
     contents = sorted(
-        [splits[piece["name"]], piece["content"]]
+        [splits[piece["name"]], found["hash"]]
         for index in indexes.values()
         for piece in index["pieces"]
-        if piece["name"] in kept and piece["content"]
+        if (found := piece["encoded"].get(str(number)))
     )
     return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 

@@ -139,6 +139,7 @@ class Convert(beam.DoFn):
             places[number] = {
                 "offset": index["num_bytes"],
                 "length": len(record),
+                "hash": hash_contents(b"".join(map(bytes, encoded.arrays.values()))),
                 "num_steps": encoded.num_steps,
                 "num_notes": encoded.num_notes,
                 "seconds": encoded.seconds,
