@@ -30,31 +30,36 @@ def locked(output_dir: str) -> Iterator[None]:
     path = output_dir + ".lock"
     with writing(output_dir):
         make_directory(os.path.dirname(path) or ".")
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    with open(descriptor, "r+", encoding="utf-8") as file:
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who held it may have removed it since it was opened here.
-            is_there = os.path.exists(path) and os.path.samestat(
-                os.fstat(file.fileno()), os.stat(path)
-            )
-        except OSError:
-            is_there = False
-        if not is_there:
-            owner = file.read().strip() or "which ends just now"
-            raise UserError(
-                f"{output_dir}: another build writes there ({owner}); wait for it, or "
-                "choose another --output_dir"
-            )
-        with writing(output_dir):
-            file.truncate()
-            file.write(
-                f"process {os.getpid()} on {socket.gethostname()}, since "
-                f"{time.strftime('%Y-%m-%d %H:%M:%S')}"
-            )
-            file.flush()
+        except OSError as error:
+            raise _is_taken(output_dir, file) from error
+        # Who held it may have removed it since it was opened here.
+        if not os.path.exists(path) or not os.path.samestat(
+            os.fstat(file), os.stat(path)
+        ):
+            raise _is_taken(output_dir, file)
         try:
+            with writing(output_dir):
+                since = time.strftime("%Y-%m-%d %H:%M:%S")
+                owner = (
+                    f"process {os.getpid()} on {socket.gethostname()}, since {since}"
+                )
+                os.truncate(file, 0)
+                os.write(file, owner.encode())
             yield
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(path)
+    finally:
+        os.close(file)
+
+
+def _is_taken(output_dir: str, file: int) -> UserError:
+    owner = os.read(file, 200).decode(errors="replace") or "which begins or ends now"
+    return UserError(
+        f"{output_dir}: another build writes there ({owner}); wait for it, or choose "
+        "another --output_dir"
+    )

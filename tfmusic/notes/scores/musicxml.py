@@ -81,7 +81,7 @@ def _open(data: bytes, limits: Limits) -> Element:
     """The score-partwise element of a MusicXML file, plain or compressed (.mxl).
 
     Raises:
-        ReadError: `bad_musicxml`, `too_large`, `too_many_notes`.
+        ReadError: `bad_musicxml`, `too_large`, `too_many_notes`, `too_many_measures`.
     """
     try:
         if data[:2] == b"PK":
@@ -100,6 +100,8 @@ def _open(data: bytes, limits: Limits) -> Element:
         _to_partwise(root)
     elif root.tag != "score-partwise":
         raise ReadError("bad_musicxml", f"expected a score, found <{root.tag}>")
+    for part in root.iterfind("part"):
+        playing.check_measures(sum(1 for _ in part.iterfind("measure")))
     return root
 
 

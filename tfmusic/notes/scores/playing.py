@@ -23,6 +23,7 @@ from tfmusic.notes.limits import Limits, ReadError, check_limit, check_pauses
 from tfmusic.notes.scores.repeats import Bar, play_order
 
 FERMATA = "fermata"
+MOST_MEASURES = 20_000  # an opera has a few thousand in an act
 # What MuseScore plays and writes as <sound dynamics>.
 VELOCITIES = {
     "pppp": 8,
@@ -144,7 +145,13 @@ class Score:
     )
 
     def measure(self, index: int) -> Measure:
-        """A measure, which is added with those before it if it is not there yet."""
+        """A measure, which is added with those before it if it is not there yet.
+
+        Raises:
+            ReadError: `too_many_measures`.
+        """
+        if index >= len(self.measures):
+            check_measures(index + 1)
         while index >= len(self.measures):
             self.measures.append(Measure())
         return self.measures[index]
@@ -191,7 +198,7 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
         ReadError: `no_notes`, `too_many_notes`, `too_many_quarters`,
             `too_many_seconds`, `too_long_pause`, `too_many_controls`.
     """
-    order, said = _order(score, play_repeats, int(limits.max_quarters))
+    order, said = _order(score, play_repeats)
     measures = [score.measures[i] for i in order]
     num_notes = sum(len(measure.notes) for measure in measures)
     if not num_notes:
@@ -223,13 +230,24 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
     return sequence
 
 
-def _order(score: Score, play_repeats: bool, most: int) -> tuple[Sequence[int], str]:
+def check_measures(number: int) -> None:
+    """Refuses a score of more measures than any piece has.
+
+    Raises:
+        ReadError: `too_many_measures`.
+    """
+    if number > MOST_MEASURES:
+        raise ReadError(
+            "too_many_measures",
+            f"expected at most {MOST_MEASURES} measures, found {number}",
+            number,
+        )
+
+
+def _order(score: Score, play_repeats: bool) -> tuple[Sequence[int], str]:
     """Which measures to play, and what to say of repeats.
 
-    Args:
-        score: The score.
-        play_repeats: Whether they are played.
-        most: More measures than this are not played, but the score as it is written.
+    Where too many would be played the score is played as it is written.
     """
     bars = [measure.bar for measure in score.measures]
     as_written = range(len(bars))
@@ -238,8 +256,8 @@ def _order(score: Score, play_repeats: bool, most: int) -> tuple[Sequence[int], 
         return as_written, ""
     order = []
     for begin, end in sections:
-        part = play_order(bars[begin:end], most) if play_repeats else None
-        if part is None or len(order) + len(part) > most:
+        part = play_order(bars[begin:end], MOST_MEASURES) if play_repeats else None
+        if part is None or len(order) + len(part) > MOST_MEASURES:
             return as_written, "as written"
         order += [begin + i for i in part]
     return order, "played"
