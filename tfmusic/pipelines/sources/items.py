@@ -41,7 +41,7 @@ class SourceItem:
     def read(
         self, limits: Limits = DEFAULT_LIMITS
     ) -> Sequence[NoteSequence | DropError]:
-        """Loads and parses it in this process, trusting it.
+        """Loads and parses it in this process, so within no limits of time and memory.
 
         Raises:
             DropError: It cannot be had.
