@@ -164,6 +164,18 @@ def test_importing_the_package_costs_no_tensorflow():
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
+def test_making_music_costs_no_keras():
+    code = (
+        "import sys, tfmusic; tfmusic.load_model('harmony').generate(1, num_steps=4); "
+        "assert not {'keras', 'matplotlib'} & set(sys.modules); "
+        "import keras; keras.layers.LSTM(2)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, stderr=subprocess.PIPE
+    )
+    assert run.returncode == 0, run.stderr
+
+
 def test_importing_the_domain_costs_no_more_of_note_seq_than_its_messages():
     code = (
         "import pickle, sys, tfmusic.notes, tfmusic.pipelines.conversion; "

@@ -1,6 +1,6 @@
 import pytest
 
-from tfmusic.config import check_fields, load_config
+from tfmusic.config import change_fields, check_fields, load_config
 from tfmusic.errors import UserError
 
 TEXT = """
@@ -61,6 +61,22 @@ def test_unknown_field_of_a_command_line_is_named(flag, message, tmp_path):
     check_fields(["program", *flags, "--config.train.num_epochs=3"])
     with pytest.raises(UserError, match=message):
         check_fields(["program", *flags, flag])
+
+
+def test_fields_are_changed_in_their_own_types(tmp_path):
+    text = TEXT.replace('"name": "x"', '"name": "x", "model": {"size": 2, "on": True}')
+    config = load_config(write(tmp_path, text) + ":small")
+    changes = {"config.model.size": "3", "config.model.on": "False", "config.name": "4"}
+    change_fields(config, changes)
+    assert (config.model.size, config.model.on, config.name) == (3, False, "4")
+    for name, value, message in [
+        ("config.model.size", "many", "--config.model.size=many: expected int"),
+        ("config.model.size", "(3,)", "expected int"),
+        ("config.model.sise", "3", "unknown 'sise' .did you mean 'size'"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            change_fields(config, {name: value})
+    assert config.model.size == 3
 
 
 def test_missing_file(tmp_path):

@@ -133,7 +133,11 @@ def test_images_hold_the_tensorflow_of_the_lock_file():
     texts.append((ROOT / "docker" / "compose.yaml").read_text())
     images = re.findall(r"\btensorflow/\w+:(\S+)", "\n".join(texts))
     assert len(images) == 3
+    serving = re.search(r"FROM tensorflow/serving:(\S+)", "\n".join(texts))[1]
+    images.remove(serving)
     assert all(image.startswith(f"{version}.") for image in images)
+    # One JSON request can stop the servers up to this one (CVE-2025-0649).
+    assert tuple(map(int, serving.split("."))) > (2, 18, 0)
     tensorflow_io = re.search(r"tensorflow-io==\S+", "".join(texts))[0]
     assert tensorflow_io in lock.splitlines()
 
@@ -150,7 +154,11 @@ def test_services_are_built_from_folders_that_exist():
     assert (context / train["dockerfile"]).exists()
     exposed = set(re.findall(r"\d{4}", (SERVING / "Dockerfile").read_text()))
     for port in services["serving"]["ports"]:
-        assert port.partition(":")[0] in exposed
+        assert port.rpartition(":")[2] in exposed
+    for service in services.values():
+        assert "mem_limit" in service
+        ports = service.get("ports", [])
+        assert all(port.startswith("${HOST:-127.0.0.1}:") for port in ports)
 
 
 def test_kubernetes_mounts_models_and_ports_where_the_image_has_them():

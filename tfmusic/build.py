@@ -26,7 +26,8 @@ _CONFIGS = flags.DEFINE_multi_string(
     "config",
     None,
     "Experiment whose dataset to write: NAME or FILE.py, and :VARIANT if wanted "
-    "(tfmusic show lists them); repeatable.",
+    "(tfmusic show lists them); repeatable. --config.SECTION.FIELD=VALUE changes a "
+    "field of one.",
 )
 _LIKE = flags.DEFINE_string(
     "like",
@@ -131,7 +132,7 @@ def main() -> None:
     command_line.take_sigterm()
     import_tensorflow()
     # After the flags are parsed: --help needs neither TensorFlow nor Beam.
-    from tfmusic.config import load_config
+    from tfmusic.config import change_fields, load_config
     from tfmusic.pipelines.building import write_datasets
     from tfmusic.pipelines.filters import Filters
     from tfmusic.pipelines.running import beam_options
@@ -143,7 +144,13 @@ def main() -> None:
     configs = _CONFIGS.value or [find_origin(_LIKE.value).for_building()]
     for config in _CONFIGS.value or ():
         check_config(load_config(config), needed=("representation", "data"))
-    beam_flags = beam_options(command_line.extra_flags(), flags.FLAGS)
+    changes, others = _split_flags(command_line.extra_flags())
+    if changes:
+        if len(_CONFIGS.value or ()) != 1:
+            raise UserError(f"--{min(changes)}: expected one --config= to change")
+        configs = [load_config(configs[0])]
+        change_fields(configs[0], changes)
+    beam_flags = beam_options(others, flags.FLAGS)
     write_datasets(
         configs=configs,
         source=_SOURCE.value,
@@ -175,10 +182,16 @@ def main() -> None:
         num_workers=_NUM_WORKERS.value,
         beam_options=beam_flags,
     )
-    sys.stdout.write(_next_command())
+    sys.stdout.write(_next_command(changes))
 
 
-def _next_command() -> str:
+def _split_flags(extra: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Changes of the config, and flags of others."""
+    changes = {k: v for k, v in extra.items() if k.startswith("config.")}
+    return changes, {k: v for k, v in extra.items() if k not in changes}
+
+
+def _next_command(changes: dict[str, str]) -> str:
     """What to do with a dataset of one experiment; nothing after several."""
     if _LIKE.value or len(_CONFIGS.value) != 1:
         return ""
@@ -186,7 +199,10 @@ def _next_command() -> str:
     if pathlib.Path(path).parent == CONFIGS:
         path = pathlib.Path(path).stem
     config, data = map(shlex.quote, (path + colon + variant, _OUTPUT_DIR.value))
-    return f"next: tfmusic train --config={config} --data_dir={data} --workdir=run\n"
+    also = "".join(f" --{k}={shlex.quote(v)}" for k, v in changes.items())
+    return (
+        f"next: tfmusic train --config={config} --data_dir={data} --workdir=run{also}\n"
+    )
 
 
 if __name__ == "__main__":

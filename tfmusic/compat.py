@@ -1,5 +1,6 @@
 """Where libraries differ, by version or by platform: each difference in one place."""
 
+import importlib.abc
 import importlib.metadata
 import importlib.util
 import os
@@ -77,21 +78,38 @@ _START_UP = re.compile(
 )
 
 
+class _Absent(importlib.abc.MetaPathFinder):
+    """Lets the parts of a package be missing."""
+
+    def __init__(self, package: str):
+        self._prefix = f"{package}."
+
+    def find_spec(self, name, path=None, target=None):
+        del path, target
+        if name.startswith(self._prefix):
+            raise ModuleNotFoundError(f"left out: {name}", name=name)
+
+
 def import_tensorflow() -> ModuleType:
     """Imports TensorFlow without the lines that it prints as it starts.
 
-    Others that it prints come after the import.
+    Others that it prints come after the import. TensorFlow imports Keras if it is
+    there, and that plotting and more: a third of the time, for what only training
+    needs, which imports it itself.
     """
     if "tensorflow" in sys.modules:
         return sys.modules["tensorflow"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
+    keras = _Absent("keras")
     with tempfile.TemporaryFile() as file:
         stderr = os.dup(2)
         os.dup2(file.fileno(), 2)
+        sys.meta_path.insert(0, keras)
         try:
             tensorflow = importlib.import_module("tensorflow")
         finally:
+            sys.meta_path.remove(keras)
             sys.stderr.flush()
             os.dup2(stderr, 2)
             os.close(stderr)

@@ -1,14 +1,17 @@
 """Experiments: Python files that define `get_config(variant)`."""
 
+import ast
 import difflib
+import functools
 import importlib.machinery
 import importlib.util
 import inspect
+import operator
 import os
 import pathlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import ml_collections
 from absl import flags
@@ -65,6 +68,31 @@ def load_config(name_or_path: str) -> ml_collections.ConfigDict:
         return module.get_config(variant).lock()
     except ValueError as error:  # how config files refuse an unknown variant
         raise UserError(f"config {path}: {error}") from error
+
+
+def change_fields(
+    config: ml_collections.ConfigDict, changes: Mapping[str, str]
+) -> None:
+    """Gives fields of an experiment other values.
+
+    Args:
+        config: The experiment.
+        changes: What stands in a command line as `--config.section.field=VALUE`, by
+            name, `config.section.field`.
+
+    Raises:
+        UserError: There is no such field, or its value is of another type.
+    """
+    for name, text in changes.items():
+        _check_field(config, name)
+        *sections, field = name.split(".")[1:]
+        section = functools.reduce(operator.getitem, sections, config)
+        try:
+            is_text = isinstance(section[field], str)
+            section[field] = text if is_text else ast.literal_eval(text)
+        except (SyntaxError, TypeError, ValueError) as error:
+            kind = type(section[field]).__name__
+            raise UserError(f"--{name}={text}: expected {kind}") from error
 
 
 def load_module(path: str):
@@ -126,10 +154,16 @@ def check_fields(argv: Sequence[str]) -> None:
     others.set_gnu_getopt(True)
     flags.DEFINE_string("config", None, "The experiment.", others)
     arguments = others(argv, known_only=True)
-    changes = [re.match(r"--?(?:no)?config\.([\w.]+)", a) for a in arguments]
-    for fields in [change[1].split(".") for change in changes if change]:
-        path, section = "config", load_config(others.config)
-        for field in fields:
-            is_section = isinstance(section, ml_collections.ConfigDict)
-            choose(f"field of {path}", field, section if is_section else [])
-            path, section = f"{path}.{field}", section[field]
+    changes = [re.match(r"--?(?:no)?(config\.[\w.]+)", a) for a in arguments]
+    for name in [change[1] for change in changes if change]:
+        _check_field(load_config(others.config), name)
+
+
+def _check_field(config: ml_collections.ConfigDict, name: str) -> None:
+    """Refuses `config.section.field` where there is no such field."""
+    path, *fields = name.split(".")
+    section = config
+    for field in fields:
+        is_section = isinstance(section, ml_collections.ConfigDict)
+        choose(f"field of {path}", field, section if is_section else [])
+        path, section = f"{path}.{field}", section[field]

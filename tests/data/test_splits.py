@@ -9,7 +9,8 @@ from tfmusic.data.splits import (
     assign_splits,
     content_hash,
     content_sketch,
-    count_leaks,
+    find_leaks,
+    group_alike,
 )
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.transforms import stretch, transpose
@@ -123,7 +124,7 @@ def test_one_piece_goes_to_training():
 
 def test_no_pieces_have_no_splits():
     assert assign_splits([], FRACTIONS) == {}
-    assert count_leaks([], {}) == 0
+    assert find_leaks([], {}) == {}
 
 
 def melody(seed, num_notes=60):
@@ -160,6 +161,48 @@ def test_another_version_of_a_piece_goes_where_the_piece_is(seed):
     assert all(splits[other.hash] == expected[other.hash] for other in others)
 
 
+def performance(notes, seed):
+    """As somebody plays it: without a beat, chords spread, notes wrong or missing."""
+    rng = np.random.default_rng(seed)
+    starts = np.array([start for _, start, _ in notes])
+    tempos = 1.5 * np.exp(np.cumsum(rng.normal(scale=0.02, size=len(notes))))
+    played = np.cumsum(np.diff(starts, prepend=0) * tempos) + rng.uniform(
+        0, 0.02, len(notes)
+    )
+    kinds = rng.choice(["right", "wrong", "none"], len(notes), p=[0.92, 0.05, 0.03])
+    return piece(
+        [
+            (pitch + (kind == "wrong"), start, start + 0.3)
+            for (pitch, _, _), start, kind in zip(notes, played, kinds, strict=True)
+            if kind != "none"
+        ]
+    )
+
+
+def test_performances_of_a_work_are_in_one_split():
+    works = [melody(seed, num_notes=400) for seed in range(12)]
+    contents = [
+        Content.of(performance(notes, 100 * take + i))
+        for take in range(3)
+        for i, notes in enumerate(works)
+    ]
+    contents += [Content.of(piece(notes)) for notes in works]  # their scores
+    groups = group_alike(contents)
+    found = [groups[content.hash] for content in contents]
+    assert found == found[:12] * 4
+    assert len(set(found)) == 12
+    splits = assign_splits(contents, (0.4, 0.3, 0.3))
+    assert len({splits[content.hash] for content in contents}) == 3
+
+
+def test_short_pieces_need_more_in_common():
+    begin = melody(20, 16)
+    later = [(p, s + 9, e + 9) for p, s, e in melody(21, 60)]
+    other = [(p, s + 9, e + 9) for p, s, e in melody(22, 60)]
+    contents = [Content.of(piece([*begin, *rest])) for rest in (later, other)]
+    assert len(set(group_alike(contents).values())) == 2
+
+
 def test_pieces_that_share_a_phrase_are_two_pieces():
     phrase = melody(1, 12)
     one = Content.of(piece([*phrase, *[(p, s + 6, e + 6) for p, s, e in melody(2)]]))
@@ -189,8 +232,8 @@ def test_sources_own_splits_stay_and_their_leaks_are_counted():
         Content.of(piece(melody(7)), "train"),
     ]
     splits = assign_splits(contents, FRACTIONS)
-    assert count_leaks(contents, splits) == 2
-    assert count_leaks(contents[2:], splits) == 0
+    assert find_leaks(contents, splits) == {0: 2, 1: 2}
+    assert find_leaks(contents[2:], splits) == {}
     # A copy that the source is silent about is held out with the test piece.
     assert splits[contents[0].hash] == "test"
 

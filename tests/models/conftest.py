@@ -225,6 +225,7 @@ CASES = {
             "embedding_size": 16,
             "units": (24,),
             "keys_down": True,
+            "pitch_context": True,
         },
         event_pieces,
     ),

@@ -342,6 +342,11 @@ def command(module, *arguments):
             "--num_shards=-1",
             "flag --num_shards=-1: -1 is not a non-negative integer",
         ),
+        (
+            "--config.data.min_stepz=3",
+            "field of config.data: unknown 'min_stepz' (did you mean 'min_steps'?); it "
+            "can be",
+        ),
     ],
 )
 def test_command_line_tells_users_of_their_mistakes(config, tmp_path, flag, message):
@@ -353,7 +358,8 @@ def test_command_line_tells_users_of_their_mistakes(config, tmp_path, flag, mess
         flag,
     )
     assert run.returncode == 2
-    assert run.stderr == f"error: {message}\n"
+    assert run.stderr.startswith(f"error: {message}")
+    assert run.stderr.count("\n") == 1
 
 
 def test_several_workers_write_the_same_bytes(config, music, both, tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from tests.pipelines.conftest import make_piece
-from tfmusic.data.splits import Content, assign_splits
+from tfmusic.data.splits import Content, assign_splits, group_alike
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes.reading import Limits
 from tfmusic.notes.transforms import LEFT, RIGHT, assign_hands
@@ -320,6 +320,20 @@ def test_nothing_is_in_two_splits(shared_data, source):
     items = items_of(source.format(shared_data)).values()
     named = check_no_leaks(items)
     assert len({c.hash for c in named.values()}) == len(named)
+
+
+@pytest.mark.slow
+def test_performances_of_a_work_are_together(shared_data):
+    """MAESTRO's own splits keep works apart, so no group may lie in two of them."""
+    path = f"{shared_data}/maestro-v3.0.0-midi.zip"
+    items = list(items_of(f"maestro:{path}").values())
+    contents = [content for _, content in contents_of(items)]
+    groups = group_alike(contents)
+    homes = collections.defaultdict(set)
+    for content in contents:
+        homes[groups[content.hash]].add(content.split)
+    assert all(len(found) == 1 for found in homes.values())
+    assert len(homes) < 0.4 * len(items)
 
 
 def test_versions_of_a_chorale_are_in_one_split():

@@ -1,8 +1,9 @@
 """Which split a piece belongs to, by what it sounds like and not by its name.
 
 Pieces with equal notes, in whatever key, have one `content_hash`, and pieces that share
-much of their music have similar `content_sketch`es. Both kinds of duplicates land in
-one split, unless the source itself says otherwise of both.
+much of their music have similar `content_sketch`es, two performances of a work too.
+Both kinds of duplicates land in one split, unless the source itself says otherwise of
+both.
 """
 
 import collections
@@ -18,12 +19,20 @@ from tfmusic.notes.grid import BeatGrid
 SPLITS = ("train", "validation", "test")
 # Sixteenths: finer than the ear takes two editions of a piece for different ones.
 _GRID = BeatGrid(steps_per_quarter=4)
+# A run is so many steps from note to note.
+_RUN_STEPS = 8
+# Notes less than so many seconds apart are taken from the lowest up: two players do not
+# strike a chord in one order.
+_TOGETHER = 0.05
 # Of Bach's 365 four-part chorales ten pairs are versions of one another: these share
-# 40 % or more of their runs of five strokes, all other pairs less than 20 %.
-_RUN_STROKES = 5
-_SHARED = 0.3
-_SKETCH_SIZE = 64
-_NUM_KEYS = 16  # of a sketch, for finding pairs to compare: four are common to 30 %
+# 40 % or more of their runs, all but seven other pairs less than 20 %. Two performances
+# of a long piece share fewer, 15 % in the median, but two long pieces hardly any:
+# groups of MAESTRO's 1,276 performances never lie in two of its own splits, which keep
+# works apart, and all but 21 of its 203 titles with several are in one group.
+_SHARED, _SHARED_IF_LONG = 0.3, 0.06
+_LONG = 400  # different runs
+_SKETCH_SIZE = 128
+_NUM_KEYS = 64  # of a sketch, for finding pairs to compare: four are common to 6 %
 # Of fewer pieces than these every split has at least this part of its fraction.
 _SMALL = 100
 _LEAST_SHARE = 0.75
@@ -54,8 +63,12 @@ class Content:
 
 @dataclasses.dataclass(frozen=True)
 class _Strikes:
-    """When notes begin, in steps, which they are, and whether of drums; [num_notes]."""
+    """When notes begin, in seconds and in steps, which they are, and whether of drums.
 
+    All `[num_notes]`.
+    """
+
+    times: np.ndarray
     steps: np.ndarray
     pitches: np.ndarray
     drums: np.ndarray
@@ -64,7 +77,7 @@ class _Strikes:
     def of(cls, sequence: NoteSequence) -> "_Strikes":
         notes = wire.columns(sequence, "notes", "start_time", "pitch", "is_drum")
         steps = np.maximum(_GRID.to_steps(sequence, notes["start_time"]), 0)
-        return cls(steps, notes["pitch"], notes["is_drum"])
+        return cls(notes["start_time"], steps, notes["pitch"], notes["is_drum"])
 
 
 def content_hash(sequence: NoteSequence, ignore_transposition: bool = True) -> str:
@@ -98,34 +111,34 @@ def _hash(strikes: _Strikes, ignore_transposition: bool) -> str:
 def content_sketch(sequence: NoteSequence) -> str:
     """A small sample of what is played, for finding pieces that are nearly equal.
 
-    The music is taken as strokes, the notes that begin together. Of every few strokes
-    in a row a number is made that does not change if they are transposed, and the
-    smallest numbers of a piece are kept (Broder, "On the resemblance and containment of
-    documents", 1997). Drums are left out.
+    The notes are taken in order, those that begin together from the lowest up. Of every
+    few steps from note to note a number is made, which does not change if they are
+    transposed or played at another pace, and the smallest numbers of a piece are kept
+    (Broder, "On the resemblance and containment of documents", 1997). Drums are left
+    out.
 
     Returns:
-        Up to 64 numbers of 8 hex digits each, ascending; few in a short piece.
+        Up to 128 numbers of 8 hex digits each, ascending; before them how many there
+        are in the piece, in 8 hex digits. Empty if there are none.
     """
     return _sketch(_Strikes.of(sequence))
 
 
 def _sketch(strikes: _Strikes) -> str:
-    rows = np.unique((strikes.steps << 7 | strikes.pitches)[~strikes.drums])
-    steps, pitches = np.divmod(rows, 128)
-    first = np.flatnonzero(np.diff(steps, prepend=-1))  # note of each stroke
-    if len(first) < _RUN_STROKES:
+    times, pitches = strikes.times[~strikes.drums], strikes.pitches[~strikes.drums]
+    order = np.argsort(times, kind="stable")
+    begins = np.diff(times[order], prepend=-np.inf) >= _TOGETHER
+    rows = np.unique(np.cumsum(begins) << 7 | pitches[order])
+    steps = _mix(np.diff(rows & 127) + 128)
+    num_runs = len(steps) - _RUN_STEPS + 1
+    if num_runs < 1:
         return ""
-    lowest = pitches[first]
-    above = pitches - np.repeat(lowest, np.diff(first, append=len(rows)))
-    chords = np.add.reduceat(_mix(above + 1), first)
-    moves = _mix(np.diff(lowest) + 1000 * np.diff(steps[first])) + 3 * chords[1:]
-    moves = _mix(moves + 5 * chords[:-1])
-    num_runs = len(first) - _RUN_STROKES + 1
     runs = np.zeros(num_runs, np.uint64)
-    for i in range(_RUN_STROKES - 1):
-        runs = _mix(runs + moves[i : i + num_runs])
-    numbers = np.unique(_mix(runs) >> np.uint64(32))[:_SKETCH_SIZE]
-    return numbers.astype(">u4").tobytes().hex()
+    for i in range(_RUN_STEPS):
+        runs = _mix(runs + steps[i : i + num_runs])
+    numbers = np.unique(_mix(runs) >> np.uint64(32))
+    kept = np.append(len(numbers), numbers[:_SKETCH_SIZE])
+    return kept.astype(">u4").tobytes().hex()
 
 
 def _mix(numbers: np.ndarray) -> np.ndarray:
@@ -196,29 +209,35 @@ def assign_splits(
     return {content: splits[group] for content, group in groups.items()}
 
 
-def count_leaks(contents: Iterable[Content], splits: Mapping[str, str]) -> int:
-    """How many training pieces have their like in another split.
+def find_leaks(
+    contents: Sequence[Content], splits: Mapping[str, str]
+) -> dict[int, int]:
+    """Which training pieces have their like in another split, and where.
 
     Only the source can have put them there.
 
     Args:
         contents: All pieces.
         splits: What `assign_splits` gave.
+
+    Returns:
+        By the place of a training piece in `contents` that of the first other piece.
     """
-    contents = list(contents)
     groups = group_alike(contents)
-    homes = [(content.split or splits[content.hash], content) for content in contents]
-    held_out = {groups[content.hash] for home, content in homes if home != "train"}
-    return sum(
-        home == "train" and groups[content.hash] in held_out for home, content in homes
-    )
+    homes = [content.split or splits[content.hash] for content in contents]
+    places = range(len(contents))
+    held_out = {
+        groups[contents[i].hash]: i for i in reversed(places) if homes[i] != "train"
+    }
+    alike = {i: held_out.get(groups[contents[i].hash]) for i in places}
+    return {i: j for i, j in alike.items() if homes[i] == "train" and j is not None}
 
 
 def group_alike(contents: Iterable[Content]) -> dict[str, str]:
     """Finds the pieces that are equal or nearly so.
 
-    Two are alike if they share 30 % of their runs of strokes, as far as the sketches
-    tell, and so are those between which others stand that are alike.
+    Two are alike if they share 30 % of their runs, or 6 % where both are long, as far
+    as the sketches tell, and so are those between which others stand that are alike.
 
     Returns:
         By content hash the smallest hash of those that are alike; most often itself.
@@ -226,6 +245,8 @@ def group_alike(contents: Iterable[Content]) -> dict[str, str]:
     known = {content.hash: content.sketch for content in contents}
     hashes = sorted(known)
     sketches = [np.frombuffer(bytes.fromhex(known[h]), ">u4") for h in hashes]
+    is_long = [sketch[:1].sum() >= _LONG for sketch in sketches]
+    sketches = [sketch[1:] for sketch in sketches]
     groups = list(range(len(hashes)))
 
     def group_of(piece: int) -> int:
@@ -235,7 +256,8 @@ def group_alike(contents: Iterable[Content]) -> dict[str, str]:
 
     for pair in _candidates(sketches):
         first, second = sorted(map(group_of, pair))
-        if first != second and _resemblance(*(sketches[i] for i in pair)) >= _SHARED:
+        least = _SHARED_IF_LONG if all(is_long[i] for i in pair) else _SHARED
+        if first != second and _resemblance(*(sketches[i] for i in pair)) >= least:
             groups[second] = first
     return {hashes[i]: hashes[group_of(i)] for i in range(len(hashes))}
 

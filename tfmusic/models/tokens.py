@@ -222,8 +222,9 @@ class TokenModel(AutoregressiveModel):
         Returns:
             float32 `[batch, time, token]`.
         """
-        tokens = inputs["tokens"] if self.places.names else inputs
-        return self.logits(self._hidden(tokens, inputs, training))
+        has_places = bool(self.places.names)
+        tokens, places = (inputs["tokens"], inputs) if has_places else (inputs, {})
+        return self.logits(self._hidden(tokens, places, training))
 
     def _hidden(
         self, frames: Nest, places: Tensors, training: bool = False

@@ -14,7 +14,7 @@ from absl import logging
 
 from tfmusic.compat import installed_version
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
-from tfmusic.data.splits import Content, assign_splits, count_leaks
+from tfmusic.data.splits import Content, assign_splits, find_leaks
 from tfmusic.errors import UserError
 from tfmusic.files import write_file
 from tfmusic.pipelines.elements import Job, Place, Shard, data_path
@@ -48,6 +48,9 @@ REMEDIES = {
     "encode too_long": "representation.steps_per_quarter or steps_per_second",
     "encode no_notes": "representation.lowest_pitch, representation.highest_pitch",
 }
+
+# How many pieces that leak between splits are named.
+_NUM_NAMED = 5
 
 Entry = Mapping[str, Any]
 
@@ -98,11 +101,17 @@ def split_pieces(
     pieces = [piece for index in indexes.values() for piece in index["pieces"]]
     contents = [Content(p["content"], p["sketch"], p["split"]) for p in pieces]
     by_content = assign_splits(contents, fractions)
-    if leaks := count_leaks(contents, by_content):
+    if leaks := find_leaks(contents, by_content):
+        names = [
+            f"{pieces[one]['name']} ({pieces[other]['name']})"
+            for one, other in leaks.items()
+        ]
         logging.warning(
             "%d pieces that the source has for training are (nearly) the same as "
-            "others that it has for validation or testing; they stay there",
-            leaks,
+            "others that it has for validation or testing; they stay there: %s%s",
+            len(leaks),
+            ", ".join(names[:_NUM_NAMED]),
+            " ..." if len(names) > _NUM_NAMED else "",
         )
     return {
         piece["name"]: piece["split"] or by_content[piece["content"]]
