@@ -186,6 +186,10 @@ def test_resumed_job_reads_files_again_that_have_changed(config, tmp_path, caplo
     for i in range(40):  # two batches
         (music / f"{i:02d}.mid").write_bytes(to_midi_bytes(make_piece(i)))
     leave_behind(config, music, tmp_path / "data")
+    # What is damaged is made again.
+    work = tmp_path / "data.partial" / "work"
+    (work / "read-00000000.counts.json").write_text("{")
+    (work / "encode-00000032.json").write_bytes(b"\xff\0")
     # Touched; of the same length; and with notes that no vocabulary knows.
     os.utime(music / "00.mid", (1, 1))
     new = make_piece(35)

@@ -289,11 +289,27 @@ def write_drops(drops: Sequence[Entry], directory: str) -> None:
 
 
 def read_drops(directory: str) -> list[dict[str, Any]]:
-    """What `write_drops` wrote; nothing where it did not."""
-    if not tf.io.gfile.exists(os.path.join(directory, DROPPED_FILE)):
+    """What `write_drops` wrote; nothing where it did not.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    path = os.path.join(directory, DROPPED_FILE)
+    if not tf.io.gfile.exists(path):
         return []
-    with tf.io.gfile.GFile(os.path.join(directory, DROPPED_FILE)) as file:
-        return [json.loads(line) for line in file]
+    with tf.io.gfile.GFile(path, "rb") as file:
+        lines = file.read().splitlines()
+    try:
+        drops = [json.loads(line) for line in lines]
+        needed = {"name", "stage", "reason", "detail"}
+        if not all(isinstance(drop, dict) and needed <= drop.keys() for drop in drops):
+            raise ValueError(f"a line has no {', '.join(sorted(needed))}")
+    except ValueError as error:
+        raise UserError(
+            f"{path}: expected a line of JSON for each piece that was dropped, but "
+            f"{error}; delete it to do without, or write the dataset again"
+        ) from error
+    return drops
 
 
 def check_not_empty(info: DatasetInfo, drops: Sequence[Entry]) -> None:

@@ -17,7 +17,7 @@ from absl import logging
 from tfmusic.errors import DropError
 from tfmusic.files import file_stamp, is_remote, read_json, write_file, writing
 from tfmusic.pipelines import account
-from tfmusic.pipelines.elements import Batch, Job, Load, index_path
+from tfmusic.pipelines.elements import Batch, Job, Load, counts_path, index_path
 from tfmusic.pipelines.sources import SourceItem
 from tfmusic.sandbox import Sandbox
 
@@ -43,8 +43,7 @@ def take_over(
     key = hashlib.sha256(text.encode()).hexdigest()
     key_path = os.path.join(partial_dir, "job.json")
     if tf.io.gfile.exists(partial_dir):
-        is_known = not overwrite and tf.io.gfile.exists(key_path)
-        if is_known and read_json(key_path) == key:
+        if not overwrite and _read(key_path) == key:
             logging.info("continuing what %s holds", partial_dir)
             _forget_changed(job, batches, partial_dir)
             return
@@ -58,12 +57,22 @@ def _forget_changed(job: Job, batches: Sequence[Batch], partial_dir: str) -> Non
     """Throws away what was made of files that have changed since they were read."""
     changed = []
     for batch in batches:
-        path = index_path(os.path.join(job.work_dir, batch.name))
-        if not tf.io.gfile.exists(path):
+        path = os.path.join(job.work_dir, batch.name)
+        index = _read(index_path(path))
+        if index is None:
             continue
-        if names := _find_changed(job, batch, read_json(path)):
+        names = _find_changed(job, batch, index)
+        if names or _read(counts_path(path)) is None:
             changed += names
-            tf.io.gfile.remove(path)
+            tf.io.gfile.remove(index_path(path))
+    encoded = [
+        os.path.join(job.work_dir, name)
+        for name in tf.io.gfile.listdir(job.work_dir)
+        if name.startswith("encode-")
+    ]
+    for path in encoded:
+        if path.endswith(".json"):
+            _read(path)
     if not changed:
         return
     logging.warning(
@@ -73,10 +82,26 @@ def _forget_changed(job: Job, batches: Sequence[Batch], partial_dir: str) -> Non
         changed[0],
     )
     # Vocabularies and splits may be others now.
-    for path in tf.io.gfile.glob(os.path.join(job.work_dir, "encode-*")):
-        tf.io.gfile.remove(path)
+    for path in encoded:
+        if tf.io.gfile.exists(path):
+            tf.io.gfile.remove(path)
     if tf.io.gfile.exists(os.path.join(partial_dir, "data")):
         tf.io.gfile.rmtree(os.path.join(partial_dir, "data"))
+
+
+def _read(path: str) -> Any:
+    """What an earlier call wrote as JSON; None if it did not, or it was damaged since.
+
+    What is damaged is removed, and so made again.
+    """
+    if not tf.io.gfile.exists(path):
+        return None
+    try:
+        return read_json(path)
+    except ValueError:
+        logging.warning("%s is damaged; what it tells of is done again", path)
+        tf.io.gfile.remove(path)
+        return None
 
 
 def _find_changed(job: Job, batch: Batch, index: Mapping[str, Any]) -> list[str]:
