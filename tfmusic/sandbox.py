@@ -220,10 +220,11 @@ def _end_with_parent(watched: int) -> None:
     """
     import fcntl  # Windows has no such module
 
-    fcntl.fcntl(watched, fcntl.F_SETOWN, os.getpid())
-    flags = fcntl.fcntl(watched, fcntl.F_GETFL)
     # When the pipe closes, SIGIO comes, which ends a process that does not want it.
-    fcntl.fcntl(watched, fcntl.F_SETFL, flags | fcntl.FASYNC)
+    with contextlib.suppress(OSError):  # not all systems do so for pipes
+        fcntl.fcntl(watched, fcntl.F_SETOWN, os.getpid())
+        flags = fcntl.fcntl(watched, fcntl.F_GETFL)
+        fcntl.fcntl(watched, fcntl.F_SETFL, flags | fcntl.FASYNC)
 
 
 def _limit_memory(megabytes: int) -> None:

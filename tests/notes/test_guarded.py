@@ -113,14 +113,12 @@ def high_water():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp037"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
 def test_xml_that_declares_entities_is_refused_in_any_encoding(encoding):
     head = f'<?xml version="1.0" encoding="{encoding}"?>'
     rest = '<!DOCTYPE a [<!ENTITY x "y"><!ENTITY z "&x;&x;">]><score-partwise/>'
-    data = head.encode("ascii" if encoding == "cp037" else encoding)
-    data += rest.encode(encoding).removeprefix("\ufeff".encode("utf-16"))
-    with pytest.raises(ReadError, match="found entities|bad_musicxml"):
-        read_bytes(data, "x.xml")
+    with pytest.raises(ReadError, match="expected music, found entities"):
+        read_bytes((head + rest).encode(encoding), "x.xml")
 
 
 @pytest.mark.parametrize(
