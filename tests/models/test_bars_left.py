@@ -94,6 +94,20 @@ def test_music_that_goes_on_ends_where_it_will(model):
     assert np.all(made["plan_key"] == piece["plan_key"][0])
 
 
+def test_music_that_goes_on_has_the_bars_that_were_asked_for(model):
+    piece = model.representation.encode(generate_piece())
+    is_bar = model.representation.bars_begun()[piece["tokens"]]
+    # The prompt ends within a bar, or has just begun one.
+    for length in (len(is_bar), np.flatnonzero(is_bar)[-1] + 1):
+        prompt = {name: array[np.newaxis, :length] for name, array in piece.items()}
+        prompt = {name: np.repeat(array, 100, axis=0) for name, array in prompt.items()}
+        settings = dict(num_steps=150, seed=4, temperature=1.5, length_bars=3.0)
+        made = contracts.call_endpoint(model, "continue", prompt, **settings)
+        ended = made["num_steps"] < 150
+        assert ended.mean() > 0.9
+        assert set(bars_of(model, made)[ended]) == {3}
+
+
 def generate_piece():
     return make_sequence([(60 + i % 5, 80, i, i + 1) for i in range(8)])
 

@@ -86,6 +86,17 @@ class AutoregressiveModel(MusicModel):
         """
         raise NotImplementedError
 
+    def plan_rest(self, frame: Nest, state: Nest, controls: Tensors) -> Nest:
+        """The state after `prime`, with what controls say of the music to come.
+
+        Args:
+            frame: The prompt's last frame.
+            state: The state before it.
+            controls: As for `begin`.
+        """
+        del frame, controls
+        return state
+
     def next_frame(
         self,
         frame: Nest,
@@ -207,6 +218,7 @@ class AutoregressiveModel(MusicModel):
             num_steps, seed, *values = inputs[len(names) :]
             run = count_run(prompt[names[0]])  # what is drawn comes first
             frame, state = self.prime(prompt, num_steps)
+            state = self.plan_rest(frame, state, self._named(values))
             return self._play(frame, state, run, num_steps, seed, values)
 
         def score(*inputs):

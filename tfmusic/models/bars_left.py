@@ -81,6 +81,15 @@ class BarsLeft(keras.layers.Layer):
             drawn = tf.gather(tf.constant(self._drawn), row)
         return tf.where(number > 0, number + 1, drawn)
 
+    def left_after(self, token: tf.Tensor, wanted: tf.Tensor) -> tf.Tensor:
+        """What is left at a prompt's last token, int32 `[batch]`; 0: it is not known.
+
+        The bar that the prompt ends in is its own, and not one of those wanted.
+        """
+        number = tf.cast(tf.round(wanted), tf.int32)
+        begun = tf.gather(tf.constant(self._begun), token)
+        return tf.where(number > 0, number + 1 + begun, 0)
+
     def after(self, bars_left: tf.Tensor, token: tf.Tensor) -> tf.Tensor:
         """What is left after tokens, both int32 of one shape."""
         begun = tf.gather(tf.constant(self._begun), token)

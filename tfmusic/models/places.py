@@ -124,6 +124,21 @@ class Places(keras.layers.Layer):
             place[length_array.NAME] = tf.zeros_like(place[length_array.NAME])
         return phrases.after_prompt(place) if self.phrases else place
 
+    def after_control(
+        self, place: Tensors, token: tf.Tensor, controls: Mapping[str, tf.Tensor]
+    ) -> Tensors:
+        """The place of a prompt's last token, with the bars to come if they are known.
+
+        Args:
+            place: As `after_prompt` gives it.
+            token: The last token, int32 `[batch]`.
+            controls: Values of `self.controls`.
+        """
+        if not self.length:
+            return place
+        left = self.length.left_after(token, controls[LENGTH_BARS.name])
+        return {**place, length_array.NAME: left}
+
     def advance(
         self, place: Tensors, steps: tf.Tensor | int, token: tf.Tensor | None = None
     ) -> Tensors:

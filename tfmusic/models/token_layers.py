@@ -70,6 +70,19 @@ def make_output(
     return keras.layers.Dense(vocabulary_size, dtype="float32")
 
 
+def check_keys(representation: TokenRepresentation, reads_keys: bool) -> None:
+    """Refuses chords with keys that are struck again where these are not read.
+
+    Raises:
+        UserError: There are such keys.
+    """
+    if "keys" in representation.feature_specs and not reads_keys:
+        raise UserError(
+            "representation.keys: expected False, got True; the models chord_lstm "
+            "and chord_transformer take chord frames with keys"
+        )
+
+
 def check_layers(
     network: keras.layers.Layer,
     representation: TokenRepresentation,

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfmusic.errors import UserError
 from tfmusic.generation import samplers
 from tfmusic.generation.controls import (
     LENGTH_POWER,
@@ -33,6 +32,7 @@ from tfmusic.models.pitch_context import PitchContext, single_pitches
 from tfmusic.models.places import Places
 from tfmusic.models.token_layers import (
     TokenState,
+    check_keys,
     check_layers,
     join,
     make_embedding,
@@ -89,11 +89,7 @@ class TokenModel(AutoregressiveModel):
             UserError: Settings that do not go together.
         """
         super().__init__(representation)
-        if "keys" in representation.feature_specs and not self.READS_KEYS:
-            raise UserError(
-                "representation.keys: expected False, got True; the models chord_lstm "
-                "and chord_transformer take chord frames with keys"
-            )
+        check_keys(representation, self.READS_KEYS)
         self.settings = settings
         self.loss_steps = settings.loss_steps
         self.learn_end = settings.learn_end
@@ -126,23 +122,20 @@ class TokenModel(AutoregressiveModel):
         self.output_layer = make_output(
             self.embedding, self.vocabulary_size, settings.tied_output
         )
-        self.pitch_context = None
+        self.pitch_context = self.lookback = self.carried = None
         if settings.pitch_context:
             pitches = single_pitches(representation)
             self.pitch_context = PitchContext(
                 pitches, has_key=self.places.key is not None, name="pitch_context"
             )
-        self.lookback = None
         if settings.lookback:
             self.lookback = Lookback(bar_places(representation), name="lookback")
-        self.carried = None
         self._nats = WeightedMean("nats_per_step")
         self._perplexity = Perplexity()
         self._accuracy = TokenAccuracy()
+        never = [PAD, START] if self.learn_end else [PAD, START, END]
         self._banned = np.zeros(self.vocabulary_size, np.float32)
-        self._banned[[PAD, START] if self.learn_end else [PAD, START, END]] = (
-            samplers.IMPOSSIBLE
-        )
+        self._banned[never] = samplers.IMPOSSIBLE
 
     @property
     def learns_end(self) -> bool:
@@ -301,6 +294,13 @@ class TokenModel(AutoregressiveModel):
         ]
         place = self.places.after_prompt(prompt)
         return newest, TokenState(state, rules, place, *memories)
+
+    def plan_rest(
+        self, frame: Nest, state: TokenState, controls: Tensors
+    ) -> TokenState:
+        """With as many bars to come as were asked for."""
+        place = self.places.after_control(state.place, self.token(frame), controls)
+        return state._replace(place=place)
 
     def next_frame(
         self,
