@@ -1,4 +1,4 @@
-"""Every autoregressive family, trained for as long on the same music, side by side.
+"""Every family, trained for as long on the same music, side by side.
 
     python -m benchmarks.families --source=piano_midi_de:DIR --output_dir=listen \
         [--minutes=60] [--family=NAME[:VARIANT] ...]
@@ -9,12 +9,16 @@ pictures and statistics beside held-out music, in `output_dir/NAME/music`. At th
 table tells the number of weights, how fast each learns and plays on this machine, and
 its score. What an earlier call has finished stays, an interrupted training goes on.
 
+Variants of `latent_wgan` learn from what an autoencoder makes of the music, which is
+trained for as long first; those of equal latents share it.
+
 A short trial measures the training's speed first, so that the learning rate can fall to
 its end within the minutes; validation and the samples for TensorBoard take time beyond.
 """
 
 import csv
 import json
+import math
 import os
 import subprocess
 import sys
@@ -46,7 +50,15 @@ FAMILIES = (
     "next_frame_lstm",
     "frame_seq2seq",
     "biaxial_lstm",
+    "latent_wgan",
+    "latent_wgan:recurrent",
+    "latent_wgan:recurrent_attention",
 )
+# By variant of `latent_wgan`, the autoencoder whose latents it takes.
+AUTOENCODERS = {"reference": "set_autoencoder:reference"}
+AUTOENCODER = "set_autoencoder:robust"
+# Nobody knows how likely they find music.
+WITHOUT_LIKELIHOOD = ("set_autoencoder", "latent_wgan")
 NUM_EPOCHS = 10
 TRIAL_STEPS = 12
 # What a listener hears: two minutes or so of most families.
@@ -99,16 +111,47 @@ def generation_speed(player: Player, batch_size: int) -> float:
     return float(made["num_steps"].sum()) / (time.perf_counter() - start)
 
 
-def learn(family: str, folder: str, minutes: float) -> dict[str, float]:
-    """Trains, scores, exports and plays a family; the figures of its row."""
-    data, run, model = (os.path.join(folder, name) for name in ("data", "run", "model"))
-    if not os.path.isdir(data):
+def folder_of(family: str) -> str:
+    """Where a family's files are."""
+    return os.path.join(_OUTPUT_DIR.value, family.replace(":", "_"))
+
+
+def autoencoder_of(family: str) -> str | None:
+    """Whose latents a family learns from; None: it learns from music itself."""
+    name, _, variant = family.partition(":")
+    if name != "latent_wgan":
+        return None
+    return AUTOENCODERS.get(variant, AUTOENCODER)
+
+
+def write_data(family: str, data: str) -> None:
+    """Writes the records that a family learns from, unless they are there."""
+    if os.path.isdir(data):
+        return
+    autoencoder = autoencoder_of(family)
+    if not autoencoder:
         run_module(
             "pipelines.build_tfrecords",
             f"--config={config_path(family)}",
             f"--source={_SOURCE.value}",
             f"--output_dir={data}",
         )
+        return
+    folder = folder_of(autoencoder)
+    run_module(
+        "pipelines.encode_latents",
+        f"--data_dir={folder}/data",
+        f"--model_dir={folder}/model",
+        f"--output_dir={data}",
+    )
+
+
+def learn(family: str, folder: str, minutes: float) -> list[dict[str, str]]:
+    """Trains, scores and exports a family; returns the rows of its `metrics.csv`."""
+    data, run, model = (os.path.join(folder, name) for name in ("data", "run", "model"))
+    if autoencoder := autoencoder_of(family):
+        learn(autoencoder, folder_of(autoencoder), minutes)
+    write_data(family, data)
     if not os.path.exists(f"{folder}/trial.json"):
         *_, row = train(family, folder, "trial", TRIAL_STEPS, 2)  # not the traced one
         with open(f"{folder}/trial.json", "w", encoding="utf-8") as file:
@@ -118,19 +161,32 @@ def learn(family: str, folder: str, minutes: float) -> dict[str, float]:
     steps_per_epoch = max(1, round(60 * minutes * steps_per_second / NUM_EPOCHS))
     rows = train(family, folder, "run", steps_per_epoch, NUM_EPOCHS)
     if not os.path.isdir(model):
-        scores = f"--json={folder}/scores.json"
-        run_module("tfmusic.evaluate", f"--workdir={run}", f"--data_dir={data}", scores)
+        if family.partition(":")[0] not in WITHOUT_LIKELIHOOD:
+            scores = f"--json={folder}/scores.json"
+            run_module(
+                "tfmusic.evaluate", f"--workdir={run}", f"--data_dir={data}", scores
+            )
         run_module("tfmusic.export", f"--workdir={run}", f"--export_dir={model}")
+    return rows
+
+
+def play(family: str, folder: str, rows: list[dict[str, str]]) -> dict[str, float]:
+    """Makes music with a family; the figures of its row."""
+    model = os.path.join(folder, "model")
+    # Latents are no music; what they were made of is.
+    music = folder_of(autoencoder_of(family) or family)
     run_module(
         "tfmusic.generate",
         f"--model_dir={model}",
         f"--output_dir={folder}/music",
         f"--num_steps={NUM_STEPS}",
         "--seed=1",
-        f"--compare_with={data}",
+        f"--compare_with={music}/data",
     )
-    with open(f"{folder}/scores.json", encoding="utf-8") as file:
-        scores = json.load(file)
+    scores = {}
+    if family.partition(":")[0] not in WITHOUT_LIKELIHOOD:
+        with open(f"{folder}/scores.json", encoding="utf-8") as file:
+            scores = json.load(file)
     player = Player(model)
     batch_size = load_config(config_path(family)).train.batch_size
     speeds = [float(row["steps_per_second"]) for row in rows]
@@ -140,8 +196,8 @@ def learn(family: str, folder: str, minutes: float) -> dict[str, float]:
         **{f"steps/s, {n}": generation_speed(player, n) for n in BATCH_SIZES},
         "first loss": float(rows[0]["loss"]),
         "last loss": float(rows[-1]["loss"]),
-        "nats a step": scores["log_likelihood_per_step"],
-        "nats a second": scores["log_likelihood_per_second"],
+        "nats a step": scores.get("log_likelihood_per_step", math.nan),
+        "nats a second": scores.get("log_likelihood_per_second", math.nan),
     }
 
 
@@ -150,8 +206,8 @@ def main(argv: list[str]) -> None:
     del argv
     table = {}
     for family in _FAMILIES.value or FAMILIES:
-        folder = os.path.join(_OUTPUT_DIR.value, family.replace(":", "_"))
-        table[family] = learn(family, folder, _MINUTES.value)
+        folder = folder_of(family)
+        table[family] = play(family, folder, learn(family, folder, _MINUTES.value))
     print(f"\n{'':32}" + "".join(f"{name:>15}" for name in next(iter(table.values()))))
     for family, row in table.items():
         cells = (

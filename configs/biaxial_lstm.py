@@ -13,8 +13,9 @@ borders have silent neighbours rather than those of the other end; the beat in
 generation is that of the step that is drawn, as it is in training; it counts from the
 bar line in every metre; play and articulate are drawn by a number each. Articulation
 is not learned where a note newly sounds, as it is certain there. Position is scaled to
--1..1. Windows start at any multiple of 16 steps from a phase that changes with each
-pass, and pieces are split by content.
+-1..1; an input that is always 0 is left out. Windows start at the bar lines of every
+metre, not at multiples of 16 steps alone, and the first step that is learned is the
+measure's first. Pieces are split by content.
 
 Departures of `johnson2017`: Adam with a falling rate and clipped gradients, where the
 paper has RMSprop of 0.001 with Nesterov's momentum, which takes far more steps;
@@ -86,7 +87,7 @@ VARIANTS = {
         "The port's published settings.",
         dict(
             representation=dict(lowest_pitch=24, highest_pitch=101),
-            data=dict(min_steps=128, window_stride=16, window_align_steps=16),
+            data=dict(min_steps=128, window_stride=16, draw_measures=True),
             model=dict(
                 time_units=(300, 300),
                 note_units=(100, 50),

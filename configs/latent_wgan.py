@@ -22,10 +22,9 @@ and generated pairs of chunks: it tells the best weights, nothing trains on it.
 
 Departures of `reference` from its source: latents are normalised, and the hyperbolic
 tangent at the end reaches four standard deviations, where it cut off what lay beyond 1;
-the critic takes each of its steps on a batch of its own, and each before a step of the
-generator; windows start every 64 chunks at a phase that changes from pass to pass,
-where the source goes from chunk to chunk; it learns from the training split alone, so
-that there are pieces to validate on.
+it learns from the training split alone, so that there are pieces to validate on. As in
+the source a window starts at every chunk, and a tenth as many is the number of steps
+that the critic takes in an epoch.
 
 What was measured: docs/results/latent_wgan.md.
 """
@@ -52,10 +51,10 @@ DEFAULT = dict(
     model=dict(
         name="latent_wgan",
         num_chunks=64,
-        generator="convolutional",  # or attention, recurrent
+        generator="convolutional",  # recurrent, attention, recurrent_attention
         noise_size=64,
         generator_channels=(256, 256, 192, 128, 96),
-        generator_units=(256, 256),  # of attention and recurrent
+        generator_units=(256, 256),  # of the others
         chunk_units=(256, 256),
         local_noise=True,
         num_heads=4,
@@ -107,6 +106,7 @@ VARIANTS = {
         "example, Adam at 0.0001, batches of 10.",
         dict(
             representation=dict(latent_size=20, chunks=dict(split_pedals=False)),
+            data=dict(window_stride=1),
             model=dict(
                 noise_size=50,
                 generator_channels=(640, 320, 160, 80, 40),
@@ -140,6 +140,10 @@ VARIANTS = {
     "recurrent": (
         "The same with recurrent layers.",
         dict(model=dict(generator="recurrent")),
+    ),
+    "recurrent_attention": (
+        "Recurrent layers, each of which also looks back at all chunks before.",
+        dict(model=dict(generator="recurrent_attention")),
     ),
     "joint": (
         "The autoencoder learns on with the GAN; for a dataset written --with_events.",

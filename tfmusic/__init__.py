@@ -15,6 +15,7 @@ API = (
     "UserError",
     "build_dataset",
     "compare_music",
+    "draw_primer",
     "evaluate_model",
     "export_model",
     "load_config",

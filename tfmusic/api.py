@@ -197,6 +197,33 @@ def load_model(model: str) -> "Player":
     return Player(model)
 
 
+def draw_primer(
+    model: "Player",
+    data_dir: str,
+    split: str = "test",
+    seed: int = 0,
+    **length: float | None,
+) -> NoteSequence:
+    """A part of a random piece of a dataset, from a random measure on, as a primer.
+
+    Args:
+        model: Which it is for; the dataset may be of another representation.
+        data_dir: The dataset.
+        split: `"train"`, `"validation"` or `"test"`.
+        seed: Decides the piece and the measure.
+        **length: `steps`, `bars` or `seconds`, as of `model.cut_primer`; 4 bars, or 8
+            seconds of music without a beat, if none is given.
+
+    Raises:
+        UserError: There is no such dataset or split, or no piece as long as that.
+    """
+    import_tensorflow()
+    from tfmusic.serving import random_primers
+
+    kind = model.representation
+    return random_primers.draw_primer(kind, data_dir, split, seed, **length)
+
+
 def plot_music(
     *pieces: NoteSequence, titles: Sequence[str] = (), in_seconds: bool = False
 ) -> "Image":

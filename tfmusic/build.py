@@ -41,9 +41,8 @@ _SOURCE = flags.DEFINE_string(
     None,
     "Your music: a folder, zip archive, file or pattern such as songs/*.mid of MIDI, "
     "MusicXML and ABC files. Or a collection: bach_chorales, folk, or KIND:PATH with "
-    "KIND maestro, piano_midi_de, pop909, boulanger_lewandowski, jsb_chorales_16th or "
-    "note_sequences. Paths "
-    "may begin with s3://.",
+    "KIND maestro, giantmidi, piano_midi_de, pop909, boulanger_lewandowski, "
+    "jsb_chorales_16th or note_sequences. Paths may begin with s3://.",
     required=True,
 )
 _OUTPUT_DIR = flags.DEFINE_string(

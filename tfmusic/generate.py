@@ -55,7 +55,23 @@ _PROGRAM = flags.DEFINE_integer(
     "Sound, 0 to 127 of General MIDI: 0 piano, 40 violin; a primer has its own.",
 )
 _SEED = flags.DEFINE_integer("seed", 0, "The same seed gives the same music.")
-_PRIMER = flags.DEFINE_string("primer", None, "MIDI, MusicXML or ABC file to continue.")
+_PRIMER = flags.DEFINE_string(
+    "primer",
+    None,
+    "MIDI, MusicXML or ABC file to continue; random: a part of a random piece of "
+    "--data_dir, from a random bar line on, as --seed says.",
+)
+_PRIMER_STEPS = flags.DEFINE_integer(
+    "primer_steps", None, "Take so many steps (frames or tokens) of the primer alone."
+)
+_PRIMER_BARS = flags.DEFINE_float("primer_bars", None, "Take so many bars, instead.")
+_PRIMER_SECONDS = flags.DEFINE_float("primer_seconds", None, "Or so many seconds.")
+_DATA_DIR = flags.DEFINE_string(
+    "data_dir", None, "Dataset that tfmusic build wrote, for --primer=random."
+)
+_SPLIT = flags.DEFINE_enum(
+    "split", "test", ["train", "validation", "test"], "Part of it that is drawn from."
+)
 _INCLUDE_PRIMER = flags.DEFINE_bool(
     "include_primer", True, "Write the primer at the beginning of each piece."
 )
@@ -74,7 +90,7 @@ _BEAM_WIDTH = flags.DEFINE_integer(
     "beam_width",
     0,
     "Search for the likeliest music with so many beams and write them all, best first; "
-    "0: sample.",
+    "with --temperature each beam draws its tokens; 0: sample.",
 )
 _INTERPOLATE_SEEDS = flags.DEFINE_list(
     "interpolate_seeds",
@@ -96,6 +112,7 @@ _COMPARE_WITH = flags.DEFINE_string(
     "pieces; passages copied from its training pieces are counted), or a folder, "
     "bach_chorales, KIND:PATH as tfmusic build takes it.",
 )
+_RANDOM = "random"  # instead of a primer's file
 
 
 def main() -> None:
@@ -105,6 +122,7 @@ def main() -> None:
             "expected --model=NAME (tfmusic models lists the names) or --model_dir=DIR"
         )
     _check_sizes()
+    _check_primer()
     path = find_model(_MODEL.value) if _MODEL.value else _MODEL_DIR.value
     import_tensorflow()
     from tfmusic.pipelines.references import References, read_references
@@ -150,6 +168,21 @@ def _check_sizes() -> None:
         )
 
 
+def _check_primer() -> None:
+    """Tells, before the model is loaded, what does not go together."""
+    is_random = _PRIMER.value == _RANDOM
+    if is_random and not _DATA_DIR.value:
+        raise UserError("--primer=random: give the dataset with --data_dir=DIR")
+    for flag in (_DATA_DIR, _SPLIT):
+        if flag.present and not is_random:
+            raise UserError(f"--{flag.name}: give --primer=random too, or leave it out")
+    for flag in (_PRIMER_STEPS, _PRIMER_BARS, _PRIMER_SECONDS):
+        if flag.present and not _PRIMER.value:
+            raise UserError(
+                f"--{flag.name}: give the music with --primer=FILE, or --primer=random"
+            )
+
+
 def _check_controls(player) -> None:
     """Tells, before any music is made, which flag is neither ours nor the model's."""
     from tfmusic.serving.requests import unknown_control
@@ -177,8 +210,6 @@ def _check_outputs(player) -> None:
 
 def _make(player) -> tuple[list, str, list[str]]:
     """The pieces, how they were made, and what is to be said of each."""
-    from tfmusic.notes.guarded import read_input
-
     settings = dict(controls=command_line.extra_flags())
     if _INTERPOLATE_SEEDS.present:
         reason = "it leads from one new piece to another"
@@ -189,10 +220,11 @@ def _make(player) -> tuple[list, str, list[str]]:
         seeds = _seeds(_INTERPOLATE_SEEDS.value)
         pieces = player.interpolate(_NUM_OUTPUTS.value, seeds=seeds, **settings)
         return pieces, f"from seed {seeds[0]} to {seeds[1]}", []
+    primer = _primer(player)
     if _INFILL.present or _KEEP.present:
-        return _fill(player, settings)
+        return _fill(player, primer, settings)
     settings |= dict(
-        primer=read_input(_PRIMER.value, "primer") if _PRIMER.value else None,
+        primer=primer,
         include_primer=_INCLUDE_PRIMER.value,
         num_steps=_NUM_STEPS.value,
         bars=_BARS.value,
@@ -203,12 +235,17 @@ def _make(player) -> tuple[list, str, list[str]]:
         program=_PROGRAM.value,
     )
     if _BEAM_WIDTH.value:
-        reason = "it leaves nothing to chance and writes all beams"
-        _refuse(_BEAM_WIDTH, reason, _NUM_OUTPUTS, _SEED, _BEST_OF)
-        ranked = player.search(_BEAM_WIDTH.value, **settings)
+        _refuse(_BEAM_WIDTH, "it writes all beams", _NUM_OUTPUTS, _BEST_OF)
+        is_drawn = "temperature" in settings["controls"]
+        if not (is_drawn or _PRIMER.value == _RANDOM):
+            reason = "without --temperature it leaves nothing to chance"
+            _refuse(_BEAM_WIDTH, reason, _SEED)
+        ranked = player.search(_BEAM_WIDTH.value, seed=_SEED.value, **settings)
         remarks = [f", log-likelihood {value:.2f} nats" for _, value in ranked]
         remarks[0] += " (the nearer to 0, the likelier)"
-        how = f"beam search of width {_BEAM_WIDTH.value}" + _of_primer(player)
+        how = f"beam search of width {_BEAM_WIDTH.value}"
+        how += f", seed {_SEED.value}" if is_drawn else ""
+        how += _of_primer(player, primer)
         return [piece for piece, _ in ranked], how, remarks
     number = _NUM_OUTPUTS.value * _BEST_OF.value
     pieces = player.generate(number, seed=_SEED.value, **settings)
@@ -216,22 +253,21 @@ def _make(player) -> tuple[list, str, list[str]]:
     if player.guarded_steps:
         guards = [name for name in player.controls if name.startswith("max_")]
         how += f"; {', '.join(guards)} changed {player.guarded_steps} steps"
-    return _best(pieces), how + _of_best() + _of_primer(player), []
+    return _best(pieces), how + _of_best() + _of_primer(player, primer), []
 
 
-def _fill(player, settings) -> tuple[list, str, list[str]]:
+def _fill(player, primer, settings) -> tuple[list, str, list[str]]:
     """What `_make` gives where the primer has a gap."""
-    from tfmusic.notes.guarded import read_input
     from tfmusic.serving.gaps import parse_bars
 
     flag = _INFILL if _INFILL.present else _KEEP
-    if not _PRIMER.value:
+    if primer is None:
         raise UserError(f"--{flag.name}: give the music with --primer=FILE")
     reason = "the primer says how long the music is, and what is around its gap"
     _refuse(flag, reason, _BARS, _SECONDS, _NUM_STEPS, _QPM, _KEY, _METRE, _PROGRAM)
     _refuse(flag, "it writes gaps by sampling", _BEAM_WIDTH, _INCLUDE_PRIMER)
     pieces = player.infill(
-        read_input(_PRIMER.value, "primer"),
+        primer,
         bars=parse_bars(_INFILL.value) if _INFILL.value else None,
         keep=_KEEP.value or (),
         num_outputs=_NUM_OUTPUTS.value * _BEST_OF.value,
@@ -241,7 +277,30 @@ def _fill(player, settings) -> tuple[list, str, list[str]]:
     how = f"seed {_SEED.value}; {_INFILL.value or 'all bars'} written anew"
     if _KEEP.value:
         how += f", {', '.join(_KEEP.value)} kept"
-    return _best(pieces), how + _of_best() + _of_primer(player), []
+    return _best(pieces), how + _of_best() + _of_primer(player, primer), []
+
+
+def _primer(player):
+    """What the music continues, if anything."""
+    from tfmusic.notes.guarded import read_input
+    from tfmusic.serving.random_primers import draw_primer
+
+    lengths = {
+        "steps": _PRIMER_STEPS.value,
+        "bars": _PRIMER_BARS.value,
+        "seconds": _PRIMER_SECONDS.value,
+    }
+    if _PRIMER.value == _RANDOM:
+        return draw_primer(
+            player.representation,
+            _DATA_DIR.value,
+            _SPLIT.value,
+            _SEED.value,
+            **lengths,
+        )
+    if not _PRIMER.value:
+        return None
+    return player.cut_primer(read_input(_PRIMER.value, "primer"), **lengths)
 
 
 def _best(pieces: list) -> list:
@@ -256,9 +315,12 @@ def _of_best() -> str:
     return f"; those of {number} with the fewest faults" if _BEST_OF.value > 1 else ""
 
 
-def _of_primer(player) -> str:
-    """What was changed of the primer for the model, a line each."""
-    return "".join(f"\n  the model's primer: {remark}" for remark in player.remarks)
+def _of_primer(player, primer) -> str:
+    """Which primer was drawn and what was changed of it for the model, a line each."""
+    remarks = list(player.remarks)
+    if _PRIMER.value == _RANDOM:
+        remarks.insert(0, primer.filename)
+    return "".join(f"\n  the model's primer: {remark}" for remark in remarks)
 
 
 def _refuse(flag: flags.FlagHolder, reason: str, *others: flags.FlagHolder) -> None:

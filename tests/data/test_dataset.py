@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.data.builders import write_dataset
+from tests.data.builders import roll_piece, write_dataset
 from tfmusic.data.dataset import Dataset
 from tfmusic.data.settings import DataSettings
 from tfmusic.data.windows import Windows
 from tfmusic.errors import UserError
+from tfmusic.representations import make_representation
 
 LENGTHS = {"train": [5, 40, 8, 23, 1, 9], "validation": [3, 30, 16], "test": [12]}
 
@@ -103,18 +104,17 @@ def test_eval_learns_each_step_exactly_once(data_dir, window_steps, include_end,
 
 
 @pytest.mark.parametrize(
-    ("window_steps", "stride", "align"),
-    [(8, 0, 1), (8, 3, 1), (8, 1, 1), (64, 64, 1), (8, 0, 8), (8, 6, 3), (12, 4, 4)],
+    ("window_steps", "stride"),
+    [(8, 0), (8, 3), (8, 1), (64, 64), (8, 6), (12, 4)],
 )
 @pytest.mark.parametrize("include_end", [False, True])
 def test_every_pass_of_training_learns_every_step(
-    data_dir, window_steps, stride, align, include_end
+    data_dir, window_steps, stride, include_end
 ):
     settings = dict(
         batch_size=1,
         window_steps=window_steps,
         window_stride=stride,
-        window_align_steps=align,
         include_end=include_end,
     )
     per_pass = num_train_batches(data_dir, **settings)
@@ -124,9 +124,8 @@ def test_every_pass_of_training_learns_every_step(
         for roll, step, num_steps in itertools.islice(stream, per_pass):
             piece = check_window(roll, step, num_steps, LENGTHS["train"])
             assert step[0] >= -1
-            assert step[1] % align == 0
-            # Only pieces shorter than a window are padded, but for the alignment.
-            assert step[-1] < num_steps + include_end + align - 1 or step[0] == -1
+            # Only pieces shorter than a window are padded.
+            assert step[-1] < num_steps + include_end or step[0] == -1
             targets.update((piece, s) for s in step[1:] if s < num_steps + include_end)
         assert targets == {
             (piece, step)
@@ -143,11 +142,6 @@ def test_stride_one_gives_every_window_once(data_dir):
         for window in itertools.islice(windows(dataset), per_pass)
     ]
     assert len(set(seen)) == per_pass
-
-
-def test_windows_that_cannot_be_aligned_are_a_users_error(data_dir):
-    with pytest.raises(UserError, match="window_align_steps is 3.* divisor of the 8"):
-        train(data_dir, window_align_steps=3)
 
 
 def test_passes_differ_in_order_and_phase(data_dir):
@@ -325,3 +319,47 @@ def test_a_users_error_of_an_example_fn_comes_through_as_it_is(data_dir):
 
     with pytest.raises(UserError, match="^data.window_steps: expected another$"):
         train(data_dir, refuse)
+
+
+METRIC = make_representation({"name": "binary_roll", "onsets": False, "metre": True})
+
+
+def metric_piece(num_steps, piece):
+    """Bars of six steps; the third piece begins with two that end a bar."""
+    position = (np.arange(num_steps) - 2 * (piece == 2)) % 6
+    bars = {"bar_position": position, "bar_length": np.full(num_steps, 6)}
+    bars = {name: array.astype(np.int16) for name, array in bars.items()}
+    return {**roll_piece(num_steps, piece), **bars}
+
+
+def test_windows_that_are_drawn_begin_with_any_measure_of_any_piece(tmp_path):
+    lengths = [30, 100, 26, 5]  # the last one has one window at most
+    write_dataset(str(tmp_path), {"train": lengths}, METRIC, metric_piece)
+    settings = dict(window_steps=12, window_stride=1, draw_measures=True)
+    settings |= dict(include_end=False)
+    stream = windows(train(str(tmp_path), batch_size=50, **settings))
+    seen = collections.Counter()
+    for roll, step, num_steps in itertools.islice(stream, 600):
+        piece = check_window(roll, step, num_steps, lengths)
+        assert piece == 3 or step[-1] < num_steps
+        seen[piece, int(step[1])] += 1
+    expected = {0: range(0, 19, 6), 1: range(0, 89, 6), 2: range(2, 15, 6), 3: [0]}
+    assert set(seen) == {
+        (p, start) for p, starts in expected.items() for start in starts
+    }
+    for piece in expected:  # each is as likely as any other, whatever its length
+        assert 100 < sum(n for (p, _), n in seen.items() if p == piece) < 200
+    whole = batches(train(str(tmp_path), **settings), 5)
+    for expected, found in zip(
+        whole[3:],
+        batches(train(str(tmp_path), skip_batches=3, **settings), 2),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(expected[1], found[1])
+
+
+def test_measures_that_nobody_knows_cannot_be_drawn(data_dir):
+    with pytest.raises(UserError, match="draw_measures: binary_roll does not say"):
+        train(data_dir, draw_measures=True)
+    with pytest.raises(UserError, match="carry_state: .* set data.draw_measures to F"):
+        make_windows(consecutive=True, draw_measures=True)

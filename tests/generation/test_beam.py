@@ -122,3 +122,59 @@ def test_what_rules_add_decides_and_does_not_count():
 def test_no_beams_are_refused():
     with pytest.raises(tf.errors.InvalidArgumentError, match="beam_width: expected"):
         search(0)
+
+
+def drawing(step):
+    """Searches that draw, traced once."""
+
+    @tf.function(autograph=False, reduce_retracing=True)
+    def traced(width, temperature, seed, piece):
+        token, state = 3 + piece, (piece, tf.ones_like(piece))
+        settings = dict(temperature=temperature, seed=seed)
+        return beam_search(step, token, state, width, NUM_STEPS, END, **settings)
+
+    def draw(width, temperature, seed, pieces=(0, 1)):
+        inputs = (tf.constant(width), tf.constant(temperature))
+        inputs += (tf.constant(seed, tf.int64), tf.constant(pieces))
+        return [part.numpy() for part in traced(*inputs)]
+
+    return draw
+
+
+DRAW = drawing(step)
+
+
+def check_values(piece, tokens, values):
+    for row, value in zip(tokens, values, strict=True):
+        name = tuple(row[row > 0].tolist())
+        np.testing.assert_allclose(value, all_sequences(piece)[name], rtol=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_one_beam_with_a_temperature_samples(temperature):
+    tokens, values = DRAW(1, temperature, 0, [0] * 2000)
+    p = np.exp(LOG_P[0, 1, 3] / temperature)
+    found = np.bincount(tokens[:, 0, 0], minlength=NUM_TOKENS)
+    np.testing.assert_allclose(found / 2000, p / p.sum(), atol=0.04)
+    check_values(0, tokens[:20, 0], values[:20, 0])
+
+
+def test_beams_that_draw_are_ranked_by_likelihood_and_follow_the_seed():
+    tokens, values = DRAW(3, 2.0, 5)
+    np.testing.assert_array_equal(tokens, DRAW(3, 2.0, 5)[0])
+    others = [DRAW(3, 2.0, seed)[0].tolist() for seed in range(8)]
+    assert len({str(other) for other in others}) == 8
+    np.testing.assert_array_equal(DRAW(3, 0.0, 5)[0], search(3)[0])
+    for piece in range(2):
+        assert np.all(np.diff(values[piece]) <= 0)
+        assert len({tuple(row) for row in tokens[piece]}) == 3
+        check_values(piece, tokens[piece], values[piece])
+
+
+def test_what_rules_forbid_is_not_drawn():
+    def ruled(token, state):
+        log_p, added, state = step(token, state)
+        return log_p, added + tf.constant([0.0, 0.0, 0.0, 0.0, 0.0, IMPOSSIBLE]), state
+
+    tokens, values = drawing(ruled)(4, 9.0, 0, [0] * 50)
+    assert not np.any(tokens[values > IMPOSSIBLE / 2] == 5)

@@ -53,11 +53,12 @@ def endpoint_inputs(
     model: AutoregressiveModel, name: str, prompt: Piece | None = None, **values
 ) -> dict[str, tf.Tensor]:
     """Inputs of an endpoint by name: the controls' defaults, a prompt, and values."""
+    endpoint = model.endpoints()[name]
     defaults = {control.name: control.default for control in model.CONTROLS}
-    values = {**defaults, **(prompt or {}), **values}
+    values = {**defaults, **endpoint.defaults, **(prompt or {}), **values}
     return {
         spec.name: tf.constant(values[spec.name], spec.dtype)
-        for spec in model.endpoints()[name].input_signature
+        for spec in endpoint.input_signature
     }
 
 

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests.experiments import load_config
 from tests.latents import make_batch, make_latent_wgan, make_latents
+from tfmusic.models.latent_variants import RecurrentAttention
 from tfmusic.models.wasserstein import copy_optimizer
 from tfmusic.training.optimizers import make_optimizer
 
@@ -17,7 +18,9 @@ def untrained():
     return make_latent_wgan()
 
 
-@pytest.fixture(scope="module", params=["recurrent", "attention"])
+@pytest.fixture(
+    scope="module", params=["recurrent", "attention", "recurrent_attention"]
+)
 def with_end(request):
     """A model whose pieces end, for tests that leave its weights alone."""
     return make_latent_wgan(generator=request.param)
@@ -209,6 +212,20 @@ def test_what_comes_later_changes_no_chunk_before(with_end):
     ours, theirs = model.sequences(noise), model.sequences(other)
     np.testing.assert_allclose(ours[:, :6], theirs[:, :6], atol=1e-6)
     assert np.any(np.abs(ours[:, 6:] - theirs[:, 6:]) > 1e-3)
+
+
+def test_recurrence_that_attends_sees_all_chunks_before():
+    layer = RecurrentAttention(keras.layers.GRU(4, return_sequences=True), num_heads=2)
+    inputs = np.random.default_rng(0).normal(size=[1, 9, 3]).astype(np.float32)
+    layer(inputs)
+    kernel, recurrent, bias = layer.recurrent.get_weights()
+    bias[:, :4] = -30.0  # the update gate: nothing of the state before is kept
+    layer.recurrent.set_weights([kernel, 0.0 * recurrent, bias])
+    other = inputs.copy()
+    other[:, 3] *= -1.0
+    moved = np.abs(layer(inputs) - layer(other)).max(axis=(0, 2))
+    assert np.all(moved[:3] == 0.0)
+    assert np.all(moved[3:] > 1e-5)
 
 
 def test_real_pieces_end_anywhere_in_windows_that_reach_their_end(with_end):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from tests.experiments import list_variants, load_config
 from tfmusic.config import list_configs
 from tfmusic.data.settings import DataSettings
+from tfmusic.data.windows import Windows
 from tfmusic.models import make_model
 from tfmusic.models.set_layers import Perceptron
 from tfmusic.representations import make_representation
@@ -33,7 +34,8 @@ PUBLISHED = {
     "biaxial_lstm:reference": """
         representation.steps_per_quarter=4 representation.lowest_pitch=24
         representation.highest_pitch=101 data.min_steps=128 data.window_steps=128
-        data.window_stride=16 model.time_units=(300,300) model.note_units=(100,50)
+        data.draw_measures=True data.window_stride=16
+        model.time_units=(300,300) model.note_units=(100,50)
         model.dropout=0.5 model.beat='binary' optimizer.name='adam'
         optimizer.learning_rate=0.001 optimizer.clip_value=1.0 optimizer.clip_norm=0.0
         train.batch_size=5 train.num_epochs=100 train.steps_per_epoch=500""",
@@ -72,6 +74,7 @@ PUBLISHED = {
         optimizer.learning_rate=0.0001 train.num_epochs=75""",
     "latent_wgan:reference": """
         representation.latent_size=20 model.num_chunks=64 model.noise_size=50
+        data.window_stride=1
         model.critic_steps=5 model.penalty_coefficient=0.1
         model.matching_coefficient=0.1 model.matching='pairs'
         optimizer.learning_rate=0.0001 train.num_epochs=50""",
@@ -139,6 +142,15 @@ def test_what_is_learned_by_heart_exports_its_latest_weights():
 def test_batches_of_chunks_are_the_published_ones(name, windows, steps):
     config = load_config(name, "reference")
     assert (config.train.batch_size, config.data.window_steps) == (windows, steps)
+
+
+def test_the_critic_takes_the_published_number_of_steps_in_an_epoch():
+    config = load_config("latent_wgan", "reference")
+    windows = Windows(DataSettings.from_config(config.data), include_end=False)
+    lengths = np.array([64, 100, 1063])
+    # A window from every chunk on that has 63 after it, ten of them in a batch.
+    assert windows.count_shuffled(lengths).tolist() == [1, 37, 1000]
+    assert config.train.batch_size / config.model.critic_steps == 10
 
 
 def semitones_of(name):

@@ -106,6 +106,35 @@ def test_piano_midi_de_has_composers_and_the_splits_of_the_table(tmp_path):
         items_of(f"piano_midi_de:{tmp_path}")
 
 
+def test_giantmidi_says_who_wrote_what_by_its_names(tmp_path):
+    names = [
+        "midis/Aaron, Michael, Piano Course, V8WvKK-1b2c.mid",
+        "midis/Bach, Carl Philipp Emanuel, Sonata, Wq.49, No.1, a_cdefghijk.mid",
+        "surname_checked_midis/Aaron, Michael, Piano Course, V8WvKK-1b2c.mid",
+        "others/piece.mid",
+    ]
+    write_pieces(tmp_path / "set", names)
+    archive = zipped(tmp_path / "set", tmp_path / "set.zip")
+    for source in (tmp_path / "set", archive):
+        items = items_of(f"giantmidi:{source}")
+        assert list(items) == names[:2]
+        assert [item.metadata for item in items.values()] == [
+            {
+                "composer": "Michael Aaron",
+                "title": "Piano Course",
+                "recording": "V8WvKK-1b2c",
+            },
+            {
+                "composer": "Carl Philipp Emanuel Bach",
+                "title": "Sonata, Wq.49, No.1",
+                "recording": "a_cdefghijk",
+            },
+        ]
+        assert len(items[names[0]].read()[0].notes) == 16
+    with pytest.raises(UserError, match="giantmidi:.*expected names such as 'Bach, J"):
+        items_of(f"giantmidi:{tmp_path}/set/others")
+
+
 def test_pop909_songs_have_bars_of_four_beats(tmp_path):
     sequence = make_piece(0)
     sequence.time_signatures.add(numerator=1, denominator=4)

@@ -136,7 +136,7 @@ def test_search_writes_all_beams_ranked(token_export, tmp_path):
     command = [sys.executable, "-m", "tfmusic.generate", f"--model_dir={token_export}"]
     command += [f"--output_dir={tmp_path}/music", "--beam_width=3", "--num_steps=12"]
     command += [
-        f"--primer={tmp_path}/primer.mid",
+        *(f"--primer={tmp_path}/primer.mid", "--primer_seconds=0.4"),
         "--nopictures",
         "--no_repeat_ngram=4",
     ]
@@ -146,17 +146,26 @@ def test_search_writes_all_beams_ranked(token_export, tmp_path):
     assert [number for number, _ in found] == ["1", "2", "3"]
     values = [float(value) for _, value in found]
     assert values == sorted(values, reverse=True)
-    ranked = Player(token_export).search(3, 12, PRIMER, controls={"no_repeat_ngram": 4})
+    player = Player(token_export)
+    primer = player.cut_primer(PRIMER, seconds=0.4)
+    assert len(primer.notes) == 2
+    ranked = player.search(3, 12, primer, controls={"no_repeat_ngram": 4})
     np.testing.assert_allclose([value for _, value in ranked], values, atol=0.01)
     for number, (piece, _) in enumerate(ranked, start=1):
         written = (tmp_path / "music" / f"piece_{number}.mid").read_bytes()
         assert written == to_midi_bytes(piece)
+    drawn = [
+        player.search(3, 12, primer, controls={"temperature": 2.0}, seed=seed)
+        for seed in (1, 1, 2)
+    ]
+    first, again, other = (midi(piece for piece, _ in beams) for beams in drawn)
+    assert first == again != other
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"controls": {"temperature": 1}}, "temperature: leave it out .* not sample"),
+        ({"controls": {"top_k": 1}}, "top_k: leave it out with a beam search"),
         ({"controls": {"length": 1}}, "unknown 'length'.*length_power"),
         ({"controls": {"length_power": 3}}, "length_power: expected 0 to 2, got 3"),
         ({"beam_width": 0}, "beam_width: expected at least 1, got 0"),

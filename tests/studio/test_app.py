@@ -96,6 +96,28 @@ def test_generated_pieces_are_there_to_see_and_to_save(client):
     assert sorted(n.pitch for n in read.notes) == sorted(n[0] for n in first["notes"])
 
 
+def test_likeliest_pieces_come_best_first(client):
+    (model,) = [m for m in client.get("/api/models").json() if m["name"] == "chorales"]
+    assert model["can"]["search"]
+    assert "temperature" not in model["search_controls"]
+    order = {"kind": "search", "model": "chorales", "bars": 2, "num_outputs": 2}
+    order["controls"] = {"cadence": 2.0}
+    job = wait(client, client.post("/api/jobs", json=order).json())
+    assert job["state"] == "done", job
+    first, second = job["pieces"]
+    assert (first["title"], second["title"]) == (
+        "chorales, likeliest, no. 1",
+        "chorales, likeliest, no. 2",
+    )
+    nats = [float(piece["remark"].split()[1]) for piece in (first, second)]
+    assert 0 > nats[0] >= nats[1]
+    for wrong, words in (
+        ({"seed": 1}, "setting of search: unknown 'seed'"),
+        ({"controls": {"temperature": 2.0}}, "temperature: leave it out with a beam"),
+    ):
+        refused(client.post("/api/jobs", json=order | wrong), 400, words)
+
+
 def test_file_is_continued(client):
     piece = upload(client, four_parts())
     order = {"kind": "continue", "model": "chorales", "bars": 2, "piece": piece["id"]}
@@ -142,7 +164,7 @@ def test_downloads_are_what_they_say(client):
 
 
 def test_what_would_take_minutes_to_write_or_score_is_refused(client):
-    long = make_sequence((60, 80, 0.0, 1.0), (62, 80, 1300.0, 1301.0))
+    long = make_sequence(*((60, 80, i * 130.0, i * 130.0 + 1) for i in range(11)))
     many = make_sequence(*((60, 80, i / 10, i / 10 + 0.1) for i in range(10_001)))
     for sequence, words in ((long, "at most 20 minutes"), (many, "at most 10,000")):
         piece = upload(client, sequence)["id"]

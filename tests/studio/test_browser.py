@@ -270,6 +270,18 @@ def test_notes_are_drawn_deleted_undone_and_saved(driver, serve):
 
 
 @pytest.mark.slow
+def test_likeliest_pieces_are_ranked(driver, address):
+    page = Page(driver, address)
+    page.fill("#length", 2)
+    page.one("#search").click()
+    page.cards(2)
+    best, next_best = (card.text for card in page.all("#pieces > *"))
+    assert "likeliest, no. 1" in best
+    assert "likeliest, no. 2" in next_best
+    assert page.complaints() == []
+
+
+@pytest.mark.slow
 def test_link_makes_the_same_music_again(driver, address):
     page = Page(driver, address)
     page.choose("folk")

@@ -22,7 +22,7 @@ from tfmusic.data.augmentation import augment, steps_to_vary
 from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.data.features import Tensors, unpack
 from tfmusic.data.groups import Groups, make_groups
-from tfmusic.data.orders import InOrder, Rows, Shuffled
+from tfmusic.data.orders import Drawn, InOrder, Rows, Shuffled
 from tfmusic.data.shards import Shards
 from tfmusic.data.windows import Windows
 from tfmusic.errors import UserError
@@ -156,6 +156,12 @@ class Dataset:
                 f"a batch of {batch_size} windows cannot be divided among "
                 f"{num_workers} workers; expected a multiple of their number"
             )
+        known = self.representation.feature_specs
+        if windows.settings.draw_measures and "bar_position" not in known:
+            raise UserError(
+                f"config.data.draw_measures: {self.representation.name} does not say "
+                "where measures begin; set it to False"
+            )
         variations = windows.settings.variations(self.representation)
         stream = 0
         if shard_files:
@@ -170,7 +176,8 @@ class Dataset:
             if windows.consecutive:
                 order = Rows(windows, groups, seeds[1], batch_size)
             else:
-                order = Shuffled(windows, groups, seeds[:2])
+                kind = Drawn if windows.settings.draw_measures else Shuffled
+                order = kind(windows, groups, seeds[:2])
             first, skipped = order.find(skip_batches * batch_size)
         numbers = tf.data.Dataset.counter(first).map(
             lambda number: (number, skipped * tf.cast(number == first, tf.int32))

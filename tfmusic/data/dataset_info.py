@@ -26,6 +26,7 @@ LICENCES = {
     "bach_chorales": "compositions in the public domain; encodings as in music21",
     "boulanger_lewandowski": "none stated",
     "folk": "tunes in the public domain; transcriptions as in music21, no terms stated",
+    "giantmidi": "CC BY 4.0",
     "jsb_chorales_16th": "compositions in the public domain; none stated for the file",
     "maestro": "CC BY-NC-SA 4.0",
     "piano_midi_de": "CC BY-SA 3.0 DE",

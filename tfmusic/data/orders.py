@@ -37,6 +37,27 @@ class Order(abc.ABC):
     def windows(self, number: tf.Tensor) -> tf.Tensor:
         """The windows of that group: piece and start, int32 [n, 2]; graph code."""
 
+    def place(
+        self,
+        starts: tf.Tensor,
+        offsets: tf.Tensor,
+        num_steps: tf.Tensor,
+        arrays: Tensors,
+    ) -> tf.Tensor:
+        """Starts that take the music to know; graph code.
+
+        Args:
+            starts: What `windows` gave, int32 [n].
+            offsets: Where the piece of each window begins in the arrays, int64 [n].
+            num_steps: The length of that piece, int32 [n].
+            arrays: Of the group, [total_steps, k] each.
+
+        Returns:
+            The first step of each window, int32 [n].
+        """
+        del offsets, num_steps, arrays
+        return starts
+
     def cut(
         self, numbers: tf.data.Dataset, size: int, block_size: int
     ) -> tf.data.Dataset:
@@ -64,6 +85,7 @@ class Order(abc.ABC):
             def cut(windows: tf.Tensor) -> Tensors:
                 piece, starts = tf.unstack(windows, axis=1)
                 num_steps, offset = tf.gather(lengths, piece), tf.gather(offsets, piece)
+                starts = self.place(starts, offset, num_steps, arrays)
                 return cut_windows(arrays, offset, num_steps, starts, size)
 
             windows = self.windows(number)[skipped:]
@@ -131,12 +153,11 @@ class Shuffled(Order):
     def windows(self, number: tf.Tensor) -> tf.Tensor:
         """All windows of the group, shuffled."""
         windows, lengths = self._windows, self._groups.lengths
-        align = windows.settings.window_align_steps
-        phases = align * tf.random.stateless_uniform(
+        phases = tf.random.stateless_uniform(
             [len(lengths)],
             tf.random.fold_in(self._phase_seed, number // self._groups.num_groups),
             0,
-            windows.stride // align,
+            windows.stride,
             tf.int32,
         )
         pieces = self.pieces(number)
@@ -149,6 +170,45 @@ class Shuffled(Order):
             tf.stack([pieces, starts], axis=1),
             tf.random.fold_in(self._order_seed, number),
         )
+
+
+class Drawn(Shuffled):
+    """As many windows as `Shuffled` has, each from a random measure of a random piece.
+
+    All pieces of a group are equally likely, and so are those measures of a piece from
+    which a window fits. The first step that is learned is the measure's.
+    """
+
+    def windows(self, number: tf.Tensor) -> tf.Tensor:
+        """A random piece of the group each, and a random number."""
+        pieces = self.pieces(number)
+        num_windows = tf.reduce_sum(tf.gather(self._counts, pieces))
+        random = tf.random.stateless_uniform(
+            [num_windows, 2],
+            tf.random.fold_in(self._order_seed, number),
+            0,
+            2**31 - 1,
+            tf.int32,
+        )
+        drawn = tf.gather(pieces, random[:, 0] % tf.size(pieces))
+        return tf.stack([drawn, random[:, 1]], axis=1)
+
+    def place(
+        self,
+        starts: tf.Tensor,
+        offsets: tf.Tensor,
+        num_steps: tf.Tensor,
+        arrays: Tensors,
+    ) -> tf.Tensor:
+        """Chooses a measure by the random number; the piece's beginning without any."""
+        bar_lines = tf.where(arrays["bar_position"][:, 0] == 0)[:, 0]
+        slack = num_steps + int(self._windows.include_end) - self._windows.steps
+        last = offsets + tf.cast(tf.maximum(slack, 0), tf.int64)
+        first = tf.searchsorted(bar_lines, offsets)
+        count = tf.searchsorted(bar_lines, last, side="right") - first
+        chosen = first + starts % tf.maximum(count, 1)
+        lines = tf.gather(tf.concat([bar_lines, last[:1]], axis=0), chosen)
+        return tf.where(count > 0, tf.cast(lines - offsets, tf.int32), 0) - 1
 
 
 class Rows(Order):

@@ -18,8 +18,9 @@ class DataSettings(Settings):
             job that writes the dataset.
         window_steps: Steps that a training window reads.
         window_stride: Steps between the starts of windows; 0: `window_steps`.
-        window_align_steps: Windows begin at multiples of this, such as the steps of a
-            bar; the stride has to be one.
+        draw_measures: Each training window is drawn by chance, from the first step of a
+            random measure of a random piece on, whatever the pieces' lengths; else a
+            pass over the data takes windows everywhere in all pieces.
         transpose_semitones: Each training window is moved up or down by up to so many
             semitones.
         transpose_down_semitones: How far down, where that is not as far as up; -1: as
@@ -35,7 +36,7 @@ class DataSettings(Settings):
     min_steps: int = setting(1, at_least=1)
     window_steps: int = setting(128, at_least=1)
     window_stride: int = setting(0, at_least=0)
-    window_align_steps: int = setting(1, at_least=1)
+    draw_measures: bool = False
     transpose_semitones: int = setting(0, at_least=0, at_most=64)
     transpose_down_semitones: int = setting(-1, at_least=-1, at_most=64)
     stretch: float = setting(0.0, at_least=0.0, below=0.5)

@@ -29,8 +29,8 @@ class Windows:
             see `tfmusic.data.orders.Rows`).
 
     Raises:
-        UserError: The stride is not a multiple of the alignment, or windows that have
-            to be consecutive would overlap, leave gaps or be varied.
+        UserError: Windows that have to be consecutive would overlap, leave gaps, be
+            varied or drawn.
     """
 
     settings: DataSettings
@@ -39,12 +39,6 @@ class Windows:
 
     def __post_init__(self):
         settings, stride = self.settings, self.stride
-        if stride % settings.window_align_steps:
-            raise UserError(
-                f"config.data.window_align_steps is {settings.window_align_steps}: "
-                f"expected a divisor of the {stride} steps from one window to the next "
-                "(data.window_stride, or data.window_steps where that is 0)"
-            )
         if not self.consecutive:
             return
         if stride != self.steps:
@@ -52,6 +46,11 @@ class Windows:
                 f"config.data.window_stride is {stride}: expected data.window_steps "
                 f"({self.steps}) or 0 with model.carry_state, whose windows follow "
                 "each other"
+            )
+        if settings.draw_measures:
+            raise UserError(
+                "config.model.carry_state: windows of a piece follow each other, so "
+                "they cannot be drawn one by one; set data.draw_measures to False"
             )
         if any(
             (settings.transpose_semitones, settings.stretch, settings.velocity_shift)
@@ -81,10 +80,8 @@ class Windows:
             num_steps: Lengths of the pieces, int [n].
         """
         slack = np.maximum(num_steps + int(self.include_end) - self.steps, 0)
-        align = self.settings.window_align_steps
-        slack = -(-slack // align) * align
         # With the largest phase the last window must still reach the end.
-        more = (slack > 0) * -(-(slack + self.stride - align) // self.stride)
+        more = (slack > 0) * -(-(slack + self.stride - 1) // self.stride)
         return np.asarray(1 + more, np.int32)
 
     def shuffled_starts(
@@ -96,21 +93,16 @@ class Windows:
         then begin before the piece or reach beyond its end are pushed back into it. So
         no step is left out and windows are full unless the piece is shorter.
 
-        With an alignment the last window may reach beyond the end by less than that.
-
         Args:
             numbers: Which window of its piece each is, from 0, int32 [n].
-            phases: The phase of its piece, 0..stride-1, a multiple of the alignment,
-                int32 [n].
+            phases: The phase of its piece, 0..stride-1, int32 [n].
             num_steps: The length of its piece, int32 [n].
 
         Returns:
             int32 [n]; at least -1.
         """
         slack = tf.maximum(num_steps + int(self.include_end) - self.steps, 0)
-        align = self.settings.window_align_steps
-        last = -(-slack // align) * align - 1
-        return tf.clip_by_value(numbers * self.stride - phases - 1, -1, last)
+        return tf.clip_by_value(numbers * self.stride - phases - 1, -1, slack - 1)
 
     def count_in_order(self, num_steps: np.ndarray) -> np.ndarray:
         """How many windows together learn each step of a piece once, int32 [n].

@@ -1,11 +1,18 @@
-"""Beam search: the continuations that a model holds most likely, ranked."""
+"""Beam search: the continuations that a model holds most likely, ranked.
 
+With a temperature each beam goes on with tokens that it draws, and the likeliest of all
+that come of these are kept: what is found is then likely, and another seed finds other
+music.
+"""
+
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from tfmusic.generation.samplers import IMPOSSIBLE
+from tfmusic.generation.samplers import IMPOSSIBLE, gumbel
+from tfmusic.generation.seeds import numbered
 from tfmusic.representations.vocabulary import PAD
 
 Nest = Any  # A tensor or a nest of tensors, batch on their first axis.
@@ -47,6 +54,8 @@ def beam_search(
     num_steps: tf.Tensor,
     end: int,
     length_power: tf.Tensor | float = 0.0,
+    temperature: tf.Tensor | float = 0.0,
+    seed: tf.Tensor | None = None,
 ) -> Beams:
     """Searches for likely sequences, all beams of all pieces at once.
 
@@ -55,6 +64,10 @@ def beam_search(
     is and competes with those that go on. One beam is always the greedy one, whatever
     its rank, so that no search finds less than always taking the likeliest token does;
     with a width of 1 it is that.
+
+    With a temperature each beam draws as many tokens as there are beams, no two alike,
+    and can go on with these alone; the greedy one with the first that it draws, so that
+    a width of 1 samples.
 
     Args:
         step: One step of the model; what it adds is at most `IMPOSSIBLE` for tokens
@@ -66,6 +79,8 @@ def beam_search(
         end: The token that ends a piece.
         length_power: float32 scalar; 0 ranks by the sum alone, which favours the
             short, 1 by the mean.
+        temperature: float32 scalar, that tokens are drawn at; 0 draws none.
+        seed: int64 scalar, for what is drawn.
     """
     checks = [
         tf.debugging.assert_positive(value, f"{name}: expected at least 1")
@@ -88,7 +103,9 @@ def beam_search(
     )
 
     def extend(time: tf.Tensor, search: _Search) -> tuple[tf.Tensor, _Search]:
-        return time + 1, _extend(step, search, time, num_steps, end, length_power)
+        perturb = functools.partial(_perturb, temperature, seed, time)
+        extended = _extend(step, search, time, num_steps, end, length_power, perturb)
+        return time + 1, extended
 
     def goes_on(time: tf.Tensor, search: _Search) -> tf.Tensor:
         unfinished = tf.logical_not(tf.reduce_all(search.is_finished))
@@ -111,6 +128,7 @@ def _extend(
     num_steps: tf.Tensor,
     end: int,
     length_power: tf.Tensor | float,
+    perturb: Callable[[tf.Tensor], tf.Tensor],
 ) -> _Search:
     """Every beam by every token, of which the best are kept."""
     log_p, added, state = step(search.newest, search.state)
@@ -126,11 +144,13 @@ def _extend(
     log_likelihood = search.log_likelihood[..., tf.newaxis] + log_p
     # Where fewer tokens are possible than beams are wanted, some are out of the race.
     is_out = log_likelihood + added <= IMPOSSIBLE / 2
+    chances = perturb(log_p + added)
+    is_out = tf.logical_or(is_out, chances <= IMPOSSIBLE / 2)
     log_likelihood = tf.where(is_out, IMPOSSIBLE, log_likelihood)
     lengths = search.lengths + tf.cast(tf.logical_not(search.is_finished), tf.float32)
     ranks = _rank(log_likelihood, lengths[..., tf.newaxis], length_power) + added
     # The likeliest token of the greedy beam comes before everything else.
-    favourite = tf.argmax(log_p + added, axis=-1, output_type=tf.int32)
+    favourite = tf.argmax(chances, axis=-1, output_type=tf.int32)
     is_favourite = tf.range(num_tokens) == favourite[..., tf.newaxis]
     is_greedy = tf.logical_and(search.is_greedy[..., tf.newaxis], is_favourite)
     ranks = tf.where(is_greedy, -IMPOSSIBLE, ranks)
@@ -156,6 +176,34 @@ def _extend(
         is_finished=tf.logical_or(has_ended, tf.equal(token, end)),
         is_greedy=chosen(is_greedy),
     )
+
+
+def _perturb(
+    temperature: tf.Tensor | float,
+    seed: tf.Tensor | None,
+    time: tf.Tensor,
+    log_p: tf.Tensor,
+) -> tf.Tensor:
+    """Draws as many tokens for each beam as there are beams: what is not drawn is out.
+
+    Args:
+        temperature: 0: nothing is drawn, and all stay as they are.
+        seed: Of the search.
+        time: The step.
+        log_p: `[batch, beam, token]`.
+    """
+    if seed is None:
+        return log_p
+    temperature = tf.convert_to_tensor(temperature, tf.float32)
+
+    def draw() -> tf.Tensor:
+        noise = gumbel(tf.shape(log_p), numbered(seed, time))
+        perturbed = log_p + temperature * noise
+        width, num_tokens = tf.unstack(tf.shape(log_p)[1:])
+        drawn = tf.math.top_k(perturbed, tf.minimum(width, num_tokens)).values
+        return tf.where(perturbed >= drawn[..., -1:], perturbed, IMPOSSIBLE)
+
+    return tf.cond(temperature > 0.0, draw, lambda: log_p)
 
 
 def _rank(

@@ -89,6 +89,13 @@ LENGTH_POWER = Control(
     *(0.0, 0.0, 2.0),
     "Rank beams by log-likelihood over length to this power; 0 prefers short pieces.",
 )
+BEAM_TEMPERATURE = dataclasses.replace(
+    TEMPERATURE,
+    default=0.0,
+    doc="Above 0 each beam goes on with tokens that it draws at this temperature, as "
+    "the seed says; 0: with the likeliest.",
+)
+SEARCH = (LENGTH_POWER, BEAM_TEMPERATURE)
 MAX_REPEATS = Control(
     "max_repeats",
     *(15.0, 0.0, 1e6),

@@ -15,7 +15,7 @@ from tfmusic.settings import Settings, setting
 
 _SLOPE = 0.2
 _EPSILON = 1e-5
-GENERATORS = ("convolutional", "recurrent", "attention")
+GENERATORS = ("convolutional", "recurrent", "attention", "recurrent_attention")
 MATCHINGS = ("pairs", "means")
 NORMALIZATIONS = {"none": None, "instance": 1, "layer": -1}
 
@@ -26,8 +26,9 @@ class LatentSettings(Settings):
 
     Attributes:
         num_chunks: Length of the sequences, a power of two.
-        generator: "convolutional": sequences of `num_chunks`; "recurrent" or
-            "attention": of any length, with an end (see `latent_variants`).
+        generator: "convolutional": sequences of `num_chunks`; "recurrent", "attention"
+            or both, "recurrent_attention": of any length, with an end (see
+            `latent_variants`).
         noise_size: Numbers of each vector of noise.
         generator_channels: Numbers at each step that the noise becomes first, then
             those of all convolutions but the last.

@@ -1,6 +1,7 @@
 """Generators of sequences of any length, which `latent_wgan` can have instead.
 
-Wishes of the source of `latent_wgan`: a recurrent generator, and one of attention.
+Wishes of the source of `latent_wgan`: a recurrent generator, one of attention, and one
+that does both.
 """
 
 import keras
@@ -21,7 +22,7 @@ class SequenceGenerator(keras.layers.Layer):
     has_end = True
 
     def __init__(self, settings: LatentSettings, latent_size: int, **kwargs):
-        """Makes the layers: of GRU, or blocks of attention.
+        """Makes the layers: of GRU, blocks of attention, or both.
 
         Args:
             settings: See `LatentSettings`.
@@ -34,10 +35,7 @@ class SequenceGenerator(keras.layers.Layer):
         self.is_attention = settings.generator == "attention"
         self.first = keras.layers.Dense(units[0])
         self.layers = [
-            AttentionBlock(size, settings.num_heads)
-            if self.is_attention
-            else keras.layers.GRU(size, return_sequences=True)
-            for size in units
+            _make_layer(settings.generator, size, settings.num_heads) for size in units
         ]
         self.last = keras.layers.Dense(latent_size + 1, dtype="float32")
 
@@ -60,6 +58,36 @@ class SequenceGenerator(keras.layers.Layer):
         for layer in self.layers:
             values = layer(values)
         return self.last(values)
+
+
+def _make_layer(generator: str, units: int, num_heads: int) -> keras.layers.Layer:
+    if generator == "attention":
+        return AttentionBlock(units, num_heads)
+    recurrent = keras.layers.GRU(units, return_sequences=True)
+    if generator == "recurrent":
+        return recurrent
+    return RecurrentAttention(recurrent, num_heads)
+
+
+class RecurrentAttention(keras.layers.Layer):
+    """A recurrent layer whose outputs look back at those before them.
+
+    What the recurrence has forgotten can so come back. The order of the chunks is in
+    what it gives, so they need no positions.
+    """
+
+    def __init__(self, recurrent: keras.layers.RNN, num_heads: int, **kwargs):
+        super().__init__(**kwargs)
+        self.recurrent = recurrent
+        self.normalization = keras.layers.LayerNormalization()
+        size = max(recurrent.units // num_heads, 1)
+        self.attention = keras.layers.MultiHeadAttention(num_heads, size)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """`[batch, chunk, k]` to `[batch, chunk, unit]`."""
+        outputs = self.recurrent(inputs)
+        values = self.normalization(outputs)
+        return outputs + self.attention(values, values, use_causal_mask=True)
 
 
 class AttentionBlock(keras.layers.Layer):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import tensorflow as tf
 
 from tfmusic.generation.beam import beam_search
-from tfmusic.generation.controls import LENGTH_POWER
+from tfmusic.generation.controls import BEAM_TEMPERATURE, LENGTH_POWER
 from tfmusic.generation.guards import Watch, count_run
 from tfmusic.generation.samplers import IMPOSSIBLE, UNWANTED
 from tfmusic.models.base import Endpoint, Tensors
@@ -29,9 +29,12 @@ def search_endpoints(model: "TokenModel") -> Mapping[str, Endpoint]:
     num_steps = tf.TensorSpec([], tf.int32, "num_steps")
     arrays = model.array_specs()
     controls = tuple(control.spec for control in model.SEARCH_CONTROLS)
+    # Older clients know of no seed: without a temperature nothing depends on it.
+    controls += (tf.TensorSpec([], tf.int64, "seed"),)
+    defaults = {"seed": 0}
 
     def named(values) -> Tensors:
-        names = [control.name for control in model.SEARCH_CONTROLS]
+        names = [spec.name for spec in controls]
         return dict(zip(names, values, strict=True))
 
     def search(width, num_steps, *values):
@@ -57,11 +60,13 @@ def search_endpoints(model: "TokenModel") -> Mapping[str, Endpoint]:
             search,
             (width, num_steps, *controls),
             "The likeliest new pieces of at most num_steps tokens that a search finds.",
+            defaults,
         ),
         "continue_search": Endpoint(
             go_on,
             (*arrays, width, num_steps, *controls),
             "The likeliest continuations of each prompt, without the prompt.",
+            defaults,
         ),
     }
 
@@ -97,6 +102,8 @@ def _search(
         num_steps,
         END,
         controls[LENGTH_POWER.name],
+        controls[BEAM_TEMPERATURE.name],
+        controls["seed"],
     )
     is_possible = beams.log_likelihood > IMPOSSIBLE / 2
     is_token = tf.logical_and(beams.tokens != END, is_possible[..., tf.newaxis])

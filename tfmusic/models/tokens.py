@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from tfmusic.generation import samplers
 from tfmusic.generation.controls import (
-    LENGTH_POWER,
     MAX_HELD,
     MAX_REPEATS,
     MIN_P,
@@ -17,6 +16,7 @@ from tfmusic.generation.controls import (
     NO_REPEAT_NGRAM,
     REPETITION_PENALTY,
     REPETITION_WINDOW,
+    SEARCH,
     TEMPERATURE,
     TOP_K,
     TOP_P,
@@ -113,7 +113,7 @@ class TokenModel(AutoregressiveModel):
             MIN_P.with_default(settings.min_p),
             *(REPETITION_PENALTY, REPETITION_WINDOW, *common),
         )
-        self.SEARCH_CONTROLS = (LENGTH_POWER, *common)
+        self.SEARCH_CONTROLS = (*SEARCH, *common)
         self.embedding = make_embedding(representation, settings)
         # Numbers near each other, as ids over their count are, need all their bits.
         self.network = make_network(exact_inputs=settings.input_encoding == "index")

@@ -12,6 +12,7 @@ from tfmusic.errors import UserError, choose, first_line
 from tfmusic.files import check_model_path, prepare_path
 from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.representations import make_representation
+from tfmusic.serving.beginnings import cut_primer
 from tfmusic.serving.catalogue import CARD, find_model, is_packed, read_card
 from tfmusic.serving.pace import expected_seconds
 from tfmusic.serving.packed import as_directory
@@ -136,6 +137,29 @@ class Player:
         self.num_given = request.num_given if include_primer else 0
         return read_music(self.representation, request, outputs, include_primer)
 
+    def cut_primer(
+        self,
+        piece: NoteSequence,
+        steps: int | None = None,
+        bars: float | None = None,
+        seconds: float | None = None,
+    ) -> NoteSequence:
+        """The first part of a piece, as a primer; all of it where that is shorter.
+
+        Args:
+            piece: The music.
+            steps: Length in steps of the representation (frames or tokens). Where
+                those vary in length, the part has at most so many, and ends where a
+                note begins.
+            bars: Length in bars instead; an upbeat is none, and the last bar is
+                shorter by it.
+            seconds: Length in seconds instead.
+
+        Raises:
+            UserError: More than one length is given, or one that is not above 0.
+        """
+        return cut_primer(self.representation, piece, steps, bars, seconds)
+
     def infill(
         self,
         piece: NoteSequence,
@@ -208,6 +232,7 @@ class Player:
         primer: NoteSequence | None = None,
         include_primer: bool = True,
         controls: Mapping[str, float] | None = None,
+        seed: int = 0,
         **setting: Any,
     ) -> list[tuple[NoteSequence, float]]:
         """Makes the music that the model holds most likely, by beam search.
@@ -218,7 +243,8 @@ class Player:
             primer: As for `generate`.
             include_primer: As for `generate`.
             controls: Values for the card's `search_controls` that are not to have their
-                defaults.
+                defaults. With a `temperature` above 0 each beam draws its tokens.
+            seed: Decides what is drawn.
             **setting: As for `generate`.
 
         Returns:
@@ -233,6 +259,7 @@ class Player:
             self.representation,
             beam_width=beam_width,
             num_steps=num_steps,
+            seed=seed,
             primer=primer,
             controls=controls,
             **setting,

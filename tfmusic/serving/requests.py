@@ -138,6 +138,7 @@ def request_search(
     representation: Representation,
     beam_width: int = 10,
     num_steps: int | None = None,
+    seed: int = 0,
     primer: NoteSequence | None = None,
     controls: Mapping[str, float] | None = None,
     **setting: Any,
@@ -153,11 +154,13 @@ def request_search(
             f"tokens; what steers it is {', '.join(card['controls'])}"
         )
     check_numbers(SIZES, beam_width=beam_width)
+    check_numbers(_SEEDS, seed=seed)
     controls, setting = split_settings(card, controls or {}, setting)
     values: dict[str, Any] = check_controls(card, controls, "search_controls")
     parts = _prepare(card, representation, num_steps, primer, setting, values)
     values |= _set_controls(parts["setting"], card["search_controls"], controls)
     values |= {"num_steps": parts.pop("num_steps"), "beam_width": beam_width}
+    values |= {"seed": seed}
     endpoint = "search" if primer is None else "continue_search"
     return _request(card, endpoint, values, **parts)
 
@@ -429,7 +432,7 @@ def unknown_control(
         others: What else can be asked for.
     """
     if name in card["controls"]:
-        return f"{name}: leave it out with a beam search, which does not sample"
+        return f"{name}: leave it out with a beam search, which has no use for it"
     close = SYNONYMS.get(name) or closest(name, [*card[kind], *others])
     close = close or SYNONYMS.get(closest(name, SYNONYMS))
     hint = f" (did you mean {close!r}?)" if close else ""

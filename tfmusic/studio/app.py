@@ -288,6 +288,8 @@ def _title(order: making.Order, number: int, piece: str) -> str:
         first, last = order.settings.get("bars", ("", ""))
         what = f"bars {first} to {last}" if first != "" else "voices"
         return f"{stem}, {what} by {order.model}, no. {number}"
+    if order.kind == "search":
+        return f"{order.model}, likeliest, no. {number}"
     return f"{order.model}, seed {order.settings.get('seed', 0)}, no. {number}"
 
 

@@ -1,6 +1,7 @@
-"""Long requests: done one after another by one thread, waited for, or forgotten."""
+"""Long requests: done one after another, waited for, or forgotten."""
 
 import collections
+import concurrent.futures
 import dataclasses
 import secrets
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 from absl import logging
 
 from tfmusic.errors import UserError, first_line
+from tfmusic.serving.server.workers import QueueFull, Task, Workers
 
 MOST_WAITING = 8
 _MOST_KEPT = 64
@@ -34,6 +36,7 @@ class Job:
         status: The HTTP status of the error.
         begun: When it began to run, in seconds of `time.monotonic`.
         seconds: How long it ran.
+        future: Done when nothing of it runs any more.
     """
 
     work: Callable[[], Any]
@@ -44,6 +47,7 @@ class Job:
     status: int = 200
     begun: float = 0.0
     seconds: float = 0.0
+    future: concurrent.futures.Future | None = None
 
     @property
     def is_over(self) -> bool:
@@ -52,27 +56,21 @@ class Job:
 
 
 class Jobs:
-    """A queue and the thread that works it off.
+    """The requests of a page, before one thread.
 
     A graph of TensorFlow cannot be stopped halfway: a running job that is cancelled
-    runs to its end, and what it made is thrown away.
+    runs to its end, holds its place until then, and what it made is thrown away.
     """
 
     def __init__(self):
         self._jobs: collections.OrderedDict[str, Job] = collections.OrderedDict()
-        self._changed = threading.Condition()
-        self._is_open = True
-        self._running: Job | None = None
-        # The program may end while a graph runs.
-        self._thread = threading.Thread(
-            target=self._work, name="studio jobs", daemon=True
-        )
-        self._thread.start()
+        self._lock = threading.RLock()
+        self._workers = Workers(num_threads=1, max_waiting=MOST_WAITING - 1)
 
     @property
     def is_running(self) -> bool:
         """Whether a job runs now, cancelled or not."""
-        return self._running is not None
+        return self._workers.num_running > 0
 
     def close(self, waits: bool = False) -> None:
         """Forgets all jobs.
@@ -80,14 +78,15 @@ class Jobs:
         Args:
             waits: Whether to wait for the end of the one that runs.
         """
-        with self._changed:
-            self._is_open = False
-            for job in self._jobs.values():
-                if not job.is_over:
-                    job.state = "cancelled"
-            self._changed.notify_all()
+        self._workers.close()
+        with self._lock:
+            jobs = list(self._jobs.values())
+            for job in jobs:
+                self.cancel(job.id)
         if waits:
-            self._thread.join()
+            # Nobody says of a future that is cancelled in the queue that it is over.
+            running = [job.future for job in jobs if not job.future.cancelled()]
+            concurrent.futures.wait(running)
 
     def add(self, work: Callable[[], Any]) -> Job:
         """Puts a job at the end of the queue.
@@ -95,19 +94,19 @@ class Jobs:
         Raises:
             BusyError: The queue is full.
         """
-        with self._changed:
-            open_jobs = [job for job in self._jobs.values() if not job.is_over]
-            if len(open_jobs) >= MOST_WAITING:
-                raise BusyError(
-                    f"{len(open_jobs)} requests wait already; try again when one is "
-                    "done"
-                )
+        try:
+            self._workers.admit()
+        except QueueFull:
+            raise BusyError(
+                f"{MOST_WAITING} requests wait already; try again when one is done"
+            ) from None
+        job = Job(work)
+        with self._lock:
             while len(self._jobs) >= _MOST_KEPT:
                 self._jobs.pop(next(k for k, j in self._jobs.items() if j.is_over))
-            job = Job(work)
             self._jobs[job.id] = job
-            self._changed.notify_all()
-            return job
+            job.future = self._workers.submit(Task(self._do, job))
+        return job
 
     def get(self, name: str) -> Job:
         """A job.
@@ -125,33 +124,27 @@ class Jobs:
         Raises:
             KeyError: There is no such job.
         """
-        with self._changed:
+        with self._lock:
             job = self.get(name)
             if not job.is_over:
                 job.state = "cancelled"
+                job.future.cancel()
             return job
 
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                while (job := self._next()) is None:
-                    if not self._is_open:
-                        return
-                    self._changed.wait()
-                job.state, job.begun = "running", time.monotonic()
-                self._running = job
-            answer, error, status = _call(job.work)
-            with self._changed:
-                self._running = None
-                job.seconds = time.monotonic() - job.begun
-                if job.state == "cancelled":
-                    continue
+    def _do(self, jobs: list[Job]) -> list[None]:
+        """Does the one job that a call of the workers has."""
+        (job,) = jobs
+        with self._lock:
+            if job.state == "waiting":
+                job.state = "running"
+            job.begun = time.monotonic()
+        answer, error, status = _call(job.work)
+        with self._lock:
+            job.seconds = time.monotonic() - job.begun
+            if job.state == "running":
                 job.answer, job.error, job.status = answer, error, status
                 job.state = "failed" if error else "done"
-
-    def _next(self) -> Job | None:
-        waiting = (job for job in self._jobs.values() if job.state == "waiting")
-        return next(waiting, None)
+        return [None]
 
 
 def _call(work: Callable[[], Any]) -> tuple[Any, str, int]:

@@ -23,8 +23,11 @@ _WHOLE = ("num_outputs", "num_steps", "seed", "program")
 _TEXTS = ("key", "metre")
 _LENGTHS = ("bars", "seconds", "num_steps")
 _PARTS = ("kind", "model", "controls", "piece")
+# What makes new music, of no piece.
+_NEW = ("generate", "search")
 _OF_KIND = {
     "generate": ("num_outputs", "seed", *_LENGTHS, "qpm", "program", *_TEXTS),
+    "search": ("num_outputs", *_LENGTHS, "qpm", "program", *_TEXTS),
     "continue": ("num_outputs", "seed", *_LENGTHS, "key"),
     "infill": ("num_outputs", "seed", "bars", "keep"),
 }
@@ -35,7 +38,7 @@ class Order:
     """A request of the page, checked.
 
     Attributes:
-        kind: generate, continue or infill.
+        kind: generate, search (the likeliest pieces, best first), continue or infill.
         model: Its name.
         settings: Arguments of the `Player`'s method, without controls and music.
         controls: Values that are not to have their defaults.
@@ -81,14 +84,17 @@ def read_order(body: Any, shelf: Shelf) -> Order:
     kind = choose("kind", str(body.get("kind", "generate")), _OF_KIND)
     shelf.check(body.get("model"))
     named = {name: value for name, value in body.items() if name not in _PARTS}
-    controls, named = shelf.read_controls(body["model"], body.get("controls"), named)
+    known = "search_controls" if kind == "search" else "controls"
+    controls, named = shelf.read_controls(
+        body["model"], body.get("controls"), named, known
+    )
     settings = {}
     for name, value in named.items():
         if value is not None:
             choose(f"setting of {kind}", name, _OF_KIND[kind])
             settings[name] = _check(kind, name, value)
-    piece = body.get("piece") if kind != "generate" else None
-    if kind != "generate" and not isinstance(piece, str):
+    piece = body.get("piece") if kind not in _NEW else None
+    if kind not in _NEW and not isinstance(piece, str):
         raise UserError(f"{kind}: expected a piece; choose or drop a file first")
     return Order(kind, body["model"], settings, controls, piece)
 
@@ -133,6 +139,13 @@ def make(order: Order, shelf: Shelf, piece: NoteSequence | None) -> list[Result]
     """
     player = shelf.player(order.model)
     settings = dict(order.settings, controls=order.controls)
+    has_beat = bool(player.representation.steps_per_quarter)
+    if order.kind == "search":
+        ranked = player.search(settings.pop("num_outputs", 1), **settings)
+        return [
+            Result(music, f"log-likelihood {value:.1f} nats", has_beat)
+            for music, value in ranked
+        ]
     if order.kind == "infill":
         pieces = player.infill(piece, **settings)
     else:
@@ -140,5 +153,4 @@ def make(order: Order, shelf: Shelf, piece: NoteSequence | None) -> list[Result]
     remarks = [f"primer: {remark}" for remark in player.remarks]
     if player.guarded_steps:
         remarks.append(f"guards changed {player.guarded_steps} steps")
-    has_beat = bool(player.representation.steps_per_quarter)
     return [Result(music, "; ".join(remarks), has_beat) for music in pieces]

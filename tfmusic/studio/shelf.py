@@ -85,7 +85,11 @@ class Shelf:
         return self.cards[name]
 
     def read_controls(
-        self, name: str, controls: Any, setting: Mapping[str, Any]
+        self,
+        name: str,
+        controls: Any,
+        setting: Mapping[str, Any],
+        known: str = "controls",
     ) -> tuple[dict[str, float], dict[str, Any]]:
         """The controls of a request as numbers, and its setting.
 
@@ -95,6 +99,7 @@ class Shelf:
             name: The model's.
             controls: As they came; a key or a metre among them goes to the setting.
             setting: What else the request says.
+            known: Which controls of the card: "controls" or "search_controls".
 
         Raises:
             UserError: A control is unknown or out of its bounds.
@@ -106,13 +111,13 @@ class Shelf:
         card = self.cards[name]
         controls, setting = split_settings(card, controls, setting)
         for control, value in controls.items():
-            spec = card["controls"].get(control)
+            spec = (card.get(known) or {}).get(control)
             kinds = int | float
             if not spec or named_values(spec):  # names of none are answered below
                 kinds |= str
             if isinstance(value, bool) or not isinstance(value, kinds):
                 raise UserError(f"{control}: expected a number, got {value!r:.60}")
-        values = check_controls(card, controls)
+        values = check_controls(card, controls, known)
         return {control: values[control] for control in controls}, setting
 
     def player(self, name: str) -> "Player":
@@ -172,10 +177,12 @@ def describe(name: str, card: Mapping[str, Any]) -> dict[str, Any]:
             "generate": "generate" in endpoints,
             "continue": "continue" in endpoints,
             "infill": "infill" in endpoints,
+            "search": "search" in endpoints,
             "likelihood": "score" in endpoints and knows_notes(representation),
         },
         "voices": list(representation.voice_names) if "infill" in endpoints else [],
         "controls": controls,
+        "search_controls": list(card.get("search_controls") or ()),
     }
 
 

@@ -15,7 +15,7 @@ from tfmusic.training.settings import OptimizerSettings, TrainSettings
 
 SECTIONS = ("representation", "data", "model", "optimizer", "train")
 # Fields of earlier versions, and the value with which they change nothing.
-GONE = {"train.fast_lstm": True}
+GONE = {"train.fast_lstm": True, "data.window_align_steps": 1}
 
 
 def check_config(

@@ -16,6 +16,7 @@ from tfmusic.pipelines.sources.files import (
     list_glob,
 )
 from tfmusic.pipelines.sources.folk import list_folk
+from tfmusic.pipelines.sources.giantmidi import list_giantmidi
 from tfmusic.pipelines.sources.items import Source, SourceItem
 from tfmusic.pipelines.sources.jsb_chorales_16th import list_jsb_chorales_16th
 from tfmusic.pipelines.sources.maestro import list_maestro
@@ -35,6 +36,7 @@ CORPORA: dict[str, Callable[[], Iterator[SourceItem]]] = {
 KINDS: dict[str, Callable[[str], Iterator[SourceItem]]] = {
     "boulanger_lewandowski": list_boulanger_lewandowski,
     "folder": list_collection,
+    "giantmidi": list_giantmidi,
     "glob": list_glob,
     "jsb_chorales_16th": list_jsb_chorales_16th,
     "maestro": list_maestro,

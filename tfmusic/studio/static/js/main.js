@@ -179,9 +179,9 @@ async function order(changes) {
   const body = { ...panel.order(changes.kind), ...changes };
   request = new AbortController();
   const { signal } = request;
-  byId("generate").disabled = true;
+  byId("generate").disabled = byId("search").disabled = true;
   const size = (body.num_outputs ?? 1) * (body[panel.model.length] || 1);
-  const unit = body.kind === "infill" ? `${body.model} infill` : body.model;
+  const unit = ["infill", "search"].includes(body.kind) ? `${body.model} ${body.kind}` : body.model;
   try {
     const job = await run("/api/jobs", body, {
       signal,
@@ -191,12 +191,13 @@ async function order(changes) {
     rates[unit] = job.seconds / size;
     showAll(job.pieces);
     history.replaceState(null, "", body.kind === "generate" ? toHash(body) : "#");
-    if (byId("next-seed").checked) byId("seed").value = body.seed + 1;
+    if (byId("next-seed").checked && "seed" in body) byId("seed").value = body.seed + 1;
   } catch (error) {
     fail(error);
   } finally {
     request = null;
     byId("generate").disabled = !panel.model.can.generate;
+    byId("search").disabled = false;
     byId("progress").hidden = true;
   }
 }
@@ -217,6 +218,7 @@ function showProgress(job, expected) {
   else bar.removeAttribute("value");
 }
 
+byId("search").addEventListener("click", () => order({ kind: "search" }));
 byId("make").addEventListener("submit", (event) => {
   event.preventDefault();
   order({ kind: "generate" });

@@ -68,6 +68,7 @@ export class Panel extends EventTarget {
     byId("more-controls").replaceChildren(...rows(false));
     byId("more").hidden = !byId("more-controls").children.length;
     byId("generate").disabled = !model.can.generate;
+    byId("search").hidden = !model.can.search;
     this.dispatchEvent(new Event("model"));
   }
 
@@ -173,9 +174,15 @@ export class Panel extends EventTarget {
     const number = (id) => (byId(id).value === "" ? undefined : Number(byId(id).value));
     const order = { kind, model: model.name, controls: this.controls() };
     order.num_outputs = number("num_outputs");
-    order.seed = number("seed");
+    if (kind === "search") {
+      const known = ([name]) => model.search_controls.includes(name);
+      order.controls = Object.fromEntries(Object.entries(order.controls).filter(known));
+    } else {
+      order.seed = number("seed");
+    }
     if (kind !== "infill") order[model.length] = number("length");
-    if (kind === "generate" && model.has_beat) order.qpm = number("qpm");
+    const isNew = kind === "generate" || kind === "search";
+    if (isNew && model.has_beat) order.qpm = number("qpm");
     if (kind !== "infill" && model.takes_key) order.key = byId("key").value || undefined;
     return order;
   }
