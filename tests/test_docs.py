@@ -172,7 +172,7 @@ def check_command(program, rest):
             continue
         name, field, value = found.groups()
         if field:
-            assert module == "tfmusic.train", argument
+            assert module in ("tfmusic.build", "tfmusic.train"), argument
             check_field(field[1:])
         elif name not in known and name.removeprefix("no") not in known:
             raise AssertionError(f"{module} has no --{name}")
