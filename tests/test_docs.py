@@ -1,5 +1,6 @@
 """README and docs: links lead somewhere, and commands can be called as they stand."""
 
+import dataclasses
 import functools
 import pathlib
 import re
@@ -11,6 +12,7 @@ import pytest
 from tfmusic.cli import COMMANDS, module_of
 from tfmusic.config import check_fields, list_configs, load_config
 from tfmusic.errors import UserError
+from tfmusic.notes.limits import Limits
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -170,7 +172,7 @@ def check_command(program, rest):
             continue
         name, field, value = found.groups()
         if field:
-            assert module == "tfmusic.train", argument
+            assert module in ("tfmusic.build", "tfmusic.train"), argument
             check_field(field[1:])
         elif name not in known and name.removeprefix("no") not in known:
             raise AssertionError(f"{module} has no --{name}")
@@ -201,6 +203,9 @@ def test_commands_can_be_called_as_they_stand(page):
 @each_page
 def test_flags_in_sentences_exist(page):
     known = controls() | OTHERS
+    known |= {
+        field.name.replace("max_", "limit_") for field in dataclasses.fields(Limits)
+    }
     for folder in ("tfmusic", "benchmarks", "examples", "pretrained"):
         known |= flags_in(ROOT / folder)
     for flag, field in re.findall(

@@ -17,7 +17,7 @@ from tfmusic.compat import import_tensorflow
 from tfmusic.config import load_config
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence, Pieces
-from tfmusic.notes.reading import read_file
+from tfmusic.notes.guarded import read_guarded
 from tfmusic.notes.writing import write_midi, write_musicxml, write_wav
 from tfmusic.serving.inputs import check_music
 
@@ -43,6 +43,9 @@ _WRITERS = {
 def read_music(path: str | os.PathLike, play_repeats: bool = True) -> NoteSequence:
     """Reads a MIDI, MusicXML or ABC file.
 
+    It is read in a process of its own, so that a damaged file costs an error and not
+    all memory.
+
     Args:
         path: The file; of a tunebook, the first tune that can be read is.
         play_repeats: Whether the repeats of a score are played, or every measure once.
@@ -50,7 +53,7 @@ def read_music(path: str | os.PathLike, play_repeats: bool = True) -> NoteSequen
     Raises:
         UserError: It is not there, or no such music.
     """
-    return read_file(checks.path("path", path), play_repeats=play_repeats)
+    return read_guarded(checks.path("path", path), play_repeats=play_repeats)
 
 
 def write_music(sequence: NoteSequence, path: str | os.PathLike) -> None:

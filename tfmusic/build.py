@@ -111,7 +111,8 @@ _LIMITS = {
     field.name: flags.DEFINE_float(
         f"limit_{field.name.removeprefix('max_')}",
         field.default,
-        f"Most {field.name.removeprefix('max_')} that a file may hold; with more it "
+        f"Most {field.name.removeprefix('max_').replace('_', ' ')} that a file may "
+        "hold; with more it "
         "is taken for corrupted, and dropped.",
     )
     for field in dataclasses.fields(Limits)
@@ -127,6 +128,7 @@ _NUM_WORKERS = flags.DEFINE_integer(
 
 def main() -> None:
     """Writes datasets as the flags say."""
+    command_line.take_sigterm()
     import_tensorflow()
     # After the flags are parsed: --help needs neither TensorFlow nor Beam.
     from tfmusic.config import change_fields, load_config

@@ -85,6 +85,19 @@ def run(
         raise
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came; whoever minds Ctrl-C minds it too."""
+
+
+def take_sigterm() -> None:
+    """Lets SIGTERM end the command as Ctrl-C does: in one line, with no leftovers."""
+
+    def stop(*_) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+
+
 @contextlib.contextmanager
 def ends_well(only_prints: bool = False) -> Iterator[None]:
     """Ends the program in one line on a user's mistake and Ctrl-C.
@@ -97,6 +110,9 @@ def ends_well(only_prints: bool = False) -> Iterator[None]:
         sys.stdout.flush()
     except UserError as error:
         fail(error)
+    except Terminated:
+        sys.stderr.write("stopped by SIGTERM\n")
+        sys.exit(128 + signal.SIGTERM)
     except KeyboardInterrupt:
         sys.stderr.write("stopped by Ctrl-C\n")
         sys.exit(128 + signal.SIGINT)

@@ -46,6 +46,7 @@ _NUM_WORKERS = flags.DEFINE_integer(
 
 def main() -> None:
     """Writes the dataset as the flags say."""
+    command_line.take_sigterm()
     import_tensorflow()
     # After the flags are parsed: --help needs neither TensorFlow nor Beam.
     from tfmusic.pipelines.latents_job import write_latents

@@ -12,10 +12,11 @@ import errno
 import functools
 import json
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from tfmusic.errors import UserError, WriteError, first_line
 
@@ -70,7 +71,7 @@ def replacing(path: str | os.PathLike, folder: str = "") -> Iterator[str]:
             yield partial
             rename(partial, path)
         except BaseException:  # Ctrl-C, too
-            with contextlib.suppress(*_system_errors()):  # it may not be there yet
+            with contextlib.suppress(*system_errors()):  # it may not be there yet
                 remove(partial)
             raise
 
@@ -87,7 +88,7 @@ def writing(what: str | os.PathLike) -> Iterator[None]:
     """
     try:
         yield
-    except _system_errors() as error:
+    except system_errors() as error:
         reason = first_line(error)
         remedies = [remedy for words, remedy in _REMEDIES.items() if words in reason]
         remedy = [*remedies, "make room, or give permission"][0]
@@ -101,7 +102,7 @@ def is_disk_trouble(error: Exception) -> bool:
     """Whether a disk is full or cannot be written, whatever was to be done with it."""
     number = getattr(error, "errno", None)
     words = [os.strerror(known) for known in _DISK]
-    is_tensorflows = isinstance(error, _system_errors()[1:])
+    is_tensorflows = isinstance(error, system_errors()[1:])
     return number in _DISK or (
         is_tensorflows and any(word in first_line(error) for word in words)
     )
@@ -115,6 +116,66 @@ def disk_error(error: Exception) -> WriteError:
         f"folder for temporary files, {tempfile.gettempdir()}, or set TMPDIR to "
         "another, and start the same command again: what was saved is whole"
     )
+
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Opens a file for reading; what one might wait for without end is refused.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file: a pipe, a device.
+        tf.errors.OpError: It is in a bucket, and cannot be opened.
+    """
+    if is_remote(path):
+        return _gfile().GFile(os.fspath(path), "rb")
+    # Without O_NONBLOCK a pipe keeps whoever opens it until somebody writes.
+    flags = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, os.O_RDONLY | flags)
+    kind = stat.S_IFMT(os.fstat(descriptor).st_mode)
+    if kind != stat.S_IFREG:
+        os.close(descriptor)
+        found = _KINDS.get(kind, "something else")
+        raise OSError(errno.EINVAL, f"expected a file, found {found}", str(path))
+    return open(descriptor, "rb")
+
+
+def is_remote(path: str | os.PathLike) -> bool:
+    """Whether a path leads into a bucket."""
+    return "://" in os.fspath(path)
+
+
+def file_stamp(path: str) -> list[int]:
+    """Size and time of a file, which it rarely keeps when it changes.
+
+    Returns:
+        Empty if it cannot be found out.
+    """
+    try:
+        if is_remote(path):
+            status = _gfile().stat(path)
+            return [status.length, status.mtime_nsec]
+        status = os.stat(path)
+        return [status.st_size, status.st_mtime_ns]
+    except system_errors():
+        return []
+
+
+def exists(path: str) -> bool:
+    """Whether there is a file or directory."""
+    return _gfile().exists(path) if is_remote(path) else os.path.exists(path)
+
+
+def is_directory(path: str) -> bool:
+    """Whether there is a directory."""
+    return _gfile().isdir(path) if is_remote(path) else os.path.isdir(path)
 
 
 def read_json(path: str) -> Any:
@@ -198,7 +259,7 @@ def move_directory(source: str, target: str, last: str) -> None:
             there: moved after them.
     """
     source = source.rstrip("/")
-    if "://" not in source:
+    if not is_remote(source):
         os.makedirs(os.path.dirname(target) or ".", exist_ok=True)
         os.rename(source, target)
         return
@@ -214,7 +275,7 @@ def move_directory(source: str, target: str, last: str) -> None:
 
 def _functions(path: str) -> tuple[Callable, Callable, Callable]:
     """`open`, a `rename` that replaces, and `remove` where a path leads."""
-    if "://" not in path:
+    if not is_remote(path):
         return open, os.replace, os.remove
     gfile = _gfile()
     return gfile.GFile, functools.partial(gfile.rename, overwrite=True), gfile.remove
@@ -226,7 +287,7 @@ def _gfile() -> Any:
     return tf.io.gfile
 
 
-def _system_errors() -> tuple[type[Exception], ...]:
+def system_errors() -> tuple[type[Exception], ...]:
     """What reading and writing raises; of TensorFlow's only where it is in use."""
     if tf := sys.modules.get("tensorflow"):
         return OSError, tf.errors.OpError

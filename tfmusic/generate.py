@@ -282,7 +282,7 @@ def _fill(player, primer, settings) -> tuple[list, str, list[str]]:
 
 def _primer(player):
     """What the music continues, if anything."""
-    from tfmusic.notes.reading import read_input
+    from tfmusic.notes.guarded import read_input
     from tfmusic.serving.random_primers import draw_primer
 
     lengths = {

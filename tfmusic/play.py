@@ -19,8 +19,8 @@ _MOST_FILES = 32
 
 def main() -> None:
     """Serves the page."""
+    from tfmusic.notes.guarded import read_guarded
     from tfmusic.notes.limits import ReadError
-    from tfmusic.notes.reading import read_file
     from tfmusic.studio.server import check_installed, serve
 
     files = command_line.arguments()
@@ -36,7 +36,7 @@ def main() -> None:
     pieces = []
     for file in files:
         try:
-            pieces.append(read_file(file, LIMITS))
+            pieces.append(read_guarded(file, LIMITS))
         except ReadError as error:
             raise UserError(
                 f"{file}: expected a readable MIDI, MusicXML or ABC file, but {error}"

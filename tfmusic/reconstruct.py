@@ -23,7 +23,8 @@ def main() -> None:
     """Reconstructs as the flags say."""
     import_tensorflow()
     from tfmusic.evaluation.reconstruction import ReconstructionTotal
-    from tfmusic.notes.reading import read_file, read_input
+    from tfmusic.notes.guarded import read_input
+    from tfmusic.notes.reading import read_file
     from tfmusic.notes.writing import write_midi
     from tfmusic.serving.player import Player
 

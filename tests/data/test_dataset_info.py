@@ -45,6 +45,43 @@ def test_half_written_dataset_is_refused(tmp_path, text):
         DatasetInfo.load(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"lowest_pitch": 21', '"lowest_pitch": 29'),
+        ('"num_pieces": 2', '"num_pieces": 3'),
+        ("[ 3, 4 ]", "[ 3, 5 ]"),
+        ('"source": "test"', '"source": "tesu"'),
+    ],
+)
+def test_description_that_was_damaged_is_refused(old, new, tmp_path):
+    write_dataset(tmp_path, {"train": [3, 4]})
+    path = tmp_path / "dataset_info.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(UserError, match="dataset_info.json: its checksum is that of"):
+        DatasetInfo.load(str(tmp_path))
+
+
+def test_description_without_what_it_needs_is_refused_and_without_checksum_read(
+    tmp_path,
+):
+    info = write_dataset(tmp_path, {"train": [3, 4]})
+    path = tmp_path / "dataset_info.json"
+    fields = json.loads(path.read_text())
+    del fields["checksum"]  # as older datasets have none
+    path.write_text(json.dumps(fields))
+    assert DatasetInfo.load(str(tmp_path)) == info
+    del fields["versions"], fields["splits"]
+    path.write_text(json.dumps(fields))
+    with pytest.raises(UserError, match="no versions in it"):
+        DatasetInfo.load(str(tmp_path))
+    path.write_bytes(b"\xff" + path.read_bytes())
+    with pytest.raises(UserError, match="no JSON|no text"):
+        DatasetInfo.load(str(tmp_path))
+
+
 def test_dataset_of_another_format_is_refused(tmp_path):
     write_dataset(tmp_path, {"train": [3]}, versions={"format": "0"})
     with pytest.raises(UserError, match="expected format 1, found 0.*--overwrite"):

@@ -12,7 +12,8 @@ from tests.notes.midi_reference import Reference, find_differences
 from tests.notes.sequences import tuples
 from tfmusic.errors import UserError
 from tfmusic.notes import repairs, wire
-from tfmusic.notes.reading import Limits, ReadError, read_bytes, read_file, read_input
+from tfmusic.notes.guarded import read_input
+from tfmusic.notes.reading import Limits, ReadError, read_bytes, read_file
 from tfmusic.notes.transforms import apply_sustain, sustained_ends
 
 # In all tests but some: 480 ticks are a quarter note of half a second.
@@ -370,9 +371,9 @@ def test_messages_with_one_byte_of_data_have_running_status_too():
 
 @pytest.mark.parametrize("delta", [0, 127, 128, 16383, 16384, 2_097_151, 2_097_152])
 def test_waits_of_one_to_four_bytes(delta):
-    sequence = read(
-        m.track((delta, m.on(60)), (delta, b"\x3c\x00"), (9, m.control(1, 1)))
-    )
+    track = m.track((delta, m.on(60)), (delta, b"\x3c\x00"), (9, m.control(1, 1)))
+    limits = Limits(max_pause_seconds=1e9)
+    sequence = read_bytes(m.midi_file(track), "x.mid", limits)
     (note,) = sequence.notes
     assert note.start_time == pytest.approx(delta / 960)
     assert note.end_time == pytest.approx(delta / 480 if delta else 1 / 16)

@@ -78,7 +78,7 @@ def bars(text: str) -> list[Bar]:
     ],
 )
 def test_measures_are_played_in_the_order_of_the_signs(text, order):
-    assert play_order(bars(text)) == order
+    assert play_order(bars(text), 1000) == order
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_measures_are_played_in_the_order_of_the_signs(text, order):
     [". dal_segno .", ". to_coda . da_capo .", "|: . :999| ."],
 )
 def test_jumps_without_a_target_or_an_end_have_no_order(text):
-    assert play_order(bars(text)) is None
+    assert play_order(bars(text), 1000) is None
 
 
 def test_of_two_coda_signs_one_leaves_at_the_first():
@@ -94,7 +94,7 @@ def test_of_two_coda_signs_one_leaves_at_the_first():
     mark_codas(found, [1, 3, 3])
     assert (found[1].to_coda, found[1].coda) == (True, False)
     assert (found[3].to_coda, found[3].coda) == (False, True)
-    assert play_order(found) == [0, 1, 2, 0, 1, 3]
+    assert play_order(found, 1000) == [0, 1, 2, 0, 1, 3]
 
 
 def test_sections_are_played_in_the_order_that_is_asked_for():

@@ -130,3 +130,36 @@ def test_file_of_another_kind_is_a_users_error(tmp_path):
     scipy.io.savemat(path, dict.fromkeys(VARIABLES.values(), rolls))
     with pytest.raises(UserError, match="arrays \\[time, 88\\] of 0 and 1"):
         list(source.items())
+
+
+@pytest.mark.slow
+def test_damaged_files_are_one_line_each_and_a_bomb_costs_no_memory(
+    small_set, tmp_path
+):
+    rng = np.random.default_rng(0)
+    good = small_set.read_bytes()
+    path = tmp_path / "damaged.mat"
+    num_refused = 0
+    for number in range(30):
+        data = bytearray(good)
+        if number % 3 == 0:
+            del data[int(rng.integers(len(data))) :]
+        for place in rng.integers(len(data), size=number % 3 * 4):
+            data[place] = int(rng.integers(256))
+        path.write_bytes(data)
+        try:
+            list(open_source(f"boulanger_lewandowski:{path}").items())
+        except UserError as error:
+            num_refused += 1
+            assert "\n" not in str(error)
+            assert "damaged.mat: expected the published MATLAB file" in str(error)
+    assert num_refused > 5
+    zeros = np.empty((1, 8), object)
+    for i in range(8):
+        zeros[0, i] = np.zeros((400_000, 88))  # as floats: 2 GB
+    sets = dict.fromkeys(VARIABLES.values(), zeros)
+    scipy.io.savemat(path, sets, do_compression=True)
+    del zeros, sets
+    assert path.stat().st_size < 20e6
+    with pytest.raises(UserError, match="published MATLAB file, but .*2048 MB"):
+        list(open_source(f"boulanger_lewandowski:{path}").items())

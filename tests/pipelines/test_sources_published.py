@@ -15,6 +15,7 @@ from tfmusic.notes.reading import Limits
 from tfmusic.notes.transforms import LEFT, RIGHT, assign_hands
 from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.pipelines.sources import open_source
+from tfmusic.pipelines.sources.checksums import masked_crc32c
 from tfmusic.representations import make_representation
 
 TABLE = (
@@ -226,12 +227,63 @@ def test_damaged_records_are_dropped_one_by_one(tmp_path):
     ]
 
 
-def test_files_without_records_are_a_users_error(tmp_path):
+def test_record_whose_bytes_have_changed_is_dropped(tmp_path):
+    records = [make_piece(i).SerializeToString() for i in range(4)]
+    path = write_records(tmp_path / "notes.tfrecord", records)
+    data = bytearray(path.read_bytes())
+    data[16 + len(records[0]) + 12 + 40] ^= 1  # in the second record
+    path.write_bytes(data)
+    items = list(items_of(f"note_sequences:{path}").values())
+    assert len(items) == 4
+    with pytest.raises(DropError, match="damaged_record: its checksum"):
+        items[1].read()
+    assert [len(items[i].read()[0].notes) for i in (0, 2, 3)] == [16] * 3
+    # Of the third the length: neither it nor what follows can be found.
+    data[2 * 16 + len(records[0]) + len(records[1])] ^= 1
+    path.write_bytes(data)
+    items = list(items_of(f"note_sequences:{path}").values())
+    assert len(items) == 3
+    with pytest.raises(DropError, match="the length of the record at byte .* damaged"):
+        items[2].read()
+
+
+@pytest.mark.parametrize(
+    ("field", "values", "reason"),
+    [
+        ("notes", {"start_time": float("nan"), "end_time": 1.0}, "impossible_notes"),
+        ("notes", {"start_time": 0.0, "end_time": 1e300}, "too_many_seconds"),
+        ("notes", {"start_time": 3000.0, "end_time": 3001.0}, "too_long_pause"),
+        ("tempos", {"time": 1.0, "qpm": float("nan")}, "impossible_tempos"),
+        ("tempos", {"time": 1.0, "qpm": 1e300}, "too_many_quarters"),
+        ("time_signatures", {"time": float("inf")}, "impossible_times"),
+        ("control_changes", {"time": -1e300}, "too_many_seconds"),
+    ],
+)
+def test_record_of_numbers_that_are_no_music_is_dropped(
+    field, values, reason, tmp_path
+):
+    piece = make_piece(0)
+    getattr(piece, field).add(**values)
+    path = write_records(tmp_path / "x.tfrecord", [piece.SerializeToString()])
+    (item,) = items_of(f"note_sequences:{path}").values()
+    with pytest.raises(DropError, match=reason):
+        item.read()
+
+
+@pytest.mark.parametrize("size", [0, 1, 3, 4, 5, 100, 4097])
+def test_checksum_is_that_of_tensorflow(size, tmp_path):
+    data = np.random.default_rng(size).bytes(size)
+    path = write_records(tmp_path / "x", [data])
+    assert masked_crc32c(data).to_bytes(4, "little") == path.read_bytes()[-4:]
+
+
+def test_files_without_records_are_dropped_and_none_are_a_users_error(tmp_path):
     with pytest.raises(UserError, match="expected TFRecord files, found none"):
         items_of(f"note_sequences:{tmp_path}/x*")
     (tmp_path / "x.tfrecord").write_bytes(b"MThd and so on, which is music of its own")
-    with pytest.raises(UserError, match="expected an uncompressed TFRecord file"):
-        items_of(f"note_sequences:{tmp_path}/x*")
+    (item,) = items_of(f"note_sequences:{tmp_path}/x*").values()
+    with pytest.raises(DropError, match="expected an uncompressed TFRecord file"):
+        item.read()
 
 
 def test_all_of_maestro_is_listed_with_its_splits(shared_data):

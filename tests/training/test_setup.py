@@ -17,6 +17,7 @@ from tfmusic.models import make_model
 from tfmusic.representations import make_representation
 from tfmusic.training.optimizers import Schedule
 from tfmusic.training.run_directory import (
+    is_same_music,
     load_run,
     restore_model,
     save_run,
@@ -250,6 +251,20 @@ def test_run_goes_on_with_its_own_music_alone(tiny_data, whole_run, tmp_path):
     info.save(data_dir)
     with pytest.raises(UserError, match="4 pieces .* 3 pieces to train on"):
         train_and_evaluate(tiny_config(), data_dir, workdir)
+
+
+def test_music_is_the_same_if_what_was_made_of_it_is():
+    def describe(notes=40, **hashes):
+        sizes = {"num_pieces": 4, "num_steps": 64, "num_notes": notes}
+        return {"source": "a", "splits": {"train": sizes}, **hashes}
+
+    one = describe(source_hash="a", pieces_hash="1")
+    assert is_same_music(one, describe(source_hash="b", pieces_hash="1"))
+    # Of the same files other instruments were kept.
+    assert not is_same_music(one, describe(source_hash="a", pieces_hash="2"))
+    # An older run knows no more than how many notes that makes.
+    assert is_same_music(describe(source_hash="a"), one)
+    assert not is_same_music(describe(source_hash="a"), describe(41, source_hash="a"))
 
 
 def test_dataset_of_another_representation_is_refused(tiny_data, tmp_path):

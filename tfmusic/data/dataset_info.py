@@ -82,6 +82,8 @@ class DatasetInfo:
         repairs: What was repaired in reading the files, by kind, and how often.
         versions: Versions of the software that wrote it.
         source_hash: SHA-256 over the names and the contents of the source's files.
+        pieces_hash: SHA-256 over what the pieces were encoded into, and their splits;
+            empty in older datasets.
         num_files: How many files the source had.
         compression: Of the records: `""` or `"gzip"`.
         filters: Which pieces of the source were wanted, by name of the setting.
@@ -102,6 +104,7 @@ class DatasetInfo:
         default_factory=lambda: {"tfmusic": tfmusic.__version__, "format": str(FORMAT)}
     )
     source_hash: str = ""
+    pieces_hash: str = ""
     num_files: int = 0
     compression: str = ""
     filters: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -138,6 +141,7 @@ class DatasetInfo:
             "source": self.source,
             "licence": self.licence,
             "source_hash": self.source_hash,
+            "pieces_hash": self.pieces_hash,
             "num_files": self.num_files,
             "fingerprint": self.fingerprint,
             "preparation": dict(self.preparation),
@@ -174,6 +178,12 @@ class DatasetInfo:
             )
         with reading(path, _WHAT, _REMEDY):
             check_form(fields, {"versions": {"format": str}})
+        if fields.get("checksum", found := _checksum(fields)) != found:
+            raise UserError(
+                f"{path}: its checksum is that of other contents, so it was damaged or "
+                "changed; copy the dataset again, or write it again with python -m "
+                "pipelines.build_tfrecords ... --overwrite"
+            )
         if (version := fields["versions"]["format"]) != str(FORMAT):
             raise UserError(
                 f"{data_dir}: expected format {FORMAT}, found {version}; write the "
@@ -191,9 +201,11 @@ class DatasetInfo:
     def save(self, data_dir: str) -> None:
         """Writes the description; the shards must be there by now."""
         fields = {**dataclasses.asdict(self), "fingerprint": self.fingerprint}
+        fields = json.loads(json.dumps(fields))  # as they will be read
+        fields["checksum"] = _checksum(fields)
         text = json.dumps(fields, indent=1, sort_keys=True)
         # Lists of numbers on one line: pieces may be many.
-        text = re.sub(r"\[[\s\d.,]+\]", lambda m: " ".join(m[0].split()), text)
+        text = re.sub(r"\[\n[\s\d.,]+\]", lambda m: " ".join(m[0].split()), text)
         write_file(os.path.join(data_dir, FILE_NAME), text + "\n")
 
     def check(self, config: Any) -> None:
@@ -231,6 +243,12 @@ def _check_counts(splits: Mapping[str, Mapping[str, Any]]) -> None:
         is_known = counts is not None
         if is_known and (len(counts), sum(counts)) != (len(split["shards"]), number):
             raise ValueError(f"splits.{name}.shard_pieces: not those of the shards")
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    """Sixteen hex digits over all that a description says but for themselves."""
+    said = {name: value for name, value in fields.items() if name != "checksum"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def fingerprint(representation: Representation, preparation: Mapping[str, Any]) -> str:

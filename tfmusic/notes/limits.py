@@ -2,6 +2,8 @@
 
 import dataclasses
 
+import numpy as np
+
 from tfmusic.errors import DropError
 
 
@@ -19,7 +21,11 @@ class Limits:
         max_notes: Notes in a piece.
         max_quarters: Length of a piece in quarter notes.
         max_seconds: Length of a piece in seconds, by its tempos.
-        max_controls: Controls and pitch bends of all instruments of a piece.
+        max_pause_seconds: Longest time in which no note begins or ends. One damaged
+            delta time makes hours of silence, or of one note; of 2,600 real files the
+            one that waits longest does so for 52 s.
+        max_controls: Controls and pitch bends of all instruments of a piece; of a
+            score, its marks.
     """
 
     max_bytes: int = 32 * 2**20
@@ -27,6 +33,7 @@ class Limits:
     max_notes: int = 1_000_000
     max_quarters: float = 200_000.0
     max_seconds: float = 24 * 3600.0
+    max_pause_seconds: float = 300.0
     max_controls: int = 2_000_000
 
 
@@ -40,3 +47,28 @@ def check_limit(what: str, found: float, limits: Limits) -> None:
     if found > limit:
         detail = f"expected at most {limit:g} {what}, found {found:g}"
         raise ReadError(f"too_many_{what}", detail, found)
+
+
+def check_pauses(starts: np.ndarray, ends: np.ndarray, limits: Limits) -> None:
+    """Refuses a piece in which nothing happens for longer than music would wait.
+
+    Args:
+        starts: Of its notes, in seconds.
+        ends: Likewise.
+        limits: What it may hold.
+
+    Raises:
+        ReadError: `too_long_pause`.
+    """
+    times = np.unique(np.concatenate([[0.0], starts, ends]))
+    pauses = np.diff(times)
+    longest = int(np.argmax(pauses)) if len(pauses) else 0
+    if len(pauses) and pauses[longest] > limits.max_pause_seconds:
+        found = float(pauses[longest])
+        raise ReadError(
+            "too_long_pause",
+            f"expected at most {limits.max_pause_seconds:g} s in which no note begins "
+            f"or ends, found {found:.0f} s from {times[longest]:.0f} s on; damaged "
+            "files have such pauses",
+            found,
+        )

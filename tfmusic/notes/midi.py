@@ -34,7 +34,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tfmusic.notes import NoteSequence, repairs, wire
-from tfmusic.notes.limits import Limits, ReadError, check_limit
+from tfmusic.notes.limits import Limits, ReadError, check_limit, check_pauses
 from tfmusic.notes.midi_events import (
     KEY,
     METRE,
@@ -59,7 +59,7 @@ def midi_to_sequence(data: bytes, limits: Limits) -> NoteSequence:
     Raises:
         ReadError: `not_midi`, `bad_division`, `truncated`, `too_many_tracks`,
             `bad_events`, `too_many_events`, `too_many_notes`, `too_many_quarters`,
-            `too_many_seconds`, `too_many_controls`, `no_notes`.
+            `too_many_seconds`, `too_long_pause`, `too_many_controls`, `no_notes`.
     """
     events = read_events(data, limits)
     tempos = _tempos(events)
@@ -77,10 +77,9 @@ def midi_to_sequence(data: bytes, limits: Limits) -> NoteSequence:
     )
     _add_signatures(sequence, events, clock)
     _add_names(sequence, events, parts)
-    _add_notes(sequence, notes, clock)
+    _add_notes(sequence, notes, clock, limits)
     _add_controls(sequence, events, channels, parts, clock, limits)
     sequence.total_time = float(clock.to_seconds(notes["end"].max()))
-    check_limit("seconds", sequence.total_time, limits)
     return sequence
 
 
@@ -241,15 +240,21 @@ def _add_names(
 
 
 def _add_notes(
-    sequence: NoteSequence, notes: dict[str, np.ndarray], clock: _Clock
+    sequence: NoteSequence,
+    notes: dict[str, np.ndarray],
+    clock: _Clock,
+    limits: Limits,
 ) -> None:
+    starts, ends = clock.to_seconds(notes["start"]), clock.to_seconds(notes["end"])
+    check_limit("seconds", float(ends.max()), limits)
+    check_pauses(starts, ends, limits)
     wire.extend(
         sequence,
         "notes",
         pitch=notes["pitch"],
         velocity=notes["velocity"],
-        start_time=clock.to_seconds(notes["start"]),
-        end_time=clock.to_seconds(notes["end"]),
+        start_time=starts,
+        end_time=ends,
         instrument=notes["part"],
         program=notes["program"],
         is_drum=is_drum(notes["channel"]),

@@ -6,10 +6,9 @@ import os
 import pathlib
 import zlib
 
-from absl import logging
-
-from tfmusic.errors import UserError
-from tfmusic.notes import NoteSequence, repairs
+from tfmusic.errors import first_line
+from tfmusic.files import open_regular, system_errors
+from tfmusic.notes import NoteSequence
 from tfmusic.notes.limits import Limits, ReadError
 from tfmusic.notes.midi import midi_to_sequence
 
@@ -19,7 +18,6 @@ __all__ = [
     "ReadError",
     "read_bytes",
     "read_file",
-    "read_input",
     "read_tunes",
 ]
 
@@ -113,40 +111,31 @@ def read_file(
     path: str | os.PathLike,
     limits: Limits = _DEFAULT_LIMITS,
     play_repeats: bool = True,
+    name: str = "",
 ) -> NoteSequence:
-    """Reads one piece from a file; see `read_bytes`.
+    """Reads one piece from a file in this process; see `read_bytes`.
+
+    Files that others made are better read by `tfmusic.notes.guarded`.
+
+    Args:
+        path: The file.
+        limits: What it may hold.
+        play_repeats: Whether the repeats of a score are played, or every measure once.
+        name: What to call it; its path by default.
 
     Raises:
-        ReadError: The file cannot be read; `missing` if it is not there.
+        ReadError: The file cannot be read; `missing` if it is not there, or is no file
+            but a pipe or a device.
     """
-    path = pathlib.Path(path)
+    name = name or os.fspath(path)
     try:
-        if path.stat().st_size > limits.max_bytes:
-            raise ReadError("too_large", f"{path}: more than {limits.max_bytes} bytes")
-        data = path.read_bytes()
-    except OSError as error:
-        raise ReadError("missing", f"{path}: {error.strerror}") from error
-    return read_bytes(data, str(path), limits, play_repeats)
-
-
-def read_input(path: str, flag: str) -> NoteSequence:
-    """Reads the file that a command line's flag names; warns of what it changed.
-
-    Raises:
-        UserError: The file cannot be read.
-    """
-    try:
-        with repairs.counted() as found:
-            sequence = read_file(path)
-    except ReadError as error:
-        raise UserError(
-            f"--{flag}={path}: expected a readable MIDI, MusicXML or ABC file, but "
-            f"{error}"
-        ) from error
-    if found:
-        counts = ", ".join(f"{number} {what}" for what, number in found.items())
-        logging.warning("--%s=%s: changed in reading: %s", flag, path, counts)
-    return sequence
+        with open_regular(path) as file:
+            data = file.read(limits.max_bytes + 1)
+    except system_errors() as error:
+        raise ReadError("missing", f"{name}: {first_line(error)}") from error
+    if len(data) > limits.max_bytes:
+        raise ReadError("too_large", f"{name}: more than {limits.max_bytes} bytes")
+    return read_bytes(data, name, limits, play_repeats)
 
 
 def _unpacked(data: bytes, name: str, limits: Limits) -> bytes:

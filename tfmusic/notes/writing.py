@@ -16,13 +16,16 @@ import numpy as np
 from tfmusic.errors import UserError
 from tfmusic.files import replacing
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.checks import check_possible
 from tfmusic.notes.grid import (
     DEFAULT_TICKS_PER_QUARTER,
     TempoMap,
     metres,
     round_steps,
 )
+from tfmusic.notes.limits import Limits, ReadError
 
+_DEFAULT_LIMITS = Limits()
 DRUM_CHANNEL = 9
 _CHANNELS = [channel for channel in range(16) if channel != DRUM_CHANNEL]
 _TONICS = {
@@ -31,6 +34,9 @@ _TONICS = {
 }
 _LONGEST_QUARTER = 2**24 - 1  # microseconds: three bytes in the file
 _MAX_PORTS = 128
+_LAST_TICK = 2**28 - 1  # four groups of seven bits
+_MOST_TICKS_PER_QUARTER = 2**15 - 1
+_LONGEST_SOUND = Limits(max_seconds=2 * 3600.0)  # a gigabyte and more
 _BANK_CONTROLS = (0, 32)
 # What comes first at one tick; the pitch of a note is added.
 _HEAD, _BANK, _PROGRAM, _NOTE_OFF, _CHANGE, _NOTE_ON = range(0, 6 * 128, 128)
@@ -76,8 +82,10 @@ def to_midi_bytes(sequence: NoteSequence) -> bytes:
             by a power of two and modes but major and minor are left out.
 
     Raises:
-        UserError: There are more instruments than ports have channels for.
+        UserError: There are more instruments than ports have channels for, or times
+            are no numbers, or absurd.
     """
+    check_writable(sequence)
     clock = MidiClock.of(sequence)
     parts = midi_parts(sequence, clock)
     names = {info.instrument: info.name for info in sequence.instrument_infos}
@@ -86,6 +94,12 @@ def to_midi_bytes(sequence: NoteSequence) -> bytes:
     tracks += [(p.port, names.get(p.instrument), p.messages) for p in parts]
     last_ticks = [tick for _, _, messages in tracks for tick, _, _ in messages]
     end = max([*clock.ticks([sequence.total_time]).tolist(), *last_ticks])
+    if end > _LAST_TICK or clock.ticks_per_quarter > _MOST_TICKS_PER_QUARTER:
+        raise UserError(
+            f"expected at most {_LAST_TICK} ticks, of {_MOST_TICKS_PER_QUARTER} in "
+            f"a quarter note, which is what MIDI can write, found {end} and "
+            f"{clock.ticks_per_quarter}; set ticks_per_quarter to 0, or cut the music"
+        )
     file = mido.MidiFile(
         type=1, ticks_per_beat=clock.ticks_per_quarter, charset="utf-8"
     )
@@ -187,6 +201,7 @@ def write_musicxml(sequence: NoteSequence, path: str | os.PathLike) -> None:
     from tfmusic.notes.notation import to_musicxml
 
     check_local(path)
+    check_writable(sequence)
     data = to_musicxml(sequence, pathlib.PurePath(sequence.filename or path).stem)
     _write_beside(path, lambda beside: beside.write_bytes(data))
 
@@ -213,12 +228,25 @@ def write_wav(
     from tfmusic.notes import synthesis
 
     check_local(path)
+    check_writable(sequence, _LONGEST_SOUND)
     if found := synthesis.find_soundfont(soundfont):
         samples = synthesis.render(sequence, found, sample_rate)
     else:
         samples = synthesis.synthesize(sequence, sample_rate)
     data = synthesis.to_wav_bytes(samples, sample_rate)
     _write_beside(path, lambda beside: beside.write_bytes(data))
+
+
+def check_writable(sequence: NoteSequence, limits: Limits = _DEFAULT_LIMITS) -> None:
+    """Refuses music of which no file could be made, or only one that fills the disk.
+
+    Raises:
+        UserError: It has notes or times that nobody could play.
+    """
+    try:
+        check_possible(sequence, limits)
+    except ReadError as error:
+        raise UserError(f"this music cannot be written: {error.detail}") from error
 
 
 def check_local(path: str | os.PathLike) -> str:

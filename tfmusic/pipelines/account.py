@@ -33,6 +33,7 @@ REMEDIES = {
     "too_many_notes": "--limit_notes",
     "too_many_quarters": "--limit_quarters",
     "too_many_seconds": "--limit_seconds",
+    "too_long_pause": "--limit_pause_seconds",
     "too_many_controls": "--limit_controls",
     "too_many_events": "--limit_notes",
     "other_composer": "--composer",
@@ -42,6 +43,7 @@ REMEDIES = {
     "only_drums": "--drums",
     "other_programs": "--programs",
     "other_instruments": "--instruments",
+    "changed": "--overwrite",
     "too_short": "data.min_steps",
     "encode too_long": "representation.steps_per_quarter or steps_per_second",
     "encode no_notes": "representation.lowest_pitch, representation.highest_pitch",
@@ -59,12 +61,37 @@ def remedy(drop: Entry) -> str:
     return REMEDIES.get(f"{drop['stage']} {reason}") or REMEDIES.get(reason, "")
 
 
-def hash_source(indexes: Mapping[str, Entry]) -> str:
-    """SHA-256 over the names and the contents of all files."""
-    files = sorted(
-        file for index in indexes.values() for file in index["files"].items()
-    )
+def hash_source(hashes: Mapping[str, str]) -> str:
+    """SHA-256 over the names and the contents of all files.
+
+    Args:
+        hashes: SHA-256 of the contents of each, by name.
+    """
+    # Lists, as JSON has no other: it was so before.
+    files = sorted([name, found] for name, found in hashes.items())
     return hashlib.sha256(json.dumps(files).encode()).hexdigest()
+
+
+def file_hashes(indexes: Mapping[str, Entry]) -> dict[str, str]:
+    """SHA-256 of the contents of each file, by name."""
+    return {
+        name: found
+        for index in indexes.values()
+        for name, found in index["files"].items()
+    }
+
+
+def hash_pieces(
+    indexes: Mapping[str, Entry], splits: Mapping[str, str], number: int
+) -> str:
+    """SHA-256 over the arrays of all pieces of an experiment, and their splits."""
+    contents = sorted(
+        [splits[piece["name"]], found["hash"]]
+        for index in indexes.values()
+        for piece in index["pieces"]
+        if (found := piece["encoded"].get(str(number)))
+    )
+    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
 
 def split_pieces(
@@ -189,6 +216,7 @@ def describe_dataset(
     indexes: Mapping[str, Entry],
     splits: Mapping[str, Any],
     drops: Sequence[Entry],
+    pieces_hash: str,
     job_settings: Entry,
 ) -> DatasetInfo:
     """The description of an experiment's dataset.
@@ -205,8 +233,9 @@ def describe_dataset(
         dropped=dict(collections.Counter(d["reason"] for d in drops).most_common()),
         losses=dict(_sum(splits.values(), "losses")),
         repairs=dict(_sum(splits.values(), "repairs")),
-        source_hash=hash_source(indexes),
-        num_files=sum(len(index["files"]) for index in indexes.values()),
+        source_hash=hash_source(file_hashes(indexes)),
+        pieces_hash=pieces_hash,
+        num_files=len(file_hashes(indexes)),
         compression=job.compression,
         filters=job.filters.to_dict(),
         job_settings=job_settings,
@@ -222,16 +251,32 @@ def software_versions() -> dict[str, str]:
     return {**versions, "python": platform.python_version()}
 
 
-def select_drops(indexes: Mapping[str, Entry], number: int) -> list[dict[str, Any]]:
-    """What an experiment could not use, in a fixed order."""
-    # What was dropped when it was read for counting was so again for encoding.
-    drops = {
-        (drop["name"], drop["reason"]): drop
-        for index in indexes.values()
-        for drop in index["drops"]
-        if drop["experiment"] in (-1, number)
-    }
-    return [drops[key] for key in sorted(drops)]
+def select_drops(
+    indexes: Mapping[str, Entry], number: int, again: Mapping[str, Entry] | None = None
+) -> list[dict[str, Any]]:
+    """What an experiment could not use, each piece once, in a fixed order.
+
+    Args:
+        indexes: Of the first reading, in which all experiments share.
+        number: Of the experiment.
+        again: Of the second reading, where its vocabulary was fitted first.
+    """
+    pieces = collections.defaultdict(list)
+    drops = {}
+    for index in indexes.values():
+        for piece in index["pieces"]:
+            pieces[piece["file"]].append(piece["name"])
+        for drop in index["drops"]:
+            # What fails in counting may not fail in encoding, which then says so.
+            if drop["experiment"] == -1 or (not again and drop["experiment"] == number):
+                drops.setdefault(drop["name"], drop)
+    for index in (again or {}).values():
+        for drop in index["drops"]:
+            # Of a file that was read before, each piece is dropped by its name.
+            for name in pieces.get(drop["name"]) or [drop["name"]]:
+                if drop["experiment"] in (-1, number):
+                    drops.setdefault(name, {**drop, "name": name})
+    return [drops[name] for name in sorted(drops)]
 
 
 def write_drops(drops: Sequence[Entry], directory: str) -> None:
@@ -244,11 +289,27 @@ def write_drops(drops: Sequence[Entry], directory: str) -> None:
 
 
 def read_drops(directory: str) -> list[dict[str, Any]]:
-    """What `write_drops` wrote; nothing where it did not."""
-    if not tf.io.gfile.exists(os.path.join(directory, DROPPED_FILE)):
+    """What `write_drops` wrote; nothing where it did not.
+
+    Raises:
+        UserError: It is damaged.
+    """
+    path = os.path.join(directory, DROPPED_FILE)
+    if not tf.io.gfile.exists(path):
         return []
-    with tf.io.gfile.GFile(os.path.join(directory, DROPPED_FILE)) as file:
-        return [json.loads(line) for line in file]
+    with tf.io.gfile.GFile(path, "rb") as file:
+        lines = file.read().splitlines()
+    try:
+        drops = [json.loads(line) for line in lines]
+        needed = {"name", "stage", "reason", "detail"}
+        if not all(isinstance(drop, dict) and needed <= drop.keys() for drop in drops):
+            raise ValueError(f"a line has no {', '.join(sorted(needed))}")
+    except ValueError as error:
+        raise UserError(
+            f"{path}: expected a line of JSON for each piece that was dropped, but "
+            f"{error}; delete it to do without, or write the dataset again"
+        ) from error
+    return drops
 
 
 def check_not_empty(info: DatasetInfo, drops: Sequence[Entry]) -> None:

@@ -14,25 +14,32 @@ from ml_collections import ConfigDict
 
 from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo
 from tfmusic.errors import UserError, WriteError, choose
-from tfmusic.files import move_directory, prepare_path, read_json
+from tfmusic.files import move_directory, read_json, writing
 from tfmusic.pipelines import account
 from tfmusic.pipelines.conversion import Converter
-from tfmusic.pipelines.dataset_job import Batch, Convert, WriteShard
-from tfmusic.pipelines.elements import Experiment, Job, Recipe, counts_path, index_path
+from tfmusic.pipelines.dataset_job import Convert, WriteShard
+from tfmusic.pipelines.elements import (
+    Batch,
+    Experiment,
+    Job,
+    Recipe,
+    counts_path,
+    index_path,
+    make_batches,
+)
+from tfmusic.pipelines.locking import locked
 from tfmusic.pipelines.planning import (
     Settings,
+    SourceNow,
     check_output_dir,
     is_written,
-    list_items,
     plan,
-    take_over,
 )
+from tfmusic.pipelines.resuming import take_over
 from tfmusic.pipelines.running import run_step
 from tfmusic.pipelines.sources import SourceItem
 from tfmusic.pipelines.summary import format_info
 from tfmusic.representations import make_representation
-
-_FILES_PER_BATCH = 32
 
 
 def write_datasets(
@@ -58,22 +65,39 @@ def write_datasets(
     """
     settings = Settings(**settings)
     choose("--compression", settings.compression or "none", ["none", "gzip"])
-    prepare_path(output_dir)
-    output_dir = output_dir.rstrip("/")
-    check_output_dir(output_dir)
-    experiments = [
-        experiment
-        for experiment in plan(configs)
-        if not is_written(
-            os.path.join(output_dir, experiment.directory),
-            experiment,
-            source,
-            settings,
-        )
-    ]
-    if not experiments:
-        return
-    items = list_items(source)
+    output_dir = check_output_dir(output_dir)
+    experiments = plan(configs)
+    now = SourceNow(source, settings)
+
+    def missing() -> list[Experiment]:
+        return [
+            experiment
+            for experiment in experiments
+            if not is_written(
+                os.path.join(output_dir, experiment.directory), experiment, now
+            )
+        ]
+
+    if not missing():
+        return  # nothing is written then: not even a lock
+    items = now.items
+    with locked(output_dir), writing(output_dir):
+        if left := missing():  # another call may have written some meanwhile
+            _write_missing(left, source, items, output_dir, settings)
+
+
+def _write_missing(
+    experiments: Sequence[Experiment],
+    source: str,
+    items: Sequence[SourceItem],
+    output_dir: str,
+    settings: Settings,
+) -> None:
+    """Writes datasets; those that can be, if others cannot.
+
+    Raises:
+        UserError: There is one without music.
+    """
     start = time.monotonic()
     partial_dir = output_dir + ".partial"
     job = Job(
@@ -90,28 +114,43 @@ def write_datasets(
         file_megabytes=settings.file_megabytes,
         work_dir=os.path.join(partial_dir, "work"),
     )
-    take_over(job, items, partial_dir, settings.overwrite)
+    batches = make_batches("read", items)
+    take_over(job, items, batches, partial_dir, settings.overwrite)
     try:
         infos = build_datasets(job, items, partial_dir, settings)
     except UserError as error:
         if not isinstance(error, WriteError):  # another call would end in the same way
             tf.io.gfile.rmtree(partial_dir)
         raise
-    publish(experiments, partial_dir, output_dir)
+    done = [e for e, i in zip(experiments, infos, strict=True) if not _is_error(i)]
+    publish(done, partial_dir, output_dir)
     logging.info("%d files in %.1f s", len(items), time.monotonic() - start)
+    errors = []
     for experiment, info in zip(experiments, infos, strict=True):
         directory = os.path.join(output_dir, experiment.directory).rstrip("/")
+        if _is_error(info):
+            errors.append(f"{directory} is not written: {info}")
+            continue
         drops = account.read_drops(directory)
         sys.stdout.write(f"{directory}\n{format_info(info, drops)}\n")
+    if errors:
+        raise UserError("; ".join(errors))
+
+
+def _is_error(found: DatasetInfo | UserError) -> bool:
+    return isinstance(found, UserError)
 
 
 def build_datasets(
     job: Job, items: Sequence[SourceItem], partial_dir: str, settings: Settings
-) -> list[DatasetInfo]:
+) -> list[DatasetInfo | UserError]:
     """Runs the steps; the datasets are complete below `partial_dir` afterwards.
 
+    Returns:
+        Of each what is in it, or why there is nothing to train on.
+
     Raises:
-        UserError: One of them has no pieces to train on.
+        UserError: None of them has anything to train on.
         WriteError: The disk is full, for example.
     """
 
@@ -125,13 +164,16 @@ def build_datasets(
             beam_options=settings.beam_options,
         )
 
-    def convert(stage: str, items: Sequence[SourceItem], recipes: list[Recipe]) -> dict:
-        batches = make_batches(stage, items)
-        is_first = stage == "read"
+    def convert(batches: list[Batch], recipes: list[Recipe], is_first: bool) -> dict:
         converter = Converter(
             tuple(recipes), job.limits, job.filters, is_first, job.play_repeats
         )
-        run(stage, lambda job: Convert(job, converter), batches, len(items))
+        run(
+            "read" if is_first else "encode",
+            lambda job: Convert(job, converter),
+            batches,
+            sum(len(batch.items) for batch in batches),
+        )
         paths = {b.name: os.path.join(job.work_dir, b.name) for b in batches}
         return {name: read_json(index_path(path)) for name, path in paths.items()}
 
@@ -139,16 +181,16 @@ def build_datasets(
         Recipe(number, e.representation, e.preparation, counts=_is_fitted(e))
         for number, e in enumerate(job.experiments)
     ]
-    indexes = convert("read", items, recipes)
+    indexes = convert(make_batches("read", items), recipes, is_first=True)
     splits = account.split_pieces(indexes, job.fractions)
+    # Where there is nothing to fit a vocabulary on, there is no dataset to write.
     fitted = [
-        dataclasses.replace(
-            recipe, representation=fit(job, recipe, indexes, splits), counts=False
-        )
+        dataclasses.replace(recipe, representation=representation, counts=False)
         for recipe in recipes
         if recipe.counts
+        and (representation := fit(job, recipe, indexes, splits)) is not None
     ]
-    encoded = indexes
+    again = {}
     if fitted:
         unreadable = {
             drop["name"]
@@ -157,7 +199,9 @@ def build_datasets(
             if drop["experiment"] == -1
         }
         readable = [item for item in items if item.name not in unreadable]
-        encoded = {**indexes, **convert("encode", readable, fitted)}
+        batches = make_batches("encode", readable, account.file_hashes(indexes))
+        again = convert(batches, fitted, is_first=False)
+    encoded = {**indexes, **again}
     final = {recipe.number: recipe.representation for recipe in recipes + fitted}
 
     shards, infos = [], []
@@ -165,32 +209,32 @@ def build_datasets(
         directory = os.path.join(partial_dir, "data", experiment.directory).rstrip("/")
         tf.io.gfile.makedirs(directory)
         new, described = account.lay_out(job, number, directory, encoded, splits)
-        shards += new
-        drops = account.select_drops(encoded, number)
-        infos.append(
-            account.describe_dataset(
+        is_fitted = any(recipe.number == number for recipe in fitted)
+        drops = account.select_drops(indexes, number, again if is_fitted else None)
+        try:
+            info = account.describe_dataset(
                 job,
                 number,
                 final[number],
                 indexes,
                 described,
                 drops,
+                account.hash_pieces(encoded, splits, number),
                 settings.to_dict(),
             )
-        )
+        except UserError as error:
+            infos.append(error)
+            continue
+        infos.append(info)
+        shards += new
         account.write_drops(drops, directory)
+    if all(map(_is_error, infos)):
+        raise infos[0]
     run("write", WriteShard, shards, len(shards))
     for experiment, info in zip(job.experiments, infos, strict=True):
-        info.save(os.path.join(partial_dir, "data", experiment.directory))
+        if not _is_error(info):
+            info.save(os.path.join(partial_dir, "data", experiment.directory))
     return infos
-
-
-def make_batches(stage: str, items: Sequence[SourceItem]) -> list[Batch]:
-    """Divides files among workers: the same way however many there are."""
-    return [
-        Batch(f"{stage}-{start:08d}", tuple(items[start : start + _FILES_PER_BATCH]))
-        for start in range(0, len(items), _FILES_PER_BATCH)
-    ]
 
 
 def _is_fitted(experiment: Experiment) -> bool:
@@ -201,8 +245,12 @@ def _is_fitted(experiment: Experiment) -> bool:
 
 def fit(
     job: Job, recipe: Recipe, batches: Sequence[str], splits: Mapping[str, str]
-) -> dict[str, Any]:
-    """The representation of an experiment, fitted on the pieces to train on."""
+) -> dict[str, Any] | None:
+    """The representation of an experiment, fitted on the pieces to train on.
+
+    Returns:
+        None if there is nothing in them.
+    """
     total = collections.Counter()
     for batch in batches:
         counts = read_json(counts_path(os.path.join(job.work_dir, batch)))
@@ -210,6 +258,8 @@ def fit(
             if splits[name] == "train":
                 for key, count in of_piece.get(str(recipe.number), []):
                     total[_hashable(key)] += count
+    if not total:
+        return None
     return make_representation(recipe.representation).fit_counts(total).to_config()
 
 

@@ -16,7 +16,7 @@ from tfmusic.notes import NoteSequence, repairs, wire
 from tfmusic.notes.keys import transpose_to_c
 from tfmusic.notes.reading import Limits
 from tfmusic.notes.scores import remarks
-from tfmusic.pipelines.elements import Converted, Drop, Encoded, Recipe, Task
+from tfmusic.pipelines.elements import Converted, Drop, Encoded, Load, Recipe, Task
 from tfmusic.pipelines.filters import Filters
 from tfmusic.representations import Representation, make_representation
 
@@ -43,12 +43,18 @@ class Converter:
     def _representations(self) -> list[Representation]:
         return [make_representation(recipe.representation) for recipe in self.recipes]
 
-    def __call__(self, task: Task) -> list[Converted | Drop]:
-        """The pieces of a file, and those that cannot be read or are not wanted.
+    def __call__(self, task: Load | Task) -> bytes | list[Converted | Drop]:
+        """The contents of a file; or of these contents the pieces.
+
+        Returns:
+            Of a `Task` its pieces, and those that cannot be read or are not wanted.
 
         Raises:
             DropError: None can be read.
         """
+        return task() if isinstance(task, Load) else self._convert_file(task)
+
+    def _convert_file(self, task: Task) -> list[Converted | Drop]:
         with repairs.counted() as found:
             sequences = task.parse(task.data, task.name, self.limits, self.play_repeats)
         converted = []
@@ -89,10 +95,9 @@ class Converter:
                         prepared, kind, recipe.preparation
                     )
             except DropError as error:
-                if not recipe.counts:  # encoding meets it again, and reports it
-                    piece.drops.append(
-                        Drop.of(error, name, "encode", experiment=recipe.number)
-                    )
+                piece.drops.append(
+                    Drop.of(error, name, "encode", experiment=recipe.number)
+                )
         return piece
 
 

@@ -7,7 +7,6 @@ there when its index is, and the index is written last.
 """
 
 import dataclasses
-import hashlib
 import itertools
 import json
 import os
@@ -17,10 +16,12 @@ from typing import Any, BinaryIO
 import tensorflow as tf
 
 from tfmusic.data.features import record_of_packed, write_records
+from tfmusic.data.splits import SPLITS
 from tfmusic.errors import DropError
-from tfmusic.files import prepare_path, replacing, write_file
+from tfmusic.files import file_stamp, prepare_path, replacing, write_file
 from tfmusic.pipelines.conversion import Converter
 from tfmusic.pipelines.elements import (
+    Batch,
     Converted,
     Drop,
     Job,
@@ -32,23 +33,11 @@ from tfmusic.pipelines.elements import (
     index_path,
 )
 from tfmusic.pipelines.quiet_beam import beam
-from tfmusic.pipelines.sandbox import Sandbox
+from tfmusic.pipelines.resuming import fetch, hash_contents
 from tfmusic.pipelines.sources import SourceItem
+from tfmusic.sandbox import Sandbox
 
 _BYTES_AT_ONCE = 32 << 20
-
-
-@dataclasses.dataclass(frozen=True)
-class Batch:
-    """Files that are converted by one worker.
-
-    Attributes:
-        name: Of the files that hold the results.
-        items: The files.
-    """
-
-    name: str
-    items: tuple[SourceItem, ...]
 
 
 class Convert(beam.DoFn):
@@ -75,19 +64,19 @@ class Convert(beam.DoFn):
         if tf.io.gfile.exists(index_path(path)):
             self._job.report_progress(len(batch.items))
         else:
-            self._convert(batch.items, path)
+            self._convert(batch, path)
         yield batch.name
 
-    def _convert(self, items: Sequence[SourceItem], path: str) -> None:
-        index = {"files": {}, "pieces": [], "drops": [], "num_bytes": 0}
+    def _convert(self, batch: Batch, path: str) -> None:
+        index = {"files": {}, "stamps": {}, "pieces": [], "drops": [], "num_bytes": 0}
         counts = {}
         with (
             replacing(data_path(path)) as partial,
             tf.io.gfile.GFile(partial, "wb") as file,
         ):
             file.write(b"")  # an empty file is a file too
-            for item in items:
-                pieces = self._convert_item(item, index)
+            for item in batch.items:
+                pieces = self._convert_item(item, batch.hashes.get(item.name), index)
                 for piece in pieces:
                     drops = [piece] if isinstance(piece, Drop) else piece.drops
                     index["drops"] += [
@@ -106,11 +95,23 @@ class Convert(beam.DoFn):
         write_file(index_path(path), json.dumps(index))
 
     def _convert_item(
-        self, item: SourceItem, index: dict[str, Any]
+        self, item: SourceItem, expected: str | None, index: dict[str, Any]
     ) -> Sequence[Converted | Drop]:
         stage, data = "load", b""
+        # Before it is read: what changes meanwhile has another stamp later.
+        index["stamps"][item.name] = file_stamp(item.path)
         try:
-            data = item.load(self._job.limits.max_bytes)
+            data = fetch(item, self._job.limits.max_bytes, self._sandbox)
+            if item.split and item.split not in SPLITS:
+                raise DropError(
+                    "unknown_split",
+                    f"expected one of {', '.join(SPLITS)} in the source's table, found "
+                    f"{item.split!r}",
+                )
+            if expected and hash_contents(data) != expected:
+                raise DropError(
+                    "changed", "the file has changed between two readings by this job"
+                )
             stage = "read"
             task = Task(data, item.name, item.parse, item.metadata)
             return self._sandbox(task)
@@ -119,7 +120,7 @@ class Convert(beam.DoFn):
             index["drops"].append(dataclasses.asdict(drop))
             return []
         finally:
-            index["files"][item.name] = hashlib.sha256(data).hexdigest()
+            index["files"][item.name] = hash_contents(data)
 
     def _keep(
         self, piece: Converted, item: SourceItem, index: dict[str, Any], file: BinaryIO
@@ -138,6 +139,7 @@ class Convert(beam.DoFn):
             places[number] = {
                 "offset": index["num_bytes"],
                 "length": len(record),
+                "hash": hash_contents(b"".join(map(bytes, encoded.arrays.values()))),
                 "num_steps": encoded.num_steps,
                 "num_notes": encoded.num_notes,
                 "seconds": encoded.seconds,
@@ -148,6 +150,7 @@ class Convert(beam.DoFn):
         index["pieces"].append(
             {
                 "name": piece.name,
+                "file": item.name,
                 "content": piece.content,
                 "sketch": piece.sketch,
                 "split": item.split,

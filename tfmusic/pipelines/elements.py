@@ -9,6 +9,9 @@ from tfmusic.errors import DropError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.reading import Limits
 from tfmusic.pipelines.filters import Filters
+from tfmusic.pipelines.sources.items import SourceItem
+
+_FILES_PER_BATCH = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +87,43 @@ class Recipe:
     representation: Mapping[str, Any]
     preparation: Mapping[str, Any]
     counts: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Files that are converted by one worker.
+
+    Attributes:
+        name: Of the files that hold the results.
+        items: The files.
+        hashes: SHA-256 of the contents that they had when they were read before, by
+            name; empty if they were not.
+    """
+
+    name: str
+    items: tuple[SourceItem, ...]
+    hashes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """A file to fetch.
+
+    Attributes:
+        load: As of its `SourceItem`.
+        max_bytes: What it is called with.
+    """
+
+    load: Callable[[int], bytes]
+    max_bytes: int
+
+    def __call__(self) -> bytes:
+        """The contents of the file, as far as they are wanted.
+
+        Raises:
+            DropError: It cannot be read.
+        """
+        return self.load(self.max_bytes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,6 +238,24 @@ class Shard:
     path: str
     places: tuple[Place, ...]
     compression: str
+
+
+def make_batches(
+    stage: str, items: Sequence[SourceItem], hashes: Mapping[str, str] | None = None
+) -> list[Batch]:
+    """Divides files among workers: the same way however many there are.
+
+    Args:
+        stage: What begins the names of the batches.
+        items: The files.
+        hashes: Of all of them, if they were read before.
+    """
+    batches = []
+    for start in range(0, len(items), _FILES_PER_BATCH):
+        some = tuple(items[start : start + _FILES_PER_BATCH])
+        known = {item.name: hashes[item.name] for item in some} if hashes else {}
+        batches.append(Batch(f"{stage}-{start:08d}", some, known))
+    return batches
 
 
 def index_path(path: str) -> str:

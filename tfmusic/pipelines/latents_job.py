@@ -24,6 +24,7 @@ from tfmusic.data.features import make_record, parse_record, write_records
 from tfmusic.errors import UserError
 from tfmusic.files import move_directory, prepare_path, read_json, write_file, writing
 from tfmusic.pipelines import account
+from tfmusic.pipelines.locking import locked
 from tfmusic.pipelines.planning import (
     check_output_dir,
     holds_dataset,
@@ -177,20 +178,38 @@ def write_latents(
             corrupted, dataset and autoencoder do not fit each other, or latents are not
             finite.
     """
-    output_dir = output_dir.rstrip("/")
+    output_dir = check_output_dir(output_dir)
     _check_apart(data_dir, output_dir)
     dataset = Dataset.open(data_dir)
     info = dataset.info
     player = Player(model_dir)
     kind = latents_of(player, info, data_dir)
     kind = dataclasses.replace(kind, with_events=with_events)
-    prepare_path(output_dir)
-    check_output_dir(output_dir)
     if holds_dataset(output_dir) and not overwrite:
         _check_written(output_dir, kind, info)
         return
     for split in info.splits:
         dataset.check_records(split)
+    with locked(output_dir), writing(output_dir):
+        _write(
+            data_dir, output_dir, player, kind, info, num_workers, beam_options or {}
+        )
+
+
+def _write(
+    data_dir: str,
+    output_dir: str,
+    player: Player,
+    kind: Latents,
+    info: DatasetInfo,
+    num_workers: int,
+    beam_options: Mapping[str, str],
+) -> None:
+    """Writes the dataset.
+
+    Raises:
+        UserError: Latents are not finite.
+    """
     start = time.monotonic()
     partial_dir = output_dir + ".partial"
     job = LatentsJob(

@@ -1,19 +1,18 @@
 """The contents of files into pieces of music.
 
 These functions meet whatever a collection holds, so they run in a process that may be
-stopped (`tfmusic.pipelines.sandbox`). It starts in a second because nothing that they
+stopped (`tfmusic.sandbox`). It starts in a second because nothing that they
 need imports TensorFlow; it stays so.
 """
 
-import math
 from collections.abc import Sequence
 
-import numpy as np
 from google.protobuf.message import DecodeError
 
 from tfmusic.errors import DropError
 from tfmusic.notes import NoteSequence, wire
-from tfmusic.notes.limits import check_limit
+from tfmusic.notes.checks import check_possible
+from tfmusic.notes.limits import check_limit, check_pauses
 from tfmusic.notes.reading import Limits, read_bytes, read_tunes
 
 
@@ -60,7 +59,8 @@ def parse_note_sequence(
     """A serialized NoteSequence, as far as it can be music: as it is to be played.
 
     Raises:
-        DropError: `no_note_sequence`, `impossible_notes`, or one of the limits.
+        DropError: `no_note_sequence`, what `check_possible` finds, or one of the
+            limits.
     """
     del play_repeats
     check_limit("bytes", len(data), limits)
@@ -68,21 +68,8 @@ def parse_note_sequence(
         sequence = NoteSequence.FromString(data)
     except DecodeError as error:
         raise DropError("no_note_sequence", f"{name}: {error}") from error
-    check_limit("notes", len(sequence.notes), limits)
-    notes = wire.columns(sequence, "notes", "start_time", "end_time", "pitch")
-    last = max(notes["end_time"].max(initial=0.0), sequence.total_time)
-    possible = (
-        (notes["start_time"] >= 0)
-        & (notes["end_time"] >= notes["start_time"])
-        & (notes["pitch"] >= 0)
-        & (notes["pitch"] <= 127)
-    )
-    if not possible.all() or not math.isfinite(last):
-        raise DropError(
-            "impossible_notes",
-            f"{name}: expected pitches 0..127 and times that go on, found "
-            f"{np.sum(~possible)} notes of others",
-        )
-    check_limit("seconds", last, limits)
+    last = check_possible(sequence, limits)
+    notes = wire.columns(sequence, "notes", "start_time", "end_time")
+    check_pauses(notes["start_time"], notes["end_time"], limits)
     sequence.total_time = last
     return [sequence]

@@ -2,10 +2,9 @@
 
 import collections
 import dataclasses
-import hashlib
-import json
+import functools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -19,13 +18,15 @@ from tfmusic.data.dataset_info import (
     differences,
 )
 from tfmusic.data.settings import DataSettings
-from tfmusic.errors import UserError
-from tfmusic.files import read_json, write_file, writing
+from tfmusic.errors import DropError, UserError
+from tfmusic.files import exists, is_directory, is_remote, prepare_path
 from tfmusic.notes.reading import Limits
-from tfmusic.pipelines import account
-from tfmusic.pipelines.elements import Experiment, Job
+from tfmusic.pipelines.account import hash_source
+from tfmusic.pipelines.elements import Experiment
 from tfmusic.pipelines.filters import Filters
+from tfmusic.pipelines.resuming import hash_items
 from tfmusic.pipelines.sources import SourceItem, open_source
+from tfmusic.pipelines.sources.files import refuse
 from tfmusic.representations import Latents, make_representation
 
 _NO_LIMITS_CHANGED = Limits()
@@ -126,17 +127,33 @@ def plan(configs: Sequence[str | ConfigDict]) -> list[Experiment]:
     return experiments
 
 
-def check_output_dir(path: str) -> None:
-    """Refuses a file where a directory is to be.
+def check_output_dir(path: str) -> str:
+    """The directory that is to be written, without what its name does not need.
 
     Raises:
-        UserError: It is one.
+        UserError: It cannot be: a file, a directory that this process is in, a bucket.
     """
-    if tf.io.gfile.exists(path) and not tf.io.gfile.isdir(path):
+    prepare_path(path)
+    scheme, separator, rest = path.partition("://")
+    if separator:
+        cleaned, is_own = path.rstrip("/"), "/" in rest.rstrip("/")
+    else:
+        cleaned = os.path.normpath(path)
+        here = os.path.join(os.path.realpath("."), "")
+        is_own = path and not here.startswith(
+            os.path.realpath(cleaned).rstrip("/") + "/"
+        )
+    if not is_own:
+        raise UserError(
+            f"--output_dir={path}: expected a directory of its own, which the job "
+            "replaces; add a name to it, such as data"
+        )
+    if exists(cleaned) and not is_directory(cleaned):
         raise UserError(
             f"--output_dir={path}: expected a new or an empty directory, found a file; "
             "choose another"
         )
+    return cleaned
 
 
 def holds_dataset(directory: str) -> bool:
@@ -155,17 +172,48 @@ def holds_dataset(directory: str) -> bool:
     return True
 
 
-def is_written(
-    directory: str,
-    experiment: Experiment,
-    source: str,
-    settings: Settings,
-) -> bool:
-    """Whether a directory holds the dataset already.
+@dataclasses.dataclass(frozen=True)
+class SourceNow:
+    """The files of a source as they are now; looked at once.
+
+    Attributes:
+        name: How the user called it.
+        settings: How they are read.
+    """
+
+    name: str
+    settings: Settings
+
+    @functools.cached_property
+    def items(self) -> list[SourceItem]:
+        """The files.
+
+        Raises:
+            UserError: There are none.
+        """
+        items = _with_names_of_their_own(open_source(self.name).items())
+        if not items:
+            raise UserError(
+                f"--source={self.name}: expected MIDI, MusicXML or ABC files, found "
+                "none"
+            )
+        return items
+
+    @functools.cached_property
+    def hash(self) -> str:
+        """SHA-256 over their names and contents; reads them all."""
+        settings = self.settings
+        limits = settings.limits.max_bytes, settings.file_seconds
+        return hash_source(hash_items(self.items, *limits, settings.file_megabytes))
+
+
+def is_written(directory: str, experiment: Experiment, source: SourceNow) -> bool:
+    """Whether a directory holds the dataset already, of the source as it is now.
 
     Raises:
         UserError: It holds something else.
     """
+    settings = source.settings
     if not holds_dataset(directory) or settings.overwrite:
         return False
     info = DatasetInfo.load(directory)
@@ -184,15 +232,41 @@ def is_written(
         {
             **wanted.settings(),
             **experiment.preparation,
-            "source": source,
+            "source": source.name,
             "split fractions": list(settings.fractions),
             "compression": settings.compression,
             **settings.filters.to_dict(),
             **settings.to_dict(),
         },
     )
+    _compare_source(directory, info, source)
     logging.info("%s is complete already (fingerprint %s)", directory, info.fingerprint)
     return True
+
+
+def _compare_source(directory: str, info: DatasetInfo, source: SourceNow) -> None:
+    """Makes sure that the files of a source are those that a dataset was made of.
+
+    Of files in buckets only how many there are is compared: to fetch all takes long.
+
+    Raises:
+        UserError: They are others.
+    """
+    if not info.source_hash:
+        return
+    try:
+        items = source.items
+    except UserError as error:
+        logging.warning("whether the source has changed cannot be told: %s", error)
+        return
+    remote = any(is_remote(item.path) for item in items)
+    if len(items) == info.num_files and (remote or source.hash == info.source_hash):
+        return
+    raise UserError(
+        f"{directory} holds a dataset of other files than --source={source.name} has "
+        f"now ({info.num_files} then, {len(items)} now); write it again with "
+        "--overwrite, or choose another --output_dir"
+    )
 
 
 def origin(info: DatasetInfo) -> dict[str, Any]:
@@ -228,37 +302,19 @@ def refuse_changes(
         )
 
 
-def list_items(source: str) -> list[SourceItem]:
-    """The files of a source.
-
-    Raises:
-        UserError: It has none.
-    """
-    items = list(open_source(source).items())
-    if not items:
-        raise UserError(
-            f"--source={source}: expected MIDI, MusicXML or ABC files, found none"
-        )
-    return items
-
-
-def take_over(
-    job: Job, items: Sequence[SourceItem], partial_dir: str, overwrite: bool
-) -> None:
-    """Makes the directory that the job works in, or finds it as a killed job left it.
-
-    Files are taken for the same if their names are.
-    """
-    files = [[item.name, item.split, dict(item.metadata)] for item in items]
-    text = json.dumps([dataclasses.asdict(job), account.software_versions(), files])
-    key = hashlib.sha256(text.encode()).hexdigest()
-    key_path = os.path.join(partial_dir, "job.json")
-    if tf.io.gfile.exists(partial_dir):
-        is_known = not overwrite and tf.io.gfile.exists(key_path)
-        if is_known and read_json(key_path) == key:
-            logging.info("continuing what %s holds", partial_dir)
-            return
-        tf.io.gfile.rmtree(partial_dir)
-    with writing(partial_dir):
-        tf.io.gfile.makedirs(job.work_dir)
-    write_file(key_path, json.dumps(key))
+def _with_names_of_their_own(items: Iterable[SourceItem]) -> list[SourceItem]:
+    """Files, of which those of a name that another has already cannot be used."""
+    found: dict[str, SourceItem] = {}
+    counts = collections.Counter()
+    for item in items:
+        name = item.name
+        while name in found:
+            counts[item.name] += 1
+            name = f"{item.name} ({counts[item.name] + 1})"
+        if name != item.name:
+            error = DropError("same_name", f"the source has {item.name} before")
+            item = dataclasses.replace(
+                item, name=name, load=functools.partial(refuse, error)
+            )
+        found[name] = item
+    return list(found.values())

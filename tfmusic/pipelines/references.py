@@ -11,14 +11,18 @@ from absl import logging
 
 from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo
 from tfmusic.errors import DropError, UserError
+from tfmusic.files import is_remote
 from tfmusic.notes import NoteSequence
 from tfmusic.pipelines.conversion import describe
 from tfmusic.pipelines.filters import Filters
-from tfmusic.pipelines.sources import Source, open_source
+from tfmusic.pipelines.planning import Settings
+from tfmusic.pipelines.sources import Source, SourceItem, open_source
+from tfmusic.sandbox import Sandbox
 from tfmusic.serving.gallery import read_pieces
 
 # As many pieces of a source tell what it is like.
 MAX_PIECES = 256
+_DEFAULTS = Settings()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,17 +127,32 @@ def read_originals(info: DatasetInfo, names: Sequence[str]) -> list[NoteSequence
     return [found[name] for name in names if name in found]
 
 
+def _read_all(
+    items: Iterator[SourceItem],
+) -> Iterator[tuple[SourceItem, Sequence[NoteSequence | DropError] | DropError]]:
+    """Reads files within the limits of the job that writes datasets."""
+    sandbox = Sandbox(SourceItem.read, _DEFAULTS.file_seconds, _DEFAULTS.file_megabytes)
+    try:
+        for item in items:
+            try:
+                # What fetches from buckets is in this process.
+                read = SourceItem.read if is_remote(item.path) else sandbox
+                yield item, read(item)
+            except DropError as error:
+                yield item, error
+    finally:
+        sandbox.close()
+
+
 def _pieces(
     source: Source, filters: Filters | None = None
 ) -> Iterator[tuple[str, NoteSequence]]:
     """The pieces of a source by the names that records have; others are passed over."""
     filters = filters or Filters()
     dropped = collections.Counter()
-    for item in source.items():
-        try:
-            sequences = item.read()
-        except DropError as error:
-            dropped[error.reason] += 1
+    for item, sequences in _read_all(source.items()):
+        if isinstance(sequences, DropError):
+            dropped[sequences.reason] += 1
             continue
         for number, sequence in enumerate(sequences, 1):
             if isinstance(sequence, DropError) or not sequence.notes:

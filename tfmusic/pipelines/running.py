@@ -6,7 +6,7 @@ Reshuffle and ParDo, and its workers need the output directory within reach.
 
 On this machine Beam runs within this process, and the transform itself spreads its
 elements over threads: each watches a child process that does the work
-(`tfmusic.pipelines.sandbox`). Beam's own ways to use several cores open ports on all
+(`tfmusic.sandbox`). Beam's own ways to use several cores open ports on all
 network interfaces, through which anyone who reaches them can read this machine's
 files, so they are refused.
 
@@ -51,6 +51,7 @@ import tqdm
 
 from tfmusic.compat import in_notebook
 from tfmusic.errors import UserError
+from tfmusic.files import system_errors
 from tfmusic.pipelines.quiet_beam import (
     PipelineOptions,
     beam,
@@ -177,7 +178,8 @@ def run_step(
             pipeline.run().wait_until_finish()
         except Exception as error:
             # Beam makes an error of its own even of Ctrl-C.
-            if isinstance(error.__context__, KeyboardInterrupt | UserError):
+            plain = (KeyboardInterrupt, UserError, *system_errors())
+            if isinstance(error.__context__, plain):
                 raise error.__context__ from None
             raise
 

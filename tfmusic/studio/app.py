@@ -50,7 +50,7 @@ from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.reading import SUFFIXES
 from tfmusic.notes.writing import to_midi_bytes, write_musicxml, write_wav
-from tfmusic.pipelines.sandbox import Sandbox
+from tfmusic.sandbox import Sandbox
 from tfmusic.studio import making
 from tfmusic.studio.jobs import BusyError, Job, Jobs
 from tfmusic.studio.likelihood import likelihoods

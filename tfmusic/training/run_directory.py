@@ -169,20 +169,27 @@ def save_dataset_description(workdir: str, info: DatasetInfo) -> None:
 def is_same_music(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     """Whether two descriptions of datasets are of the same music, in equal splits.
 
-    Where the source lies and what it is called says nothing if there are hashes.
+    Where the source lies and what it is called says nothing if there are hashes. That
+    of the pieces tells all; older datasets have none, and what their filters kept of
+    the source is told by its notes.
     """
-    if old["splits"].keys() != new["splits"].keys() or any(
-        split["num_pieces"] != new["splits"][name]["num_pieces"]
-        for name, split in old["splits"].items()
-    ):
+    if old.get("pieces_hash") and new.get("pieces_hash"):
+        return old["pieces_hash"] == new["pieces_hash"]
+    if old["splits"].keys() != new["splits"].keys():
         return False
+    for name, split in old["splits"].items():
+        there = new["splits"][name]
+        sizes = {"num_pieces", "num_steps", "num_notes"} & split.keys() & there.keys()
+        if any(split[size] != there[size] for size in sizes):
+            return False
     hashes = old.get("source_hash"), new.get("source_hash")
     return hashes[0] == hashes[1] if all(hashes) else old["source"] == new["source"]
 
 
 def _name_music(description: Mapping[str, Any]) -> str:
     number = description["splits"]["train"]["num_pieces"]
-    digits = (description.get("source_hash") or "unknown")[:16]
+    known = description.get("pieces_hash") or description.get("source_hash")
+    digits = (known or "unknown")[:16]
     return f"{description['source']} (hash {digits}, {number} pieces to train on)"
 
 

@@ -1,12 +1,14 @@
 """MusicXML scores through music21's reader."""
 
 import collections
+import contextlib
 import io
 import warnings
 import zipfile
 import zlib
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
+from xml.parsers import expat
 
 import music21
 from music21.musicxml.xmlToM21 import MusicXMLImporter
@@ -27,6 +29,7 @@ _FILE_FAULTS = (
     RuntimeError,
     ValueError,
     ElementTree.ParseError,
+    expat.ExpatError,
     zipfile.BadZipFile,
     zlib.error,
 )
@@ -78,14 +81,14 @@ def _open(data: bytes, limits: Limits) -> Element:
     """The score-partwise element of a MusicXML file, plain or compressed (.mxl).
 
     Raises:
-        ReadError: `bad_musicxml`, `too_large`, `too_many_notes`.
+        ReadError: `bad_musicxml`, `too_large`, `too_many_notes`, `too_many_measures`.
     """
     try:
         if data[:2] == b"PK":
             data = _unpack(data, limits)
-        if b"<!ENTITY" in data.replace(b"\0", b""):  # also in UTF-16
-            raise ReadError("bad_musicxml", "expected music, found entities")
-        root = ElementTree.fromstring(data.lstrip(b" \t\r\n"))
+        data = data.lstrip(b" \t\r\n")
+        _refuse_entities(data)
+        root = ElementTree.fromstring(data)
     except ReadError:
         raise
     except _FILE_FAULTS as error:
@@ -97,7 +100,30 @@ def _open(data: bytes, limits: Limits) -> Element:
         _to_partwise(root)
     elif root.tag != "score-partwise":
         raise ReadError("bad_musicxml", f"expected a score, found <{root.tag}>")
+    for part in root.iterfind("part"):
+        playing.check_measures(sum(1 for _ in part.iterfind("measure")))
     return root
+
+
+def _refuse_entities(data: bytes) -> None:
+    """Refuses XML whose head says what entities stand for: a bomb, not a score.
+
+    Raises:
+        ReadError: `bad_musicxml`.
+        ExpatError: It is no XML.
+    """
+
+    def refuse(*_) -> None:
+        raise ReadError("bad_musicxml", "expected music, found entities")
+
+    def stop(*_) -> None:
+        raise StopIteration
+
+    parser = expat.ParserCreate()
+    parser.EntityDeclHandler = refuse
+    parser.StartElementHandler = stop
+    with contextlib.suppress(StopIteration):
+        parser.Parse(data, True)
 
 
 def _unpack(data: bytes, limits: Limits) -> bytes:

@@ -19,10 +19,11 @@ from note_seq import chord_symbols_lib
 
 from tfmusic.notes import NoteSequence, repairs, wire
 from tfmusic.notes.grid import DEFAULT_QPM, DEFAULT_TICKS_PER_QUARTER, TempoMap
-from tfmusic.notes.limits import Limits, ReadError, check_limit
+from tfmusic.notes.limits import Limits, ReadError, check_limit, check_pauses
 from tfmusic.notes.scores.repeats import Bar, play_order
 
 FERMATA = "fermata"
+MOST_MEASURES = 20_000  # an opera has a few thousand in an act
 # What MuseScore plays and writes as <sound dynamics>.
 VELOCITIES = {
     "pppp": 8,
@@ -144,7 +145,13 @@ class Score:
     )
 
     def measure(self, index: int) -> Measure:
-        """A measure, which is added with those before it if it is not there yet."""
+        """A measure, which is added with those before it if it is not there yet.
+
+        Raises:
+            ReadError: `too_many_measures`.
+        """
+        if index >= len(self.measures):
+            check_measures(index + 1)
         while index >= len(self.measures):
             self.measures.append(Measure())
         return self.measures[index]
@@ -189,7 +196,7 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
 
     Raises:
         ReadError: `no_notes`, `too_many_notes`, `too_many_quarters`,
-            `too_many_seconds`.
+            `too_many_seconds`, `too_long_pause`, `too_many_controls`.
     """
     order, said = _order(score, play_repeats)
     measures = [score.measures[i] for i in order]
@@ -197,6 +204,7 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
     if not num_notes:
         raise ReadError("no_notes", "the score has none")
     check_limit("notes", num_notes, limits)
+    check_limit("controls", sum(len(measure.marks) for measure in measures), limits)
     starts = [0.0, *itertools.accumulate(measure.length for measure in measures)]
     check_limit("quarters", starts[-1], limits)
 
@@ -211,8 +219,7 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
     _add_metres(sequence, measures, starts, states, tempo_map)
     _add_keys(sequence, measures, starts, states, tempo_map)
     _add_texts(sequence, measures, starts, tempo_map)
-    _add_notes(sequence, score.part_names, measures, starts, tempo_map)
-    check_limit("seconds", sequence.total_time, limits)
+    _add_notes(sequence, score.part_names, measures, starts, tempo_map, limits)
     left_out = sorted(score.left_out.items())
     for name, number in left_out:
         repairs.count(f"{name} left out", number)
@@ -223,8 +230,25 @@ def play(score: Score, limits: Limits, play_repeats: bool) -> NoteSequence:
     return sequence
 
 
+def check_measures(number: int) -> None:
+    """Refuses a score of more measures than any piece has.
+
+    Raises:
+        ReadError: `too_many_measures`.
+    """
+    if number > MOST_MEASURES:
+        raise ReadError(
+            "too_many_measures",
+            f"expected at most {MOST_MEASURES} measures, found {number}",
+            number,
+        )
+
+
 def _order(score: Score, play_repeats: bool) -> tuple[Sequence[int], str]:
-    """Which measures to play, and what to say of repeats."""
+    """Which measures to play, and what to say of repeats.
+
+    Where too many would be played the score is played as it is written.
+    """
     bars = [measure.bar for measure in score.measures]
     as_written = range(len(bars))
     sections = score.sections or [(0, len(bars))]
@@ -232,8 +256,8 @@ def _order(score: Score, play_repeats: bool) -> tuple[Sequence[int], str]:
         return as_written, ""
     order = []
     for begin, end in sections:
-        part = play_order(bars[begin:end]) if play_repeats else None
-        if part is None:
+        part = play_order(bars[begin:end], MOST_MEASURES) if play_repeats else None
+        if part is None or len(order) + len(part) > MOST_MEASURES:
             return as_written, "as written"
         order += [begin + i for i in part]
     return order, "played"
@@ -343,7 +367,12 @@ def _add_texts(sequence: NoteSequence, measures, starts, tempo_map) -> None:
 
 
 def _add_notes(
-    sequence: NoteSequence, part_names: Sequence[str], measures, starts, tempo_map
+    sequence: NoteSequence,
+    part_names: Sequence[str],
+    measures,
+    starts,
+    tempo_map,
+    limits: Limits,
 ) -> None:
     """Adds the notes, by instrument, start and pitch, and the names of parts."""
     instruments = _add_instruments(sequence, part_names, measures)
@@ -365,6 +394,8 @@ def _add_notes(
     order = np.lexsort([notes[name][kept] for name in ("pitch", "start", "instrument")])
     kept = kept[order]
     spans = tempo_map.to_seconds(np.stack([notes["start"][kept], notes["end"][kept]]))
+    check_limit("seconds", float(spans[1].max()), limits)
+    check_pauses(spans[0], spans[1], limits)
     fields = ("instrument", "part", "voice", "pitch", "velocity", "program", "is_drum")
     wire.extend(
         sequence,

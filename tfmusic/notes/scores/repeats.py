@@ -58,22 +58,28 @@ class Bar:
             setattr(self, name, True)
 
 
-def play_order(bars: Sequence[Bar]) -> list[int] | None:
+def play_order(bars: Sequence[Bar], most: int) -> list[int] | None:
     """The measures as they are played: repeats, volta brackets, D.C., D.S., coda, fine.
 
     A repeat without a beginning goes back to the end of the one before it. After a
     jump back repeats are not taken again and the last bracket is played, as players do
     unless told otherwise; after the leap to the coda they are.
 
+    Args:
+        bars: Of all measures.
+        most: How many measures may be played.
+
     Returns:
-        Numbers of measures; None if a jump has no target or there is no end to it.
+        Numbers of measures; None if a jump has no target, there is no end to it, or
+        they are more.
     """
     order, player = [], _Player(bars)
+    most = min(most, _MOST_PASSES * len(bars))
     while player.place < len(bars):
         if player.skips_ending():
             continue
         order.append(player.place)
-        if len(order) > _MOST_PASSES * len(bars):
+        if len(order) > most:
             return None
         if bars[player.place].fine and player.has_jumped:
             break

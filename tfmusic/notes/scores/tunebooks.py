@@ -45,7 +45,7 @@ def abc_to_sequences(
 
 
 def _read_tune(lines: list[str], limits: Limits, play_repeats: bool) -> NoteSequence:
-    tune = Tune(limits)
+    tune = Tune()
     for line in lines:
         tune.read(line)
     sequence = play(tune.finish(), limits, play_repeats)

@@ -14,7 +14,7 @@ from fractions import Fraction
 
 from note_seq import abc_parser, chord_symbols_lib
 
-from tfmusic.notes.limits import Limits, ReadError, check_limit
+from tfmusic.notes.limits import ReadError
 from tfmusic.notes.scores import playing
 from tfmusic.notes.scores.playing import Levels, Note, Score
 from tfmusic.notes.scores.repeats import (
@@ -98,9 +98,8 @@ class Tune:
         number: Its reference number.
     """
 
-    def __init__(self, limits: Limits):
+    def __init__(self):
         self.number = 0
-        self._limits = limits
         self._score = Score()
         self._left_out = self._score.left_out
         self._voices: dict[str, _Voice] = {}
@@ -372,7 +371,6 @@ class Tune:
             self._advance([], length * self._factor())
             return
         full = playing.bar_quarters(voice.metre) if voice.metre else 4
-        check_limit("quarters", len(self._score.measures), self._limits)
         for i in range(min(int(length), 999)):
             if i:
                 self._bar("|")

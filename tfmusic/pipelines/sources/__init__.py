@@ -6,10 +6,8 @@ import os
 import re
 from collections.abc import Callable, Iterator
 
-import tensorflow as tf
-
 from tfmusic.errors import UserError, choose
-from tfmusic.files import prepare_path
+from tfmusic.files import exists, is_directory, prepare_path
 from tfmusic.pipelines.sources.boulanger_lewandowski import list_boulanger_lewandowski
 from tfmusic.pipelines.sources.chorales import list_bach_chorales
 from tfmusic.pipelines.sources.files import (
@@ -68,9 +66,9 @@ def open_source(text: str) -> Source:
         return Source(text, functools.partial(KINDS[kind], os.path.expanduser(rest)))
     prepare_path(text)
     path = os.path.expanduser(text)
-    is_there = tf.io.gfile.exists(path)
+    is_there = exists(path)
     is_zip = path.lower().endswith(".zip") and (is_there or not glob.has_magic(path))
-    if tf.io.gfile.isdir(path) or is_zip:
+    if is_directory(path) or is_zip:
         list_items = functools.partial(list_collection, path)
     elif is_there:
         list_items = functools.partial(list_file, path)

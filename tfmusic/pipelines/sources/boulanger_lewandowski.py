@@ -11,16 +11,16 @@ import os
 from collections.abc import Iterator
 
 import numpy as np
-import scipy.io
 
 from tfmusic.errors import DropError, UserError
 from tfmusic.pipelines.parsing import parse_note_sequence
-from tfmusic.pipelines.sources.files import load_file
+from tfmusic.pipelines.sources.files import in_sandbox, load_file
 from tfmusic.pipelines.sources.items import SourceItem
 from tfmusic.representations.binary_roll import BinaryRoll
 
 SPLIT_NAMES = {"traindata": "train", "validdata": "validation", "testdata": "test"}
 _NUM_KEYS = 88
+_MOST_BYTES = 2**28
 
 
 def list_boulanger_lewandowski(path: str) -> Iterator[SourceItem]:
@@ -39,11 +39,13 @@ def list_boulanger_lewandowski(path: str) -> Iterator[SourceItem]:
         UserError: The file is not one of these.
     """
     stem = os.path.splitext(os.path.basename(path))[0]
+    sizes = _check(path)
     for variable, split in SPLIT_NAMES.items():
-        for number in range(len(_read_rolls(path)[variable])):
+        for number in range(sizes[variable]):
             yield SourceItem(
                 f"{stem}/{split}/{number:04d}",
                 functools.partial(_load_sequence, path, variable, number),
+                path,
                 split=split,
                 parse=parse_note_sequence,
             )
@@ -64,27 +66,45 @@ def _load_sequence(path: str, variable: str, number: int, max_bytes: int) -> byt
     return representation.decode({"roll": roll[..., np.newaxis]}).SerializeToString()
 
 
+def _check(path: str) -> dict[str, int]:
+    """How many sequences there are, by the names of `SPLIT_NAMES`.
+
+    Raises:
+        UserError: The file is another one.
+    """
+    try:
+        return in_sandbox(path, functools.partial(_count, path))
+    except DropError as error:
+        raise UserError(
+            f"boulanger_lewandowski:{path}: expected the published MATLAB file, but "
+            f"{error.detail}"
+        ) from error
+
+
+def _count(path: str) -> dict[str, int]:
+    return {name: len(rolls) for name, rolls in _read_rolls(path).items()}
+
+
+# What scipy raises on a damaged file goes far beyond its documentation; it is only met
+# in a process that may end of it.
 @functools.lru_cache(maxsize=1)
 def _read_rolls(path: str) -> dict[str, list[np.ndarray]]:
-    """Bool [time, key] of each sequence, by the names of `SPLIT_NAMES`."""
-    wanted = f"boulanger_lewandowski:{path}: expected the published MATLAB file"
-    try:
-        data = scipy.io.loadmat(io.BytesIO(load_file(path, 2**30)))
-    except DropError as error:
-        raise UserError(f"boulanger_lewandowski:{path}: {error.detail}") from error
-    except (
-        NotImplementedError,
-        ValueError,
-        scipy.io.matlab.MatReadError,
-    ) as error:
-        raise UserError(f"{wanted}, but {error}") from error
+    """Bool [time, key] of each sequence, by the names of `SPLIT_NAMES`.
+
+    Raises:
+        DropError: The file is another one.
+    """
+    import scipy.io  # takes long, and is needed for this alone
+
+    data = scipy.io.loadmat(io.BytesIO(load_file(path, _MOST_BYTES)))
     if missing := SPLIT_NAMES.keys() - data.keys():
-        raise UserError(f"{wanted}, found none of {', '.join(sorted(missing))} in it")
+        raise DropError("no_rolls", f"found none of {', '.join(sorted(missing))}")
     rolls = {name: list(data[name].reshape(-1)) for name in SPLIT_NAMES}
     for name, sequences in rolls.items():
         for roll in sequences:
             if roll.shape != (len(roll), _NUM_KEYS) or not np.isin(roll, (0, 1)).all():
-                raise UserError(
-                    f"{wanted}: {name} must be arrays [time, {_NUM_KEYS}] of 0 and 1"
+                raise DropError(
+                    "no_rolls",
+                    f"{name} must be arrays [time, {_NUM_KEYS}] of 0 and 1",
                 )
     return {name: [roll > 0 for roll in rolls[name]] for name in rolls}

@@ -1,26 +1,57 @@
-"""Files of music: in folders and zip archives, on this machine and in buckets."""
+"""Files of music: in folders and zip archives, on this machine and in buckets.
+
+TensorFlow is imported for paths in buckets only: files on this machine are fetched in
+processes that do without it.
+"""
 
 import abc
 import collections
+import csv
 import dataclasses
+import fnmatch
 import functools
 import glob
+import io
+import lzma
 import os
 import re
+import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
-import tensorflow as tf
 from absl import logging
 
-from tfmusic.errors import DropError, UserError
-from tfmusic.files import prepare_path
+from tfmusic.errors import DropError, UserError, first_line
+from tfmusic.files import (
+    exists,
+    is_directory,
+    is_remote,
+    open_regular,
+    prepare_path,
+    system_errors,
+)
 from tfmusic.notes.reading import SUFFIXES
 from tfmusic.pipelines.sources.items import SourceItem
+from tfmusic.sandbox import Sandbox
 
 # Damaged, compressed in an unknown way, encrypted.
-_ARCHIVE_ERRORS = (zipfile.BadZipFile, NotImplementedError, RuntimeError)
+_ARCHIVE_ERRORS = (
+    zipfile.BadZipFile,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    ValueError,
+    lzma.LZMAError,
+    struct.error,
+    zlib.error,
+)
+_MOST_TEXT = 2**26  # bytes of a table that comes with the music
+# For what is read before the music is: tables, and sets that are one file.
+_LISTING_SECONDS, _LISTING_MEGABYTES = 120.0, 2048
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +80,12 @@ class Collection(abc.ABC):
         """A file as an item of a source."""
         # Names are written into records and reports, and need not be UTF-8 themselves.
         shown = name.encode(errors="backslashreplace").decode()
-        return SourceItem(shown, functools.partial(self.load, name), **fields)
+        load = functools.partial(self.load, name)
+        return SourceItem(shown, load, self._file_of(name), **fields)
+
+    @abc.abstractmethod
+    def _file_of(self, name: str) -> str:
+        """The path of the file that holds a file of the collection."""
 
     def music(self) -> Iterator[SourceItem]:
         """All files of music; says how many of what others there are."""
@@ -94,7 +130,17 @@ class Collection(abc.ABC):
         for name in self.names():
             folder, base = os.path.split(name)
             if re.fullmatch(pattern, base):
-                text = self.load(name, 2**30).decode("utf-8-sig")
+                load = functools.partial(self.load, name, _MOST_TEXT)
+                try:
+                    text = in_sandbox(self.path, load).decode("utf-8-sig")
+                except UnicodeDecodeError as error:
+                    raise UserError(
+                        f"{self.path}: expected text in {name}, but {error}"
+                    ) from error
+                except DropError as error:
+                    raise UserError(
+                        f"{self.path}: {name} cannot be read: {error}"
+                    ) from error
                 return folder and folder + "/", text
         return None
 
@@ -104,19 +150,15 @@ class Folder(Collection):
     """A folder with its subfolders."""
 
     def names(self) -> list[str]:
-        """All files of the folder and below."""
-        # TensorFlow's walk ends at the first name that is not UTF-8.
-        remote = "://" in self.path
-        walk = (
-            tf.io.gfile.walk(self.path)
-            if remote
-            else os.walk(self.path, followlinks=True)
-        )
+        """All files of the folder and below, each folder being read once."""
         return sorted(
             name_within(self.path, os.path.join(folder, name))
-            for folder, _, names in walk
+            for folder, names in _walk(self.path)
             for name in names
         )
+
+    def _file_of(self, name: str) -> str:
+        return os.path.join(self.path, name)
 
     def load(self, name: str, max_bytes: int) -> bytes:
         """The contents of a file."""
@@ -128,7 +170,8 @@ class Folder(Collection):
         try:
             archive.names()
         except UserError as error:
-            yield SourceItem(name, functools.partial(_refuse, str(error)))
+            load = functools.partial(refuse, DropError("damaged_archive", str(error)))
+            yield SourceItem(name, load, archive.path)
             return
         for item in archive.music():
             yield dataclasses.replace(item, name=f"{name}/{item.name}")
@@ -139,19 +182,58 @@ class Archive(Collection):
     """A zip archive, which is not unpacked."""
 
     def names(self) -> list[str]:
-        """All files of the archive."""
-        names = dict.fromkeys(sorted(_open_zip(self.path).namelist()))
+        """All files of the archive; what is in it twice stands there twice."""
+        names = sorted(_open_zip(self.path).namelist())
         return [name for name in names if not name.endswith("/")]
 
+    def _file_of(self, name: str) -> str:
+        del name
+        return self.path
+
     def load(self, name: str, max_bytes: int) -> bytes:
-        """The contents of a file."""
+        """The contents of a file; the last of several that have its name."""
         try:
             with _open_zip(self.path).open(name) as file:
                 return file.read(max_bytes + 1)
-        except (*_ARCHIVE_ERRORS, zlib.error, EOFError) as error:
-            raise DropError("damaged_archive", f"{name}: {error}") from error
         except KeyError as error:
             raise DropError("unreadable", str(error.args[0])) from error
+        except (*_ARCHIVE_ERRORS, *system_errors()) as error:
+            raise DropError("damaged_archive", f"{name}: {error}") from error
+
+
+def read_table(text: str, what: str) -> list[dict[str, str]]:
+    """The rows of a table, by the names of columns in its first line.
+
+    Raises:
+        UserError: It is none.
+    """
+    try:
+        return list(csv.DictReader(io.StringIO(text)))
+    except csv.Error as error:
+        raise UserError(f"{what}: expected a table, but {error}") from error
+
+
+def in_sandbox(path: str, work: Callable[[], Any]) -> Any:
+    """Does a work that meets a file before any music is read; gives its result.
+
+    Args:
+        path: The file. Those in buckets are trusted, and read in this process.
+        work: A function of a module, perhaps with arguments.
+
+    Raises:
+        DropError: The work does, or it takes too long or too much.
+    """
+    if is_remote(path):
+        return work()
+    sandbox = Sandbox(_call, _LISTING_SECONDS, _LISTING_MEGABYTES)
+    try:
+        return sandbox(work)
+    finally:
+        sandbox.close()
+
+
+def _call(work: Callable[[], Any]) -> Any:
+    return work()
 
 
 def open_collection(path: str) -> Collection:
@@ -162,9 +244,9 @@ def open_collection(path: str) -> Collection:
     """
     prepare_path(path)
     path = os.path.expanduser(path)
-    if tf.io.gfile.isdir(path):
+    if is_directory(path):
         return Folder(path)
-    if tf.io.gfile.exists(path):
+    if exists(path):
         archive = Archive(path)
         archive.names()  # complains if it is none
         return archive
@@ -179,13 +261,38 @@ def list_collection(path: str) -> Iterator[SourceItem]:
 def list_glob(pattern: str) -> Iterator[SourceItem]:
     """The music that a pattern names, such as `music/**/*.mid`."""
     prepare_path(pattern)
-    # Only Python's glob knows "**", only TensorFlow's knows buckets.
-    remote = "://" in pattern
-    paths = tf.io.gfile.glob(pattern) if remote else glob.glob(pattern, recursive=True)
     folder = fixed_folder(pattern)
-    is_folder = tf.io.gfile.isdir if remote else os.path.isdir
-    files = [path for path in sorted(paths) if not is_folder(path)]
-    yield from Folder(folder).choose(name_within(folder, path) for path in files)
+    if is_remote(pattern):
+        import tensorflow as tf
+
+        paths = [p for p in tf.io.gfile.glob(pattern) if not tf.io.gfile.isdir(p)]
+    elif "**" in pattern:  # glob follows symbolic links, and loops of them
+        parts = name_within(folder, pattern).split("/")
+        names = Folder(folder).names()
+        yield from Folder(folder).choose(
+            name for name in names if _matches(name.split("/"), parts)
+        )
+        return
+    else:
+        paths = [path for path in glob.glob(pattern) if not os.path.isdir(path)]
+    yield from Folder(folder).choose(name_within(folder, p) for p in sorted(paths))
+
+
+def _matches(path: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether glob's pattern names a path, both given by their parts.
+
+    `**` stands for any number of folders; hidden ones only a dot names.
+    """
+    if not pattern:
+        return not path
+    first, *rest = pattern
+    if first == "**" and _matches(path, rest):
+        return True
+    if not path or (path[0].startswith(".") and not first.startswith(".")):
+        return False
+    if first == "**":
+        return _matches(path[1:], pattern)
+    return fnmatch.fnmatch(path[0], first) and _matches(path[1:], rest)
 
 
 def fixed_folder(pattern: str) -> str:
@@ -220,26 +327,63 @@ def is_hidden(path: str) -> bool:
     return os.path.basename(path).startswith(".") or path.startswith("__MACOSX/")
 
 
-def _refuse(reason: str, max_bytes: int) -> bytes:
+def refuse(error: DropError, max_bytes: int) -> bytes:
     """Loads what cannot be loaded."""
     del max_bytes
-    raise DropError("damaged_archive", reason)
+    raise error
 
 
 def load_file(path: str, max_bytes: int) -> bytes:
     """The contents of a file, or its first `max_bytes` + 1 bytes.
 
     Raises:
-        DropError: `unreadable`: it is gone, or may not be read.
+        DropError: `unreadable`: it is gone, may not be read, or is no file but a pipe
+            or a device.
     """
     prepare_path(path)
-    # Only Python opens files whose names are not UTF-8, only TensorFlow buckets.
-    opener = tf.io.gfile.GFile if "://" in path else open
     try:
-        with opener(path, "rb") as file:
+        with open_regular(path) as file:
             return file.read(max_bytes + 1)
-    except (OSError, tf.errors.OpError) as error:
-        raise DropError("unreadable", str(error)) from error
+    except system_errors() as error:
+        raise DropError("unreadable", f"{path}: {first_line(error)}") from error
+
+
+def _walk(path: str) -> Iterator[tuple[str, list[str]]]:
+    """Each folder below a path, once, and the names of its files.
+
+    Symbolic links are followed after all else, so that what a link leads to is called
+    by its own place if that is below the path too.
+    """
+    if is_remote(path):
+        import tensorflow as tf
+
+        yield from ((folder, names) for folder, _, names in tf.io.gfile.walk(path))
+        return
+    # TensorFlow's walk ends at the first name that is not UTF-8.
+    seen, refused, num_passed, starts = set(), [], 0, [path]
+    while starts:
+        links = []
+        for start in starts:
+            for folder, folders, names in os.walk(start, onerror=refused.append):
+                status = os.stat(folder)
+                if (status.st_dev, status.st_ino) in seen:
+                    folders.clear()
+                    num_passed += 1
+                    continue
+                seen.add((status.st_dev, status.st_ino))
+                below = [os.path.join(folder, name) for name in folders]
+                links += filter(os.path.islink, below)
+                yield folder, names
+        starts = sorted(links)
+    if num_passed:
+        logging.warning(
+            "%s: %d symbolic links lead to folders that are read already; they are "
+            "passed over",
+            path,
+            num_passed,
+        )
+    for error in refused:
+        logging.warning("%s cannot be read: %s", error.filename, first_line(error))
 
 
 # Kept open: reading the list of 100,000 files takes a second.
@@ -247,7 +391,11 @@ def load_file(path: str, max_bytes: int) -> bytes:
 def _open_zip(path: str) -> zipfile.ZipFile:
     prepare_path(path)
     try:
-        return zipfile.ZipFile(tf.io.gfile.GFile(path, "rb"))
-    # The second one is for a file of a few bytes.
-    except (zipfile.BadZipFile, tf.errors.InvalidArgumentError) as error:
-        raise UserError(f"{path}: expected a zip archive, but {error}") from error
+        file = open_regular(path)
+        if is_remote(path):
+            return zipfile.ZipFile(file)
+        file.close()  # it is a file; the archive opens it again, and closes it
+        return zipfile.ZipFile(path)
+    except (*_ARCHIVE_ERRORS, *system_errors()) as error:
+        reason = first_line(error)
+        raise UserError(f"{path}: expected a zip archive, but {reason}") from error

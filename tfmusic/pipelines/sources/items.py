@@ -20,7 +20,9 @@ class SourceItem:
     Attributes:
         name: What the file is called within the source; no two share a name.
         load: Fetches its contents; of those that are larger than so many bytes, no
-            more than one byte beyond. Raises DropError.
+            more than one byte beyond. Raises DropError. Like `parse` it runs in a
+            process that may be stopped, unless the file is in a bucket.
+        path: The file that holds it, alone or with others.
         metadata: What the source says of the piece: title, composer, year ...
         split: The split that the source puts it in; empty if it has no say.
         parse: (contents, name, limits, whether the repeats of scores are played) to
@@ -31,6 +33,7 @@ class SourceItem:
 
     name: str
     load: Callable[[int], bytes]
+    path: str
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     split: str = ""
     parse: Parse = parse_pieces
@@ -38,7 +41,7 @@ class SourceItem:
     def read(
         self, limits: Limits = DEFAULT_LIMITS
     ) -> Sequence[NoteSequence | DropError]:
-        """Loads and parses it in this process, trusting it.
+        """Loads and parses it in this process, so within no limits of time and memory.
 
         Raises:
             DropError: It cannot be had.

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfmusic.errors import DropError, UserError
 from tfmusic.pipelines.parsing import parse_note_sequence
-from tfmusic.pipelines.sources.files import load_file
+from tfmusic.pipelines.sources.files import in_sandbox, load_file
 from tfmusic.pipelines.sources.items import SourceItem
 from tfmusic.representations.voice_frames import REST, VoiceFrames
 
@@ -33,11 +33,19 @@ def list_jsb_chorales_16th(path: str) -> Iterator[SourceItem]:
         UserError: The file is not this one.
     """
     stem = os.path.splitext(os.path.basename(path))[0]
+    try:
+        sizes = in_sandbox(path, functools.partial(_count, path))
+    except DropError as error:
+        raise UserError(
+            f"jsb_chorales_16th:{path}: expected the published JSON file, but "
+            f"{error.detail}"
+        ) from error
     for name, split in SPLIT_NAMES.items():
-        for number in range(len(_read_pieces(path)[name])):
+        for number in range(sizes[name]):
             yield SourceItem(
                 f"{stem}/{split}/{number:04d}",
                 functools.partial(_load_sequence, path, name, number),
+                path,
                 split=split,
                 parse=parse_note_sequence,
             )
@@ -52,26 +60,32 @@ def _load_sequence(path: str, name: str, number: int, max_bytes: int) -> bytes:
     return _KIND.decode(features).SerializeToString()
 
 
+def _count(path: str) -> dict[str, int]:
+    return {name: len(pieces) for name, pieces in _read_pieces(path).items()}
+
+
 @functools.lru_cache(maxsize=1)
 def _read_pieces(path: str) -> dict[str, list[np.ndarray]]:
-    """Pitches, int64 [time, voice], of each piece, by the names of `SPLIT_NAMES`."""
-    wanted = f"jsb_chorales_16th:{path}: expected the published JSON file"
+    """Pitches, int64 [time, voice], of each piece, by the names of `SPLIT_NAMES`.
+
+    Raises:
+        DropError: The file is another one.
+    """
     try:
         data = json.loads(load_file(path, 2**28))
         pieces = {
             name: [np.array(piece, np.int64) for piece in data[name]]
             for name in SPLIT_NAMES
         }
-    except DropError as error:
-        raise UserError(f"jsb_chorales_16th:{path}: {error.detail}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{wanted}, train, valid and test with a list of pieces each, of which a "
-            f"step has four pitches, but {type(error).__name__}: {error}"
+    except (KeyError, OverflowError, RecursionError, TypeError, ValueError) as error:
+        raise DropError(
+            "no_chorales",
+            "train, valid and test must be lists of pieces, of which a step has four "
+            f"pitches: {type(error).__name__}: {error}",
         ) from error
     for pitch in (piece for split in pieces.values() for piece in split):
         if pitch.ndim != 2 or pitch.shape[1] != _KIND.num_voices:
-            raise UserError(f"{wanted}: steps of four pitches, -1 for a rest")
+            raise DropError("no_chorales", "steps must have four pitches, -1 for rests")
     return {
         name: [np.where(pitch < 0, REST, pitch) for pitch in split]
         for name, split in pieces.items()

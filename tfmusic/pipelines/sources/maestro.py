@@ -4,12 +4,10 @@ Hawthorne et al., "Enabling Factorized Piano Music Modeling and Generation with 
 MAESTRO Dataset", ICLR 2019; https://magenta.tensorflow.org/datasets/maestro.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 
 from tfmusic.errors import UserError
-from tfmusic.pipelines.sources.files import open_collection
+from tfmusic.pipelines.sources.files import open_collection, read_table
 from tfmusic.pipelines.sources.items import SourceItem
 
 _TABLE = r"maestro-v[\d.]+\.csv"
@@ -34,7 +32,7 @@ def list_maestro(path: str) -> Iterator[SourceItem]:
             "none; take the path itself to read the music without it"
         )
     folder, text = found
-    for row in csv.DictReader(io.StringIO(text)):
+    for row in read_table(text, f"maestro:{path}"):
         try:
             fields = {
                 "metadata": {
@@ -42,7 +40,8 @@ def list_maestro(path: str) -> Iterator[SourceItem]:
                     "title": row["canonical_title"],
                     "year": int(row["year"]),
                 },
-                "split": row["split"],
+                # A row that names none is no reason to choose one.
+                "split": row["split"] or "nothing",
             }
             yield collection.item(folder + row["midi_filename"], **fields)
         except (KeyError, TypeError, ValueError) as error:

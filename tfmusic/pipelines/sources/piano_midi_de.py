@@ -4,13 +4,11 @@ Scores with tempos and dynamics by hand. Most have a track for each hand, whose 
 say so: see `tfmusic.notes.transforms.assign_hands`.
 """
 
-import csv
-import io
 from collections.abc import Iterator
 
 from tfmusic.errors import UserError
 from tfmusic.pipelines.sources.boulanger_lewandowski import SPLIT_NAMES
-from tfmusic.pipelines.sources.files import is_music, open_collection
+from tfmusic.pipelines.sources.files import is_music, open_collection, read_table
 from tfmusic.pipelines.sources.items import SourceItem
 
 _TABLE = r"boulanger_split_match\.csv"
@@ -49,7 +47,7 @@ def read_splits(text: str) -> dict[str, str]:
     """
     best: dict[str, tuple[float, str]] = {}
     try:
-        for row in csv.DictReader(io.StringIO(text)):
+        for row in read_table(text, "boulanger_split_match.csv"):
             score = float(row["score"])
             if score <= _MIN_RATIO * float(row["second_score"]):
                 continue

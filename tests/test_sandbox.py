@@ -1,12 +1,15 @@
 import functools
 import os
+import pathlib
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
 from tfmusic.errors import DropError
-from tfmusic.pipelines.sandbox import Sandbox
+from tfmusic.sandbox import Sandbox
 
 
 def misbehave(how):
@@ -106,3 +109,72 @@ def test_process_ends_with_the_one_that_it_worked_for(sandbox):
 
 def test_ctrl_c_in_a_terminal_does_not_reach_the_process(sandbox):
     assert os.getpgid(sandbox("work")) != os.getpgid(0)
+
+
+@pytest.mark.parametrize("how", ["hang", "work"])
+def test_process_ends_when_its_parent_is_killed_whatever_it_is_doing(how, tmp_path):
+    code = (
+        "import os, sys, threading; from tests.test_sandbox import *; "
+        "sandbox = Sandbox(misbehave, 600, 256); print(sandbox('work'), flush=True); "
+        f"sandbox({how!r}); print('done', flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+    )
+    child = int(parent.stdout.readline())
+    time.sleep(0.3)
+    parent.kill()
+    parent.communicate()
+    deadline = time.monotonic() + 10
+    while is_alive(child) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(child)
+
+
+def is_alive(process):
+    try:
+        status = pathlib.Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
+class Killed:
+    """Work whose process the system kills as it starts, so many times."""
+
+    def __init__(self, marks, times):
+        self.marks, self.times = marks, times
+
+    def __setstate__(self, state):
+        self.__dict__ = state
+        for number in range(self.times):
+            mark = pathlib.Path(f"{self.marks}{number}")
+            if not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def __call__(self, task):
+        return task
+
+
+def test_process_that_is_killed_as_it_starts_costs_one_task_at_most(tmp_path):
+    sandbox = Sandbox(Killed(tmp_path / "once", 1), 30, 256)
+    assert sandbox("work") == "work"
+    sandbox.close()
+    sandbox = Sandbox(Killed(tmp_path / "twice", 2), 30, 256)
+    assert refusal(sandbox, "work").reason == "out_of_memory"
+    assert sandbox("work") == "work"
+    sandbox.close()
+
+
+class Broken:
+    def __getstate__(self):
+        return {"a": 1}
+
+    def __setstate__(self, state):
+        raise ImportError("no such package")
+
+
+def test_process_that_cannot_start_at_all_is_a_fault():
+    with pytest.raises(RuntimeError, match="did not start.*no such package"):
+        Sandbox(Broken(), 30, 256)("work")
