@@ -1,5 +1,7 @@
 """Files and directories, here and in buckets: whole, or not there."""
 
+import errno
+import os
 import pathlib
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.disks import IN_OWN_MOUNTS, needs_disk
-from tfmusic import files
+from tfmusic import command_line, files
 from tfmusic.errors import UserError
 from tfmusic.files import (
     make_directory,
@@ -206,3 +208,19 @@ def test_directory_moves_with_its_files(tmp_path):
     move_directory(str(tmp_path / "new"), str(target), last="info.json")
     assert sorted(path.name for path in target.iterdir()) == ["info.json", "train"]
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS])
+def test_a_disk_that_takes_no_more_ends_any_command_in_one_line(number, capsys):
+    with pytest.raises(SystemExit) as end, command_line.ends_well():
+        raise OSError(number, os.strerror(number), "piece_1.mid")
+    assert end.value.code == 2
+    errors = capsys.readouterr().err
+    assert errors.startswith("error: piece_1.mid cannot be written (")
+    assert os.strerror(number) in errors
+    assert errors.count("\n") == 1
+
+
+def test_other_errors_of_the_system_are_faults():
+    with pytest.raises(ConnectionError), command_line.ends_well():
+        raise ConnectionError(errno.ECONNRESET, "reset by peer")
