@@ -39,7 +39,7 @@ def main() -> None:
             pieces.append(read_guarded(file, LIMITS))
         except ReadError as error:
             raise UserError(
-                f"{file}: expected a readable MIDI, MusicXML or ABC file, but {error}"
+                f"{file}: expected a readable MIDI, MusicXML or ABC file; {error}"
             ) from error
     serve(Studio(None, pieces), "127.0.0.1", _PORT.value, _OPEN.value, "play")
 
