@@ -60,8 +60,7 @@ def read_input(path: str, flag: str) -> NoteSequence:
             sequence = read_guarded(path)
     except ReadError as error:
         raise UserError(
-            f"--{flag}={path}: expected a readable MIDI, MusicXML or ABC file; "
-            f"{error}"
+            f"--{flag}={path}: expected a readable MIDI, MusicXML or ABC file; {error}"
         ) from error
     if found:
         counts = ", ".join(f"{number} {what}" for what, number in found.items())
