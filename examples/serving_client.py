@@ -20,7 +20,7 @@ from absl import flags
 
 from tfmusic import command_line
 from tfmusic.errors import UserError
-from tfmusic.notes.reading import read_input
+from tfmusic.notes.guarded import read_input
 from tfmusic.notes.writing import write_midi
 from tfmusic.representations import make_representation
 from tfmusic.serving.requests import Request, read_music, request_music
