@@ -2,6 +2,8 @@
 #             then the whole chain: records, training, export and music, in demo/
 # make test   the fast tests;  make test-all adds the slow ones;  make test-newest runs
 #             the fast ones on the newest TensorFlow and Python, without tensorflow-io
+# make attack damaged files, wrong calls, command lines, artefacts and requests: thousands,
+#             with a table of how each ended
 # make docs   the pages of docs/ and of the Python API as a site, site/index.html
 # make listen SOURCE=music   trains each family for an hour (MINUTES=60) on a folder or
 #             set of music; in listen/ four pieces of each, with pictures and statistics
@@ -19,7 +21,7 @@ NEWEST_PYTHON ?= $(shell for p in python3.13 python3 python; do \
 RUN = .venv/bin/python
 DEMO = configs/chord_lstm.py:bach_chorales
 
-.PHONY: demo docs listen test test-all test-newest lint format lock clean
+.PHONY: attack demo docs listen test test-all test-newest lint format lock clean
 .DELETE_ON_ERROR:
 
 # Each step finds what an earlier call has completed and goes on from there.
@@ -53,6 +55,9 @@ test-all: .venv/tested
 
 test-newest: .venv-newest/complete
 	.venv-newest/bin/python -m pytest
+
+attack: .venv/tested
+	$(RUN) -m tests.attack
 
 lint: .venv/tested
 	$(RUN) -m ruff format --check .

@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-KINDS = ("command_lines", "api_calls", "artefacts", "export_requests")
+KINDS = ("files", "command_lines", "api_calls", "artefacts", "export_requests")
 
 
 def main() -> None:
