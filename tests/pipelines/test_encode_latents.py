@@ -41,7 +41,10 @@ def export(path, seed=1, **settings):
 def card_of(model, **settings):
     return {
         "name": "set_autoencoder",
-        "config": {"model": {"name": "set_autoencoder", **_SETTINGS, **settings}},
+        "config": {
+            "name": "set_autoencoder",
+            "model": {"name": "set_autoencoder", **_SETTINGS, **settings},
+        },
         "representation": model.representation.to_config(),
         "controls": {},
     }
@@ -158,13 +161,13 @@ def test_latents_of_chunks_that_were_written_otherwise_are_refused(made, tmp_pat
     data, exported, latents, model = made
     mine = shutil.copytree(data, tmp_path / "data")
     info = DatasetInfo.load(data)
-    fewer = {**info.splits, "test": {**info.splits["test"], "num_pieces": 1}}
+    fewer = {**info.splits, "test": {**info.splits["test"], "num_notes": 1}}
     for name, field, value in (
         ("min_steps", "preparation", {"key": "original", "min_steps": 2}),
         ("min_seconds", "filters", {"min_seconds": 30.0}),
         ("split fractions", "split_fractions", [0.6, 0.2, 0.2]),
         ("seed", "job_settings", {"seed": 1}),
-        ("test split.num_pieces", "splits", fewer),
+        ("test split.num_notes", "splits", fewer),
     ):
         dataclasses.replace(info, **{field: value}).save(str(mine))
         with pytest.raises(UserError, match=f"another dataset: {name} was .* is now"):
@@ -195,16 +198,8 @@ def test_what_is_no_dataset_of_chunks_or_no_autoencoder_is_refused(made, tmp_pat
         write_latents(latents, exported, output)
     with pytest.raises(UserError, match="found no exported model in it"):
         write_latents(data, str(tmp_path), output)
-    generator = tmp_path / "model"
-    shutil.copytree(exported, generator)
-    card = generator / "1" / "assets.extra" / "tfmusic.json"
-    text = json.loads(card.read_text())
-    text.update(name="chord_lstm", endpoints={"generate": {}, "score": {}})
-    card.write_text(json.dumps(text))
-    with pytest.raises(
-        UserError, match="expected an autoencoder, .* chord_lstm has ge"
-    ):
-        write_latents(data, str(generator), output)
+    with pytest.raises(UserError, match="expected an autoencoder, .* coconet has "):
+        write_latents(data, "harmony", output)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("")
     for overwrite in (False, True):
