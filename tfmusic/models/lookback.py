@@ -42,12 +42,14 @@ class Bars(NamedTuple):
         tokens: The newest last, 0 before the first; int32 `[batch, 1024]`.
         places: Of these in the piece, ascending, -1 before the first; int64
             `[batch, 1024]`.
+        bar: How many have begun; int64 `[batch]`.
         position: In steps from the bar line; int64 `[batch]`.
         num_notes: At that position; int64 `[batch]`.
     """
 
     tokens: tf.Tensor
     places: tf.Tensor
+    bar: tf.Tensor
     position: tf.Tensor
     num_notes: tf.Tensor
 
@@ -90,6 +92,7 @@ class Lookback(keras.layers.Layer):
             tf.fill([batch_size, HISTORY], tf.constant(NONE, tf.int64)),
             zeros,
             zeros,
+            zeros,
         )
 
     def after(self, bars: Bars, token: tf.Tensor) -> Bars:
@@ -99,22 +102,24 @@ class Lookback(keras.layers.Layer):
         position = tf.where(is_moved, position, bars.position)
         num_notes = tf.where(is_moved, tf.zeros_like(is_note), bars.num_notes)
         num_notes += is_note
-        bar = tf.maximum(bars.places[:, -1], 0) // _BAR + is_bar
+        bar = bars.bar + is_bar
         place = _place(bar, position, num_notes, stage)
         return Bars(
             tf.concat([bars.tokens[:, 1:], token[:, tf.newaxis]], axis=1),
             tf.concat([bars.places[:, 1:], place[:, tf.newaxis]], axis=1),
+            bar,
             position,
             num_notes,
         )
 
     def after_all(self, tokens: tf.Tensor) -> Bars:
         """The state after `[batch, time]` tokens."""
-        places, position, num_notes = self._all_places(tokens)
+        places, bar, position, num_notes = self._all_places(tokens)
         front = [[0, 0], [HISTORY, 0]]
         return Bars(
             tf.pad(tokens, front)[:, -HISTORY:],
             tf.pad(places, front, constant_values=NONE)[:, -HISTORY:],
+            bar[:, -1],
             position[:, -1],
             num_notes[:, -1],
         )
@@ -135,7 +140,7 @@ class Lookback(keras.layers.Layer):
         Tokens before the first bar line count as a bar that is not looked at.
         """
         tokens = tf.cast(tokens, tf.int32)  # Keras traces it with float32, too
-        places, _, _ = self._all_places(tokens)
+        places, *_ = self._all_places(tokens)
         num = tf.shape(tokens)[1]
         wanted = tf.reshape(_earlier(places), [-1, num * len(DISTANCES)])
         index = tf.searchsorted(places, wanted, side="right")
@@ -165,8 +170,9 @@ class Lookback(keras.layers.Layer):
             for values in (position, count)
         )
         num_notes = count - before
-        place = _place(tf.cumsum(is_bar, axis=1), position, num_notes, stage)
-        return place, position, num_notes
+        bar = tf.cumsum(is_bar, axis=1)
+        place = _place(bar, position, num_notes, stage)
+        return place, bar, position, num_notes
 
     # ---- What the network reads and says of them.
 

@@ -118,7 +118,7 @@ class PitchContext(keras.layers.Layer):
         decays = tf.constant(_DECAYS)[:, tf.newaxis]
         left = tf.where(is_note[..., None], heard.pitches * decays, heard.pitches)
         notes = tf.where(is_note, notes, heard.notes)
-        return Heard(notes, left + tf.one_hot(pitch, NUM_PITCHES))
+        return Heard(notes, left + _one_of_pitches(pitch))
 
     def after_all(self, tokens: tf.Tensor) -> Heard:
         """The state after `[batch, time]` tokens."""
@@ -143,7 +143,8 @@ class PitchContext(keras.layers.Layer):
             first = size + is_moved  # of the passage, counted from its newest note
             is_there = notes[:, first : first + num] >= 0
             same = tf.reduce_all(tf.stack([*same, is_there]), axis=0)
-            place = tf.argmax(same, axis=1, output_type=tf.int32)  # the newest
+            # The newest; ONNX has no argmax of truths.
+            place = tf.argmax(tf.cast(same, tf.int32), axis=1, output_type=tf.int32)
             after = tf.gather(notes, place, batch_dims=1)
             if is_moved:
                 after = notes[:, 0] + tf.gather(steps, place, batch_dims=1)
@@ -198,7 +199,7 @@ class PitchContext(keras.layers.Layer):
         total = _of_intervals(by_note, context.newest)
         total += _of_classes(by_class, left)
         total += _of_places(by_place, left[..., 0, :])
-        returns = tf.one_hot(context.next_before, NUM_PITCHES)
+        returns = _one_of_pitches(context.next_before)
         total += tf.reduce_sum(returns * by_passage[..., tf.newaxis], axis=-2)
         if key is not None:
             key = tf.cast(key, tf.int32)  # Keras traces it with float32, as tokens
@@ -213,6 +214,14 @@ class PitchContext(keras.layers.Layer):
         none = [[0, 0]] * (odds.shape.rank - 1) + [[0, 1]]
         place = np.where(self.pitches == _NONE, NUM_PITCHES, self.pitches)
         return hidden, tf.gather(tf.pad(odds, none), place, axis=-1)
+
+
+def _one_of_pitches(pitch: tf.Tensor) -> tf.Tensor:
+    """1 for the pitch, float32 `[..., 128]`; -1 is none.
+
+    For that ONNX's one_hot would count from the top.
+    """
+    return tf.cast(pitch[..., tf.newaxis] == tf.range(NUM_PITCHES), tf.float32)
 
 
 def _of_intervals(weights: tf.Tensor, newest: tf.Tensor) -> tf.Tensor:
@@ -240,7 +249,8 @@ def _of_classes(weights: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
     around = (np.arange(12)[:, np.newaxis] + np.arange(12)) % 12
     near = tf.gather(classes, around, axis=-1)  # [..., decay, class, step]
     weights = tf.reshape(weights, tf.concat([shape, [12]], axis=0))
-    odds = tf.einsum("...dci,...di->...c", near, weights)
+    # LiteRT's converter cannot tell the shapes of the matrix products of an einsum.
+    odds = tf.reduce_sum(near * weights[..., tf.newaxis, :], axis=[-3, -1])
     return tf.gather(odds, np.arange(NUM_PITCHES) % 12, axis=-1)
 
 
@@ -272,7 +282,7 @@ def _left_after(notes: tf.Tensor) -> tf.Tensor:
 
     def block(before: tf.Tensor, notes: tf.Tensor) -> tf.Tensor:
         """After each of a block, `[batch, note, 2, 128]`, from that after the last."""
-        new = tf.one_hot(notes, NUM_PITCHES)
+        new = _one_of_pitches(notes)
         left = [
             tf.matmul(tf.tile(fade[tf.newaxis], [tf.shape(new)[0], 1, 1]), new)
             + before[:, -1:, i] * carry[:, tf.newaxis]
