@@ -5,12 +5,10 @@ hundreds of cases take minutes; each may end it by an abort without harm to the 
 """
 
 import collections
-import contextlib
 import dataclasses
 import io
 import json
 import os
-import pathlib
 import resource
 import select
 import signal
@@ -165,6 +163,7 @@ def _run_child(batch, seconds, prepare, report) -> list[Outcome]:
 
 def _be_child(batch, prepare, writing) -> None:
     """Tries cases, writes a line of JSON for each, and exits."""
+    stderr = os.dup(2)  # the cases have another
     try:
         os.setsid()
         limit = (_MEMORY_BYTES, _MEMORY_BYTES)
@@ -183,10 +182,7 @@ def _be_child(batch, prepare, writing) -> None:
                 line = json.dumps(dataclasses.asdict(outcome))
                 os.write(writing, line.encode() + b"\n")
     except BaseException:
-        with contextlib.suppress(Exception):
-            pathlib.Path(f"{tempfile.gettempdir()}/attack_child.txt").write_text(
-                traceback.format_exc()
-            )
+        os.write(stderr, traceback.format_exc().encode())
         os._exit(3)
     os._exit(0)
 
