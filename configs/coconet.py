@@ -37,6 +37,7 @@ DEFAULT = dict(
         temperature=0.5,  # defaults of generation, chosen by benchmarks.infilling
         gibbs_steps=128,
         avoid_parallels=20.0,
+        cadence=3.0,
     ),
     train=dict(
         batch_size=16, eval_batch_size=32, num_epochs=80, sample_every_epochs=20

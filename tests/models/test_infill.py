@@ -10,7 +10,8 @@ import tensorflow as tf
 from tests.models import contracts
 from tfmusic.models import make_model
 from tfmusic.models.infill_masks import block_noise, training_mask
-from tfmusic.models.infill_rules import parallels
+from tfmusic.models.infill_notes import find_notes
+from tfmusic.models.infill_rules import leads_home, parallels, wrong_pitches
 from tfmusic.representations import make_representation
 
 SMALL = {
@@ -241,6 +242,71 @@ def test_fourths_held_notes_rests_and_contrary_motion_are_no_parallels():
     assert forbidden([60, 0], [62, 55])[1] == [[], []]
     # Down to 43, a fifth below 50, while the upper voice goes up.
     assert 43 not in forbidden([60, 53], [62, 55])[1][1]
+
+
+def wrong(steps, whole_notes=False):
+    """As `forbidden`, by a rule that hears eighths too; four steps are a quarter."""
+    kind = make_representation(
+        {"name": "voice_frames", "voice_names": ("Upper", "Lower")}
+    )
+    pitch = tf.constant([steps])
+    notes = find_notes(pitch, None) if whole_notes else None
+    found = wrong_pitches(pitch, kind, notes)[0].numpy()
+    return [[(np.flatnonzero(keys) + 36).tolist() for keys in step] for step in found]
+
+
+def test_parallels_are_heard_over_a_sixteenth_between_two_eighths():
+    # From eighth to eighth 60 53 goes to 62 55, one voice after the other.
+    steps = [[60, 53], [62, 53], [62, 55], [62, 55]]
+    assert 62 in wrong(steps)[2][0] and 55 in wrong(steps)[2][1]
+    assert 60 in wrong(steps)[0][0] and 53 in wrong(steps)[0][1]
+    # A whole note, too; the steps within it have nothing against it.
+    held = wrong(steps, whole_notes=True)
+    assert 62 in held[2][0] and 55 in held[2][1] and held[3] == [[], []]
+    # From one sixteenth off the beat to the next nothing is heard.
+    assert wrong([[60, 50], [60, 53], [60, 50], [62, 55]])[3] == [[], []]
+
+
+def test_home_is_the_tonic_in_the_bass_at_the_end():
+    scale = [60, 62, 64, 65, 67, 69, 71, 72, 67, 64, 60, 60]
+    for shift in (0, 5):
+        pitch = tf.constant([[[note + shift, 0] for note in scale]])
+        kind = make_representation(
+            {"name": "voice_frames", "voice_names": ("Upper", "Lower")}
+        )
+        home = leads_home(pitch, kind)[0].numpy()
+        assert not home[:-1].any() and not home[-1, 0].any()
+        tonics = np.flatnonzero(home[-1, 1]) + 36
+        assert tonics.tolist() == list(range(36 + shift, 85, 12))
+    assert not leads_home(tf.zeros_like(pitch), kind).numpy().any()
+
+
+def test_pieces_end_on_their_tonic_where_that_is_wanted(model):
+    given = batch_of(*[chorale(24)] * 4)
+    given["pitch"][:, :, 0] = [60, 64, 67, 72, 71, 67, 65, 62] * 3  # C major
+    mask = np.repeat(some_mask(24, 0, 24, [1, 2, 3]), 4, axis=0)
+    ends = [
+        contracts.call_endpoint(
+            model, "infill", given, mask=mask, seed=2, gibbs_steps=4, cadence=strength
+        )["pitch"][:, -1, 3]
+        % 12
+        for strength in (0.0, 50.0)
+    ]
+    assert (ends[1] == 0).all() and not (ends[0] == 0).all()
+
+
+def test_what_stood_in_the_gap_changes_nothing(model):
+    given = batch_of(*[chorale(16)] * 64)
+    mask = np.repeat(some_mask(16, 4, 12, [1, 2, 3]), 64, axis=0)
+    other = {name: array.copy() for name, array in given.items()}
+    other["pitch"][:, 4:12, 1:] = other["pitch"][:, 4:12, :1] - 12  # octaves
+    made = [
+        contracts.call_endpoint(
+            model, "infill", g, mask=mask, seed=3, gibbs_steps=1, avoid_parallels=50.0
+        )["pitch"]
+        for g in (given, other)
+    ]
+    np.testing.assert_array_equal(*made)
 
 
 def test_parallels_can_be_avoided(model):

@@ -22,11 +22,6 @@ def test_notes_go_from_onset_to_onset():
         False,
         True,
     ]
-    assert notes.ends[0, :, 0].numpy().tolist() == [False, False, True] + [
-        False,
-        True,
-        True,
-    ]
     # Notes of two voices never share a number.
     assert not set(notes.number[0, :, 0].numpy()) & set(notes.number[0, :, 1].numpy())
     held = find_notes(tf.constant(KEYS, tf.int32), None)

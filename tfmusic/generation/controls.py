@@ -220,6 +220,13 @@ CADENCE_OF_BARS = dataclasses.replace(
     "ends after the tonic are multiplied by e to this power, those after another note "
     "divided, and those of the tonic multiplied by the root of that; 0: unchanged.",
 )
+CADENCE_OF_VOICES = dataclasses.replace(
+    CADENCE,
+    default=0.0,
+    maximum=100.0,
+    doc="Make an end on the tonic likelier: the odds that the lowest voice has it at "
+    "the last step are multiplied by e to this power; 0: unchanged.",
+)
 VOICE_LEADING = Control(
     "voice_leading",
     *(2.0, 0.0, 1e6),

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from tfmusic.generation.controls import (
     AVOID_PARALLELS,
+    CADENCE,
+    CADENCE_OF_VOICES,
     GIBBS_STEPS,
     METRE,
     TEMPERATURE,
@@ -18,13 +20,13 @@ from tfmusic.generation.seeds import split_seed
 from tfmusic.models.base import Endpoint, MusicModel, Tensors
 from tfmusic.models.infill_cells import Cells
 from tfmusic.models.infill_masks import block_noise, training_mask
-from tfmusic.models.infill_notes import draw_notes, find_notes, notes_to_draw
-from tfmusic.models.infill_rules import parallels
+from tfmusic.models.infill_notes import Notes, draw_notes, find_notes, notes_to_draw
+from tfmusic.models.infill_rules import leads_home, wrong_pitches
 from tfmusic.models.metre import BarEmbedding, before_piece, places_after
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import TokenAccuracy, WeightedMean
 from tfmusic.representations import metre
-from tfmusic.representations.voice_frames import VoiceFrames
+from tfmusic.representations.voice_frames import REST, VoiceFrames
 from tfmusic.settings import Settings, setting
 
 # How far from its ends a step of a piece knows them, in steps.
@@ -46,6 +48,7 @@ class InfillSettings(Settings):
         temperature: The control's default.
         gibbs_steps: The control's default.
         avoid_parallels: The control's default.
+        cadence: The control's default.
     """
 
     SECTION: ClassVar[str] = "model"
@@ -54,6 +57,7 @@ class InfillSettings(Settings):
     temperature: float = setting(1.0, at_least=0.0, at_most=10.0)
     gibbs_steps: int = setting(128, at_least=1, at_most=2000)
     avoid_parallels: float = setting(0.0, at_least=0.0, at_most=100.0)
+    cadence: float = setting(0.0, at_least=0.0, at_most=100.0)
 
 
 class InfillModel(MusicModel):
@@ -70,7 +74,7 @@ class InfillModel(MusicModel):
     generative stochastic networks", 2014, with its annealed schedule.)
 
     Besides, the odds of pitches that would make parallel fifths or octaves with what
-    the other voices have can be lowered.
+    the other voices have can be lowered, and those of an end on the tonic raised.
 
     Source: Huang et al., "Counterpoint by Convolution", ISMIR 2017. Departures: the
     network is not theirs; onsets, the place in the bar and the distance from both ends
@@ -103,6 +107,7 @@ class InfillModel(MusicModel):
             TEMPERATURE.with_default(settings.temperature),
             GIBBS_STEPS.with_default(float(settings.gibbs_steps)),
             AVOID_PARALLELS.with_default(settings.avoid_parallels),
+            CADENCE_OF_VOICES.with_default(settings.cadence),
             *METRE,
         )
         self.network = make_network()
@@ -209,13 +214,14 @@ class InfillModel(MusicModel):
 
     # ---- Writing and scoring.
 
-    def _parallels(self, cells: tf.Tensor) -> tf.Tensor:
-        """1 for classes that would make parallels, `[batch, time, voice, class]`."""
-        kind = self.representation
+    def _rules(
+        self, cells: tf.Tensor, controls: Tensors, notes: Notes | None = None
+    ) -> tf.Tensor:
+        """What is added to the logits of pitches, `[batch, time, voice, key]`."""
         pitch = self._cells.features(cells)["pitch"]
-        before, after = parallels(pitch, kind.lowest_pitch, kind.num_keys)
-        found = tf.tile(before | after, [1, 1, 1, 1 + kind.onsets])
-        return tf.cast(tf.pad(found, [[0, 0], [0, 0], [0, 0], [1, 0]]), tf.float32)
+        wrong = wrong_pitches(pitch, self.representation, notes)
+        home = controls[CADENCE.name] * leads_home(pitch, self.representation)
+        return home - controls[AVOID_PARALLELS.name] * tf.cast(wrong, tf.float32)
 
     def write(
         self,
@@ -239,7 +245,8 @@ class InfillModel(MusicModel):
         Returns:
             The arrays.
         """
-        cells = self._cells.of(features)
+        # What stood in the gap is not to be known.
+        cells = tf.where(mask, REST, self._cells.of(features))
         batch_size, length, _ = tf.unstack(tf.shape(cells))
         context = _context(features, tf.fill([batch_size], length))
         num_rounds = tf.cast(controls[GIBBS_STEPS.name], tf.int32)
@@ -250,7 +257,8 @@ class InfillModel(MusicModel):
             noise = block_noise(batch_size, length, self.num_voices, seeds[0])
             hidden = mask & ((noise < _hidden_part(number, num_rounds)) | (number == 0))
             logits = self({"cells": cells, "hidden": hidden, **context})
-            logits -= controls[AVOID_PARALLELS.name] * self._parallels(cells)
+            rules = [self._rules(cells, controls)] * (1 + self.representation.onsets)
+            logits += tf.concat([tf.zeros_like(logits[..., :1]), *rules], axis=-1)
             rows = tf.reshape(logits, [-1, self.num_classes])
             drawn = categorical(rows, seeds[1], temperature)
             drawn = tf.reshape(drawn, tf.shape(cells))
@@ -296,11 +304,7 @@ class InfillModel(MusicModel):
         if kind.onsets:
             as_held, as_struck = tf.split(keys, 2, axis=-1)
             keys = tf.where(begins, as_struck, as_held)
-        pitch = self._cells.features(cells)["pitch"]
-        before, after = parallels(pitch, kind.lowest_pitch, kind.num_keys)
-        # Within a note its voice does not move.
-        wrong = (before & begins) | (after & notes.ends[..., tf.newaxis])
-        keys -= controls[AVOID_PARALLELS.name] * tf.cast(wrong, tf.float32)
+        keys += self._rules(cells, controls, notes)
         logits = tf.concat([rest, keys], axis=-1)
         drawn = draw_notes(logits, notes, seed, controls[TEMPERATURE.name])
         if kind.onsets:
@@ -375,8 +379,8 @@ class InfillModel(MusicModel):
         names = [spec.name for spec in arrays]
 
         def generate(number, num_steps, seed, *values):
-            named = self._named(values)
-            before = before_piece(number, self.representation.steps_per_quarter, named)
+            named, quarter = self._named(values), self.representation.steps_per_quarter
+            before = before_piece(number, quarter, named)
             return self._add(self._silence(number, 0), before, num_steps, seed, named)
 
         def go_on(*inputs):

@@ -14,14 +14,12 @@ class Notes(NamedTuple):
         number: Of each cell's note among all notes of all voices and pieces, int32.
         place: Of it among those of its voice, int32.
         begins: Whether it begins here, bool.
-        ends: Whether it ends here, bool.
         most: How many there are at most, an int32 scalar.
     """
 
     number: tf.Tensor
     place: tf.Tensor
     begins: tf.Tensor
-    ends: tf.Tensor
     most: tf.Tensor
 
 
@@ -36,13 +34,12 @@ def find_notes(key: tf.Tensor, struck: tf.Tensor | None) -> Notes:
     begins = key != before
     if struck is not None:
         begins |= struck
-    ends = tf.pad(begins, [[0, 0], [0, 1], [0, 0]], constant_values=True)[:, 1:]
     place = tf.cumsum(tf.cast(begins, tf.int32), axis=1) - 1
     batch_size, length, num_voices = tf.unstack(tf.shape(key))
     row = tf.range(batch_size * num_voices)
     row = tf.reshape(row, [batch_size, 1, num_voices])
     most = batch_size * num_voices * length
-    return Notes(row * length + place, place, begins, ends, most)
+    return Notes(row * length + place, place, begins, most)
 
 
 def notes_to_draw(notes: Notes, mask: tf.Tensor, number: tf.Tensor) -> tf.Tensor:

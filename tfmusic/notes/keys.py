@@ -109,13 +109,13 @@ def best_key(sequence: NoteSequence) -> Key:
 
 def key_of(durations: np.ndarray) -> Key:
     """The key whose profile fits best how long each pitch class sounds, [12]."""
-    correlations = _profiles() @ _standardized(durations)  # [24]
+    correlations = key_profiles() @ _standardized(durations)  # [24]
     mode, tonic = divmod(int(np.argmax(correlations)), 12)
     return Key(tonic, _MODES[mode], float(correlations.max()))
 
 
 @functools.cache
-def _profiles() -> np.ndarray:
+def key_profiles() -> np.ndarray:
     """The standardized weight of every pitch class in every key; [mode * tonic, 12]."""
     # A second to import, and few who read music ask for its key.
     from music21.analysis import discrete
