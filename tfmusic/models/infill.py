@@ -19,8 +19,19 @@ from tfmusic.generation.samplers import categorical
 from tfmusic.generation.seeds import split_seed
 from tfmusic.models.base import Endpoint, MusicModel, Tensors
 from tfmusic.models.infill_cells import Cells
-from tfmusic.models.infill_masks import block_noise, training_mask
-from tfmusic.models.infill_notes import Notes, draw_notes, find_notes, notes_to_draw
+from tfmusic.models.infill_masks import (
+    block_noise,
+    hidden_part,
+    training_mask,
+    writing_order,
+)
+from tfmusic.models.infill_notes import (
+    Notes,
+    draw_cells,
+    draw_notes,
+    find_notes,
+    notes_to_draw,
+)
 from tfmusic.models.infill_rules import leads_home, wrong_pitches
 from tfmusic.models.metre import BarEmbedding, before_piece, places_after
 from tfmusic.networks.losses import mean_loss, token_nats
@@ -32,9 +43,6 @@ from tfmusic.settings import Settings, setting
 # How far from its ends a step of a piece knows them, in steps.
 _EDGE = 64
 _EDGE_SIZE = 16
-# What part of the gap is hidden anew at each step of Gibbs sampling: from the first to
-# the second in this fraction of the steps.
-_MOST, _LEAST, _ANNEALED = 0.9, 0.05, 0.75
 # Then notes are drawn as wholes, in so many times fewer steps.
 _NOTE_ROUNDS = 2
 
@@ -255,29 +263,31 @@ class InfillModel(MusicModel):
         def body(number, cells):
             seeds = split_seed(tf.stack([seed, tf.cast(number, tf.int64)]), 2)
             noise = block_noise(batch_size, length, self.num_voices, seeds[0])
-            hidden = mask & ((noise < _hidden_part(number, num_rounds)) | (number == 0))
+            hidden = mask & ((noise < hidden_part(number, num_rounds)) | (number == 0))
             logits = self({"cells": cells, "hidden": hidden, **context})
-            rules = [self._rules(cells, controls)] * (1 + self.representation.onsets)
-            logits += tf.concat([tf.zeros_like(logits[..., :1]), *rules], axis=-1)
-            rows = tf.reshape(logits, [-1, self.num_classes])
-            drawn = categorical(rows, seeds[1], temperature)
-            drawn = tf.reshape(drawn, tf.shape(cells))
-            drawn = self._cells.mended(tf.where(hidden, drawn, cells))
+            rules = self._rules(cells, controls)
+            if self.representation.onsets:
+                drawn = draw_cells(logits, rules, cells, hidden, seeds[1], temperature)
+            else:
+                rows = tf.reshape(logits + _with_rest(rules), [-1, self.num_classes])
+                drawn = categorical(rows, seeds[1], temperature)
+                drawn = tf.where(hidden, tf.reshape(drawn, tf.shape(cells)), cells)
+            drawn = self._cells.mended(drawn)
             return number + 1, tf.where(mask, drawn, cells)
 
         _, cells = tf.while_loop(
             lambda number, _: number < num_rounds, body, (0, cells)
         )
-        last = num_rounds + tf.maximum(num_rounds // _NOTE_ROUNDS, 2 * self.num_voices)
+        num_notes = tf.maximum(num_rounds // _NOTE_ROUNDS, 2 * self.num_voices)
 
         def draw_another(number, cells):
-            part = tf.stack([seed, tf.cast(number, tf.int64)])
+            part = tf.stack([seed, tf.cast(number + num_rounds, tf.int64)])
             return number + 1, self._other_notes(
                 cells, mask, number, context, part, controls
             )
 
         _, cells = tf.while_loop(
-            lambda number, _: number < last, draw_another, (num_rounds, cells)
+            lambda number, _: number < num_notes, draw_another, (0, cells)
         )
         new = self._cells.features(cells)
         written = {
@@ -304,9 +314,9 @@ class InfillModel(MusicModel):
         if kind.onsets:
             as_held, as_struck = tf.split(keys, 2, axis=-1)
             keys = tf.where(begins, as_struck, as_held)
-        keys += self._rules(cells, controls, notes)
         logits = tf.concat([rest, keys], axis=-1)
-        drawn = draw_notes(logits, notes, seed, controls[TEMPERATURE.name])
+        rules = _with_rest(self._rules(cells, controls, notes))
+        drawn = draw_notes(logits, rules, notes, seed, controls[TEMPERATURE.name])
         if kind.onsets:
             is_struck = notes.begins & (drawn > 0)
             drawn += kind.num_keys * tf.cast(is_struck, tf.int32)
@@ -457,33 +467,6 @@ class InfillModel(MusicModel):
         return dict(zip(names, values, strict=True))
 
 
-def writing_order(num_steps: tf.Tensor, num_voices: int) -> tf.Tensor:
-    """When each cell is written: frames in a random order, voices of each likewise.
-
-    The order is always the same, and that among the first steps does not depend on how
-    many follow.
-
-    Returns:
-        int32 `[time, voice]`, 0 for the first cell.
-    """
-
-    def draw(step):
-        return tf.random.stateless_uniform([num_voices + 1], tf.stack([0, step]))
-
-    noise = tf.map_fn(draw, tf.range(num_steps), fn_output_signature=tf.float32)
-    frames, voices = (
-        tf.argsort(tf.argsort(values, axis=-1), axis=-1)
-        for values in (noise[:, 0], noise[:, 1:])
-    )
-    return frames[:, tf.newaxis] * num_voices + voices
-
-
-def _hidden_part(number: tf.Tensor, num_rounds: tf.Tensor) -> tf.Tensor:
-    """What part of a gap a step of Gibbs sampling hides."""
-    done = tf.cast(number, tf.float32) / tf.cast(num_rounds, tf.float32)
-    return tf.maximum(_MOST - (_MOST - _LEAST) * done / _ANNEALED, _LEAST)
-
-
 def _context(features: Tensors, num_steps: tf.Tensor) -> Tensors:
     """What is known of the steps of whole pieces, as `InfillModel.call` takes it."""
     step = tf.range(tf.shape(features["bar_length"])[1])[tf.newaxis]
@@ -494,6 +477,11 @@ def _context(features: Tensors, num_steps: tf.Tensor) -> Tensors:
         "to_end": to_end,
         **{name: tf.cast(features[name], tf.int32) for name in metre.SPECS},
     }
+
+
+def _with_rest(rules: tf.Tensor) -> tf.Tensor:
+    """Rules for keys as rules for a rest and keys: there are none for rests."""
+    return tf.pad(rules, [[0, 0], [0, 0], [0, 0], [1, 0]])
 
 
 def _counted(features: Tensors) -> Tensors:

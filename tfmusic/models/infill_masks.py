@@ -1,4 +1,4 @@
-"""Which cells `[time, voice]` are hidden: while learning, and in Gibbs sampling."""
+"""Which cells `[time, voice]` are hidden: in learning, Gibbs sampling and scoring."""
 
 import tensorflow as tf
 
@@ -10,6 +10,9 @@ _LONGEST = max(_BLOCKS)
 # Fractions of the masks in training: within a passage, and of these, all of it.
 _PASSAGES, _WHOLE = 0.5, 0.3
 _SHORTEST = 8.0  # steps of a passage
+# What part of the gap is hidden anew at each step of Gibbs sampling: from the first to
+# the second in this fraction of the steps.
+_MOST, _LEAST, _ANNEALED = 0.9, 0.05, 0.75
 
 
 def block_noise(
@@ -78,3 +81,30 @@ def training_mask(inside: tf.Tensor, num_voices: int, seed: tf.Tensor) -> tf.Ten
     is_one = tf.range(num_steps) == one
     is_one = tf.broadcast_to(is_one[:, tf.newaxis], [num_steps, num_voices])
     return tf.where(tf.reduce_any(hidden), hidden, is_one)
+
+
+def hidden_part(number: tf.Tensor, num_rounds: tf.Tensor) -> tf.Tensor:
+    """What part of a gap a step of Gibbs sampling hides."""
+    done = tf.cast(number, tf.float32) / tf.cast(num_rounds, tf.float32)
+    return tf.maximum(_MOST - (_MOST - _LEAST) * done / _ANNEALED, _LEAST)
+
+
+def writing_order(num_steps: tf.Tensor, num_voices: int) -> tf.Tensor:
+    """When each cell is written: frames in a random order, voices of each likewise.
+
+    The order is always the same, and that among the first steps does not depend on how
+    many follow.
+
+    Returns:
+        int32 `[time, voice]`, 0 for the first cell.
+    """
+
+    def draw(step):
+        return tf.random.stateless_uniform([num_voices + 1], tf.stack([0, step]))
+
+    noise = tf.map_fn(draw, tf.range(num_steps), fn_output_signature=tf.float32)
+    frames, voices = (
+        tf.argsort(tf.argsort(values, axis=-1), axis=-1)
+        for values in (noise[:, 0], noise[:, 1:])
+    )
+    return frames[:, tf.newaxis] * num_voices + voices
