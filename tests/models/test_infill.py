@@ -282,17 +282,18 @@ def test_home_is_the_tonic_in_the_bass_at_the_end():
 
 
 def test_pieces_end_on_their_tonic_where_that_is_wanted(model):
-    given = batch_of(*[chorale(24)] * 4)
+    given = batch_of(*[chorale(24)] * 8)
     given["pitch"][:, :, 0] = [60, 64, 67, 72, 71, 67, 65, 62] * 3  # C major
-    mask = np.repeat(some_mask(24, 0, 24, [1, 2, 3]), 4, axis=0)
+    given["pitch"][:, :, 1:3] = [[64, 60]] * 24
+    mask = np.repeat(some_mask(24, 16, 24, [3]), 8, axis=0)
     ends = [
         contracts.call_endpoint(
-            model, "infill", given, mask=mask, seed=2, gibbs_steps=4, cadence=strength
+            model, "infill", given, mask=mask, seed=2, gibbs_steps=8, cadence=strength
         )["pitch"][:, -1, 3]
         % 12
         for strength in (0.0, 50.0)
     ]
-    assert (ends[1] == 0).all() and not (ends[0] == 0).all()
+    assert (ends[1] == 0).all() and (ends[0] == 0).sum() < 4
 
 
 def test_what_stood_in_the_gap_changes_nothing(model):
@@ -310,8 +311,8 @@ def test_what_stood_in_the_gap_changes_nothing(model):
 
 
 def test_parallels_can_be_avoided(model):
-    given = batch_of(chorale(16), chorale(16))
-    mask = np.repeat(some_mask(16, 0, 16, [1, 2, 3]), 2, axis=0)
+    given = batch_of(*[chorale(32)] * 16)
+    mask = np.repeat(some_mask(32, 0, 32, [1, 2, 3]), 16, axis=0)
     counts = []
     for strength in (0.0, 50.0):
         made = contracts.call_endpoint(
@@ -320,11 +321,11 @@ def test_parallels_can_be_avoided(model):
             given,
             mask=mask,
             seed=4,
-            gibbs_steps=60,
+            gibbs_steps=16,
             avoid_parallels=strength,
         )["pitch"]
         before, after = parallels(tf.constant(made), 36, 49)
         found = (before | after).numpy()
         cells = np.take_along_axis(found, np.maximum(made - 36, 0)[..., None], axis=3)
         counts.append(int(np.sum(cells[..., 0] & (made > 0))))
-    assert counts[1] < counts[0] / 3
+    assert counts[0] > 9 and counts[1] < counts[0] / 3
