@@ -31,6 +31,9 @@ _TYPES = {
 _NUMBERS = {kind: number for number, kind in _TYPES.items()}
 _STRING, _STRING_BYTES = 7, 24
 _INVALID_ARGUMENT = 3
+# A ConfigProto with allow_soft_placement. A function whose call has one is optimized
+# as TensorFlow's Python code has it done, and computes the same to the last bit.
+_CONFIG = b"\x38\x01"
 _POINTER = ctypes.c_void_p
 _SIZE = ctypes.c_size_t
 
@@ -66,6 +69,7 @@ _RETURNS = {
     "TFE_ContextAddFunction": None,
     "TFE_ContextAddFunctionDef": None,
     "TFE_NewOp": _POINTER,
+    "TFE_OpSetAttrString": None,
     "TFE_OpAddInput": None,
     "TFE_OpAddInputList": None,
     "TFE_Execute": None,
@@ -115,6 +119,7 @@ class Runtime:
         with _Status(tf) as status:
             self._context = _POINTER(tf.TFE_NewContext(options, status))
         tf.TFE_DeleteContextOptions(options)
+        self._functions: set[str] = set()
         free = weakref.finalize(self, tf.TFE_DeleteContext, self._context)
         free.atexit = False  # the program's end is quicker
 
@@ -161,6 +166,7 @@ class Runtime:
             with _Status(tf) as status:
                 tf.TFE_ContextAddFunction(self._context, function, status)
             tf.TF_DeleteFunction(function)
+            self._functions.add(name)
         finally:
             tf.TF_DeleteGraph(body)
             tf.TF_DeleteImportGraphDefOptions(options)
@@ -192,6 +198,9 @@ class Runtime:
         with _Status(tf) as status:
             operation = _POINTER(tf.TFE_NewOp(self._context, name.encode(), status))
         try:
+            if name in self._functions:
+                size = _SIZE(len(_CONFIG))
+                tf.TFE_OpSetAttrString(operation, b"config_proto", _CONFIG, size)
             for value in inputs:
                 self._add_input(operation, value)
             with _Status(tf) as status:

@@ -38,6 +38,7 @@ from tfmusic.serving.requests import (
 from tfmusic.stored import reading
 
 _LONG_SECONDS = 3.0
+_WORDS, _REMEDY = "a SavedModel beside its card", "copy or export the model again"
 
 
 class Player:
@@ -74,11 +75,10 @@ class Player:
             path = newest_version(folder)
             self.path = found if is_packed(found) else path
             self.card = read_card(os.path.join(path, CARD))
-            remedy = "copy or export the model again"
-            with reading(self.path, "a SavedModel beside its card", remedy):
+            with reading(self.path, _WORDS, _REMEDY):
                 self._endpoints = load_endpoints(path)
                 self._check_endpoints()
-            with reading(os.path.join(self.path, CARD), "a model's card", remedy):
+            with reading(os.path.join(self.path, CARD), "a model's card", _REMEDY):
                 self.representation = make_representation(self.card["representation"])
         self.guarded_steps = self.num_given = 0
         self.remarks: tuple[str, ...] = ()
@@ -360,6 +360,8 @@ class Player:
             raise UserError(f"{endpoint}: expected its input {missing[0]}, got none")
         arrays = {name: as_array(name, inputs[name], specs[name]) for name in specs}
         check_limits(self.card, endpoint, arrays)
+        with reading(self.path, _WORDS, _REMEDY):
+            self._endpoints.load(endpoint)
         return self._endpoints.call(endpoint, arrays)
 
 
