@@ -184,10 +184,15 @@ def list_directory(path: str) -> list[str]:
     return [name.rstrip("/") for name in names]
 
 
+def read_bytes(path: str) -> bytes:
+    """The contents of a file."""
+    with _functions(path)[0](path, "rb") as file:
+        return file.read()
+
+
 def read_json(path: str) -> Any:
     """The contents of a JSON file."""
-    with _functions(path)[0](path, "rb") as file:
-        return json.load(file)
+    return json.loads(read_bytes(path))
 
 
 def prepare_path(path: str) -> None:
