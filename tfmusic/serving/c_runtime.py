@@ -34,8 +34,8 @@ _INVALID_ARGUMENT = 3
 # A ConfigProto with allow_soft_placement, and of graph_options.rewrite_options with
 # meta_optimizer_iterations ONE, memory_optimization NO_MEM_OPT, and layout_optimizer,
 # scoped_allocator_optimization and use_plugin_optimizers OFF: what is left out takes a
-# third of the time before the first call, and on a processor changes nothing. A function
-# whose call names no ConfigProto is not optimized at all.
+# third of the time before the first call, and changes nothing on a processor. A
+# function whose call names no ConfigProto is not optimized at all.
 _CONFIG = bytes.fromhex("3801520d520b0802200160017802e00102")
 _POINTER = ctypes.c_void_p
 _SIZE = ctypes.c_size_t
