@@ -202,7 +202,6 @@ def load_model(model: str) -> "Player":
     Raises:
         UserError: There is no such model.
     """
-    import_tensorflow()
     from tfmusic.serving.player import Player
 
     return Player(checks.path("model", model))

@@ -178,10 +178,21 @@ def is_directory(path: str) -> bool:
     return _gfile().isdir(path) if is_remote(path) else os.path.isdir(path)
 
 
+def list_directory(path: str) -> list[str]:
+    """The names of what is in a directory."""
+    names = _gfile().listdir(path) if is_remote(path) else os.listdir(path)
+    return [name.rstrip("/") for name in names]
+
+
+def read_bytes(path: str) -> bytes:
+    """The contents of a file."""
+    with _functions(path)[0](path, "rb") as file:
+        return file.read()
+
+
 def read_json(path: str) -> Any:
     """The contents of a JSON file."""
-    with _functions(path)[0](path, "rb") as file:
-        return json.load(file)
+    return json.loads(read_bytes(path))
 
 
 def prepare_path(path: str) -> None:

@@ -7,6 +7,7 @@ meaning.
 """
 
 import sys
+from typing import Any
 
 from absl import flags
 
@@ -124,16 +125,13 @@ def main() -> None:
     _check_sizes()
     _check_primer()
     path = find_model(_MODEL.value) if _MODEL.value else _MODEL_DIR.value
-    import_tensorflow()
-    from tfmusic.pipelines.references import References, read_references
     from tfmusic.serving.gallery import check_folder, write_gallery
     from tfmusic.serving.player import Player
 
     player = Player(path)
     player.announce = command_line.say_meanwhile
     _check_controls(player)
-    music = _COMPARE_WITH.value
-    found = read_references(music) if music else References()
+    real = _real_music()
     check_folder(_OUTPUT_DIR.value)
     _check_outputs(player)
     pieces, how, remarks = _make(player)
@@ -142,9 +140,7 @@ def main() -> None:
         pieces,
         f"{player.card['name']} ({player.card['checkpoint']}), {how}",
         remarks=remarks,
-        references=found.held_out,
-        training=found.training,
-        as_written=found.as_written,
+        **real,
         pictures=_PICTURES.value,
         audio=_AUDIO.value,
         scores=_SCORES.value,
@@ -153,6 +149,21 @@ def main() -> None:
         num_given=player.num_given,
     )
     sys.stdout.write(account + "\n")
+
+
+def _real_music() -> dict[str, Any]:
+    """What `write_gallery` takes of the music to compare with."""
+    if not _COMPARE_WITH.value:
+        return {}
+    import_tensorflow()
+    from tfmusic.pipelines.references import read_references
+
+    found = read_references(_COMPARE_WITH.value)
+    return {
+        "references": found.held_out,
+        "training": found.training,
+        "as_written": found.as_written,
+    }
 
 
 def _check_sizes() -> None:
@@ -283,7 +294,6 @@ def _fill(player, primer, settings) -> tuple[list, str, list[str]]:
 def _primer(player):
     """What the music continues, if anything."""
     from tfmusic.notes.guarded import read_input
-    from tfmusic.serving.random_primers import draw_primer
 
     lengths = {
         "steps": _PRIMER_STEPS.value,
@@ -291,6 +301,9 @@ def _primer(player):
         "seconds": _PRIMER_SECONDS.value,
     }
     if _PRIMER.value == _RANDOM:
+        import_tensorflow()
+        from tfmusic.serving.random_primers import draw_primer
+
         return draw_primer(
             player.representation,
             _DATA_DIR.value,

@@ -34,7 +34,6 @@ _DROPPED = flags.DEFINE_bool(
 
 def main() -> None:
     """Prints the description, or one piece's."""
-    import_tensorflow()
     if _PIECE.value is not None:
         show_piece(
             _DATA_DIR.value, _SPLIT.value, _PIECE.value, _OUTPUT.value, _PICTURE.value
@@ -76,6 +75,7 @@ def show_piece(
     Raises:
         UserError: There is no such piece.
     """
+    import_tensorflow()
     from tfmusic.data.dataset import Dataset
     from tfmusic.notes.writing import write_midi
 

@@ -8,7 +8,6 @@ import sys
 from absl import flags
 
 from tfmusic import command_line
-from tfmusic.compat import import_tensorflow
 
 _MODEL_DIR = flags.DEFINE_string(
     "model_dir", None, "Autoencoder that tfmusic export wrote.", required=True
@@ -21,7 +20,6 @@ _OUTPUT = flags.DEFINE_string("output", None, "MIDI file to write.", required=Tr
 
 def main() -> None:
     """Reconstructs as the flags say."""
-    import_tensorflow()
     from tfmusic.evaluation.reconstruction import ReconstructionTotal
     from tfmusic.notes.guarded import read_input
     from tfmusic.notes.reading import read_file

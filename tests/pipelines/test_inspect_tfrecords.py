@@ -56,10 +56,11 @@ def test_piece_that_is_not_there_is_a_users_error(data_dir):
         show_piece(data_dir, "test", 99, None, None)
 
 
-def test_inspection_does_not_wait_for_beam(data_dir):
+def test_inspection_waits_for_neither_beam_nor_tensorflow(data_dir):
     code = (
         "import sys; from tfmusic.inspect import show_dataset; "
-        f"show_dataset({data_dir!r}); sys.exit('apache_beam' in sys.modules)"
+        f"show_dataset({data_dir!r}); "
+        "sys.exit('apache_beam' in sys.modules or 'tensorflow' in sys.modules)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr

@@ -8,8 +8,8 @@ from tests.models.conftest import make_case
 from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
 from tfmusic.serving.catalogue import read_packed_card, shipped_models
+from tfmusic.serving.endpoints import reason
 from tfmusic.serving.graph_limits import GraphLimits, guarded
-from tfmusic.serving.player import reason
 from tfmusic.serving.requests import request_interpolation, request_music
 
 LIMITS = GraphLimits(num_steps=50, num_outputs=8, steps_in_all=100, steps_given=60)

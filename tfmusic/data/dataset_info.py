@@ -8,13 +8,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import tensorflow as tf
-
 import tfmusic
 from tfmusic.data.settings import DataSettings
 from tfmusic.data.splits import SPLITS as SPLITS  # its readers look here
 from tfmusic.errors import UserError, choose
-from tfmusic.files import prepare_path, write_file
+from tfmusic.files import exists, prepare_path, read_json, write_file
 from tfmusic.representations import make_representation
 from tfmusic.representations.base import Representation
 from tfmusic.stored import NUMBER, check_form, reading
@@ -163,14 +161,14 @@ class DatasetInfo:
         """
         prepare_path(data_dir)
         path = os.path.join(data_dir, FILE_NAME)
-        if not tf.io.gfile.exists(path):
+        if not exists(path):
             raise UserError(
                 f"{data_dir}: expected a dataset, found no {FILE_NAME} in it; write "
                 "one with python -m pipelines.build_tfrecords --config=FILE "
                 f"--source=SOURCE --output_dir={data_dir}"
             )
-        with reading(path, _WHAT, _REMEDY), tf.io.gfile.GFile(path) as file:
-            fields = json.loads(file.read())
+        with reading(path, _WHAT, _REMEDY):
+            fields = read_json(path)
         if not isinstance(fields, dict) or not fields.get("complete"):
             raise UserError(
                 f"{data_dir}: the dataset is not complete; write it again with "

@@ -14,7 +14,6 @@ import sys
 from absl import flags
 
 from tfmusic import command_line
-from tfmusic.compat import import_tensorflow
 from tfmusic.errors import UserError, choose
 
 _MODEL = flags.DEFINE_string(
@@ -77,7 +76,6 @@ def main() -> None:
         if _OSC_PORT.value is not None:
             port = stack.enter_context(ports.osc_input(_OSC_PORT.value, events))
             ends.append(f"OSC port {port}")
-        import_tensorflow()
         from tfmusic.live.session import Session, answering
         from tfmusic.serving.player import Player
 

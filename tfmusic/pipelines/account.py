@@ -9,14 +9,13 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import logging
 
 from tfmusic.compat import installed_version
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
 from tfmusic.data.splits import Content, assign_splits, find_leaks
 from tfmusic.errors import UserError
-from tfmusic.files import write_file
+from tfmusic.files import exists, read_bytes, write_file
 from tfmusic.pipelines.elements import Job, Place, Shard, data_path
 
 DROPPED_FILE = "dropped.jsonl"
@@ -295,10 +294,9 @@ def read_drops(directory: str) -> list[dict[str, Any]]:
         UserError: It is damaged.
     """
     path = os.path.join(directory, DROPPED_FILE)
-    if not tf.io.gfile.exists(path):
+    if not exists(path):
         return []
-    with tf.io.gfile.GFile(path, "rb") as file:
-        lines = file.read().splitlines()
+    lines = read_bytes(path).splitlines()
     try:
         drops = [json.loads(line) for line in lines]
         needed = {"name", "stage", "reason", "detail"}

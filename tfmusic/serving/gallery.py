@@ -4,10 +4,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from tfmusic.data.dataset import Dataset
 from tfmusic.errors import UserError
-from tfmusic.evaluation.comparison import compare
-from tfmusic.evaluation.pictures import draw_piano_rolls
 from tfmusic.files import write_file, writing
 from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.notes.measures import bars_in_words
@@ -63,6 +60,9 @@ def write_gallery(
     Raises:
         UserError: See `check_folder` and `find_soundfont`.
     """
+    # Only who wants pictures waits for what draws them.
+    if pictures:
+        from tfmusic.evaluation.pictures import draw_piano_rolls
     check_folder(output_dir)
     soundfont = find_soundfont(soundfont) if audio else None
     with writing(output_dir):
@@ -120,6 +120,8 @@ def write_gallery(
         names = ", ".join(sorted(earlier))
         lines.append(f"of an earlier call, still here: {names}")
     if references:
+        from tfmusic.evaluation.comparison import compare
+
         has_beat = False if in_seconds else None
         comparison = compare(pieces, references, training, as_written, has_beat)
         comparison.write(output_dir)
@@ -147,6 +149,8 @@ def read_pieces(data_dir: str, split: str) -> Pieces:
     Raises:
         UserError: `data_dir` is no complete dataset.
     """
+    from tfmusic.data.dataset import Dataset
+
     dataset = Dataset.open(data_dir)
     representation = dataset.representation
     pieces = Pieces()

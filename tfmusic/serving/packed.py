@@ -14,11 +14,11 @@ import zipfile
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
 
 from tfmusic.errors import UserError
 from tfmusic.files import replacing, writing
 from tfmusic.serving.catalogue import is_packed, open_packed
+from tfmusic.serving.endpoints import save_tensors
 from tfmusic.stored import reading
 
 _WORDS = "a model in one file, as tfmusic export writes it, that is whole"
@@ -81,19 +81,16 @@ def unpack(path: str, folder: str) -> None:
         archive.extractall(folder, members)
         with np.load(io.BytesIO(archive.read(_WEIGHTS))) as weights:
             arrays = {name: weights[name] for name in weights.files}
-        tensors = [_as_tensor(*item) for item in arrays.items()]
     with writing(folder):
         os.makedirs(os.path.join(folder, "variables"), exist_ok=True)
-        tf.raw_ops.SaveV2(
-            prefix=os.path.join(folder, _VARIABLES),
-            tensor_names=list(arrays),
-            shape_and_slices=[""] * len(arrays),
-            tensors=tensors,
-        )
+        values = {name: _as_restored(name, array) for name, array in arrays.items()}
+        save_tensors(os.path.join(folder, _VARIABLES), values)
 
 
 def _half_weights(version_dir: str) -> bytes:
     """The variables of a SavedModel as the bytes of an npz file."""
+    import tensorflow as tf
+
     reader = tf.train.load_checkpoint(os.path.join(version_dir, _VARIABLES))
     arrays = {}
     for name in sorted(reader.get_variable_to_dtype_map()):
@@ -124,10 +121,8 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     archive.writestr(zipfile.ZipInfo(name, _DATE), content, zipfile.ZIP_DEFLATED)
 
 
-def _as_tensor(name: str, array: np.ndarray) -> tf.Tensor:
+def _as_restored(name: str, array: np.ndarray) -> np.ndarray | bytes:
     """A variable as the SavedModel's graph restores it."""
     if name == _OBJECTS:
-        return tf.constant(array.tobytes())
-    if array.dtype == np.float16:
-        array = array.astype(np.float32)
-    return tf.constant(array)
+        return array.tobytes()
+    return array.astype(np.float32) if array.dtype == np.float16 else array

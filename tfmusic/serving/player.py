@@ -2,20 +2,25 @@
 
 import math
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfmusic.checks import mapping
-from tfmusic.errors import UserError, choose, first_line
-from tfmusic.files import check_model_path, prepare_path
+from tfmusic.errors import UserError, choose
+from tfmusic.files import (
+    check_model_path,
+    exists,
+    is_directory,
+    list_directory,
+    prepare_path,
+)
 from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.representations import make_representation
 from tfmusic.serving.beginnings import cut_primer
 from tfmusic.serving.catalogue import CARD, find_model, is_packed, read_card
+from tfmusic.serving.endpoints import load_endpoints
 from tfmusic.serving.inputs import as_array, check_limits, check_music
 from tfmusic.serving.pace import expected_seconds
 from tfmusic.serving.packed import as_directory
@@ -33,6 +38,7 @@ from tfmusic.serving.requests import (
 from tfmusic.stored import reading
 
 _LONG_SECONDS = 3.0
+_WORDS, _REMEDY = "a SavedModel beside its card", "copy or export the model again"
 
 
 class Player:
@@ -69,12 +75,10 @@ class Player:
             path = newest_version(folder)
             self.path = found if is_packed(found) else path
             self.card = read_card(os.path.join(path, CARD))
-            remedy = "copy or export the model again"
-            with reading(self.path, "a SavedModel beside its card", remedy):
-                # The loaded object owns the variables that its signatures use.
-                self._model = tf.saved_model.load(path)
+            with reading(self.path, _WORDS, _REMEDY):
+                self._endpoints = load_endpoints(path)
                 self._check_endpoints()
-            with reading(os.path.join(self.path, CARD), "a model's card", remedy):
+            with reading(os.path.join(self.path, CARD), "a model's card", _REMEDY):
                 self.representation = make_representation(self.card["representation"])
         self.guarded_steps = self.num_given = 0
         self.remarks: tuple[str, ...] = ()
@@ -83,12 +87,11 @@ class Player:
     def _check_endpoints(self) -> None:
         """Refuses a model that cannot do what its card says; `reading` tells why."""
         for name, endpoint in self.card["endpoints"].items():
-            _, found = self._model.signatures[name].structured_input_signature
+            found = self._endpoints.inputs(name)
             if found.keys() != endpoint["inputs"].keys():
                 raise ValueError(f"endpoint {name} takes {', '.join(found)}")
             for key, spec in endpoint["inputs"].items():
-                same = found[key].shape.as_list() == spec["shape"]
-                if found[key].dtype.name != spec["dtype"] or not same:
+                if found[key] != (spec["dtype"], spec["shape"]):
                     raise ValueError(f"{key} of endpoint {name} is {found[key]}")
 
     def __repr__(self):
@@ -357,35 +360,20 @@ class Player:
             raise UserError(f"{endpoint}: expected its input {missing[0]}, got none")
         arrays = {name: as_array(name, inputs[name], specs[name]) for name in specs}
         check_limits(self.card, endpoint, arrays)
-        tensors = {name: tf.constant(array) for name, array in arrays.items()}
-        try:
-            outputs = self._model.signatures[endpoint](**tensors)
-        except tf.errors.InvalidArgumentError as error:
-            raise UserError(f"{endpoint}: {reason(error)}") from error
-        return {name: tensor.numpy() for name, tensor in outputs.items()}
-
-
-def reason(error: tf.errors.OpError) -> str:
-    """The line of a graph's error that says what is wrong, not where."""
-    # Of an assertion: [what was expected] [what came].
-    found = re.search(r"assertion failed: \[(.*?), got\] \[(.*?)\]", error.message)
-    if found:
-        return f"{found[1]}, got {found[2]}"
-    lines = [line.strip() for line in error.message.splitlines()]
-    where = ("Graph execution error", "Detected at", "<stack traces", "[[")
-    told = [line for line in lines if line and not line.startswith(where)]
-    return told[0][:200] if told else first_line(error)
+        with reading(self.path, _WORDS, _REMEDY):
+            self._endpoints.load(endpoint)
+        return self._endpoints.call(endpoint, arrays)
 
 
 def versions(export_dir: str) -> list[int]:
     """The complete numbered versions in an export directory, in rising order."""
-    if not tf.io.gfile.isdir(export_dir):
+    if not is_directory(export_dir):
         return []
-    names = (name.rstrip("/") for name in tf.io.gfile.listdir(export_dir))
+    names = list_directory(export_dir)
     return sorted(
         int(name)
         for name in names
-        if name.isdigit() and tf.io.gfile.exists(os.path.join(export_dir, name, CARD))
+        if name.isdigit() and exists(os.path.join(export_dir, name, CARD))
     )
 
 
@@ -397,7 +385,7 @@ def newest_version(model_dir: str) -> str:
     """
     prepare_path(model_dir)
     check_model_path(model_dir)
-    if tf.io.gfile.exists(os.path.join(model_dir, CARD)):
+    if exists(os.path.join(model_dir, CARD)):
         return model_dir
     found = versions(model_dir)
     if not found:

@@ -123,10 +123,7 @@ class Shelf:
     def player(self, name: str) -> "Player":
         """The model itself; loaded when it is first asked for."""
         if name not in self._players:
-            # So that the page is there before TensorFlow is.
-            from tfmusic.compat import import_tensorflow
-
-            import_tensorflow()
+            # So that the page is there before what plays them.
             from tfmusic.serving.player import Player
 
             self._players[name] = Player(self._paths[name])

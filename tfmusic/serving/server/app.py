@@ -25,7 +25,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from tfmusic.errors import UserError, first_line
-from tfmusic.serving.player import reason
+from tfmusic.serving.endpoints import reason
 from tfmusic.serving.server.guard import Guard
 from tfmusic.serving.server.joining import generate_together, kind_of
 from tfmusic.serving.server.limits import Limits, read_inputs
