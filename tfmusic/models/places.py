@@ -117,6 +117,32 @@ class Places(keras.layers.Layer):
             place[length_array.NAME] = left
         return place
 
+    def of_given(
+        self,
+        features: Tensors,
+        last_onset: tf.Tensor,
+        controls: Mapping[str, tf.Tensor],
+    ) -> Tensors:
+        """The places of music that is given in part, which ends with its last step.
+
+        Args:
+            features: Among them the arrays, int32 `[batch, time]`.
+            last_onset: Where the last chord begins, int32 `[batch]`.
+            controls: Values of `self.controls`.
+
+        Returns:
+            int32 `[batch, time]`.
+        """
+        given = {name: features[name] for name in self.names}
+        if self.phrases:
+            given |= phrases.of_given(given, last_onset, self._quarter, controls)
+        if self.key:
+            key = given[home_key_array.NAME]
+            number = tf.cast(tf.round(controls[self._key_control.name]), tf.int32)
+            key = self.key.learned(tf.where(number > 0, number, key))
+            given[home_key_array.NAME] = key
+        return given
+
     def after_prompt(self, prompt: Tensors) -> Tensors:
         """The place of a prompt's last step, of music whose end is not planned."""
         place = {name: prompt[name][:, -1] for name in self.names}

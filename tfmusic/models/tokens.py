@@ -343,10 +343,15 @@ class TokenModel(AutoregressiveModel):
             token = tf.where(self.is_finished(frame), PAD, token)
         return token, is_guarded
 
-    def advance(self, frame: Nest, state: TokenState) -> tuple[tf.Tensor, TokenState]:
-        """What the next logits are made of, `[batch, feature]`, and the new state."""
+    def advance(
+        self, frame: Nest, state: TokenState, place: Tensors | None = None
+    ) -> tuple[tf.Tensor, TokenState]:
+        """What the next logits are made of, `[batch, feature]`, and the new state.
+
+        `place` is that of the next frame, where it is given.
+        """
         rules = self._rules.after(state.rules, self.token(frame))
-        place = self.places.advance(state.place, 1, self.token(frame))
+        place = place or self.places.advance(state.place, 1, self.token(frame))
         token = self.token(frame)
         inputs = join(self._encode(frame), self.places(place))
         if self.settings.keys_down:
