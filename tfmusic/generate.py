@@ -187,7 +187,9 @@ def _check_controls(player) -> None:
     """Tells, before any music is made, which flag is neither ours nor the model's."""
     from tfmusic.serving.requests import unknown_control
 
-    known = {**player.controls, **(player.card.get("search_controls") or {})}
+    known = dict(player.controls)
+    for kind in ("search_controls", "infill_controls"):
+        known |= player.card.get(kind) or {}
     for name in command_line.extra_flags():
         if name not in known:
             others = command_line.flag_names()

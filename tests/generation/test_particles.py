@@ -57,7 +57,9 @@ def draw(signs, num_particles, seed, ends):
 def distance(num_particles, ends=True, number=3000):
     """Half the difference between what is drawn and what is exact, 0 to 1."""
     signs = tf.constant(np.tile(SIGNS, [number, 1]), tf.int32)
-    paths, state = draw(signs, tf.constant(num_particles), tf.constant(3, tf.int64), ends)
+    paths, state = draw(
+        signs, tf.constant(num_particles), tf.constant(3, tf.int64), ends
+    )
     assert np.all(state.numpy() == len(SIGNS))
     exact = posterior(SIGNS, ends)
     drawn = dict.fromkeys(exact, 0.0)

@@ -2,11 +2,9 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from tests.models import contracts
 from tests.models.conftest import SPELLED_ID, make_case
-from tfmusic.models.chord_given import agreement
 
 LENGTH = 12
 
@@ -47,9 +45,7 @@ def fill(model, *pieces, **values):
 def check_kept(made, piece, row=0):
     keys = made["keys"][row]
     wanted, is_given = piece["keys"], piece["is_given"]
-    np.testing.assert_array_equal(
-        keys[..., 0] & is_given, wanted[..., 0] & is_given
-    )
+    np.testing.assert_array_equal(keys[..., 0] & is_given, wanted[..., 0] & is_given)
     sounding = wanted[..., 0] & is_given
     before = np.pad(sounding, [[1, 0], [0, 0]])[:-1]
     held = sounding & before

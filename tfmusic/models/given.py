@@ -95,7 +95,11 @@ def _infill(
     places = {n: a for n, a in given.items() if n not in (*features, IS_GIVEN)}
     names = model.representation.feature_specs
     return {
-        **{name: array for name, array in {**places, **features}.items() if name in names},
+        **{
+            name: array
+            for name, array in {**places, **features}.items()
+            if name in names
+        },
         "num_steps": tf.fill([batch_size], length),
         "guarded_steps": watch.guarded_steps,
         "unmatched_steps": unmatched,

@@ -29,6 +29,7 @@ from tfmusic.serving.requests import (
     request_interpolation,
     request_music,
     request_search,
+    tell_unmatched,
 )
 from tfmusic.stored import reading
 
@@ -49,8 +50,8 @@ class Player:
             `search` or `infill` took from the primer as they are.
         announce: Told in a line, before music is made that takes some seconds, how
             much it is and about how long it takes; None: nobody is.
-        remarks: What the last `generate` or `search` changed of the primer for the
-            model, in words.
+        remarks: What the last `generate`, `search` or `infill` changed of the primer
+            for the model, in words.
     """
 
     def __init__(self, model: str):
@@ -185,15 +186,15 @@ class Player:
         """Writes bars or voices of a piece anew; all else comes back as it is.
 
         Args:
-            piece: The music. Which voice a note belongs to, its representation says; a
-                melody alone is the voice that is kept, or the highest.
+            piece: The music. A melody alone is the voice, or the hand, that is kept.
             bars: The first and the last bar to write, counted from 1, an upbeat being
                 bar 0; None: all.
-            keep: Names of voices that stay, such as ("soprano", "bass"). Without
-                `bars` the others are written anew from beginning to end.
+            keep: Names of voices or hands that stay, such as ("soprano", "bass"); the
+                card's `keep` has those that there are. Without `bars` the others are
+                written anew from beginning to end.
             num_outputs: How many versions.
             seed: The same seed on the same machine gives the same music.
-            controls: As for `generate`.
+            controls: As for `generate`, and the card's `infill_controls`.
 
         Raises:
             UserError: The model cannot, there are no such bars or voices, or as for
@@ -210,8 +211,9 @@ class Player:
             controls=controls,
         )
         outputs = self._answer(request, num_outputs)
-        self.guarded_steps = 0
-        self.remarks, self.num_given = request.primer.remarks, request.num_given
+        self.guarded_steps = int(outputs.get("guarded_steps", np.zeros(1)).sum())
+        self.num_given = request.num_given
+        self.remarks = (*request.primer.remarks, *tell_unmatched(outputs))
         return read_music(self.representation, request, outputs)
 
     def interpolate(

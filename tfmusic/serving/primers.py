@@ -38,6 +38,7 @@ class Primer:
             for; see `Representation.splice`.
         end_step: The step in which the primer ends.
         remarks: What was changed for the model, in words.
+        key: The key that it is in, where the model knows but one; else None.
     """
 
     sequence: NoteSequence
@@ -46,6 +47,7 @@ class Primer:
     splice: tuple[float, int]
     end_step: int
     remarks: tuple[str, ...]
+    key: Key | None = None
 
 
 def read_primer(
@@ -94,6 +96,7 @@ def read_primer(
         representation.splice(notes, prompt),
         notes.num_steps,
         tuple(remarks),
+        key if knows_one_key(card) else None,
     )
 
 
