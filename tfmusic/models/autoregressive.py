@@ -158,7 +158,7 @@ class AutoregressiveModel(MusicModel):
         Args:
             frame: The newest frame.
             state: The state before it.
-            given: What is given of the next one, as `plan_given` gives it, `[row, ...]`.
+            given: What is given of the next one, as `plan_given` has it, `[row, ...]`.
             controls: As for `next_frame`.
             seed: int64 `[2]`.
             must_change: As for `next_frame`.

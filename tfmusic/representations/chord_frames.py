@@ -87,6 +87,7 @@ class ChordFrames(TokenRepresentation):
 
     name: ClassVar[str] = "chord_frames"
     fitted_fields: ClassVar[tuple[str, ...]] = ("tokens", "home_keys")
+    instruments: ClassVar[tuple[str, ...]] = INSTRUMENTS
 
     steps_per_quarter: int = 2
     metre: bool = False

@@ -46,6 +46,8 @@ class Player:
         representation: How the model's arrays encode music.
         guarded_steps: In how many steps of all pieces of the last `generate` a guard
             against standing still changed what was drawn.
+        unmatched_steps: In how many steps of all pieces of the last `infill` no chord
+            that the model knows has what is given.
         num_given: How many notes, the first ones of each piece, the last `generate`,
             `search` or `infill` took from the primer as they are.
         announce: Told in a line, before music is made that takes some seconds, how
@@ -77,7 +79,7 @@ class Player:
                 self._check_endpoints()
             with reading(os.path.join(self.path, CARD), "a model's card", remedy):
                 self.representation = make_representation(self.card["representation"])
-        self.guarded_steps = self.num_given = 0
+        self.guarded_steps = self.unmatched_steps = self.num_given = 0
         self.remarks: tuple[str, ...] = ()
         self.announce: Callable[[str], None] | None = None
 
@@ -146,7 +148,7 @@ class Player:
             **setting,
         )
         outputs = self._answer(request, num_outputs)
-        self.guarded_steps = int(outputs.get("guarded_steps", np.zeros(1)).sum())
+        self.guarded_steps = _total(outputs, "guarded_steps")
         self.remarks = request.primer.remarks if request.primer else ()
         self.num_given = request.num_given if include_primer else 0
         return read_music(self.representation, request, outputs, include_primer)
@@ -211,7 +213,8 @@ class Player:
             controls=controls,
         )
         outputs = self._answer(request, num_outputs)
-        self.guarded_steps = int(outputs.get("guarded_steps", np.zeros(1)).sum())
+        self.guarded_steps = _total(outputs, "guarded_steps")
+        self.unmatched_steps = _total(outputs, "unmatched_steps")
         self.num_given = request.num_given
         self.remarks = (*request.primer.remarks, *tell_unmatched(outputs))
         return read_music(self.representation, request, outputs)
@@ -365,6 +368,11 @@ class Player:
         except tf.errors.InvalidArgumentError as error:
             raise UserError(f"{endpoint}: {reason(error)}") from error
         return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def _total(outputs: Mapping[str, np.ndarray], name: str) -> int:
+    """Of a count of each piece that an endpoint may give."""
+    return int(outputs[name].sum()) if name in outputs else 0
 
 
 def reason(error: tf.errors.OpError) -> str:
