@@ -66,3 +66,24 @@ def test_a_soprano_is_kept_and_nothing_sounds_above_it(chords):
     assert made["unmatched_steps"] == [0]
     assert made["num_steps"] == [LENGTH]
     assert not np.any(made["tokens"] == SPELLED_ID)
+
+
+def given_roll(case, is_given):
+    """A piece of a case, of which some keys count; the others are noise."""
+    piece = dict(case.pieces[0])
+    noise = np.random.default_rng(0).random(piece["roll"].shape) < 0.2
+    piece["roll"] = np.where(is_given[..., np.newaxis], piece["roll"], noise)
+    return {**piece, "is_given": is_given}
+
+
+def test_a_hand_is_kept_and_the_other_is_new():
+    case = make_case("two_hands")
+    is_given = np.zeros(case.pieces[0]["roll"].shape[:-1], bool)
+    is_given[:, 0] = True
+    piece = given_roll(case, is_given)
+    made = fill(case.model, piece, particles=4, seed=1, max_held=2.0)
+    np.testing.assert_array_equal(made["roll"][0, :, 0], case.pieces[0]["roll"][:, 0])
+    assert made["roll"][0, :, 1].any()
+    assert np.any(made["roll"][0, :, 1] != piece["roll"][:, 1])
+    other = fill(case.model, piece, particles=4, seed=2, max_held=2.0)
+    assert np.any(other["roll"] != made["roll"])
