@@ -62,21 +62,6 @@ def only(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
     return tf.where(classes, logits, logits + 4.0 * IMPOSSIBLE)
 
 
-def log_part(
-    logits: tf.Tensor, classes: tf.Tensor, temperature: tf.Tensor | float = 1.0
-) -> tf.Tensor:
-    """The natural logarithm of the probability of some classes together, `[batch]`.
-
-    Args:
-        logits: float32 `[batch, class]`.
-        classes: Those, bool `[batch, class]`.
-        temperature: Divides the logits; above 0.
-    """
-    scaled = logits / temperature
-    part = tf.where(classes, scaled, -np.inf)
-    return tf.reduce_logsumexp(part, axis=1) - tf.reduce_logsumexp(scaled, axis=1)
-
-
 def keep_probable(
     logits: tf.Tensor,
     temperature: tf.Tensor,

@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.generation import samplers, seeds
+from tfmusic.generation.controls import MIN_STEPS
 from tfmusic.models.base import Tensors
 from tfmusic.models.given import IS_GIVEN, Given, weight_temperature
 from tfmusic.models.key_head import choice_nats
@@ -92,8 +93,7 @@ def next_given(
     noise = samplers.logistic([tf.shape(token)[0], NUM_PITCHES], key_seed)
     noise *= controls["temperature"]
     new, nats = model.strike(token, frame, hidden, noise, keys, (struck, is_given))
-    temperature = weight_temperature(controls)
-    log_p = samplers.log_part(logits, found.fits, temperature)
+    log_p = _weight(logits, learned, found.fits, controls)
     log_p = tf.where(found.is_none, 0.0, log_p)
     # The rules of new music know no chords that are spelled.
     spelling = tf.nn.log_softmax(learned)[:, model.spelled_id]
@@ -109,8 +109,27 @@ def end_given(
 ) -> tf.Tensor:
     """See `AutoregressiveModel.end_given`."""
     hidden, state = model.advance(frame, state)
-    logits = model.steer(model.step_logits(hidden), state, controls)
+    learned = model.step_logits(hidden)
+    logits = model.steer(learned, state, {**controls, MIN_STEPS.name: 0.0})
     is_end = tf.range(model.vocabulary_size) == END
-    return samplers.log_part(
-        logits, tf.broadcast_to(is_end, tf.shape(logits)), weight_temperature(controls)
-    )
+    return _weight(logits, learned, tf.broadcast_to(is_end, tf.shape(logits)), controls)
+
+
+def _weight(
+    logits: tf.Tensor, learned: tf.Tensor, fits: tf.Tensor, controls: Tensors
+) -> tf.Tensor:
+    """The logarithm of what some tokens together weigh, float32 `[row]`.
+
+    It is their probability, times the odds by which controls change that of each: so a
+    particle also counts for more if it leads to where the controls want it.
+
+    Args:
+        logits: With what rules and controls say, float32 `[row, token]`.
+        learned: Without, likewise.
+        fits: The tokens, bool `[row, token]`.
+        controls: Values by name.
+    """
+    temperature = weight_temperature(controls)
+    fitting = tf.where(fits, logits / temperature, -np.inf)
+    total = tf.reduce_logsumexp(learned / temperature, axis=1)
+    return tf.reduce_logsumexp(fitting, axis=1) - total
