@@ -24,6 +24,7 @@ _PARTICLES = "particles"
 _COUNTS = ("num_outputs", "beam_width", _PARTICLES)
 _STEPS = "num_steps"
 _PLACE = "place"
+_OF_STEPS = ("is_given", "mask")  # besides the arrays of the representation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,6 +91,9 @@ def guarded(model: MusicModel, endpoint: Endpoint, limits: GraphLimits) -> Endpo
         given = dict(zip(names, inputs, strict=True))
         checks = _Checks()
         _check_sizes(checks, given, limits)
+        _check_alike(
+            checks, [n for n in names if n in integers or n in _OF_STEPS], given
+        )
         for name, value in given.items():
             if name in controls:
                 control = controls[name]
@@ -162,6 +166,17 @@ def _check_sizes(
         checks.between(words, pieces_given * time, 1, limits.steps_given)
 
 
+def _check_alike(
+    checks: "_Checks", names: Sequence[str], given: Mapping[str, tf.Tensor]
+) -> None:
+    """Refuses arrays of the same pieces that have other numbers of rows or steps."""
+    timed = [name for name in names if _has_time(given[name])]
+    for name in timed[1:]:
+        sizes, first = (tf.shape(given[n])[:2] for n in (name, timed[0]))
+        words = f"{name}: expected as many rows and steps as {timed[0]} has, got"
+        checks.add(words, tf.reduce_all(sizes == first), sizes, most_told=2)
+
+
 def _has_time(value: tf.Tensor) -> bool:
     return value.shape.rank > 1 and value.shape[1] is None
 
@@ -181,17 +196,20 @@ class _Checks:
         bounds = [tf.cast(bound, value.dtype) for bound in (lowest, highest)]
         is_inside = (value >= bounds[0]) & (value <= bounds[1])
         words = f"{name}: expected {_words(lowest, highest)}, got"
-        self._add(words, is_inside, value)
+        self.add(words, is_inside, value)
 
     def finite(self, name: str, value: tf.Tensor) -> None:
         """Refuses NaN and infinity."""
         words = f"{name}: expected finite numbers, got"
-        self._add(words, tf.math.is_finite(value), value)
+        self.add(words, tf.math.is_finite(value), value)
 
-    def _add(self, words: str, is_right: tf.Tensor, value: tf.Tensor) -> None:
-        wrong = tf.boolean_mask(value, ~is_right) if value.shape.rank else value
+    def add(
+        self, words: str, is_right: tf.Tensor, value: tf.Tensor, most_told: int = 1
+    ) -> None:
+        """Refuses a value, or of many those where `is_right` does not hold."""
+        wrong = tf.boolean_mask(value, ~is_right) if is_right.shape.rank else value
         assertion = tf.debugging.Assert(
-            tf.reduce_all(is_right), [words, wrong], summarize=1
+            tf.reduce_all(is_right), [words, wrong], summarize=most_told
         )
         if assertion is not None:  # where Python runs the code, it has raised
             self.found.append(assertion)
