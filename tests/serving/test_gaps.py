@@ -166,8 +166,3 @@ def test_wrong_requests_are_answered_in_one_line(player, settings, message):
     with pytest.raises(UserError, match=message) as caught:
         player.infill(chorale(), **settings)
     assert "\n" not in str(caught.value)
-
-
-def test_models_that_cannot_say_so():
-    with pytest.raises(UserError, match="cannot fill gaps; models that can"):
-        Player("folk").infill(chorale(), bars=(1, 1))

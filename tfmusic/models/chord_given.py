@@ -10,6 +10,7 @@ from tfmusic.generation.controls import MIN_STEPS
 from tfmusic.models.base import Tensors
 from tfmusic.models.given import IS_GIVEN, Given, weight_temperature
 from tfmusic.models.key_head import choice_nats
+from tfmusic.models.places import Places
 from tfmusic.models.tokens import SAMPLING
 from tfmusic.representations.chords import NUM_PITCHES
 from tfmusic.representations.vocabulary import END, NUM_SPECIAL
@@ -55,6 +56,24 @@ def agreement(
     is_exact = tf.reduce_any(agrees, axis=1)
     fits = tf.where(is_exact[:, tf.newaxis], agrees, has_all)
     return Agreement(fits, is_exact, ~tf.reduce_any(has_all, axis=1))
+
+
+def plan_given(places: Places, given: Tensors, controls: Tensors) -> Tensors:
+    """See `AutoregressiveModel.plan_given`.
+
+    The last chord begins with the last note that is given to begin, or, where nothing
+    is given to sound at the end, a quarter before that.
+    """
+    is_given = given[IS_GIVEN][..., tf.newaxis]
+    sounding, struck = tf.unstack(given["keys"] & is_given, axis=-1)
+    length = tf.shape(struck)[1]
+    begins = tf.where(tf.reduce_any(struck, axis=2), tf.range(length), 0)
+    onset = tf.where(
+        tf.reduce_any(sounding[:, -1], axis=1),
+        tf.reduce_max(begins, axis=1),
+        length - places.steps_per_quarter,
+    )
+    return {**given, **places.of_given(given, onset, controls)}
 
 
 def next_given(

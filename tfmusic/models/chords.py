@@ -20,7 +20,7 @@ from tfmusic.generation.controls import (
 from tfmusic.generation.repetition import HISTORY
 from tfmusic.generation.voice_leading import VoiceLeading
 from tfmusic.models.base import Tensors
-from tfmusic.models.chord_given import end_given, next_given
+from tfmusic.models.chord_given import end_given, next_given, plan_given
 from tfmusic.models.given import IS_GIVEN, Given
 from tfmusic.models.key_head import KeyHead, choice_nats
 from tfmusic.models.token_scores import as_scores, targets_of
@@ -410,19 +410,7 @@ class ChordModel(TokenModel):
 
     def plan_given(self, given: Tensors, controls: Tensors) -> Tensors:
         """With phrases that are counted back from the last chord, if none are known."""
-        sounding, struck = tf.unstack(
-            given["keys"] & given[IS_GIVEN][..., tf.newaxis], axis=-1
-        )
-        length = tf.shape(struck)[1]
-        begins = tf.where(tf.reduce_any(struck, axis=2), tf.range(length), 0)
-        quarter = self.representation.steps_per_quarter
-        onset = tf.where(
-            tf.reduce_any(sounding[:, -1], axis=1),
-            tf.reduce_max(begins, axis=1),
-            length - quarter,  # of a last chord that is open
-        )
-        places = self.places.of_given(given, onset, controls)
-        return {**given, **places}
+        return plan_given(self.places, given, controls)
 
     def next_given(
         self,
