@@ -9,12 +9,12 @@ import tensorflow as tf
 from tfmusic.generation.particles import resample, sample_given
 
 # Three hidden states; each shows one of two signs, which are given.
-FIRST = np.array([0.5, 0.3, 0.2])
+FIRST = np.array([0.7, 0.2, 0.1])
 MOVES = np.array([[0.8, 0.15, 0.05], [0.2, 0.5, 0.3], [0.05, 0.05, 0.9]])
-SHOWS = np.array([[0.5, 0.5], [0.5, 0.5], [0.02, 0.98]])
+SHOWS = np.array([[0.95, 0.05], [0.5, 0.5], [0.02, 0.98]])
 ENDS = np.array([0.9, 0.1, 0.9])
-# The first steps say little of which state it is, the last one much.
-SIGNS = np.array([0, 1, 0, 0])
+# After the first sign few particles count, and they are drawn anew.
+SIGNS = np.array([1, 1, 0, 0])
 
 
 def posterior(signs, ends):
