@@ -18,10 +18,12 @@ from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.faults import keep_best
 from tfmusic.evaluation.tables import aggregate
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.keys import Key
 from tfmusic.notes.transforms import crop
 from tfmusic.serving.gallery import read_pieces
 from tfmusic.serving.gaps import read_gap
 from tfmusic.serving.player import Player
+from tfmusic.serving.setting import knows_one_key
 
 _MODEL_DIR = flags.DEFINE_string("model_dir", None, "An export.", required=True)
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Its dataset.", required=True)
@@ -52,6 +54,13 @@ def tune_of(player: Player, piece: NoteSequence) -> NoteSequence:
     return tune
 
 
+def written_in(piece: NoteSequence) -> str:
+    """The key that a decoded piece is written in."""
+    signature = piece.key_signatures[0]
+    mode = NoteSequence.KeySignature.Mode.Name(signature.mode).lower()
+    return str(Key(signature.key, mode, 1.0))
+
+
 def has_tune(piece: NoteSequence, tune: NoteSequence) -> bool:
     """Whether a piece begins with the notes of a tune, as they are."""
     return list(piece.notes[: len(tune.notes)]) == list(tune.notes)
@@ -75,6 +84,8 @@ def harmonise(player: Player, pieces: Sequence[NoteSequence], controls) -> list:
     start = time.monotonic()
     for i, tune in enumerate(tunes):
         settings = dict(num_outputs=_BEST_OF.value, seed=i, controls=controls)
+        if knows_one_key(player.card):  # a tune alone does not tell it well
+            settings["key"] = written_in(tune)
         found = player.infill(tune, keep=("soprano",), **settings)
         made.append(keep_best(found, 1)[0])
         unmatched += player.unmatched_steps / _BEST_OF.value

@@ -266,7 +266,7 @@ def _fill(player, primer, settings) -> tuple[list, str, list[str]]:
     if primer is None:
         raise UserError(f"--{flag.name}: give the music with --primer=FILE")
     reason = "the primer says how long the music is, and what is around its gap"
-    _refuse(flag, reason, _BARS, _SECONDS, _NUM_STEPS, _QPM, _KEY, _METRE, _PROGRAM)
+    _refuse(flag, reason, _BARS, _SECONDS, _NUM_STEPS, _QPM, _METRE, _PROGRAM)
     _refuse(flag, "it writes gaps by sampling", _BEAM_WIDTH, _INCLUDE_PRIMER)
     pieces = player.infill(
         primer,
@@ -274,6 +274,7 @@ def _fill(player, primer, settings) -> tuple[list, str, list[str]]:
         keep=_KEEP.value or (),
         num_outputs=_NUM_OUTPUTS.value * _BEST_OF.value,
         seed=_SEED.value,
+        key=_KEY.value,
         **settings,
     )
     how = f"seed {_SEED.value}; {_INFILL.value or 'all bars'} written anew"

@@ -11,6 +11,7 @@ from tests.contracts import make_sequence
 from tests.models.conftest import chords_with_keys
 from tests.serving.exports import export_untrained
 from tfmusic.errors import UserError
+from tfmusic.notes.keys import parse_key
 from tfmusic.notes.writing import write_midi
 from tfmusic.representations import make_representation
 from tfmusic.serving.gaps import fill_gap, read_gap
@@ -191,6 +192,17 @@ def test_older_exports_say_what_to_do():
         read_gap({**CARD, "endpoints": {}}, plain, chorale(), bars=(1, 1))
 
 
+def test_the_key_that_is_said_is_where_the_music_ends():
+    card = {**CARD, "config": {"data": {"key": "C"}}}
+    for name, semitones, number in (("G", 5, 1), ("Em", 5, 22), ("C", 0, 1)):
+        gap = read_gap(card, CHORDS, tune(), keep=["soprano"], key=parse_key(name))
+        assert gap.primer.semitones == semitones
+        assert set(gap.inputs["plan_key"].tolist()) == {number}
+        assert played(write(gap), [0]) == played(tune())
+    gap = read_gap(CARD, CHORDS, tune(), keep=["soprano"], key=parse_key("G"))
+    assert (gap.primer.semitones, gap.inputs["plan_key"][0]) == (0, 8)
+
+
 @pytest.mark.slow
 def test_an_export_harmonises_a_file_and_refuses_what_cannot_be(tmp_path):
     export_untrained("chords", tmp_path / "model" / "1")
@@ -232,6 +244,8 @@ def test_an_export_harmonises_a_file_and_refuses_what_cannot_be(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             player.call("infill", {**inputs, name: value})
+    with pytest.raises(UserError, match="key: expected such as G"):
+        player.infill(piece, keep=("soprano",), key="H")
     write_midi(piece, str(tmp_path / "tune.mid"))
     command = [sys.executable, "-m", "tfmusic.generate", "--keep=soprano"]
     command += [f"--model_dir={tmp_path}/model", f"--output_dir={tmp_path}/music"]

@@ -28,8 +28,6 @@ from tfmusic.serving.primers import Primer
 
 # A note of a melody may be held so long into the next one.
 _SLUR_SECONDS = 0.05
-# C major and A minor, as `home_key.SPECS` numbers them.
-_MAJOR_HOME, _MINOR_HOME = 1, 22
 
 
 def is_frames(representation: Representation) -> bool:
@@ -196,5 +194,6 @@ def _home_key(primer: Primer, sounding: np.ndarray) -> np.ndarray:
     """The key of the piece in each step, as far as the model is to know it."""
     if primer.key is None:
         return home_key.encode_home_key(sounding)[home_key.NAME]
-    number = _MINOR_HOME if primer.key.mode == "minor" else _MAJOR_HOME
+    tonic = (primer.key.tonic + primer.semitones) % 12
+    number = 1 + 12 * (primer.key.mode == "minor") + tonic
     return np.full(len(sounding), number, np.int8)

@@ -17,6 +17,7 @@ from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.grid import bars as bars_of
+from tfmusic.notes.keys import Key
 from tfmusic.representations import Features, Representation
 from tfmusic.representations.voice_frames import NO_VOICE, VoiceFrames
 from tfmusic.serving.frame_gaps import is_frames, read_frames
@@ -66,6 +67,7 @@ def read_gap(
     piece: NoteSequence,
     bars: Bars | None = None,
     keep: Sequence[str] = (),
+    key: Key | None = None,
 ) -> Gap:
     """Finds out what is to be written.
 
@@ -76,6 +78,7 @@ def read_gap(
         bars: The first and the last bar to write anew, counted from 1, an upbeat being
             bar 0; None: all.
         keep: Names of the voices or hands that stay.
+        key: Which key the piece is in; None: as its notes say.
 
     Raises:
         UserError: The model cannot write gaps, there are no such bars or voices, or
@@ -90,7 +93,7 @@ def read_gap(
         )
     _check_types(bars, keep)
     kept = {choose("voice to keep", n.strip().lower(), names) for n in keep}
-    primer = read_primer(card, representation, piece)
+    primer = read_primer(card, representation, piece, key)
     num_steps = len(next(iter(primer.prompt.values())))
     first_step = _first_step(primer, representation)
     wanted = np.ones(num_steps, bool)

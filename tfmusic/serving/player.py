@@ -184,6 +184,7 @@ class Player:
         num_outputs: int = 1,
         seed: int = 0,
         controls: Mapping[str, float] | None = None,
+        key: str | None = None,
     ) -> Pieces:
         """Writes bars or voices of a piece anew; all else comes back as it is.
 
@@ -197,6 +198,8 @@ class Player:
             num_outputs: How many versions.
             seed: The same seed on the same machine gives the same music.
             controls: As for `generate`, and the card's `infill_controls`.
+            key: Which key the piece is in, such as "G" or "F#m", if the model takes
+                one; None: as its notes say, of which a melody has few.
 
         Raises:
             UserError: The model cannot, there are no such bars or voices, or as for
@@ -211,6 +214,7 @@ class Player:
             num_outputs=num_outputs,
             seed=seed,
             controls=controls,
+            key=key,
         )
         outputs = self._answer(request, num_outputs)
         self.guarded_steps = _total(outputs, "guarded_steps")

@@ -38,7 +38,8 @@ class Primer:
             for; see `Representation.splice`.
         end_step: The step in which the primer ends.
         remarks: What was changed for the model, in words.
-        key: The key that it is in, where the model knows but one; else None.
+        key: The key that it is in, as it was said or, where the model knows one key
+            alone, as its notes say; else None.
     """
 
     sequence: NoteSequence
@@ -96,7 +97,7 @@ def read_primer(
         representation.splice(notes, prompt),
         notes.num_steps,
         tuple(remarks),
-        key if knows_one_key(card) else None,
+        key,
     )
 
 

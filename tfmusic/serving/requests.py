@@ -119,6 +119,7 @@ def request_infill(
     num_outputs: int = 1,
     seed: int = 0,
     controls: Mapping[str, float] | None = None,
+    key: str | None = None,
 ) -> Request:
     """Asks for new notes in a piece; see `Player.infill` for the arguments.
 
@@ -128,7 +129,9 @@ def request_infill(
     _check_count(card, num_outputs=num_outputs)
     check_numbers(_SEEDS, seed=seed)
     check_music("piece", piece)
-    gap = read_gap(card, representation, piece, bars, keep)
+    setting = Setting(key=key)
+    setting.check(card, None)
+    gap = read_gap(card, representation, piece, bars, keep, setting.tonality)
     values = check_controls(card, controls or {}, "infill_controls") | {"seed": seed}
     for name, array in gap.inputs.items():
         values[name] = np.broadcast_to(array, (num_outputs, *array.shape))
