@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,8 +10,11 @@ from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.faults import keep_best
 from tfmusic.evaluation.tables import aggregate
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.keys import Key
 from tfmusic.notes.transforms import crop
+from tfmusic.serving.gaps import read_gap
 from tfmusic.serving.player import Player
+from tfmusic.serving.setting import knows_one_key
 
 BARS = (3, 4)
 _CLAIMED = {
@@ -20,13 +24,29 @@ _CLAIMED = {
 }
 
 
-def soprano(piece: NoteSequence) -> list[tuple]:
-    """The notes of the first voice."""
-    return [
-        (note.start_time, note.end_time, note.pitch, note.velocity)
-        for note in piece.notes
-        if note.instrument == 0
-    ]
+def tune_of(player: Player, piece: NoteSequence, fermatas: bool) -> NoteSequence:
+    """The soprano of a piece alone, perhaps with its fermatas."""
+    gap = read_gap(player.card, player.representation, piece, keep=("soprano",))
+    tune = NoteSequence()
+    tune.CopyFrom(piece)
+    del tune.notes[:]
+    kept = zip(piece.notes, gap.is_kept, strict=True)
+    tune.notes.extend(note for note, is_kept in kept if is_kept)
+    if not fermatas:
+        del tune.text_annotations[:]
+    return tune
+
+
+def written_in(piece: NoteSequence) -> str:
+    """The key that a decoded piece is written in."""
+    signature = piece.key_signatures[0]
+    mode = NoteSequence.KeySignature.Mode.Name(signature.mode).lower()
+    return str(Key(signature.key, mode, 1.0))
+
+
+def has_tune(piece: NoteSequence, tune: NoteSequence) -> bool:
+    """Whether a piece begins with the notes of a tune, as they are."""
+    return list(piece.notes[: len(tune.notes)]) == list(tune.notes)
 
 
 def bars_of(player: Player, piece: NoteSequence) -> tuple[float, float] | None:
@@ -45,28 +65,27 @@ def harmonise(
     pieces: Sequence[NoteSequence],
     controls: Mapping[str, float] | None = None,
     best_of: int = 1,
+    fermatas: bool = True,
 ) -> dict[str, float]:
-    """Writes three voices to each soprano; prints the table and gives the claims."""
+    """Writes what is below each soprano; prints the table and gives the claims."""
+    tunes = [tune_of(player, piece, fermatas) for piece in pieces]
+    made, unmatched, num_steps = [], 0, 0
     start = time.monotonic()
-    made = [
-        keep_best(
-            player.infill(
-                piece,
-                keep=("soprano",),
-                num_outputs=best_of,
-                seed=i,
-                controls=controls,
-            ),
-            1,
-        )[0]
-        for i, piece in enumerate(pieces)
-    ]
+    for i, tune in enumerate(tunes):
+        settings: dict[str, Any] = dict(num_outputs=best_of, seed=i, controls=controls)
+        if knows_one_key(player.card):  # a tune alone does not tell it well
+            settings["key"] = written_in(tune)
+        found = player.infill(tune, keep=("soprano",), **settings)
+        made.append(keep_best(found, 1)[0])
+        unmatched += player.unmatched_steps / best_of
+        num_steps += len(player.representation.encode(tune)["bar_position"])
     seconds = (time.monotonic() - start) / len(pieces)
     comparison = compare(made, pieces)
-    print(f"Three voices to the soprano, {len(pieces)} pieces:\n\n{comparison.table()}")
+    print(f"Music to the soprano, {len(pieces)} pieces:\n\n{comparison.table()}")
     values = aggregate(next(iter(comparison.groups.values())))
-    kept = [soprano(a) == soprano(b) for a, b in zip(made, pieces, strict=True)]
+    kept = [has_tune(*pair) for pair in zip(made, tunes, strict=True)]
     claims = {"soprano_kept": np.mean(kept), "seconds_a_piece": seconds}
+    claims["steps_without_a_chord"] = unmatched / num_steps
     found = {name: label for name, label in _CLAIMED.items() if label in values}
     return claims | {name: values[label].mean for name, label in found.items()}
 

@@ -5,7 +5,7 @@
 
 Builds the dataset, trains, scores the run with 64 pieces, and writes the model and its
 hash. Called again it resumes where it was stopped. What it makes on the way is in
-runs/pretrained/NAME.
+runs/pretrained/NAME. With --run=DIR it exports the weights of a run that is there.
 """
 
 import dataclasses
@@ -19,6 +19,9 @@ from tfmusic.errors import choose
 from tfmusic.serving.catalogue import PLACES, write_hash
 
 _SOURCE = flags.DEFINE_string("source", None, "The music, where no package carries it.")
+_RUN = flags.DEFINE_string(
+    "run", None, "A run that is trained and scored: its weights are exported again."
+)
 _WHEEL, _CLONE = PLACES
 
 
@@ -51,15 +54,24 @@ def main(arguments: list[str]) -> None:
         sys.exit(f"error: expected one name, of {', '.join(RECIPES)}")
     name = choose("model", arguments[1], RECIPES)
     recipe = RECIPES[name]
+    path = recipe.place / f"{name}.zip"
+    if _RUN.value:
+        _export(f"--workdir={_RUN.value}", path)
+        return
     source = _SOURCE.value or recipe.source
     if not source:
         sys.exit(f"error: {name}: expected --source=, where its music is")
     folder = f"runs/pretrained/{name}"
     data, run = f"--data_dir={folder}/data", f"--workdir={folder}/run"
-    config, path = f"--config={recipe.config}", recipe.place / f"{name}.zip"
+    config = f"--config={recipe.config}"
     _call("build", config, f"--source={source}", f"--output_dir={folder}/data")
     _call("train", config, data, run)
     _call("evaluate", data, run, "--pieces=64")
+    _export(run, path)
+
+
+def _export(run: str, path: pathlib.Path) -> None:
+    """Writes a run's model and its hash."""
     _call("export", run, f"--export_dir={path}")
     write_hash(str(path))
 

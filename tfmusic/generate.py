@@ -198,7 +198,9 @@ def _check_controls(player) -> None:
     """Tells, before any music is made, which flag is neither ours nor the model's."""
     from tfmusic.serving.requests import unknown_control
 
-    known = {**player.controls, **(player.card.get("search_controls") or {})}
+    known = dict(player.controls)
+    for kind in ("search_controls", "infill_controls"):
+        known |= player.card.get(kind) or {}
     for name in command_line.extra_flags():
         if name not in known:
             others = command_line.flag_names()
@@ -275,7 +277,7 @@ def _fill(player, primer, settings) -> tuple[list, str, list[str]]:
     if primer is None:
         raise UserError(f"--{flag.name}: give the music with --primer=FILE")
     reason = "the primer says how long the music is, and what is around its gap"
-    _refuse(flag, reason, _BARS, _SECONDS, _NUM_STEPS, _QPM, _KEY, _METRE, _PROGRAM)
+    _refuse(flag, reason, _BARS, _SECONDS, _NUM_STEPS, _QPM, _METRE, _PROGRAM)
     _refuse(flag, "it writes gaps by sampling", _BEAM_WIDTH, _INCLUDE_PRIMER)
     pieces = player.infill(
         primer,
@@ -283,6 +285,7 @@ def _fill(player, primer, settings) -> tuple[list, str, list[str]]:
         keep=_KEEP.value or (),
         num_outputs=_NUM_OUTPUTS.value * _BEST_OF.value,
         seed=_SEED.value,
+        key=_KEY.value,
         **settings,
     )
     how = f"seed {_SEED.value}; {_INFILL.value or 'all bars'} written anew"

@@ -100,8 +100,15 @@ def model(name: str) -> str:
         lines += _music(scores.get("music") or {})
     for label, text in (card.get("knows") or {}).items():
         lines.append(_hang(f"{label:12s} ", text))
+    if card.get("keep") and "infill" in card["endpoints"]:
+        lines.append(_hang("keeps        ", f"--keep={', '.join(card['keep'])}"))
     lines += ["endpoints    " + ", ".join(card["endpoints"]), ""]
-    for title, key in (("Controls", "controls"), ("Search", "search_controls")):
+    sections = {
+        "Controls": "controls",
+        "Search": "search_controls",
+        "With --keep and --infill": "infill_controls",
+    }
+    for title, key in sections.items():
         if card.get(key):
             lines.append(f"{title} (flags of tfmusic generate):")
             lines += [_control(*item) for item in card[key].items()]

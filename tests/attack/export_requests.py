@@ -155,6 +155,7 @@ def cases(name: str) -> list[Case]:
     """All requests to a family's export."""
     card = read_card(name)
     controls = {**(card.get("search_controls") or {}), **card["controls"]}
+    controls |= card.get("infill_controls") or {}
     found = []
     for signature, endpoint in card["endpoints"].items():
         if signature == "serving_default":

@@ -1,6 +1,5 @@
 """Exports of small untrained models, one of each family."""
 
-import dataclasses
 import functools
 
 import pytest
@@ -10,6 +9,7 @@ from tests.models.conftest import CASES, make_case
 from tests.models.test_infill import make_infill
 from tests.models.test_set_autoencoder import make_autoencoder
 from tfmusic.models import MODELS, MusicModel
+from tfmusic.serving.model_card import describe_controls
 from tfmusic.serving.saved_model import export_model
 
 # Families that do not make music frame by frame have cases of their own.
@@ -40,9 +40,8 @@ def export_untrained(case_name, path) -> MusicModel:
         "name": case_name,
         "checkpoint": "none",
         "representation": model.output_representation.to_config(),
-        "controls": {
-            control.name: dataclasses.asdict(control) for control in model.CONTROLS
-        },
+        "controls": describe_controls(model.CONTROLS),
+        "infill_controls": describe_controls(model.INFILL_CONTROLS),
     }
     export_model(model, card, str(path))
     return model

@@ -128,9 +128,9 @@ def test_notes_held_into_a_gap_stay_to_their_end_and_new_ones_come_after(player)
         pitch=79, velocity=90, start_time=3, end_time=6, instrument=0
     )
     gap = read_gap(player.card, player.representation, piece, bars=(2, 2))
-    assert not gap.mask[16:24, 0].any()
-    assert gap.mask[24:32, 0].all()
-    written = {**gap.features, "pitch": np.where(gap.mask, 50, gap.features["pitch"])}
+    assert not gap.is_open[16:24, 0].any()
+    assert gap.is_open[24:32, 0].all()
+    written = {**gap.inputs, "pitch": np.where(gap.is_open, 50, gap.inputs["pitch"])}
     made = fill_gap(gap, player.representation, written)
     assert held in made.notes
     new = [n for n in made.notes if n.instrument == 0 and n.pitch == 50]
@@ -166,8 +166,3 @@ def test_wrong_requests_are_answered_in_one_line(player, settings, message):
     with pytest.raises(UserError, match=message) as caught:
         player.infill(chorale(), **settings)
     assert "\n" not in str(caught.value)
-
-
-def test_models_that_cannot_say_so(tiny_export):
-    with pytest.raises(UserError, match="cannot fill gaps; a model that can"):
-        Player(tiny_export).infill(chorale(), bars=(1, 1))

@@ -295,7 +295,7 @@ def test_key_and_metre_are_taken_as_text(client, place):
 
 def test_what_a_model_cannot_is_said_by_the_job(client):
     piece = upload(client, four_parts())
-    order = {"kind": "infill", "model": "chorales", "piece": piece["id"]}
+    order = {"kind": "infill", "model": "folk", "piece": piece["id"]}
     job = wait(client, client.post("/api/jobs", json=order | {"bars": [1, 1]}).json())
     assert job["state"] == "failed"
     assert job["status"] == 400

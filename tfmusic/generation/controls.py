@@ -143,6 +143,12 @@ GIBBS_STEPS = Control(
     *(128.0, 1.0, 2000.0),
     "How often what is new is gone over: the more, the better its notes fit together.",
 )
+PARTICLES = Control(
+    "particles",
+    *(16.0, 1.0, 1024.0),
+    "How many versions are written beside each other; those that fit badly with the "
+    "given notes to come give way: the more, the better all fits together.",
+)
 AVOID_PARALLELS = Control(
     "avoid_parallels",
     *(0.0, 0.0, 100.0),

@@ -51,6 +51,17 @@ def categorical(
     return tf.argmax(scores, axis=-1, output_type=tf.int32)
 
 
+def only(logits: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
+    """Logits of which some classes alone are possible, float32 `[batch, class]`.
+
+    Args:
+        logits: float32 `[batch, class]`.
+        classes: Those, bool `[batch, class]`.
+    """
+    # More impossible than what rules forbid among the classes.
+    return tf.where(classes, logits, logits + 4.0 * IMPOSSIBLE)
+
+
 def keep_probable(
     logits: tf.Tensor,
     temperature: tf.Tensor,

@@ -11,6 +11,7 @@ from tfmusic.generation.controls import MAX_REPEATS, MAX_SILENCE
 from tfmusic.generation.guards import Watch, count_run, equal_frames
 from tfmusic.generation.loop import Nest, generate_frames
 from tfmusic.models.base import COPIES, Endpoint, Memory, MusicModel, Tensors, num_bytes
+from tfmusic.models.given import Given, infill_endpoint
 from tfmusic.models.steps import step_endpoint
 from tfmusic.networks.losses import last_step_weights
 
@@ -122,6 +123,57 @@ class AutoregressiveModel(MusicModel):
         """
         raise NotImplementedError
 
+    def given_specs(self) -> tuple[tf.TensorSpec, ...]:
+        """What `infill` is given, `[batch, time, ...]`; empty where there is none.
+
+        The arrays that say what keys do, where steps lie, and `is_given`, bool
+        `[batch, time, (hand,) key]`: of which keys the arrays count.
+        """
+        return ()
+
+    def plan_given(self, given: Tensors, controls: Tensors) -> Tensors:
+        """What is given, with what controls say of the plan of whole pieces.
+
+        Args:
+            given: Those of `given_specs`, by name.
+            controls: A float32 scalar for every one of `CONTROLS`.
+
+        Returns:
+            Arrays `[batch, time, ...]`.
+        """
+        del controls
+        return given
+
+    def next_given(
+        self,
+        frame: Nest,
+        state: Nest,
+        given: Tensors,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+    ) -> tuple[Nest, Nest, Given]:
+        """As `next_frame`, of a frame of which keys are given.
+
+        Args:
+            frame: The newest frame.
+            state: The state before it.
+            given: What is given of the next one, as `plan_given` has it, `[row, ...]`.
+            controls: As for `next_frame`.
+            seed: int64 `[2]`.
+            must_change: As for `next_frame`.
+
+        Returns:
+            The next frame, in which given keys do as they should, the state before
+            that, and what became of what is given.
+        """
+        raise NotImplementedError
+
+    def end_given(self, frame: Nest, state: Nest, controls: Tensors) -> tf.Tensor:
+        """The log-probability that the piece ends after a frame, `[row]`."""
+        del state, controls
+        return tf.zeros(tf.shape(tf.nest.flatten(frame)[0])[:1])
+
     def is_finished(self, frame: Nest) -> tf.Tensor | None:
         """Whether a frame ends its piece, bool `[batch]`; None where none ever does."""
         del frame
@@ -192,7 +244,10 @@ class AutoregressiveModel(MusicModel):
         )
 
     def endpoints(self) -> Mapping[str, Endpoint]:
-        """`generate`, `continue` and `score`; see also `step` and `ROWS_TAKE_SEEDS`."""
+        """`generate`, `continue` and `score`.
+
+        See also `step`, `given_specs` and `ROWS_TAKE_SEEDS`.
+        """
         number = tf.TensorSpec([], tf.int32, "num_outputs")
         num_steps = tf.TensorSpec([], tf.int32, "num_steps")
         seed = tf.TensorSpec([], tf.int64, "seed")
@@ -244,6 +299,7 @@ class AutoregressiveModel(MusicModel):
                 f"The log-likelihood, in nats, of each {self.STEP} of whole pieces.",
             ),
             **step_endpoint(self),
+            **infill_endpoint(self),
         }
         if self.ROWS_TAKE_SEEDS:
             rows = {

@@ -79,6 +79,7 @@ class MusicModel(keras.Model):
         representation: How the pieces are encoded, and how outputs are decoded.
         CONTROLS: What steers the endpoints that draw.
         SEARCH_CONTROLS: What steers the beam search, if there is one.
+        INFILL_CONTROLS: What steers `infill` besides `CONTROLS`.
         SCORED_BY: How whole pieces are scored: a name of
             `tfmusic.training.scoring.SCORES`.
         LOSS_UNIT: Of the loss, for people; empty where it has none.
@@ -87,6 +88,7 @@ class MusicModel(keras.Model):
 
     CONTROLS: tuple[Control, ...] = ()
     SEARCH_CONTROLS: tuple[Control, ...] = ()
+    INFILL_CONTROLS: tuple[Control, ...] = ()
     SCORED_BY: ClassVar[str] = "likelihood"
     LOSS_UNIT: ClassVar[str] = ""
     steps_at_once = 0

@@ -7,12 +7,19 @@ from typing import ClassVar
 import keras
 import tensorflow as tf
 
-from tfmusic.generation.controls import CONSERVATIVITY, DENSITY, METRE, roll_controls
+from tfmusic.generation.controls import (
+    CONSERVATIVITY,
+    DENSITY,
+    METRE,
+    PARTICLES,
+    roll_controls,
+)
 from tfmusic.generation.seeds import split_seed
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Tensors, step_is_target
 from tfmusic.models.biaxial_features import BEATS, NoteFeatures
 from tfmusic.models.biaxial_sampling import adapt_power, change_note, sample_frame
+from tfmusic.models.given import IS_GIVEN, Given, weight_temperature
 from tfmusic.models.metre import advance, before_piece
 from tfmusic.models.roll_frames import compile_roll_model, force_onsets
 from tfmusic.models.roll_sampling import (
@@ -23,7 +30,7 @@ from tfmusic.models.roll_sampling import (
 )
 from tfmusic.networks.losses import RollLoss, key_nats
 from tfmusic.networks.recurrent_stack import RecurrentSettings, RecurrentStack
-from tfmusic.representations import Representation
+from tfmusic.representations import Representation, metre
 from tfmusic.representations.play_articulate import PlayArticulate
 from tfmusic.settings import Settings, setting
 
@@ -99,6 +106,7 @@ class BiaxialLSTM(AutoregressiveModel):
     TAKES = PlayArticulate
     Settings = BiaxialSettings
     CONTROLS = (*roll_controls(1), CONSERVATIVITY, DENSITY, *METRE)
+    INFILL_CONTROLS = (PARTICLES,)
 
     def __init__(self, representation: Representation, settings: BiaxialSettings):
         """Makes the layers."""
@@ -226,38 +234,116 @@ class BiaxialLSTM(AutoregressiveModel):
         must_change: tf.Tensor,
     ) -> tuple[Tensors, State, tf.Tensor]:
         """Samples the next frame, note by note."""
+        place = advance(frame, 1)
+        hidden, state = self._hear(frame, place, state)
+        frame, state, is_guarded, _ = self._sample(
+            frame, place, hidden, state, controls, seed, must_change
+        )
+        return frame, state, is_guarded
+
+    def _hear(
+        self, frame: Tensors, place: Tensors, state: State
+    ) -> tuple[tf.Tensor, State]:
+        """What each note hears before a place, `[batch, pitch, unit]`; the state."""
         recurrent, power, held = state
         roll = frame["roll"]
-        held = hold(held, roll[:, tf.newaxis])
-        place = advance(frame, 1)
         features = self.note_features(roll, place["bar_position"], place["bar_length"])
         hidden, recurrent = self.time_stack.step(
             _fold(features), tuple(_fold(part) for part in recurrent)
         )
         [hidden] = self._unfold([hidden])
+        held = hold(held, roll[:, tf.newaxis])
+        return hidden, (self._unfold(recurrent), power, held)
+
+    def _sample(
+        self,
+        frame: Tensors,
+        place: Tensors,
+        hidden: tf.Tensor,
+        state: State,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+        given: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tuple[Tensors, State, tf.Tensor, tf.Tensor]:
+        """The frame at a place, the state, where guards changed it, and its log odds.
+
+        Args:
+            frame: The newest frame.
+            place: That of the next one.
+            hidden: What `_hear` gave.
+            state: Likewise.
+            controls: As for `next_frame`, like `seed` and `must_change`.
+            seed: Decides what is sampled.
+            must_change: Where the frame may not be the newest one again.
+            given: What of it is given, as `sample_frame` takes it.
+        """
+        recurrent, power, held = state
         temperature = controls["temperature"]
-        power_now = controls["conservativity"] * power
         sample_seed, change_seed = split_seed(seed, 2)
         bonus = repeat_bonus(held, controls)[:, 0]
+        roll = frame["roll"]
         sampled, odds = sample_frame(
             self.note_stack,
             self.output_layer,
             hidden,
             roll,
-            power_now,
+            controls["conservativity"] * power,
             bonus,
             temperature,
             sample_seed,
             self.settings.compile_drawing,
+            given,
         )
+        if given is not None:  # such keys may be held for as long as they are
+            held = tf.where(given[1][:, tf.newaxis], 0.0, held)
         sampled, is_released = release(sampled[:, tf.newaxis], held, controls)
         sampled, is_stuck = change_note(
-            sampled[:, 0], odds, roll, must_change, change_seed, temperature
+            sampled[:, 0], odds[..., 0], roll, must_change, change_seed, temperature
         )
-        is_guarded = tf.logical_or(is_released, is_stuck)
-        frame = {"roll": sampled, **place}
+        if given is not None:
+            sampled = tf.where(given[1][..., tf.newaxis], given[0], sampled)
         power = adapt_power(power, sampled, controls["density"])
-        return frame, (self._unfold(recurrent), power, held), is_guarded
+        is_guarded = tf.logical_or(is_released, is_stuck)
+        odds += tf.pad(
+            bonus[..., tf.newaxis], [[0, 0], [0, 0], [0, self.num_channels - 1]]
+        )
+        new = {"roll": sampled, **place}
+        return new, (recurrent, power, state[2]), is_guarded, odds
+
+    def given_specs(self) -> tuple[tf.TensorSpec, ...]:
+        """Rolls and places."""
+        shape = [None, None, self.num_pitches]
+        return (*self.array_specs(), tf.TensorSpec(shape, tf.bool, IS_GIVEN))
+
+    def next_given(
+        self,
+        frame: Tensors,
+        state: State,
+        given: Tensors,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+    ) -> tuple[Tensors, State, Given]:
+        """Samples the keys that are not given; each hears of all that are below it."""
+        place = {name: given[name] for name in metre.SPECS}
+        hidden, state = self._hear(frame, place, state)
+        wanted, is_given = given["roll"], given[IS_GIVEN]
+        new, state, is_guarded, odds = self._sample(
+            frame,
+            place,
+            hidden,
+            state,
+            controls,
+            seed,
+            must_change,
+            (wanted, is_given),
+        )
+        odds = force_onsets(odds, frame["roll"][..., 0])
+        nats = key_nats(wanted, odds / weight_temperature(controls))
+        is_given = is_given[..., tf.newaxis]
+        log_p = -tf.reduce_sum(tf.where(is_given, nats, 0.0), axis=[1, 2])
+        return new, state, Given(log_p, is_guarded, tf.zeros_like(must_change))
 
     def is_repeat(self, frame: Tensors, previous: Tensors) -> tf.Tensor:
         """Whether the same notes play and articulate, wherever in the bar."""

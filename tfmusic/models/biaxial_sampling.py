@@ -23,8 +23,9 @@ def sample_frame(
     temperature: tf.Tensor,
     seed: tf.Tensor,
     compiled: bool = False,
+    given: tuple[tf.Tensor, tf.Tensor] | None = None,
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Samples one frame, bool `[batch, pitch, channel]`, and its log odds of playing.
+    """Samples one frame, bool `[batch, pitch, channel]`, and its log odds likewise.
 
     Args:
         stack: The layers along the notes.
@@ -36,6 +37,7 @@ def sample_frame(
         temperature: Divides log odds; scalar.
         seed: int64 `[2]`.
         compiled: Whether XLA compiles this.
+        given: A frame of which keys are given, and of which, bool `[batch, pitch]`.
     """
     _, num_pitches, num_channels = roll.shape
     shape = [num_pitches, tf.shape(roll)[0], num_channels]
@@ -43,6 +45,11 @@ def sample_frame(
     # Log odds that are greater pass a threshold that is lower.
     play_noise = noise[..., :1] - tf.transpose(bonus)[..., tf.newaxis]
     noise = tf.concat([play_noise, noise[..., 1:]], axis=-1)
+    if given is not None:
+        wanted, is_given = given
+        certain = tf.where(wanted, -CERTAIN, CERTAIN)  # noise that is to be exceeded
+        certain = tf.transpose(certain, [1, 0, 2])
+        noise = tf.where(tf.transpose(is_given)[..., tf.newaxis], certain, noise)
 
     def sample(hidden, sounded, power, noise):
         noise = tf.ensure_shape(noise, [num_pitches, None, num_channels])
@@ -54,7 +61,8 @@ def sample_frame(
     sampled, odds = sample(hidden, tf.transpose(roll[..., 0]), power, noise)
     sampled = tf.transpose(sampled, [1, 0, 2])
     sampled = tf.ensure_shape(sampled, [None, num_pitches, num_channels])
-    return sampled, tf.transpose(odds)
+    odds = tf.ensure_shape(tf.transpose(odds, [1, 0, 2]), [None, *roll.shape[1:]])
+    return sampled, odds
 
 
 def sample_notes(
@@ -78,7 +86,7 @@ def sample_notes(
 
     Returns:
         The frame, bool `[pitch, batch, channel]`, and the log odds of each note's
-        playing, given those below it, `[pitch, batch]`.
+        playing and articulation, given those below it, of the same shape.
     """
     num_pitches, _, num_channels = noise.shape
     batch_size = tf.shape(hidden)[1]
@@ -121,7 +129,8 @@ def sample_notes(
     )
     logits = logits.concat()[:num_pitches]
     sampled = _choose(logits, thresholds)
-    return sampled, raise_probabilities(logits[..., 0], power)
+    play = raise_probabilities(logits[..., :1], power[:, tf.newaxis])
+    return sampled, tf.concat([play, logits[..., 1:]], axis=-1)
 
 
 def _group(notes: tf.Tensor) -> tf.Tensor:

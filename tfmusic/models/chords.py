@@ -11,6 +11,7 @@ from tfmusic.generation import samplers, seeds
 from tfmusic.generation.cadence import dominants, tonics
 from tfmusic.generation.controls import (
     CADENCE,
+    PARTICLES,
     PHRASES,
     STOLLEN,
     TEMPERATURE,
@@ -19,7 +20,9 @@ from tfmusic.generation.controls import (
 from tfmusic.generation.repetition import HISTORY
 from tfmusic.generation.voice_leading import VoiceLeading
 from tfmusic.models.base import Tensors
-from tfmusic.models.key_head import KeyHead
+from tfmusic.models.chord_given import end_given, next_given, plan_given
+from tfmusic.models.given import IS_GIVEN, Given
+from tfmusic.models.key_head import KeyHead, choice_nats
 from tfmusic.models.token_scores import as_scores, targets_of
 from tfmusic.models.token_settings import ChordSettings
 from tfmusic.models.tokens import TokenModel
@@ -75,6 +78,7 @@ class ChordModel(TokenModel):
     STEP = "frame"
     LOSS_UNIT = "nats a frame"
     READS_KEYS = True
+    INFILL_CONTROLS = (PARTICLES,)
 
     def __init__(
         self,
@@ -98,13 +102,13 @@ class ChordModel(TokenModel):
                 "takes chord frames without keys"
             )
         super().__init__(representation, settings, make_network)
-        self._spelled = representation.spelled_id
-        self._token_keys = representation.token_pitches()
-        self._voice_leading = VoiceLeading(self._token_keys)
-        self._most_keys = int(self._token_keys.sum(axis=1).max())
+        self.spelled_id = representation.spelled_id
+        self.token_keys = representation.token_pitches()
+        self._voice_leading = VoiceLeading(self.token_keys)
+        self._most_keys = int(self.token_keys.sum(axis=1).max())
         self.key_head = KeyHead(name="key_head")
         self.struck = keras.layers.Dense(settings.embedding_size, use_bias=False)
-        self._cadence = dominants(self._token_keys), tonics(self._token_keys)
+        self._cadence = dominants(self.token_keys), tonics(self.token_keys)
         more = (VOICE_LEADING, *((CADENCE,) if self.places.phrases else ()))
         self.CONTROLS += (*more, *((STOLLEN,) if self.places.phrases else ()))
         self.SEARCH_CONTROLS += more
@@ -149,13 +153,13 @@ class ChordModel(TokenModel):
         keys, struck = tf.unstack(inputs["next_keys"], axis=-1)
         shared = tf.logical_and(inputs["keys"][..., 0], keys)
         restruck = tf.logical_and(shared, struck)
-        is_spelled = tf.equal(inputs["next_tokens"], self._spelled)
+        is_spelled = tf.equal(inputs["next_tokens"], self.spelled_id)
         restrikes, spelling = self.key_head(hidden, inputs["keys"], keys, is_spelled)
         restrikes = self.key_head.after(restrikes, restruck)
         return {
             "logits": self.logits(hidden),
-            "restrikes": _key_nats(restruck, restrikes, shared),
-            "spelling": _key_nats(keys, spelling),
+            "restrikes": choice_nats(restruck, restrikes, shared),
+            "spelling": choice_nats(keys, spelling),
         }
 
     def compute_loss(
@@ -181,7 +185,7 @@ class ChordModel(TokenModel):
 
     def _spelling_nats(self, tokens: tf.Tensor, outputs: Tensors) -> tf.Tensor:
         """Nats of the keys where the token leaves them open, `[batch, time]`."""
-        return tf.where(tf.equal(tokens, self._spelled), outputs["spelling"], 0.0)
+        return tf.where(tf.equal(tokens, self.spelled_id), outputs["spelling"], 0.0)
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The log-likelihood of each frame, and of the end if it is learned.
@@ -272,10 +276,10 @@ class ChordModel(TokenModel):
         return newest, ChordState(*state, Past(struck, voices))
 
     def advance(
-        self, frame: Tensors, state: ChordState
+        self, frame: Tensors, state: ChordState, place: Tensors | None = None
     ) -> tuple[tf.Tensor, ChordState]:
         """As `TokenModel.advance`; the frame becomes part of the past."""
-        hidden, state = super().advance(frame, state)
+        hidden, state = super().advance(frame, state, place)
         struck = frame["keys"][:, tf.newaxis, :, 1]
         past = Past(
             tf.concat([state.past.struck[:, 1:], struck], axis=1),
@@ -356,6 +360,8 @@ class ChordModel(TokenModel):
         frame: Tensors,
         hidden: tf.Tensor,
         noise: tf.Tensor | float,
+        keys: tf.Tensor | None = None,
+        given: tuple[tf.Tensor, tf.Tensor] | None = None,
     ) -> tuple[Tensors, tf.Tensor]:
         """Says which keys of a new chord are struck.
 
@@ -365,15 +371,23 @@ class ChordModel(TokenModel):
             hidden: What `advance` gave for that.
             noise: What log odds have to exceed, float32 `[batch, pitch]`; 0: keys do
                 what is likelier.
+            keys: Its keys, bool `[batch, pitch]`; None: those of the token.
+            given: Which keys are struck, and of which that is known, likewise.
 
         Returns:
-            The new frame, and the nats of its restrikes, float32 `[batch]`.
+            The new frame, and the nats of its restrikes, those that are given if some
+            are, float32 `[batch]`.
         """
-        keys = tf.gather(tf.constant(self._token_keys), token)
-        shared = tf.logical_and(keys, frame["keys"][..., 0])
+        if keys is None:
+            keys = tf.gather(tf.constant(self.token_keys), token)
+        shared = open_keys = counted = tf.logical_and(keys, frame["keys"][..., 0])
         restruck = tf.zeros_like(keys)
+        if given is not None:
+            struck, is_given = given
+            counted, open_keys = shared & is_given, shared & ~is_given
+            restruck = counted & struck
         order = tf.math.top_k(
-            tf.where(shared, tf.range(NUM_PITCHES), -1), self._most_keys
+            tf.where(open_keys, tf.range(NUM_PITCHES), -1), self._most_keys
         ).values
         # From the top, since each key depends on those above it.
         restrikes, _ = self.key_head(hidden, frame["keys"], keys)
@@ -383,8 +397,40 @@ class ChordModel(TokenModel):
             restruck |= here & (log_odds > noise)
         log_odds = self.key_head.after(restrikes, restruck)
         new = tf.stack([keys, restruck | (keys & ~shared)], axis=-1)
-        nats = _key_nats(restruck, log_odds, shared)
+        nats = choice_nats(restruck, log_odds, counted)
         return {"tokens": token, "keys": new}, nats
+
+    # ---- Music of which keys are given.
+
+    def given_specs(self) -> tuple[tf.TensorSpec, ...]:
+        """Keys and places; what token a chord is follows from its keys."""
+        is_given = tf.TensorSpec([None, None, NUM_PITCHES], tf.bool, IS_GIVEN)
+        arrays = [spec for spec in self.array_specs() if spec.name != "tokens"]
+        return (*arrays, is_given)
+
+    def plan_given(self, given: Tensors, controls: Tensors) -> Tensors:
+        """With phrases that are counted back from the last chord, if none are known."""
+        return plan_given(self.places, given, controls)
+
+    def next_given(
+        self,
+        frame: Tensors,
+        state: ChordState,
+        given: Tensors,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+    ) -> tuple[Tensors, ChordState, Given]:
+        """Samples a chord that agrees with the given keys; see `chord_given`."""
+        return next_given(self, frame, state, given, controls, seed, must_change)
+
+    def end_given(
+        self, frame: Tensors, state: ChordState, controls: Tensors
+    ) -> tf.Tensor:
+        """That of the end, where it is learned."""
+        if not self.learn_end:
+            return super().end_given(frame, state, controls)
+        return end_given(self, frame, state, controls)
 
     def complete(
         self, token: tf.Tensor, frame: Tensors, hidden: tf.Tensor, state: ChordState
@@ -440,24 +486,12 @@ class ChordModel(TokenModel):
         token = tf.gather(state.rules.history, place, batch_dims=1)
         keys = tf.stack(
             [
-                tf.gather(tf.constant(self._token_keys), token),
+                tf.gather(tf.constant(self.token_keys), token),
                 tf.gather(state.past.struck, place, batch_dims=1),
             ],
             axis=-1,
         )
         return is_again, {"tokens": token, "keys": keys}
-
-
-def _key_nats(
-    happened: tf.Tensor, log_odds: tf.Tensor, counts: tf.Tensor | None = None
-) -> tf.Tensor:
-    """`-log p` of what keys do, summed over those that count, `[...]`."""
-    nats = tf.nn.sigmoid_cross_entropy_with_logits(
-        tf.cast(happened, tf.float32), log_odds
-    )
-    if counts is not None:
-        nats *= tf.cast(counts, tf.float32)
-    return tf.reduce_sum(nats, axis=-1)
 
 
 def _like(rows: tf.Tensor, other: tf.Tensor) -> tf.Tensor:

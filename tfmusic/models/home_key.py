@@ -56,16 +56,8 @@ class HomeKey(keras.layers.Layer):
             seed: Of the draw, int64 `[]` or `[row, 2]`, see `seeds`; None: the
                 commonest key.
         """
-        modes = self.counts.reshape(2, -1)
-        commonest = 1 + 12 * np.arange(2) + modes.argmax(axis=1)
-        learned = np.where(
-            self._learns_all | (self.counts > 0),
-            1 + np.arange(NUM_KEYS),
-            commonest.repeat(12),
-        )
-        numbers = tf.constant(np.append(0, learned), tf.int32)
         number = tf.cast(tf.round(wanted), tf.int32)
-        chosen = tf.fill([batch_size], tf.gather(numbers, number))
+        chosen = tf.fill([batch_size], self.learned(number))
         if seed is None:
             drawn = tf.fill([batch_size], 1 + int(self.counts.argmax()))
         else:
@@ -79,3 +71,15 @@ class HomeKey(keras.layers.Layer):
             seed = seeds.numbered(seed, _SEED)
             drawn = 1 + seeds.draw(sample, batch_size, seed, tf.int32)
         return tf.where(number > 0, chosen, drawn)
+
+    def learned(self, number: tf.Tensor) -> tf.Tensor:
+        """Keys that the model has learned, for int32 numbers of any; 0 stays."""
+        modes = self.counts.reshape(2, -1)
+        commonest = 1 + 12 * np.arange(2) + modes.argmax(axis=1)
+        learned = np.where(
+            self._learns_all | (self.counts > 0),
+            1 + np.arange(NUM_KEYS),
+            commonest.repeat(12),
+        )
+        numbers = tf.constant(np.append(0, learned), tf.int32)
+        return tf.gather(numbers, tf.clip_by_value(number, 0, NUM_KEYS))

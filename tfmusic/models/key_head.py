@@ -64,6 +64,18 @@ class KeyHead(keras.layers.Layer):
         return restrikes + _chain(restruck, self.restrike_chain)
 
 
+def choice_nats(
+    happened: tf.Tensor, log_odds: tf.Tensor, counts: tf.Tensor | None = None
+) -> tf.Tensor:
+    """`-log p` of what keys do, summed over those that count, `[...]`."""
+    nats = tf.nn.sigmoid_cross_entropy_with_logits(
+        tf.cast(happened, tf.float32), log_odds
+    )
+    if counts is not None:
+        nats *= tf.cast(counts, tf.float32)
+    return tf.reduce_sum(nats, axis=-1)
+
+
 def _chain(keys: tf.Tensor, weights) -> tf.Tensor:
     """What keys add to the log odds of those below them, float32 `[..., pitch]`."""
     weights = tf.convert_to_tensor(weights)

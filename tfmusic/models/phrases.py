@@ -56,8 +56,7 @@ def before_piece(
         without a plan.
     """
     number = tf.cast(tf.round(controls[PHRASES.name]), tf.int32)
-    steps = controls[PHRASE_QUARTERS.name] * float(steps_per_quarter)
-    steps = tf.maximum(tf.cast(tf.round(steps), tf.int32), steps_per_quarter + 1)
+    steps = _phrase_steps(steps_per_quarter, controls)
     place = {
         "phrase_left": steps - steps_per_quarter + 2,
         "last_phrase": tf.cast(number == 1, tf.int32),
@@ -67,6 +66,50 @@ def before_piece(
     return {
         name: tf.fill([batch_size], tf.where(number > 0, value, 0))
         for name, value in place.items()
+    }
+
+
+def _phrase_steps(
+    steps_per_quarter: int, controls: Mapping[str, tf.Tensor]
+) -> tf.Tensor:
+    """The length of a phrase, int32 scalar."""
+    steps = controls[PHRASE_QUARTERS.name] * float(steps_per_quarter)
+    return tf.maximum(tf.cast(tf.round(steps), tf.int32), steps_per_quarter + 1)
+
+
+def of_given(
+    phrase: Tensors,
+    last_onset: tf.Tensor,
+    steps_per_quarter: int,
+    controls: Mapping[str, tf.Tensor],
+) -> Tensors:
+    """The places of music that is given in part, which ends with its last step.
+
+    Where no fermatas are known, phrases are counted back from the last chord.
+
+    Args:
+        phrase: `phrase_left` and `last_phrase`, int32 `[batch, time]`.
+        last_onset: Where the last chord begins, int32 `[batch]`.
+        steps_per_quarter: Of the grid.
+        controls: Values of `PHRASES`, 0 for no plan, and `PHRASE_QUARTERS`.
+
+    Returns:
+        Both, and `phrase_steps` and `phrases_to_come`, as `before_piece` has them.
+    """
+    steps = _phrase_steps(steps_per_quarter, controls)
+    left, last = phrase["phrase_left"], phrase["last_phrase"]
+    is_known = tf.reduce_any((left > 0) | (last > 0), axis=1, keepdims=True)
+    is_planned = ~is_known & (controls[PHRASES.name] >= 0.5)
+    to_come = last_onset[:, tf.newaxis] - tf.range(tf.shape(left)[1])
+    planned = tf.where(to_come >= 0, to_come % steps + 1, 0)
+    left = tf.where(is_planned, planned, left)
+    last = tf.where(is_planned, tf.cast(to_come < steps, tf.int32), last)
+    none = tf.zeros_like(left)
+    return {
+        "phrase_left": left,
+        "last_phrase": last,
+        "phrase_steps": tf.where(is_known | is_planned, steps, none),
+        "phrases_to_come": none,
     }
 
 

@@ -36,6 +36,7 @@ class Places(keras.layers.Layer):
     Attributes:
         names: The representation's arrays that tell it; empty if it has none.
         controls: Those that a new piece's metre and plan follow from.
+        steps_per_quarter: Of the representation.
     """
 
     def __init__(self, representation: Representation, cadence: float = 0.0, **kwargs):
@@ -51,7 +52,7 @@ class Places(keras.layers.Layer):
         self.bars = self.phrases = self.key = self.length = None
         self.names: tuple[str, ...] = ()
         self.controls: tuple[Control, ...] = ()
-        self._quarter = representation.steps_per_quarter
+        self.steps_per_quarter = representation.steps_per_quarter
         if "bar_position" in specs:
             self.bars = metre.BarEmbedding(name="bars")
             self.names += tuple(metre_arrays.SPECS)
@@ -106,9 +107,9 @@ class Places(keras.layers.Layer):
             controls = {c.name: tf.constant(c.default) for c in self.controls}
         place = {}
         if self.bars:
-            place |= metre.before_piece(batch_size, self._quarter, controls)
+            place |= metre.before_piece(batch_size, self.steps_per_quarter, controls)
         if self.phrases:
-            place |= phrases.before_piece(batch_size, self._quarter, controls)
+            place |= phrases.before_piece(batch_size, self.steps_per_quarter, controls)
         if self.key:
             key = self.key.choose(batch_size, controls[self._key_control.name], seed)
             place[home_key_array.NAME] = key
@@ -116,6 +117,34 @@ class Places(keras.layers.Layer):
             left = self.length.choose(batch_size, controls[LENGTH_BARS.name], seed)
             place[length_array.NAME] = left
         return place
+
+    def of_given(
+        self,
+        features: Tensors,
+        last_onset: tf.Tensor,
+        controls: Mapping[str, tf.Tensor],
+    ) -> Tensors:
+        """The places of music that is given in part, which ends with its last step.
+
+        Args:
+            features: Among them the arrays, int32 `[batch, time]`.
+            last_onset: Where the last chord begins, int32 `[batch]`.
+            controls: Values of `self.controls`.
+
+        Returns:
+            int32 `[batch, time]`.
+        """
+        given = {name: features[name] for name in self.names}
+        if self.phrases:
+            given |= phrases.of_given(
+                given, last_onset, self.steps_per_quarter, controls
+            )
+        if self.key:
+            key = given[home_key_array.NAME]
+            number = tf.cast(tf.round(controls[self._key_control.name]), tf.int32)
+            key = self.key.learned(tf.where(number > 0, number, key))
+            given[home_key_array.NAME] = key
+        return given
 
     def after_prompt(self, prompt: Tensors) -> Tensors:
         """The place of a prompt's last step, of music whose end is not planned."""

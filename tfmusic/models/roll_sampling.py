@@ -7,6 +7,9 @@ from tfmusic.generation.controls import MAX_HELD, rate_names
 from tfmusic.generation.guards import change_one, equal_frames
 from tfmusic.generation.seeds import split_seed
 from tfmusic.models.base import Tensors
+from tfmusic.models.given import Given, weight_temperature
+from tfmusic.models.roll_frames import CERTAIN
+from tfmusic.networks.losses import key_nats
 
 
 def count_held(frames: tf.Tensor) -> tf.Tensor:
@@ -95,6 +98,54 @@ def sample_frame(
     is_stuck = must_change & equal_frames(frame, before)
     sounding = change_one(frame[..., 0], key_odds, is_stuck, change_seed, temperature)
     return frame_of(sounding), is_stuck | is_released
+
+
+def sample_given(
+    log_odds: tf.Tensor,
+    before: tf.Tensor,
+    held: tf.Tensor,
+    controls: Tensors,
+    seed: tf.Tensor,
+    must_change: tf.Tensor,
+    counts: tf.Tensor | None,
+    wanted: tf.Tensor,
+    is_given: tf.Tensor,
+) -> tuple[tf.Tensor, Given]:
+    """Samples the next frame, of which keys are given.
+
+    Args:
+        log_odds: As for `sample_frame`, like all that stands before `wanted`.
+        before: The newest frame.
+        held: For how many steps its keys have been held.
+        controls: Those of `roll_controls`, and `draw_counts` with `counts`.
+        seed: int64 `[2]`.
+        must_change: Where the frame may not be the newest one again.
+        counts: How many keys of each hand should sound.
+        wanted: The frame that is given, bool `[batch, hand, key, channel]`.
+        is_given: Of which keys, bool `[batch, hand, key]`.
+
+    Returns:
+        The frame, and what became of what is given.
+    """
+    given = is_given[..., tf.newaxis]
+    certain = tf.where(wanted, CERTAIN, -CERTAIN)
+    # No bonus for keys, and no limit to them, that are given.
+    free_held = tf.where(is_given, 0.0, held)
+    frame, is_guarded = sample_frame(
+        tf.where(given, certain, log_odds),
+        before,
+        free_held,
+        controls,
+        seed,
+        must_change,
+        counts,
+    )
+    frame = tf.where(given, wanted, frame)
+    bonus = repeat_bonus(held, controls)[..., tf.newaxis]
+    odds = tf.concat([log_odds[..., :1] + bonus, log_odds[..., 1:]], axis=-1)
+    nats = key_nats(wanted, odds / weight_temperature(controls))
+    log_p = -tf.reduce_sum(tf.where(given, nats, 0.0), axis=[1, 2, 3])
+    return frame, Given(log_p, is_guarded, tf.zeros_like(must_change))
 
 
 def release(

@@ -5,13 +5,19 @@ from typing import Any, ClassVar
 import keras
 import tensorflow as tf
 
-from tfmusic.generation.controls import roll_controls
+from tfmusic.generation.controls import PARTICLES, roll_controls
 from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.base import Tensors
+from tfmusic.models.given import IS_GIVEN, Given
 from tfmusic.models.key_chains import KeyChains
 from tfmusic.models.places import Places
 from tfmusic.models.roll_frames import RollFrames, compile_roll_model
-from tfmusic.models.roll_sampling import count_held, hold, sample_frame
+from tfmusic.models.roll_sampling import (
+    count_held,
+    hold,
+    sample_frame,
+    sample_given,
+)
 from tfmusic.representations import Representation
 from tfmusic.representations.binary_roll import BinaryRoll
 from tfmusic.representations.start_sustain import StartSustain
@@ -36,6 +42,7 @@ class RollModel(AutoregressiveModel):
     """
 
     TAKES: ClassVar = (BinaryRoll, StartSustain, TwoHandsRoll)
+    INFILL_CONTROLS = (PARTICLES,)
 
     def __init__(self, representation: Representation, settings: Settings):
         """Reads the layout of the rolls; the subclass makes the network."""
@@ -188,15 +195,59 @@ class RollModel(AutoregressiveModel):
         must_change: tf.Tensor,
     ) -> tuple[tf.Tensor, State, tf.Tensor]:
         """Samples the next frame."""
-        network, held, place = state
+        *_, place = state
         place = self.places.advance(place, 1)
+        log_odds, counts, state, seed = self._read_frame(
+            frame, state, place, controls, seed
+        )
+        sampled, is_guarded = sample_frame(
+            log_odds, frame, state[1], controls, seed, must_change, counts
+        )
+        return sampled, state, is_guarded
+
+    def _read_frame(
+        self,
+        frame: tf.Tensor,
+        state: State,
+        place: Tensors,
+        controls: Tensors,
+        seed: tf.Tensor,
+    ) -> tuple[tf.Tensor, tf.Tensor | None, State, tf.Tensor]:
+        """Log odds and numbers of keys of the frame at a place, and state and seed."""
+        network, held, _ = state
         network, seed = self.begin_step(network, controls, seed)
         log_odds, counts, network = self.predict(frame, place, network)
-        held = hold(held, frame)
-        sampled, is_guarded = sample_frame(
-            log_odds, frame, held, controls, seed, must_change, counts
+        return log_odds, counts, (network, hold(held, frame), place), seed
+
+    def given_specs(self) -> tuple[tf.TensorSpec, ...]:
+        """Rolls and places."""
+        shape = self.representation.feature_specs["roll"].shape[:-1]
+        is_given = tf.TensorSpec([None, *shape], tf.bool, IS_GIVEN)
+        return (*self.array_specs(), is_given)
+
+    def next_given(
+        self,
+        frame: tf.Tensor,
+        state: State,
+        given: Tensors,
+        controls: Tensors,
+        seed: tf.Tensor,
+        must_change: tf.Tensor,
+    ) -> tuple[tf.Tensor, State, Given]:
+        """Samples the keys that are not given, each by itself."""
+        place = self._places_of(given)
+        log_odds, counts, state, seed = self._read_frame(
+            frame, state, place, controls, seed
         )
-        return sampled, (network, held, place), is_guarded
+        is_given = given[IS_GIVEN]
+        wanted = self.frames.from_roll(given["roll"])
+        is_given = tf.reshape(is_given, tf.shape(wanted)[:-1])
+        held = state[1]
+        sampled, told = sample_given(
+            log_odds,
+            *(frame, held, controls, seed, must_change, counts, wanted, is_given),
+        )
+        return sampled, state, told
 
     def frame_arrays(self, frame: tf.Tensor) -> Tensors:
         """The column of a roll."""

@@ -334,7 +334,7 @@ class TokenModel(AutoregressiveModel):
         logits = self.steer(logits, state, controls)
         sampling = {control.name: controls[control.name] for control in SAMPLING}
         first = samplers.categorical(logits, seed, **sampling)
-        is_stuck = tf.logical_and(must_change, tf.equal(first, self.token(frame)))
+        is_stuck = must_change & tf.equal(first, self.token(frame))
         token = draw_another(first, logits, is_stuck, seed, **sampling)
         is_guarded = tf.not_equal(token, first)
         if self._rules.tells_ends:
@@ -343,11 +343,13 @@ class TokenModel(AutoregressiveModel):
             token = tf.where(self.is_finished(frame), PAD, token)
         return token, is_guarded
 
-    def advance(self, frame: Nest, state: TokenState) -> tuple[tf.Tensor, TokenState]:
-        """What the next logits are made of, `[batch, feature]`, and the new state."""
-        rules = self._rules.after(state.rules, self.token(frame))
-        place = self.places.advance(state.place, 1, self.token(frame))
+    def advance(
+        self, frame: Nest, state: TokenState, place: Tensors | None = None
+    ) -> tuple[tf.Tensor, TokenState]:
+        """What the logits at the next place, or a given one, follow from; the state."""
         token = self.token(frame)
+        rules = self._rules.after(state.rules, token)
+        place = place or self.places.advance(state.place, 1, token)
         inputs = join(self._encode(frame), self.places(place))
         if self.settings.keys_down:
             inputs = join(inputs, self._rules.sounding(rules))
@@ -410,8 +412,7 @@ class TokenModel(AutoregressiveModel):
         is_early = num_drawn < controls[MIN_STEPS.name]
         is_early &= ~self.places.is_length_known(state.place)
         too_early = tf.where(is_early, samplers.IMPOSSIBLE, 0.0)
-        end = tf.one_hot(END, self.vocabulary_size)
-        logits += too_early[:, tf.newaxis] * end
+        logits += too_early[:, tf.newaxis] * tf.one_hot(END, self.vocabulary_size)
         newest = state.rules.history[:, -1]
         return self.places.steer(logits, state.place, newest, controls)
 

@@ -143,6 +143,23 @@ class Representation(abc.ABC):
         (a hold without a start) is read in the way that the class documents.
         """
 
+    @property
+    def keep_names(self) -> tuple[str, ...]:
+        """The voices or hands of a piece that may stay while others are written anew.
+
+        Empty where a step of the arrays does not say which notes sound in it.
+        """
+        return ()
+
+    def open_notes(self, features: Features, is_open: np.ndarray) -> NoteTable:
+        """The notes of some cells of arrays alone, on the grid; with `keep_names`.
+
+        Args:
+            features: As `decode` takes them.
+            is_open: Those cells, bool `[time, voice]` or `[time, hand, key]`.
+        """
+        raise NotImplementedError
+
     def as_beginning(self, features: Features) -> Features:
         """The arrays of music that is to go on: without what they say of its end."""
         return features

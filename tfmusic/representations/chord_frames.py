@@ -20,7 +20,11 @@ from tfmusic.representations.chords import (
     unique_chords,
 )
 from tfmusic.representations.note_table import NoteTable
-from tfmusic.representations.rolls import notes_to_roll, roll_to_notes
+from tfmusic.representations.rolls import (
+    OUTER_VOICES,
+    notes_to_roll,
+    roll_to_notes,
+)
 from tfmusic.representations.token_grammar import NOTHING, TokenGrammar
 from tfmusic.representations.tokens import (
     INSTRUMENTS,
@@ -83,6 +87,7 @@ class ChordFrames(TokenRepresentation):
 
     name: ClassVar[str] = "chord_frames"
     fitted_fields: ClassVar[tuple[str, ...]] = ("tokens", "home_keys")
+    instruments: ClassVar[tuple[str, ...]] = INSTRUMENTS
 
     steps_per_quarter: int = 2
     metre: bool = False
@@ -233,6 +238,16 @@ class ChordFrames(TokenRepresentation):
             sounding = np.where(is_spelled, keys[..., 0], sounding)
             struck = keys[..., 1]
         return self._to_sequence(sounding, struck, features)
+
+    @property
+    def keep_names(self) -> tuple[str, ...]:
+        """The outer voices, with `keys`."""
+        return OUTER_VOICES if self.keys else ()
+
+    def open_notes(self, features: Features, is_open: np.ndarray) -> NoteTable:
+        """The notes of some cells `[time, 1, pitch]` alone."""
+        keys = np.asarray(features["keys"], bool)[:, np.newaxis]
+        return roll_to_notes(keys[..., 0] & is_open, keys[..., 1], 0, self.velocity)
 
     def as_beginning(self, features: Features) -> Features:
         """Without the plan's phrases, which have an end."""

@@ -14,6 +14,9 @@ from tfmusic.representations.base import Features, FeatureSpec, Representation
 from tfmusic.representations.note_table import NoteTable, ranges
 from tfmusic.representations.variation import Variation, move, stack
 
+# Voices that are the highest or the lowest key of a step.
+OUTER_VOICES = ("soprano", "bass")
+
 
 def notes_to_roll(
     notes: NoteTable, num_voices: int, lowest_pitch: int, num_keys: int
@@ -162,6 +165,18 @@ class RollRepresentation(Representation):
         notes = roll_to_notes(*rolls, self.lowest_pitch, self.velocity)
         notes = dataclasses.replace(notes, min_steps=len(rolls[0]))
         return self._to_sequence(notes, features)
+
+    @property
+    def keep_names(self) -> tuple[str, ...]:
+        """The outer voices, which are found by their place among the keys."""
+        return OUTER_VOICES
+
+    def open_notes(self, features: Features, is_open: np.ndarray) -> NoteTable:
+        """The notes of some cells `[time, hand, key]` alone."""
+        sounding, struck = self.unpack(np.asarray(features["roll"], bool))
+        return roll_to_notes(
+            sounding & is_open, struck, self.lowest_pitch, self.velocity
+        )
 
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding."""

@@ -38,6 +38,11 @@ class TwoHandsRoll(RollRepresentation):
         """Axes [time, hand, key, channel]."""
         return channel_spec((2, self.num_keys), self.onsets)
 
+    @property
+    def keep_names(self) -> tuple[str, ...]:
+        """The hands."""
+        return ("right", "left")
+
     def voices(self, sequence: NoteSequence) -> np.ndarray:
         """The hand of each note, int64 [num_notes]."""
         hands = {

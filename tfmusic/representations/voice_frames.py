@@ -131,6 +131,21 @@ class VoiceFrames(Representation):
 
     def decode(self, features: Features) -> NoteSequence:
         """Turns pitches, onsets and bars into music, as the class says."""
+        sequence = self._notes(features).to_sequence(self.grid, self.voice_names)
+        metre.add_signatures(sequence, self.grid, features)
+        return sequence
+
+    @property
+    def keep_names(self) -> tuple[str, ...]:
+        """The voices."""
+        return tuple(name.lower() for name in self.voice_names)
+
+    def open_notes(self, features: Features, is_open: np.ndarray) -> NoteTable:
+        """The notes of some cells `[time, voice]` alone."""
+        pitch = np.where(is_open, features["pitch"], REST)
+        return self._notes({**features, "pitch": pitch})
+
+    def _notes(self, features: Features) -> NoteTable:
         pitch = self.known_pitches(features["pitch"])
         begins = self.begins(features)
         lasts = np.ones_like(begins)
@@ -138,7 +153,7 @@ class VoiceFrames(Representation):
         # In order of voice and time, so that begins and ends come in pairs.
         voices, starts = np.nonzero(begins.T)
         _, ends = np.nonzero((lasts & (pitch != REST)).T)
-        notes = NoteTable(
+        return NoteTable(
             voices=voices,
             pitches=pitch[starts, voices].astype(np.int64),
             starts=starts,
@@ -146,9 +161,6 @@ class VoiceFrames(Representation):
             velocities=np.full(len(voices), self.velocity, np.int64),
             min_steps=len(pitch),
         )
-        sequence = notes.to_sequence(self.grid, self.voice_names)
-        metre.add_signatures(sequence, self.grid, features)
-        return sequence
 
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding."""

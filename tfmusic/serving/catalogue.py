@@ -34,6 +34,8 @@ _CARD_FORM = {
     "representation": dict,
     "controls": _CONTROLS,
     "search_controls?": _CONTROLS,
+    "infill_controls?": _CONTROLS,
+    "keep?": [str],
     "endpoints": {"*": {"doc?": str, "inputs": _TENSORS, "outputs": _TENSORS}},
     "checkpoint?": str,
     "config?": {"name": str, "seed?": int, "*": dict},

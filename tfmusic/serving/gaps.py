@@ -16,10 +16,13 @@ from tfmusic.checks import sequence, text, whole_number
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
-from tfmusic.representations import Features
-from tfmusic.representations.note_table import NoteTable
-from tfmusic.representations.voice_frames import NO_VOICE, REST, VoiceFrames
+from tfmusic.notes.grid import bars as bars_of
+from tfmusic.notes.keys import Key
+from tfmusic.representations import Features, Representation
+from tfmusic.representations.voice_frames import NO_VOICE, VoiceFrames
+from tfmusic.serving.frame_gaps import is_frames, read_frames
 from tfmusic.serving.primers import Primer, read_primer
+from tfmusic.serving.voice_gaps import read_voices
 
 Bars = tuple[int, int]
 
@@ -30,16 +33,19 @@ class Gap:
 
     Attributes:
         primer: The piece.
-        features: Its arrays `[time, ...]`.
-        mask: bool `[time, voice]`, what is to be written.
-        voices: int64 `[note]`, the voice of each note of the piece, or `NO_VOICE`.
+        inputs: What the endpoint takes of it, arrays `[time, ...]`.
+        first_step: Which step of the piece the arrays begin with.
+        is_open: What is to be written, bool `[time, voice]` or `[time, hand, key]`.
+        owners: int64 `[note]`, the voice or hand whose new notes the instrument of each
+            note of the piece plays, or `NO_VOICE`.
         is_kept: bool `[note]`, which of its notes stay.
     """
 
     primer: Primer
-    features: Features
-    mask: np.ndarray
-    voices: np.ndarray
+    inputs: Features
+    first_step: int
+    is_open: np.ndarray
+    owners: np.ndarray
     is_kept: np.ndarray
 
 
@@ -57,10 +63,11 @@ def parse_bars(text: str) -> Bars:
 
 def read_gap(
     card: Mapping[str, Any],
-    representation: VoiceFrames,
+    representation: Representation,
     piece: NoteSequence,
     bars: Bars | None = None,
     keep: Sequence[str] = (),
+    key: Key | None = None,
 ) -> Gap:
     """Finds out what is to be written.
 
@@ -70,60 +77,70 @@ def read_gap(
         piece: The music. One voice alone is the voice that is kept.
         bars: The first and the last bar to write anew, counted from 1, an upbeat being
             bar 0; None: all.
-        keep: Names of the voices that stay.
+        keep: Names of the voices or hands that stay.
+        key: Which key the piece is in; None: as its notes say.
 
     Raises:
         UserError: The model cannot write gaps, there are no such bars or voices, or
             the piece cannot be encoded.
     """
-    if "infill" not in card["endpoints"]:
-        raise UserError(
-            f"infill: {card['name']} writes from left to right and cannot fill gaps; a "
-            "model that can is made with --config=coconet"
-        )
+    _check_model(card, representation)
+    names = representation.keep_names
     if bars is None and not keep:
         raise UserError(
-            "infill: expected bars to write anew, such as bars:5-8, or voices to keep"
+            "infill: expected bars to write anew, such as bars:5-8, or voices to keep "
+            f"({', '.join(names)})"
         )
     _check_types(bars, keep)
-    names = [name.lower() for name in representation.voice_names]
-    kept = {
-        names.index(choose("voice to keep", n.strip().lower(), names)) for n in keep
-    }
-    primer = read_primer(card, representation, piece)
-    features, voices = dict(primer.prompt), representation.voices_of(piece)
-    sounding = np.flatnonzero(features["pitch"].any(axis=0)).tolist()
-    if len(sounding) == len(kept) == 1 and set(sounding) != kept:
-        [old], [new] = sounding, kept
-        order = list(range(len(names)))
-        order[old], order[new] = new, old
-        for name in ("pitch", "struck"):
-            if name in features:
-                features[name] = features[name][:, order]
-        voices = np.where(voices == old, new, voices)
-    wanted = np.ones(features["pitch"].shape, bool)
-    wanted[:, sorted(kept)] = False
+    kept = {choose("voice to keep", n.strip().lower(), names) for n in keep}
+    primer = read_primer(card, representation, piece, key)
+    num_steps = len(next(iter(primer.prompt.values())))
+    first_step = _first_step(primer, representation)
+    wanted = np.ones(num_steps, bool)
     if bars is not None:
-        wanted &= _steps_of(bars, features)[:, np.newaxis]
-    if not wanted.any():
+        wanted = _steps_of(bars, primer, representation, first_step)
+    read = read_voices if isinstance(representation, VoiceFrames) else read_frames
+    inputs, is_open, owners, is_kept = read(
+        card, representation, primer, wanted, kept, first_step
+    )
+    if not is_open.any():
         raise UserError("keep: expected a voice to write, but all voices are kept")
-    starts = NoteTable.of(piece, representation.grid).starts
-    starts = np.minimum(starts, len(wanted) - 1)
-    begins = representation.begins(features)
-    in_voice = voices != NO_VOICE
-    # Where a model does not hear that a note is struck again, another begins all the
-    # same.
-    begins[starts[in_voice], voices[in_voice]] = True
-    cells = _beginnings(begins, features["pitch"])
-    in_gap = np.where(in_voice, wanted[starts, voices], wanted[starts].any(axis=1))
-    drums = np.array([note.is_drum for note in piece.notes], bool)
-    mask = np.take_along_axis(wanted, cells, axis=0)
-    return Gap(primer, features, mask, voices, is_kept=~in_gap | drums)
+    return Gap(primer, inputs, first_step, is_open, owners, is_kept)
 
 
-def _steps_of(bars: Bars, features: Features) -> np.ndarray:
+def _check_model(card: Mapping[str, Any], representation: Representation) -> None:
+    """Refuses a model that writes no gaps."""
+    name = card["name"]
+    if "infill" in card["endpoints"]:
+        return
+    if is_frames(representation):
+        raise UserError(
+            f"infill: this export of {name} cannot keep voices or fill gaps, as it was "
+            "made by an older tfmusic; export it again from its run with tfmusic "
+            "export, or take --model=harmony"
+        )
+    raise UserError(
+        f"infill: {name} writes from left to right and cannot fill gaps; models that "
+        "can are made with --config=coconet, chord_lstm or two_hands_lstm"
+    )
+
+
+def _first_step(primer: Primer, representation: Representation) -> int:
+    """Which step of a piece its arrays begin with."""
+    seconds, step = primer.splice
+    return step - round(seconds / representation.step_seconds)
+
+
+def _steps_of(
+    bars: Bars, primer: Primer, representation: Representation, first_step: int
+) -> np.ndarray:
     """Which steps lie in the bars, bool `[time]`."""
-    numbers = np.cumsum(np.asarray(features["bar_position"]) == 0)
+    position = primer.prompt.get("bar_position")
+    if position is None:
+        num_steps = first_step + len(next(iter(primer.prompt.values())))
+        position, _ = bars_of(primer.sequence, representation.grid, num_steps)
+        position = position[first_step:]
+    numbers = np.cumsum(np.asarray(position) == 0)
     first, last = int(numbers[0]), int(numbers[-1])
     if not first <= bars[0] <= bars[1] <= last:
         raise UserError(
@@ -143,18 +160,14 @@ def _check_types(bars: Any, keep: Any) -> None:
         text("keep", name)
 
 
-def _beginnings(begins: np.ndarray, pitch: np.ndarray) -> np.ndarray:
-    """Where the note of each cell begins, or the rest itself: int64 `[time, voice]`."""
-    steps = np.arange(len(pitch))[:, np.newaxis]
-    latest = np.maximum.accumulate(np.where(begins, steps, 0), axis=0)
-    return np.where(pitch != REST, latest, steps)
-
-
-def fill_gap(gap: Gap, representation: VoiceFrames, written: Features) -> NoteSequence:
+def fill_gap(
+    gap: Gap, representation: Representation, written: Features
+) -> NoteSequence:
     """The piece with new notes in its gap.
 
-    A new note is played by the instrument of its voice; a voice that has none gets one
-    of its own name. Where a kept note is off the grid, a new one makes room for it.
+    A new note is played by the instrument of its voice or hand, of several by the one
+    whose notes are nearest in pitch; a voice that has none gets one of its own name.
+    Where a kept note is off the grid, a new one makes room for it.
 
     Args:
         gap: As `read_gap` gives it.
@@ -169,35 +182,57 @@ def fill_gap(gap: Gap, representation: VoiceFrames, written: Features) -> NoteSe
     del result.notes[:]
     kept = [n for n, stays in zip(piece.notes, gap.is_kept, strict=True) if stays]
     result.notes.extend(kept)
-    alone = {**written, "pitch": np.where(gap.mask, written["pitch"], REST)}
-    tempos, grid = TempoMap.of(piece), representation.grid
-    players = _players(gap, representation, result)
-    per_quarter = representation.steps_per_quarter
-    spans = _kept_spans(gap, tempos, per_quarter)
-    for note in representation.decode(alone).notes:
-        times = np.array([note.start_time, note.end_time])
-        start, end = times / grid.to_seconds(1)
-        start, end = _make_room(start, end, spans[note.instrument])
-        pitch = note.pitch - gap.primer.semitones
-        if 0 <= pitch <= 127:
-            seconds = tempos.to_seconds(np.array([start, end]) / per_quarter)
-            result.notes.add(
-                pitch=pitch,
-                start_time=seconds[0],
-                end_time=seconds[1],
-                **players[note.instrument],
-            )
+    new = representation.open_notes(written, gap.is_open)
+    clock = _Clock(piece, representation)
+    players = _Players(gap, representation, result)
+    spans = clock.to_steps([(n.start_time, n.end_time) for n in piece.notes])
+    pitches = np.array([note.pitch for note in piece.notes])
+    for voice in sorted(set(new.voices.tolist())):
+        players.add(voice)
+    for voice, pitch, start, end in zip(
+        *(new.voices, new.pitches, new.starts, new.ends), strict=True
+    ):
+        pitch = int(pitch) - gap.primer.semitones
+        if not 0 <= pitch <= 127:
+            continue
+        # A voice has one note at a time, a key too.
+        near = pitches == pitch
+        if isinstance(representation, VoiceFrames):
+            near = gap.owners == voice
+        times = gap.first_step + np.array([start, end], np.float64)
+        times = _make_room(*times, spans[gap.is_kept & near])
+        seconds = clock.to_seconds(times)
+        result.notes.add(
+            pitch=pitch,
+            start_time=seconds[0],
+            end_time=seconds[1],
+            **players.of(int(voice), pitch),
+        )
     ends = [note.end_time for note in result.notes]
     result.total_time = max([piece.total_time, *ends])
     return result
 
 
-def _kept_spans(gap: Gap, tempos: TempoMap, per_quarter: int) -> list[np.ndarray]:
-    """Start and end in steps of the kept notes of each voice, float64 `[note, 2]`."""
-    times = [(n.start_time, n.end_time) for n in gap.primer.sequence.notes]
-    steps = tempos.to_quarters(np.reshape(times, [-1, 2])) * per_quarter
-    num_voices = gap.mask.shape[1]
-    return [steps[gap.is_kept & (gap.voices == voice)] for voice in range(num_voices)]
+class _Clock:
+    """Seconds of a piece into steps of a model, and back."""
+
+    def __init__(self, piece: NoteSequence, representation: Representation):
+        self._tempos = TempoMap.of(piece)
+        self._per_quarter = representation.steps_per_quarter
+        self._per_second = representation.steps_per_second
+
+    def to_steps(self, seconds: Sequence[tuple[float, float]]) -> np.ndarray:
+        """Spans of seconds as spans of steps, float64 `[note, 2]`."""
+        seconds = np.reshape(np.array(seconds, np.float64), [-1, 2])
+        if not self._per_quarter:
+            return seconds * self._per_second
+        return self._tempos.to_quarters(seconds) * self._per_quarter
+
+    def to_seconds(self, steps: tuple[float, float]) -> np.ndarray:
+        """Steps as seconds, float64."""
+        if not self._per_quarter:
+            return np.array(steps) / self._per_second
+        return self._tempos.to_seconds(np.array(steps) / self._per_quarter)
 
 
 def _make_room(start: float, end: float, kept: np.ndarray) -> tuple[float, float]:
@@ -208,27 +243,46 @@ def _make_room(start: float, end: float, kept: np.ndarray) -> tuple[float, float
     return max([start, *before]), min([end, *after])
 
 
-def _players(
-    gap: Gap, representation: VoiceFrames, result: NoteSequence
-) -> list[dict[str, int]]:
-    """Who plays each voice, as fields of a note; adds instruments to the result."""
-    notes = gap.primer.sequence.notes
-    pitched = [note for note in notes if not note.is_drum]
-    velocity = round(np.mean([note.velocity for note in pitched]))
-    part = max(note.part for note in notes)
-    instrument = max(note.instrument for note in notes)
-    players = []
-    for voice, name in enumerate(representation.voice_names):
-        own = [n for n, v in zip(notes, gap.voices.tolist(), strict=True) if v == voice]
-        if own:
-            fields = dict(instrument=own[0].instrument, part=own[0].part)
-        else:
-            instrument += 1
-            result.instrument_infos.add(instrument=instrument, name=name)
-            if result.part_infos:
-                part += 1
-                result.part_infos.add(part=part, name=name)
-            fields = dict(instrument=instrument, part=part)
-        program = (own or pitched)[0].program
-        players.append(dict(**fields, program=program, velocity=velocity))
-    return players
+class _Players:
+    """Who plays new notes."""
+
+    def __init__(self, gap: Gap, representation: Representation, result: NoteSequence):
+        self._notes, self._result = gap.primer.sequence.notes, result
+        self._names = representation.instruments
+        pitched = [note for note in self._notes if not note.is_drum]
+        self._velocity = round(np.mean([note.velocity for note in pitched]))
+        self._program = pitched[0].program
+        self._owned: dict[int, list[tuple[float, dict[str, int]]]] = {}
+        owners = gap.owners.tolist()
+        for voice in set(owners) - {NO_VOICE}:
+            own = [n for n, v in zip(self._notes, owners, strict=True) if v == voice]
+            fields = {(n.instrument, n.part, n.program): [] for n in own}
+            for note in own:
+                fields[note.instrument, note.part, note.program].append(note.pitch)
+            names = ("instrument", "part", "program")
+            self._owned[voice] = [
+                (float(np.mean(pitches)), dict(zip(names, values, strict=True)))
+                for values, pitches in fields.items()
+            ]
+
+    def add(self, voice: int) -> None:
+        """Adds an instrument for a voice that has none."""
+        if voice not in self._owned:
+            self._owned[voice] = [(0.0, self._new(self._names[voice]))]
+
+    def of(self, voice: int, pitch: int) -> dict[str, int]:
+        """The fields of a new note."""
+        _, fields = min(self._owned[voice], key=lambda own: abs(own[0] - pitch))
+        return {**fields, "velocity": self._velocity}
+
+    def _new(self, name: str) -> dict[str, int]:
+        """A new instrument."""
+        others = [*self._notes, *self._result.notes, *self._result.instrument_infos]
+        instrument = 1 + max(other.instrument for other in others)
+        self._result.instrument_infos.add(instrument=instrument, name=name)
+        parts = [*self._notes, *self._result.part_infos]
+        part = max(other.part for other in parts)
+        if self._result.part_infos:
+            part += 1
+            self._result.part_infos.add(part=part, name=name)
+        return dict(instrument=instrument, part=part, program=self._program)

@@ -5,12 +5,13 @@ the graph a request for 2 ** 31 steps would end the server for all of its client
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from tfmusic.generation.controls import Control
 from tfmusic.models import Endpoint, MusicModel
 from tfmusic.serving.inputs import MAX_OUTPUTS, MAX_STEPS
 from tfmusic.serving.requests import SIZES, check_numbers
@@ -19,9 +20,11 @@ from tfmusic.serving.requests import SIZES, check_numbers
 _MEMORY_BYTES = 4 * 2**30
 _MOST_IN_ALL = 10_000_000
 _LEAST_GIVEN = 16_384  # so long are pieces
-_COUNTS = ("num_outputs", "beam_width")
+_PARTICLES = "particles"
+_COUNTS = ("num_outputs", "beam_width", _PARTICLES)
 _STEPS = "num_steps"
 _PLACE = "place"
+_OF_STEPS = ("is_given", "mask")  # besides the arrays of the representation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +91,9 @@ def guarded(model: MusicModel, endpoint: Endpoint, limits: GraphLimits) -> Endpo
         given = dict(zip(names, inputs, strict=True))
         checks = _Checks()
         _check_sizes(checks, given, limits)
+        _check_alike(
+            checks, [n for n in names if n in integers or n in _OF_STEPS], given
+        )
         for name, value in given.items():
             if name in controls:
                 control = controls[name]
@@ -107,9 +113,15 @@ def guarded(model: MusicModel, endpoint: Endpoint, limits: GraphLimits) -> Endpo
 
 
 def _controls(model: MusicModel, names: Sequence[str]) -> Mapping[str, Any]:
-    is_search = "beam_width" in names
-    controls = model.SEARCH_CONTROLS if is_search else model.CONTROLS
-    return {control.name: control for control in controls}
+    return {control.name: control for control in controls_of(model, names)}
+
+
+def controls_of(model: MusicModel, names: Collection[str]) -> tuple[Control, ...]:
+    """The controls of an endpoint with such inputs; their defaults are its own."""
+    if "beam_width" in names:
+        return model.SEARCH_CONTROLS
+    more = {control.name for control in model.INFILL_CONTROLS} & set(names)
+    return model.CONTROLS + (model.INFILL_CONTROLS if more else ())
 
 
 def _check_sizes(
@@ -118,7 +130,7 @@ def _check_sizes(
     """Refuses too many pieces, too many steps, and too many of both together."""
     arrays = [value for value in given.values() if value.shape.rank]
     timed = [value for value in arrays if _has_time(value)]
-    pieces = tf.constant(1, tf.int64)
+    pieces = num_rows = tf.constant(1, tf.int64)
     if rows := [value for value in arrays if value.shape[0] is None]:
         num_rows = tf.shape(rows[0], tf.int64)[0]
         checks.between("rows", num_rows, 1, limits.num_outputs)
@@ -127,12 +139,19 @@ def _check_sizes(
         if name in given:
             checks.between(name, given[name], 1, limits.num_outputs)
             pieces *= tf.cast(given[name], tf.int64)
+    if _PARTICLES in given:
+        words = "rows times particles"
+        checks.between(words, pieces, 1, limits.num_outputs)
     if _PLACE in given:  # as many random numbers are drawn as come before it
         checks.between(_PLACE, given[_PLACE], 0, limits.num_outputs - 1)
     time = steps = tf.constant(0, tf.int64)
     if timed:
         time = tf.shape(timed[0], tf.int64)[1]
         checks.between("time", time, 1, limits.num_steps)
+    if _PARTICLES in given:  # the steps are made one by one, of all particles
+        pieces_given, steps = num_rows, time
+    else:
+        pieces_given = pieces
     if _STEPS in given:
         # Of music that is given it says how much counts.
         counts = bool(timed) and given[_STEPS].shape.rank == 1
@@ -144,7 +163,18 @@ def _check_sizes(
     checks.between(words, pieces * tf.maximum(steps, 1), 1, limits.steps_in_all)
     if timed:
         words = "steps of all pieces that are given"
-        checks.between(words, pieces * time, 1, limits.steps_given)
+        checks.between(words, pieces_given * time, 1, limits.steps_given)
+
+
+def _check_alike(
+    checks: "_Checks", names: Sequence[str], given: Mapping[str, tf.Tensor]
+) -> None:
+    """Refuses arrays of the same pieces that have other numbers of rows or steps."""
+    timed = [name for name in names if _has_time(given[name])]
+    for name in timed[1:]:
+        sizes, first = (tf.shape(given[n])[:2] for n in (name, timed[0]))
+        words = f"{name}: expected as many rows and steps as {timed[0]} has, got"
+        checks.add(words, tf.reduce_all(sizes == first), sizes, most_told=2)
 
 
 def _has_time(value: tf.Tensor) -> bool:
@@ -166,17 +196,20 @@ class _Checks:
         bounds = [tf.cast(bound, value.dtype) for bound in (lowest, highest)]
         is_inside = (value >= bounds[0]) & (value <= bounds[1])
         words = f"{name}: expected {_words(lowest, highest)}, got"
-        self._add(words, is_inside, value)
+        self.add(words, is_inside, value)
 
     def finite(self, name: str, value: tf.Tensor) -> None:
         """Refuses NaN and infinity."""
         words = f"{name}: expected finite numbers, got"
-        self._add(words, tf.math.is_finite(value), value)
+        self.add(words, tf.math.is_finite(value), value)
 
-    def _add(self, words: str, is_right: tf.Tensor, value: tf.Tensor) -> None:
-        wrong = tf.boolean_mask(value, ~is_right) if value.shape.rank else value
+    def add(
+        self, words: str, is_right: tf.Tensor, value: tf.Tensor, most_told: int = 1
+    ) -> None:
+        """Refuses a value, or of many those where `is_right` does not hold."""
+        wrong = tf.boolean_mask(value, ~is_right) if is_right.shape.rank else value
         assertion = tf.debugging.Assert(
-            tf.reduce_all(is_right), [words, wrong], summarize=1
+            tf.reduce_all(is_right), [words, wrong], summarize=most_told
         )
         if assertion is not None:  # where Python runs the code, it has raised
             self.found.append(assertion)

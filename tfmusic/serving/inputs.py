@@ -56,11 +56,17 @@ def check_limits(
     given = [s[1] for n, s in shapes.items() if None in specs[n]["shape"][1:2]]
     pieces, steps = max(rows, default=1), 1
     _check_most(limits, "num_outputs", "rows", pieces)
-    for name in ("num_outputs", "beam_width"):
+    pieces_given = pieces
+    for name in ("num_outputs", "beam_width", "particles"):
         if name in shapes:
-            count = int(np.max(inputs[name], initial=0))
+            count = int(np.nan_to_num(np.max(inputs[name], initial=0)))
             _check_most(limits, "num_outputs", name, count)
             pieces *= count
+    if "particles" in shapes:  # the steps are made one by one, of all particles
+        _check_most(limits, "num_outputs", "rows times particles", pieces)
+        steps = max(given, default=1)
+    else:
+        pieces_given = pieces
     if "place" in shapes:
         place = int(np.max(inputs["place"], initial=0))
         _check_most(limits, "num_outputs", "place", place)
@@ -70,7 +76,7 @@ def check_limits(
     words = "steps of all pieces together"
     _check_most(limits, "steps_in_all", words, pieces * steps)
     words = "steps of all pieces that are given"
-    _check_most(limits, "steps_given", words, pieces * max(given, default=0))
+    _check_most(limits, "steps_given", words, pieces_given * max(given, default=0))
 
 
 def _check_most(limits: Mapping[str, int], limit: str, name: str, value: int) -> None:

@@ -45,6 +45,8 @@ _VALUES = {
     "other_noise": "Likewise, where the pieces lead to.",
     "latents": "The vector of each chunk, as the autoencoder has it, not normalised.",
     "mask": "Which cells [piece, time, voice] are to be written anew.",
+    "is_given": "Which keys [piece, time, (hand,) key] do as the other arrays say.",
+    "unmatched_steps": "In how many steps no chord has what is given.",
     "logits": "Of each token, before temperature, rules and controls.",
     "log_odds": "That each key [row, hand, key, channel] sounds and, in a second "
     "channel, begins to; before temperature and controls.",
@@ -68,7 +70,9 @@ def make_card(
         `name`, `tfmusic` and `tensorflow` (versions), `checkpoint` (such as
         best/ckpt-500), `weights` (a hash of them), `config`, `num_parameters`,
         `representation`, `controls`, `search_controls` (of the beam search, if there is
-        one), `knows` (see `describe_knowledge`), `data` (source, licence, splits; None
+        one), `infill_controls` (of `infill`, besides the others), `keep` (the names of
+        voices or hands that `infill` can keep), `knows` (see `describe_knowledge`),
+        `data` (source, licence, splits; None
         where the run does not know), `began_from` (the model whose weights the run
         began with, or None) and `scores` (the results of `tfmusic.evaluate` for these
         weights, by split).
@@ -85,6 +89,8 @@ def make_card(
         "representation": model.output_representation.to_config(),
         "controls": describe_controls(model.CONTROLS),
         "search_controls": describe_controls(model.SEARCH_CONTROLS),
+        "infill_controls": describe_controls(model.INFILL_CONTROLS),
+        "keep": list(model.output_representation.keep_names),
         "knows": describe_knowledge(
             model.output_representation, config.data.get("key", "original")
         ),
@@ -173,7 +179,7 @@ def describe_endpoints(
 
 
 def _meaning(model: MusicModel, name: str, spec: tf.TensorSpec) -> str:
-    controls = (*model.CONTROLS, *model.SEARCH_CONTROLS)
+    controls = (*model.CONTROLS, *model.SEARCH_CONTROLS, *model.INFILL_CONTROLS)
     docs = {control.name: control.doc for control in controls}
     docs |= {n: s.doc for n, s in model.output_representation.feature_specs.items()}
     docs |= _SETTINGS if spec.shape.rank == 0 else _VALUES

@@ -34,6 +34,7 @@ from tfmusic.serving.requests import (
     request_interpolation,
     request_music,
     request_search,
+    tell_unmatched,
 )
 from tfmusic.stored import reading
 
@@ -51,12 +52,14 @@ class Player:
         representation: How the model's arrays encode music.
         guarded_steps: In how many steps of all pieces of the last `generate` a guard
             against standing still changed what was drawn.
+        unmatched_steps: In how many steps of all pieces of the last `infill` no chord
+            that the model knows has what is given.
         num_given: How many notes, the first ones of each piece, the last `generate`,
             `search` or `infill` took from the primer as they are.
         announce: Told in a line, before music is made that takes some seconds, how
             much it is and about how long it takes; None: nobody is.
-        remarks: What the last `generate` or `search` changed of the primer for the
-            model, in words.
+        remarks: What the last `generate`, `search` or `infill` changed of the primer
+            for the model, in words.
     """
 
     def __init__(self, model: str):
@@ -80,7 +83,7 @@ class Player:
                 self._check_endpoints()
             with reading(os.path.join(self.path, CARD), "a model's card", _REMEDY):
                 self.representation = make_representation(self.card["representation"])
-        self.guarded_steps = self.num_given = 0
+        self.guarded_steps = self.unmatched_steps = self.num_given = 0
         self.remarks: tuple[str, ...] = ()
         self.announce: Callable[[str], None] | None = None
 
@@ -148,7 +151,7 @@ class Player:
             **setting,
         )
         outputs = self._answer(request, num_outputs)
-        self.guarded_steps = int(outputs.get("guarded_steps", np.zeros(1)).sum())
+        self.guarded_steps = _total(outputs, "guarded_steps")
         self.remarks = request.primer.remarks if request.primer else ()
         self.num_given = request.num_given if include_primer else 0
         return read_music(self.representation, request, outputs, include_primer)
@@ -184,19 +187,22 @@ class Player:
         num_outputs: int = 1,
         seed: int = 0,
         controls: Mapping[str, float] | None = None,
+        key: str | None = None,
     ) -> Pieces:
         """Writes bars or voices of a piece anew; all else comes back as it is.
 
         Args:
-            piece: The music. Which voice a note belongs to, its representation says; a
-                melody alone is the voice that is kept, or the highest.
+            piece: The music. A melody alone is the voice, or the hand, that is kept.
             bars: The first and the last bar to write, counted from 1, an upbeat being
                 bar 0; None: all.
-            keep: Names of voices that stay, such as ("soprano", "bass"). Without
-                `bars` the others are written anew from beginning to end.
+            keep: Names of voices or hands that stay, such as ("soprano", "bass"); the
+                card's `keep` has those that there are. Without `bars` the others are
+                written anew from beginning to end.
             num_outputs: How many versions.
             seed: The same seed on the same machine gives the same music.
-            controls: As for `generate`.
+            controls: As for `generate`, and the card's `infill_controls`.
+            key: Which key the piece is in, such as "G" or "F#m", if the model takes
+                one; None: as its notes say, of which a melody has few.
 
         Raises:
             UserError: The model cannot, there are no such bars or voices, or as for
@@ -211,10 +217,13 @@ class Player:
             num_outputs=num_outputs,
             seed=seed,
             controls=controls,
+            key=key,
         )
         outputs = self._answer(request, num_outputs)
-        self.guarded_steps = 0
-        self.remarks, self.num_given = request.primer.remarks, request.num_given
+        self.guarded_steps = _total(outputs, "guarded_steps")
+        self.unmatched_steps = _total(outputs, "unmatched_steps")
+        self.num_given = request.num_given
+        self.remarks = (*request.primer.remarks, *tell_unmatched(outputs))
         return read_music(self.representation, request, outputs)
 
     def interpolate(
@@ -363,6 +372,11 @@ class Player:
         with reading(self.path, _WORDS, _REMEDY):
             self._endpoints.load(endpoint)
         return self._endpoints.call(endpoint, arrays)
+
+
+def _total(outputs: Mapping[str, np.ndarray], name: str) -> int:
+    """Of a count of each piece that an endpoint may give."""
+    return int(outputs[name].sum()) if name in outputs else 0
 
 
 def versions(export_dir: str) -> list[int]:

@@ -38,6 +38,8 @@ class Primer:
             for; see `Representation.splice`.
         end_step: The step in which the primer ends.
         remarks: What was changed for the model, in words.
+        key: The key that it is in, as it was said or, where the model knows one key
+            alone, as its notes say; else None.
     """
 
     sequence: NoteSequence
@@ -46,6 +48,7 @@ class Primer:
     splice: tuple[float, int]
     end_step: int
     remarks: tuple[str, ...]
+    key: Key | None = None
 
 
 def read_primer(
@@ -94,6 +97,7 @@ def read_primer(
         representation.splice(notes, prompt),
         notes.num_steps,
         tuple(remarks),
+        key,
     )
 
 

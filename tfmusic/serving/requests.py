@@ -119,6 +119,7 @@ def request_infill(
     num_outputs: int = 1,
     seed: int = 0,
     controls: Mapping[str, float] | None = None,
+    key: str | None = None,
 ) -> Request:
     """Asks for new notes in a piece; see `Player.infill` for the arguments.
 
@@ -128,9 +129,11 @@ def request_infill(
     _check_count(card, num_outputs=num_outputs)
     check_numbers(_SEEDS, seed=seed)
     check_music("piece", piece)
-    gap = read_gap(card, representation, piece, bars, keep)
-    values = check_controls(card, controls or {}) | {"seed": seed}
-    for name, array in {**gap.features, "mask": gap.mask}.items():
+    setting = Setting(key=key)
+    setting.check(card, None)
+    gap = read_gap(card, representation, piece, bars, keep, setting.tonality)
+    values = check_controls(card, controls or {}, "infill_controls") | {"seed": seed}
+    for name, array in gap.inputs.items():
         values[name] = np.broadcast_to(array, (num_outputs, *array.shape))
     request = _request(card, "infill", values)
     return dataclasses.replace(request, primer=gap.primer, gap=gap)
@@ -321,6 +324,18 @@ def read_music(
     return pieces
 
 
+def tell_unmatched(outputs: Mapping[str, np.ndarray]) -> tuple[str, ...]:
+    """How often nothing that the model knows has what is given, in words."""
+    found = int(outputs.get("unmatched_steps", np.zeros(1)).max())
+    if not found:
+        return ()
+    num_steps = int(outputs["num_steps"].max())
+    steps = f"{found} of {num_steps} steps"
+    return (
+        f"{steps}: no known chord has the given note, another one was fitted to it",
+    )
+
+
 def encode(
     representation: Representation, piece: NoteSequence
 ) -> dict[str, np.ndarray]:
@@ -392,12 +407,12 @@ def check_controls(
     Args:
         card: The model's.
         changes: Values that are not to be the defaults.
-        kind: "controls", or "search_controls" for those of a beam search.
+        kind: See `known_controls`.
 
     Raises:
         UserError: A change to an unknown control, or out of its bounds.
     """
-    controls, changes = card[kind], mapping("controls", changes)
+    controls, changes = known_controls(card, kind), mapping("controls", changes)
     values = {name: spec["default"] for name, spec in controls.items()}
     for name, value in changes.items():
         if name not in controls:
@@ -410,6 +425,18 @@ def check_controls(
                 f"{values[name]:g} ({spec['doc']})"
             )
     return values
+
+
+def known_controls(card: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """The controls of a model.
+
+    Args:
+        card: The model's.
+        kind: "controls"; "search_controls", those of a beam search; "infill_controls",
+            those of `infill`, the first among them.
+    """
+    controls = card.get(kind) or {}
+    return card["controls"] | controls if kind == "infill_controls" else controls
 
 
 def _read_value(name: str, value: Any, spec: Mapping[str, Any]) -> float:
@@ -441,13 +468,16 @@ def unknown_control(
         kind: As for `check_controls`.
         others: What else can be asked for.
     """
+    if kind == "controls" and name in (card.get("infill_controls") or {}):
+        return f"{name}: leave it out without --keep and --infill, which it steers"
     if name in card["controls"]:
         return f"{name}: leave it out with a beam search, which has no use for it"
-    close = SYNONYMS.get(name) or closest(name, [*card[kind], *others])
+    known = known_controls(card, kind)
+    close = SYNONYMS.get(name) or closest(name, [*known, *others])
     close = close or SYNONYMS.get(closest(name, SYNONYMS))
     hint = f" (did you mean {close!r}?)" if close else ""
     return (
         f"control of {card['name']}: unknown {name!r}{hint}; it can be "
-        f"{', '.join(sorted(card[kind]))}; and with every model "
+        f"{', '.join(sorted(known))}; and with every model "
         f"{', '.join(sorted(others))}"
     )

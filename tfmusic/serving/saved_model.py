@@ -22,7 +22,7 @@ from tfmusic.files import (
 from tfmusic.models import Endpoint, MusicModel
 from tfmusic.networks.recurrence import without_cudnn
 from tfmusic.serving.catalogue import CARD, ENDING, find_model, is_packed, read_card
-from tfmusic.serving.graph_limits import GraphLimits, guarded
+from tfmusic.serving.graph_limits import GraphLimits, controls_of, guarded
 from tfmusic.serving.model_card import describe_endpoints, make_card
 from tfmusic.serving.packed import pack, unpack
 from tfmusic.serving.player import versions
@@ -175,8 +175,7 @@ def _with_defaults(model: MusicModel, endpoint: Endpoint) -> Endpoint:
     """An endpoint whose controls may be left out."""
     names = {spec.name for spec in endpoint.input_signature}
     # A beam search has defaults of its own for controls that sampling has too.
-    is_search = "beam_width" in names
-    controls = model.SEARCH_CONTROLS if is_search else model.CONTROLS
+    controls = controls_of(model, names)
     defaults = {c.name: c.default for c in controls if c.name in names}
     return dataclasses.replace(endpoint, defaults={**endpoint.defaults, **defaults})
 

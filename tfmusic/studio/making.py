@@ -29,7 +29,7 @@ _OF_KIND = {
     "generate": ("num_outputs", "seed", *_LENGTHS, "qpm", "program", *_TEXTS),
     "search": ("num_outputs", *_LENGTHS, "qpm", "program", *_TEXTS),
     "continue": ("num_outputs", "seed", *_LENGTHS, "key"),
-    "infill": ("num_outputs", "seed", "bars", "keep"),
+    "infill": ("num_outputs", "seed", "bars", "keep", "key"),
 }
 
 

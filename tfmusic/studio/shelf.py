@@ -177,7 +177,9 @@ def describe(name: str, card: Mapping[str, Any]) -> dict[str, Any]:
             "search": "search" in endpoints,
             "likelihood": "score" in endpoints and knows_notes(representation),
         },
-        "voices": list(representation.voice_names) if "infill" in endpoints else [],
+        "voices": [
+            name.title() for name in representation.keep_names if "infill" in endpoints
+        ],
         "controls": controls,
         "search_controls": list(card.get("search_controls") or ()),
     }

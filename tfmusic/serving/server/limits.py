@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tfmusic.errors import UserError, choose
-from tfmusic.serving.requests import check_controls, default_of
+from tfmusic.serving.requests import check_controls, default_of, known_controls
 from tfmusic.serving.server.tensors import to_array
 
-_COUNTS = ("num_outputs", "beam_width")
+_COUNTS = ("num_outputs", "beam_width", "particles")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,8 +64,9 @@ def read_inputs(
     arrays = {name: to_array(name, columns[name], specs[name]) for name in columns}
     # A beam search has defaults of its own for controls that sampling has too.
     kind = "search_controls" if "beam_width" in specs else "controls"
+    kind = "infill_controls" if "particles" in specs else kind
     num_rows = max((len(array) for array in arrays.values() if array.ndim), default=1)
-    if card.get(kind):
+    if known_controls(card, kind):
         arrays = _with_controls(arrays, num_rows, specs, card, kind)
     for name, spec in specs.items():
         if name not in arrays and "default" in spec:
@@ -87,7 +88,8 @@ def _with_controls(
     kind: str,
 ) -> dict[str, np.ndarray]:
     """All inputs of a request, with the defaults of controls that it leaves out."""
-    given = {name: array for name, array in arrays.items() if name in card[kind]}
+    known = known_controls(card, kind)
+    given = {name: array for name, array in arrays.items() if name in known}
     # Also of rows, the least and the greatest; either is NaN if one value is.
     check_controls(card, {n: a.max() for n, a in given.items()}, kind)
     values = check_controls(card, {n: a.min() for n, a in given.items()}, kind)

@@ -183,7 +183,7 @@ export class Panel extends EventTarget {
     if (kind !== "infill") order[model.length] = number("length");
     const isNew = kind === "generate" || kind === "search";
     if (isNew && model.has_beat) order.qpm = number("qpm");
-    if (kind !== "infill" && model.takes_key) order.key = byId("key").value || undefined;
+    if (model.takes_key) order.key = byId("key").value || undefined;
     return order;
   }
 
