@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from tests.notes.test_scores import chords, heard, keys, metres, refusal
+from tests.notes.score_reading import chords, heard, keys, metres, refusal
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.reading import ReadError, read_bytes, read_tunes
 from tfmusic.notes.scores import FERMATA, remarks
