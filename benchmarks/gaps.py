@@ -10,7 +10,7 @@ from tfmusic.evaluation.comparison import compare
 from tfmusic.evaluation.faults import keep_best
 from tfmusic.evaluation.tables import aggregate
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.keys import Key
+from tfmusic.notes.keys import Key, best_key
 from tfmusic.notes.transforms import crop
 from tfmusic.serving.gaps import read_gap
 from tfmusic.serving.player import Player
@@ -47,6 +47,16 @@ def written_in(piece: NoteSequence) -> str:
 def has_tune(piece: NoteSequence, tune: NoteSequence) -> bool:
     """Whether a piece begins with the notes of a tune, as they are."""
     return list(piece.notes[: len(tune.notes)]) == list(tune.notes)
+
+
+def ends_in_its_key(piece: NoteSequence) -> bool:
+    """Whether the lowest last note is the tonic of the key that music21 finds.
+
+    The table finds keys by other profiles, which take some for the dominant.
+    """
+    end = max(note.end_time for note in piece.notes)
+    last = min(note.pitch for note in piece.notes if note.end_time > end - 1e-3)
+    return last % 12 == best_key(piece).tonic
 
 
 def bars_of(player: Player, piece: NoteSequence) -> tuple[float, float] | None:
@@ -86,6 +96,8 @@ def harmonise(
     kept = [has_tune(*pair) for pair in zip(made, tunes, strict=True)]
     claims = {"soprano_kept": np.mean(kept), "seconds_a_piece": seconds}
     claims["steps_without_a_chord"] = unmatched / num_steps
+    for name, music in (("", made), ("held_out_", pieces)):
+        claims[f"{name}ends_in_its_key"] = np.mean([ends_in_its_key(p) for p in music])
     found = {name: label for name, label in _CLAIMED.items() if label in values}
     return claims | {name: values[label].mean for name, label in found.items()}
 

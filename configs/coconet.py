@@ -34,10 +34,10 @@ DEFAULT = dict(
         num_layers=6,
         hidden_size=192,
         dropout=0.2,
-        temperature=0.5,  # defaults of generation, chosen by benchmarks.infilling
+        temperature=0.6,  # defaults of generation, chosen by benchmarks.infilling
         gibbs_steps=128,
         avoid_parallels=20.0,
-        cadence=3.0,
+        cadence=8.0,
     ),
     train=dict(
         batch_size=16, eval_batch_size=32, num_epochs=80, sample_every_epochs=20

@@ -66,7 +66,8 @@ def main() -> None:
             return
         name = choose("command", arguments[0], COMMANDS)
     sys.argv = [f"tfmusic {name}", *arguments[1:]]
-    runpy.run_module(module_of(name), run_name="__main__", alter_sys=True)
+    with command_line.ends_well():  # Ctrl-C while the command is imported
+        runpy.run_module(module_of(name), run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -175,7 +175,7 @@ def test_drums_stay_and_say_nothing():
         (CHORDS, {}, r"bars to write anew, .* or voices to keep \(soprano, bass\)"),
         (CHORDS, {"bars": (1, 9)}, "infill: expected bars from 1 to 2, .* got 1-9"),
         (HANDS, {"keep": ["left", "right"]}, "keep: expected a voice to write"),
-        (CHORDS, {"keep": "soprano"}, "keep: expected"),
+        (CHORDS, {"keep": 3}, "keep: expected"),
     ],
 )
 def test_wrong_requests_are_answered_in_one_line(kind, settings, message):

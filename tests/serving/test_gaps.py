@@ -119,6 +119,25 @@ def test_a_melody_alone_gets_three_other_voices(player, name):
     assert len(names) == 4
 
 
+def test_a_tune_without_a_name_becomes_a_part_of_the_score(player):
+    tune = make_sequence(
+        [(pitch, 70, i, i + 1) for i, pitch in enumerate((72, 74, 76))]
+    )
+    del tune.instrument_infos[:]
+    [piece] = player.infill(tune, keep="soprano", controls=FEW)
+    names = {info.instrument: info.name for info in piece.instrument_infos}
+    kept = next(note for note in piece.notes if note.pitch == 74)
+    assert names[kept.instrument] == "Soprano"
+    assert len(set(names.values())) == len(names)
+    # Two voices of one track are no part.
+    pair = make_sequence([(p, 70, i, i + 1) for i in range(3) for p in (72 + i, 48)])
+    del pair.instrument_infos[:]
+    [piece] = player.infill(pair, bars=(1, 1), controls=FEW)
+    assert pair.notes[0].instrument not in {
+        i.instrument for i in piece.instrument_infos
+    }
+
+
 def test_notes_held_into_a_gap_stay_to_their_end_and_new_ones_come_after(player):
     piece = chorale()
     for note in list(piece.notes):

@@ -66,7 +66,7 @@ def read_gap(
     representation: Representation,
     piece: NoteSequence,
     bars: Bars | None = None,
-    keep: Sequence[str] = (),
+    keep: Sequence[str] | str = (),
     key: Key | None = None,
 ) -> Gap:
     """Finds out what is to be written.
@@ -77,7 +77,7 @@ def read_gap(
         piece: The music. One voice alone is the voice that is kept.
         bars: The first and the last bar to write anew, counted from 1, an upbeat being
             bar 0; None: all.
-        keep: Names of the voices or hands that stay.
+        keep: Names of the voices or hands that stay, or one name.
         key: Which key the piece is in; None: as its notes say.
 
     Raises:
@@ -91,6 +91,7 @@ def read_gap(
             "infill: expected bars to write anew, such as bars:5-8, or voices to keep "
             f"({', '.join(names)})"
         )
+    keep = (keep,) if isinstance(keep, str) else keep
     _check_types(bars, keep)
     kept = {choose("voice to keep", n.strip().lower(), names) for n in keep}
     primer = read_primer(card, representation, piece, key)
@@ -115,9 +116,9 @@ def _check_model(card: Mapping[str, Any], representation: Representation) -> Non
         return
     if is_frames(representation):
         raise UserError(
-            f"infill: this export of {name} cannot keep voices or fill gaps, as it was "
-            "made by an older tfmusic; export it again from its run with tfmusic "
-            "export, or take --model=harmony"
+            f"this export of {name} cannot keep voices or fill gaps, as it was made by "
+            "an older tfmusic; export it again from its run with tfmusic export, or "
+            "take --model=harmony"
         )
     raise UserError(
         f"infill: {name} writes from left to right and cannot fill gaps; models that "
@@ -264,6 +265,19 @@ class _Players:
                 (float(np.mean(pitches)), dict(zip(names, values, strict=True)))
                 for values, pitches in fields.items()
             ]
+        self._name_those_without()
+
+    def _name_those_without(self) -> None:
+        """Names instruments without a name that have one voice, after that."""
+        infos = self._result.instrument_infos
+        named = {info.instrument for info in infos if info.name}
+        voices: dict[int, set[int]] = {}
+        for voice, owned in self._owned.items():
+            for _, fields in owned:
+                voices.setdefault(fields["instrument"], set()).add(voice)
+        for instrument, [voice, *others] in voices.items():
+            if instrument not in named and not others:
+                infos.add(instrument=instrument, name=self._names[voice])
 
     def add(self, voice: int) -> None:
         """Adds an instrument for a voice that has none."""

@@ -183,7 +183,7 @@ class Player:
         self,
         piece: NoteSequence,
         bars: tuple[int, int] | None = None,
-        keep: Sequence[str] = (),
+        keep: Sequence[str] | str = (),
         num_outputs: int = 1,
         seed: int = 0,
         controls: Mapping[str, float] | None = None,

@@ -115,7 +115,7 @@ def request_infill(
     representation: Representation,
     piece: NoteSequence,
     bars: tuple[int, int] | None = None,
-    keep: Sequence[str] = (),
+    keep: Sequence[str] | str = (),
     num_outputs: int = 1,
     seed: int = 0,
     controls: Mapping[str, float] | None = None,

@@ -64,6 +64,7 @@ def export_run(
         with tempfile.TemporaryDirectory() as folder:
             sizes = max_steps, max_outputs
             pack(export_run(workdir, folder, checkpoint, *sizes), export_dir)
+        logging.info("packed it in %s", export_dir)
         return export_dir
     prepare_path(export_dir)
     check_model_path(export_dir)
