@@ -88,6 +88,8 @@ def read_order(body: Any, shelf: Shelf) -> Order:
     controls, named = shelf.read_controls(
         body["model"], body.get("controls"), named, known
     )
+    if kind == "search" and "temperature" in controls:
+        raise UserError("temperature: leave it out with a beam search on this page")
     settings = {}
     for name, value in named.items():
         if value is not None:

@@ -181,7 +181,10 @@ def describe(name: str, card: Mapping[str, Any]) -> dict[str, Any]:
             name.title() for name in representation.keep_names if "infill" in endpoints
         ],
         "controls": controls,
-        "search_controls": list(card.get("search_controls") or ()),
+        # The page asks for the likeliest pieces, whatever its temperature.
+        "search_controls": [
+            name for name in card.get("search_controls") or () if name != "temperature"
+        ],
     }
 
 
