@@ -87,6 +87,8 @@ class Page:
         driver.get_log("performance")
         driver.get_log("browser")
         driver.get(address)
+        # A page that still takes its pieces up would write them down again.
+        self.wait(lambda: self.all(ready))
         driver.execute_script("sessionStorage.clear()")
         driver.get("about:blank")
         driver.get(address)
