@@ -15,7 +15,6 @@ pytest.importorskip("starlette", reason="see [studio]")
 from tests.serving.serving_apps import PREDICT, PRIMER, ROOT, ask, generate, serve
 from tfmusic.errors import UserError
 from tfmusic.notes.writing import write_midi
-from tfmusic.serving.player import Player
 from tfmusic.serving.server.models import ServedModels
 
 
@@ -29,17 +28,6 @@ def folder(tmp_path_factory, tiny_export):
 @pytest.fixture(scope="module")
 def models(folder):
     return ServedModels([str(folder)])
-
-
-@pytest.fixture(scope="module")
-def address(models):
-    with serve(models) as (address, _):
-        yield address
-
-
-@pytest.fixture(scope="module")
-def player(tiny_export):
-    return Player(tiny_export)
 
 
 @pytest.fixture
