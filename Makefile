@@ -2,8 +2,8 @@
 #             then the whole chain: records, training, export and music, in demo/
 # make test   the fast tests;  make test-all adds the slow ones;  make test-newest runs
 #             the fast ones on the newest TensorFlow and Python, without tensorflow-io
-# make attack damaged files, wrong calls, command lines, artefacts and requests: thousands,
-#             with a table of how each ended
+# make attack damaged files, wrong calls, requests, kills and more, for half an hour
+#             (MINUTES=inf: all of them, hours), with a table of how each ended
 # make docs   the pages of docs/ and of the Python API as a site, site/index.html
 # make listen SOURCE=music   trains each family for an hour (MINUTES=60) on a folder or
 #             set of music; in listen/ four pieces of each, with pictures and statistics
@@ -56,8 +56,9 @@ test-all: .venv/tested
 test-newest: .venv-newest/complete
 	.venv-newest/bin/python -m pytest
 
+attack: MINUTES = 30
 attack: .venv/tested
-	$(RUN) -m tests.attack
+	$(RUN) -m tests.attack --minutes=$(MINUTES)
 
 lint: .venv/tested
 	$(RUN) -m ruff format --check .

@@ -2,10 +2,21 @@
 
 import argparse
 import importlib
+import math
 import os
 import sys
+import time
 
-KINDS = ("files", "command_lines", "api_calls", "artefacts", "export_requests")
+KINDS = (
+    "files",
+    "archives",
+    "command_lines",
+    "api_calls",
+    "artefacts",
+    "export_requests",
+    "server_requests",
+    "kills",
+)
 
 
 def main() -> None:
@@ -15,6 +26,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="a part of the names of cases")
     parser.add_argument("--every", type=int, default=1, help="one case of so many")
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=math.inf,
+        help="how long it may take; each kind gets a part, and tries some of its cases",
+    )
     parser.add_argument("--all", action="store_true", help="show every case")
     arguments = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -29,11 +46,14 @@ def main() -> None:
             )
             sys.stdout.flush()
 
-    choose = runner.Choose(arguments.only, arguments.every, arguments.seed)
+    until = time.monotonic() + 60 * arguments.minutes
+    choose = runner.Choose(arguments.only, arguments.every, arguments.seed, until)
     found = {}
-    for kind in arguments.kinds or KINDS:
+    kinds = arguments.kinds or KINDS
+    for number, kind in enumerate(kinds):
         module = importlib.import_module(f"tests.attack.{kind}")
-        found[kind] = module.run(arguments.seed, choose, report)
+        part = choose.part(len(kinds) - number)
+        found[kind] = module.run(arguments.seed, part, report)
     sys.stdout.write(runner.table(found) + "\n")
     sys.exit(any(runner.failed(o) for outcomes in found.values() for o in outcomes))
 

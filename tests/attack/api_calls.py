@@ -277,5 +277,4 @@ def run(seed: int, choose: Choose, report: Report = ignore) -> list[Outcome]:
     """Tries them."""
     del seed
     preload()
-    chosen = choose(cases())
-    return run_cases(chosen, seconds=90, alone=False, report=report)
+    return run_cases(cases(), choose, seconds=90, alone=False, report=report)

@@ -247,5 +247,4 @@ _USES = {
 def run(seed: int, choose: Choose, report: Report = ignore) -> list[Outcome]:
     """Tries them."""
     preload()
-    chosen = choose(cases(seed))
-    return run_cases(chosen, seconds=90, report=report)
+    return run_cases(cases(seed), choose, seconds=90, report=report)

@@ -258,4 +258,4 @@ def cases(seed: int = 0) -> list[Case]:
 def run(seed: int, choose: Choose, report: Report = ignore) -> list[Outcome]:
     """Tries them."""
     preload()
-    return run_cases(choose(cases(seed)), seconds=90, report=report)
+    return run_cases(cases(seed), choose, seconds=90, report=report)

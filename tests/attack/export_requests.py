@@ -210,11 +210,12 @@ def run(seed: int, choose: Choose, report: Report = ignore) -> list[Outcome]:
     preload()
     outcomes, wanted = [], choose.only.split(" ")[0]
     known = families()
-    for name in [wanted] if wanted in known else known:
+    names = [wanted] if wanted in known else known
+    for number, name in enumerate(names):
         export(name)
-        if chosen := choose(cases(name)):
-            load = functools.partial(_load, name)
-            outcomes += run_cases(
-                chosen, seconds=60, prepare=load, alone=False, report=report
-            )
+        part = choose.part(len(names) - number)
+        load = functools.partial(_load, name)
+        outcomes += run_cases(
+            cases(name), part, seconds=60, prepare=load, alone=False, report=report
+        )
     return outcomes

@@ -164,5 +164,4 @@ def _case(seed: int, number: int) -> Case:
 
 def run(seed: int, choose: Choose, report: Report = ignore) -> list[Outcome]:
     """Tries them."""
-    chosen = choose(cases(seed))
-    return run_cases(chosen, seconds=120, alone=False, report=report)
+    return run_cases(cases(seed), choose, seconds=120, alone=False, report=report)

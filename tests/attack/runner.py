@@ -7,8 +7,11 @@ hundreds of cases take minutes; each may end it by an abort without harm to the 
 import collections
 import dataclasses
 import io
+import itertools
 import json
+import math
 import os
+import random
 import resource
 import select
 import signal
@@ -63,17 +66,31 @@ class Choose:
     Attributes:
         only: A part of their names.
         every: One of so many.
-        first: Which of these.
+        seed: Which of these, and in which order where time is short.
+        until: When no other case is begun, by `time.monotonic`.
     """
 
     only: str = ""
     every: int = 1
-    first: int = 0
+    seed: int = 0
+    until: float = math.inf
 
     def __call__(self, cases: Sequence[Case]) -> list[Case]:
         """Those of some cases."""
         wanted = [case for case in cases if self.only in case.name]
-        return wanted[self.first % self.every :: self.every]
+        wanted = wanted[self.seed % self.every :: self.every]
+        if self.until < math.inf:
+            random.Random(self.seed).shuffle(wanted)
+        return wanted
+
+    def has_time(self) -> bool:
+        """Whether another case may be begun."""
+        return time.monotonic() < self.until
+
+    def part(self, number: int) -> "Choose":
+        """The same with one of so many parts of the time that is left."""
+        now = time.monotonic()
+        return dataclasses.replace(self, until=now + (self.until - now) / number)
 
 
 def ignore(outcome: Outcome) -> None:
@@ -99,40 +116,42 @@ def command(*arguments: str) -> Callable[[], None]:
 
 def run_cases(
     cases: Sequence[Case],
+    choose: Choose,
     seconds: float = 60.0,
     prepare: Callable[[], object] | None = None,
     alone: bool = True,
     report: Report = ignore,
 ) -> list[Outcome]:
-    """Tries all cases.
+    """Tries the cases that are chosen, as long as there is time.
 
     Args:
-        cases: What is tried.
+        cases: What may be tried.
+        choose: What is tried.
         seconds: How long one may take.
         prepare: Called in each child before its first case, within no limit of time.
         alone: Whether each case has a child of its own; otherwise a new one is only
             made after an abort or a hang.
         report: Told of each outcome.
     """
-    outcomes, todo = [], list(cases)
-    while todo:
+    outcomes, todo = [], choose(cases)
+    while todo and choose.has_time():
         batch = todo[:1] if alone else todo
-        found = _run_child(batch, seconds, prepare, report)
+        found = _run_child(batch, choose, seconds, prepare, report)
         outcomes += found
         todo = todo[len(found) :]
     return outcomes
 
 
-def _run_child(batch, seconds, prepare, report) -> list[Outcome]:
-    """Tries cases in one child until it dies; gives at least one outcome."""
+def _run_child(batch, choose, seconds, prepare, report) -> list[Outcome]:
+    """Tries cases in one child until it dies or time is up."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:
         os.close(reading)
-        _be_child(batch, prepare, writing)
+        _be_child(batch, choose, prepare, writing)
     os.close(writing)
     found, buffer, patience = [], b"", 300.0
-    ending = None
+    ending = ""
     while len(found) < len(batch):
         ready, _, _ = select.select([reading], [], [], patience)
         if not ready:
@@ -152,7 +171,7 @@ def _run_child(batch, seconds, prepare, report) -> list[Outcome]:
                 report(found[-1])
     os.close(reading)
     _, status = os.waitpid(child, 0)
-    if ending is not None:
+    if ending and (status or choose.has_time()):
         number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0
         detail = f"signal {number}" if number else f"exit {os.WEXITSTATUS(status)}"
         detail = f"over {seconds:g} s" if ending == HANG else detail
@@ -161,7 +180,7 @@ def _run_child(batch, seconds, prepare, report) -> list[Outcome]:
     return found
 
 
-def _be_child(batch, prepare, writing) -> None:
+def _be_child(batch, choose, prepare, writing) -> None:
     """Tries cases, writes a line of JSON for each, and exits."""
     stderr = os.dup(2)  # the cases have another
     try:
@@ -175,7 +194,7 @@ def _be_child(batch, prepare, writing) -> None:
             if prepare:
                 prepare()
             os.write(writing, b"ready\n")
-            for case in batch:
+            for case in itertools.takewhile(lambda _: choose.has_time(), batch):
                 errors.seek(0)
                 errors.truncate()
                 outcome = _try(case, errors)

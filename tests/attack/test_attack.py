@@ -26,6 +26,9 @@ def test_damaged_files_cost_nothing_but_themselves():
         ("api_calls", 10),
         ("artefacts", 25),
         ("export_requests", 20),
+        ("server_requests", 10),
+        ("archives", 20),
+        ("kills", 20),
     ],
 )
 def test_what_is_wrong_works_or_is_refused_in_one_line(kind, every):
