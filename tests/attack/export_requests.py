@@ -4,11 +4,13 @@ TensorFlow Serving passes on whatever fits the types of a signature, so the grap
 to refuse what would end the server, or hold it up for hours.
 """
 
+import atexit
 import functools
 import json
 import math
 import os
 import pathlib
+import shutil
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator
@@ -46,7 +48,9 @@ def families() -> list[str]:
 @functools.cache
 def folder() -> str:
     """Where the exports are."""
-    return tempfile.mkdtemp(prefix="tfmusic_exports_")
+    path = tempfile.mkdtemp(prefix="tfmusic_exports_")
+    atexit.register(shutil.rmtree, path, ignore_errors=True)
+    return path
 
 
 @functools.cache

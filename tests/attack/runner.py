@@ -48,12 +48,22 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How a case ended, in a word and in a line."""
+    """How a case ended, in a word and in a line.
+
+    Attributes:
+        case: Its name.
+        ending: The word.
+        detail: The line.
+        seconds: How long it took.
+        megabytes: The most memory that its process, or one that this waited for, has
+            had until then.
+    """
 
     case: str
     ending: str
     detail: str = ""
     seconds: float = 0.0
+    megabytes: int = 0
 
 
 Report = Callable[[Outcome], object]
@@ -214,7 +224,8 @@ def _try(case: Case, errors: io.TextIOBase) -> Outcome:
         if case.must_fail and ending == DONE:
             ending = ACCEPTED
         detail = " ".join(detail.split())[:400]
-        return Outcome(case.name, ending, detail, round(time.monotonic() - begin, 2))
+        seconds = round(time.monotonic() - begin, 2)
+        return Outcome(case.name, ending, detail, seconds, _peak())
 
     try:
         case.attempt()
@@ -249,13 +260,21 @@ def _try(case: Case, errors: io.TextIOBase) -> Outcome:
     return outcome(DONE)
 
 
+def _peak() -> int:
+    """The most memory of this process or of one that it waited for, in megabytes."""
+    who = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
+    return max(resource.getrusage(one).ru_maxrss for one in who) >> 10
+
+
 def table(found: dict[str, list[Outcome]]) -> str:
     """How often each kind of case ended in which way, and the claim."""
     columns = (DONE, REFUSED, WRONG_TYPE, *FAILURES)
-    lines = ["".join(f"{name:>18}" for name in ("kind", "cases", *columns))]
+    names = ("kind", "cases", *columns, "peak MB")
+    lines = ["".join(f"{name:>18}" for name in names)]
     for kind, outcomes in found.items():
         counts = collections.Counter(outcome.ending for outcome in outcomes)
-        values = (kind, len(outcomes), *(counts[name] for name in columns))
+        peak = max((outcome.megabytes for outcome in outcomes), default=0)
+        values = (kind, len(outcomes), *(counts[name] for name in columns), peak)
         lines.append("".join(f"{value:>18}" for value in values))
     failures = [o for outcomes in found.values() for o in outcomes if failed(o)]
     return "\n".join([*lines, f"attack.failures = {len(failures)}"])

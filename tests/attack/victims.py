@@ -1,9 +1,11 @@
 """What is attacked: a small dataset, a run, an export of it, and music."""
 
+import atexit
 import dataclasses
 import functools
 import os
 import pathlib
+import shutil
 import tempfile
 
 from tests.experiments import tiny_config, write_config
@@ -68,6 +70,7 @@ def make_victims(folder: str) -> None:
 def victims() -> Victims:
     """All of them, made once in a child of this process."""
     folder = tempfile.mkdtemp(prefix="tfmusic_attack_")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     child = os.fork()
     if not child:
         try:
