@@ -14,9 +14,8 @@ from tests.attack.runner import (
     Choose,
     Outcome,
     Report,
-    command,
     ignore,
-    preload,
+    process,
     run_cases,
 )
 from tests.attack.victims import scratch, victims
@@ -107,11 +106,7 @@ def _build(file: pathlib.Path, number: int | None) -> None:
     directory = pathlib.Path(scratch("built_"))
     arguments = f"--config={victims().config}", f"--source={file}"
     before = set(file.parent.iterdir())
-    try:
-        command("build", *arguments, f"--output_dir={directory}", "--num_workers=1")()
-    except SystemExit as end:
-        if end.code:
-            raise
+    process("build", *arguments, f"--output_dir={directory}", "--num_workers=1")
     if written := set(file.parent.iterdir()) - before - {directory.parent}:
         raise ValueError(f"files beside the dataset: {written}")
     info = json.loads((directory / "dataset_info.json").read_text())
@@ -156,6 +151,7 @@ def _locked(file: pathlib.Path) -> None:
 
 def cases(seed: int) -> list[Case]:
     """56 damaged ones, and four that are odd."""
+    _members()  # once, and not in each child
     found = [
         _odd("a bomb of zeros", _bomb, _NUM_MEMBERS + 1),
         _odd("names outside the folder", _paths, 5),
@@ -172,5 +168,4 @@ def cases(seed: int) -> list[Case]:
 
 def run(seed: int, choose: Choose, report: Report = ignore) -> list[Outcome]:
     """Tries them."""
-    preload()
     return run_cases(cases(seed), choose, seconds=120, report=report)

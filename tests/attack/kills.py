@@ -19,6 +19,7 @@ from tests.attack.runner import (
     Report,
     ignore,
     preload,
+    process,
     run_cases,
 )
 from tests.attack.victims import scratch, victims
@@ -66,17 +67,9 @@ def _start(arguments: list[str]) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, "-m", "tfmusic", *arguments],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
+        stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-
-
-def _finish(arguments: list[str]) -> None:
-    process = _start(arguments)
-    _, errors = process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"exit {process.returncode}: {errors[-300:]}")
 
 
 @functools.cache
@@ -84,7 +77,7 @@ def _whole(make: Callable[[str], list[str]]) -> tuple[str, float]:
     """What an undisturbed call makes, and in how many seconds."""
     directory = scratch("whole_")
     begin = time.monotonic()
-    _finish(make(directory))
+    process(*make(directory))
     return directory, time.monotonic() - begin
 
 
@@ -93,11 +86,11 @@ def _case(name: str, make, compare, moment: float) -> Case:
 
     def attempt() -> None:
         directory = scratch("killed_")
-        process = _start(make(directory))
+        first = _start(make(directory))
         time.sleep(moment * seconds)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        _finish(make(directory))
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+        process(*make(directory))
         compare(pathlib.Path(whole), pathlib.Path(directory))
 
     return Case(f"{name} killed after {moment:.2f} of its time", attempt)

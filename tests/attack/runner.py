@@ -15,6 +15,7 @@ import random
 import resource
 import select
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -124,6 +125,26 @@ def command(*arguments: str) -> Callable[[], None]:
     return attempt
 
 
+def process(*arguments: str) -> None:
+    """Runs a command line in a process of its own, for those that start workers.
+
+    Raises:
+        UserError: It was refused in a line.
+        RuntimeError: It ended otherwise.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tfmusic", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    if done.returncode == 2 and len(lines) == 1 and "Traceback" not in done.stderr:
+        raise UserError(lines[0])
+    if done.returncode:
+        raise RuntimeError(f"exit {done.returncode}: {done.stderr[-300:]}")
+
+
 def run_cases(
     cases: Sequence[Case],
     choose: Choose,
@@ -166,7 +187,7 @@ def _run_child(batch, choose, seconds, prepare, report) -> list[Outcome]:
         ready, _, _ = select.select([reading], [], [], patience)
         if not ready:
             ending = HANG
-            os.kill(child, signal.SIGKILL)
+            os.killpg(child, signal.SIGKILL)  # and what it started
             break
         data = os.read(reading, 65536)
         if not data:
