@@ -233,6 +233,12 @@ CADENCE_OF_VOICES = dataclasses.replace(
     doc="Make an end on the tonic likelier: the odds that the lowest voice has it at "
     "the last step are multiplied by e to this power; 0: unchanged.",
 )
+GUIDANCE = Control(
+    "guidance",
+    *(1.0, 0.0, 10.0),
+    "How strongly a plan, its phrases and the key, is heard: what it changes counts so "
+    "often. 1: as it was learned; 0: not at all. Others take twice as long.",
+)
 VOICE_LEADING = Control(
     "voice_leading",
     *(2.0, 0.0, 1e6),

@@ -16,7 +16,8 @@ from tfmusic.representations.chords import NUM_PITCHES
 from tfmusic.representations.vocabulary import END, NUM_SPECIAL
 
 if TYPE_CHECKING:
-    from tfmusic.models.chords import ChordModel, ChordState
+    from tfmusic.models.chord_state import ChordState
+    from tfmusic.models.chords import ChordModel
 
 
 class Agreement(NamedTuple):

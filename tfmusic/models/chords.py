@@ -1,7 +1,6 @@
 """A network over chords: one token a frame, and which of its keys are struck."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -11,8 +10,8 @@ from tfmusic.generation import samplers, seeds
 from tfmusic.generation.cadence import dominants, tonics
 from tfmusic.generation.controls import (
     CADENCE,
+    GUIDANCE,
     PARTICLES,
-    PHRASES,
     STOLLEN,
     TEMPERATURE,
     VOICE_LEADING,
@@ -21,47 +20,22 @@ from tfmusic.generation.repetition import HISTORY
 from tfmusic.generation.voice_leading import VoiceLeading
 from tfmusic.models.base import Tensors
 from tfmusic.models.chord_given import end_given, next_given, plan_given
+from tfmusic.models.chord_state import ChordState, Past
 from tfmusic.models.given import IS_GIVEN, Given
+from tfmusic.models.guidance import Guidance
 from tfmusic.models.key_head import KeyHead, choice_nats
+from tfmusic.models.stollen import first_time
 from tfmusic.models.token_scores import as_scores, targets_of
 from tfmusic.models.token_settings import ChordSettings
 from tfmusic.models.tokens import TokenModel
 from tfmusic.networks.losses import mean_loss, token_nats
 from tfmusic.networks.metrics import WeightedMean
 from tfmusic.representations import ChordFrames
-from tfmusic.representations import home_key as home_key_array
-from tfmusic.representations import phrases as phrase_arrays
 from tfmusic.representations.chords import NUM_PITCHES
 from tfmusic.representations.vocabulary import END, START
 
 # How much the spelling of known chords counts in training.
 _SPELLING_WEIGHT = 0.1
-# What seeds the choice of pieces that repeat their beginning.
-_STOLLEN_SEED = 7
-
-
-class Past(NamedTuple):
-    """What is known of the frames so far, the newest included.
-
-    Attributes:
-        struck: Which keys were struck in the newest frames, bool
-            `[batch, HISTORY, pitch]`, oldest first.
-        voices: See `VoiceLeading`.
-    """
-
-    struck: tf.Tensor
-    voices: tf.Tensor
-
-
-class ChordState(NamedTuple):
-    """What the model knows before a frame: `TokenState`, and the past."""
-
-    network: tuple
-    rules: tuple
-    place: Tensors
-    heard: tuple[()]
-    bars: tuple[()]
-    past: Past
 
 
 class ChordModel(TokenModel):
@@ -109,7 +83,9 @@ class ChordModel(TokenModel):
         self.key_head = KeyHead(name="key_head")
         self.struck = keras.layers.Dense(settings.embedding_size, use_bias=False)
         self._cadence = dominants(self.token_keys), tonics(self.token_keys)
-        more = (VOICE_LEADING, *((CADENCE,) if self.places.phrases else ()))
+        more = (VOICE_LEADING,)
+        if self.places.phrases:
+            more += (CADENCE, GUIDANCE.with_default(settings.guidance))
         self.CONTROLS += (*more, *((STOLLEN,) if self.places.phrases else ()))
         self.SEARCH_CONTROLS += more
         self._restrikes = WeightedMean("restrike_nats")
@@ -211,10 +187,8 @@ class ChordModel(TokenModel):
         total, parts = nats_of(features)
         nats = {"log_likelihood": total, **parts}
         if self.places.phrases:
-            unknown = tf.zeros_like(features["tokens"])
-            names = (*phrase_arrays.SPECS, home_key_array.NAME)
-            plan = dict.fromkeys(names, unknown)
-            nats["free_log_likelihood"], _ = nats_of({**features, **plan})
+            free = self.places.without_plan(features)
+            nats["free_log_likelihood"], _ = nats_of(free)
         return as_scores(nats, is_step, is_end, self.learn_end)
 
     # ---- Frames.
@@ -259,6 +233,21 @@ class ChordModel(TokenModel):
             *super().initial_state(batch_size, max_steps), Past(struck, voices)
         )
 
+    def begin(
+        self,
+        frame: Tensors,
+        state: ChordState,
+        controls: Tensors,
+        seed: tf.Tensor | None,
+    ) -> tuple[Tensors, ChordState]:
+        """As `TokenModel.begin`; a plan is heard as strongly as it should be."""
+        frame, state = super().begin(frame, state, controls, seed)
+        if self.places.phrases:
+            weight, batch_size = controls[GUIDANCE.name], tf.shape(frame["tokens"])[0]
+            guidance = Guidance.of(weight, batch_size, state.network)
+            state = state._replace(guidance=guidance)
+        return frame, state
+
     def prime(
         self, prompt: Tensors, num_steps: tf.Tensor
     ) -> tuple[Tensors, ChordState]:
@@ -273,13 +262,40 @@ class ChordModel(TokenModel):
             lambda time, v: (time + 1, self._voice_leading.after(v, tokens[:, time])),
             (0, self._voice_leading.initial_voices(tf.shape(tokens)[0])),
         )
-        return newest, ChordState(*state, Past(struck, voices))
+        state = ChordState(*state, Past(struck, voices))
+        if self.places.phrases:
+            _, free = super().prime(self.places.without_plan(prompt), num_steps)
+            guidance = Guidance.of(1.0, tf.shape(tokens)[0], free.network)
+            state = state._replace(guidance=guidance)
+        return newest, state
+
+    def plan_rest(
+        self, frame: Tensors, state: ChordState, controls: Tensors
+    ) -> ChordState:
+        """With the strength of the plan that was asked for."""
+        state = super().plan_rest(frame, state, controls)
+        if state.guidance:
+            weight = tf.fill(tf.shape(state.guidance.weight), controls[GUIDANCE.name])
+            guidance = state.guidance._replace(weight=weight)
+            state = state._replace(guidance=guidance)
+        return state
 
     def advance(
         self, frame: Tensors, state: ChordState, place: Tensors | None = None
     ) -> tuple[tf.Tensor, ChordState]:
-        """As `TokenModel.advance`; the frame becomes part of the past."""
-        hidden, state = super().advance(frame, state, place)
+        """As `TokenModel.advance`, guided; the frame becomes part of the past."""
+        hidden, new = super().advance(frame, state, place)
+        if state.guidance:
+            free_place = self.places.without_plan(new.place)
+
+            def read(network):
+                free = state._replace(network=network)
+                hidden, free = super(ChordModel, self).advance(frame, free, free_place)
+                return hidden, free.network
+
+            hidden, guidance = state.guidance.guide(hidden, read)
+            new = new._replace(guidance=guidance)
+        state = new
         struck = frame["keys"][:, tf.newaxis, :, 1]
         past = Past(
             tf.concat([state.past.struck[:, 1:], struck], axis=1),
@@ -346,7 +362,7 @@ class ChordModel(TokenModel):
         new, _ = self.strike(token, frame, hidden, noise)
         if not self.places.phrases:
             return new, state, is_guarded
-        is_again, again = self._first_time(state, controls, seed)
+        is_again, again = first_time(state, controls, seed, self.token_keys)
         if self.learn_end:
             is_again &= ~self.is_finished(frame)
         new = tf.nest.map_structure(
@@ -462,36 +478,6 @@ class ChordModel(TokenModel):
         )
         keys = tf.transpose(keys.stack(), [1, 0, 2, 3])
         return {"tokens": tokens, "keys": keys}, nats
-
-    def _first_time(
-        self, state: ChordState, controls: Tensors, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, Tensors]:
-        """Where the next frame is one of the first two phrases again, and that frame.
-
-        It is a repeat sign written out, and the form of the music by a toss of a coin,
-        nothing that was learned.
-        """
-        length = 2 * state.place["phrase_steps"]  # 0 without a plan
-        step = state.rules.num_drawn
-        is_again = (step >= length) & (step < 2 * length) & (length <= HISTORY)
-        is_again &= controls[PHRASES.name] >= 3.5
-        seed = seeds.numbered(seeds.unnumbered(seed), _STOLLEN_SEED)
-        coin = seeds.draw(
-            lambda num_rows, seed: tf.random.stateless_uniform([num_rows], seed),
-            tf.shape(step)[0],
-            seed,
-        )
-        is_again &= coin < controls[STOLLEN.name]
-        place = tf.clip_by_value(HISTORY - length, 0, HISTORY - 1)
-        token = tf.gather(state.rules.history, place, batch_dims=1)
-        keys = tf.stack(
-            [
-                tf.gather(tf.constant(self.token_keys), token),
-                tf.gather(state.past.struck, place, batch_dims=1),
-            ],
-            axis=-1,
-        )
-        return is_again, {"tokens": token, "keys": keys}
 
 
 def _like(rows: tf.Tensor, other: tf.Tensor) -> tf.Tensor:

@@ -25,6 +25,8 @@ from tfmusic.representations import home_key as home_key_array
 from tfmusic.representations import metre as metre_arrays
 from tfmusic.representations import phrases as phrase_arrays
 
+_PLAN = (*phrase_arrays.SPECS, length_array.NAME, home_key_array.NAME)
+
 
 class Places(keras.layers.Layer):
     """What a network reads of a step besides what sounds, as a vector.
@@ -259,6 +261,13 @@ class Places(keras.layers.Layer):
             for name, values in places.items()
         }
 
+    def without_plan(self, features: Tensors) -> Tensors:
+        """The same arrays or place, of which phrases, key and length are unknown."""
+        return {
+            name: tf.zeros_like(array) if name in _PLAN else array
+            for name, array in features.items()
+        }
+
     def hide_plan(self, features: Tensors, fraction: float, seed: tf.Tensor) -> Tensors:
         """A window's arrays, in a fraction of cases without phrases and length.
 
@@ -270,8 +279,7 @@ class Places(keras.layers.Layer):
             seed: int32 `[2]`, of which any number is as likely as any other.
         """
         chance = tf.cast(seed[0], tf.float32) / 2.0**32 + 0.5
-        plan = (*phrase_arrays.SPECS, length_array.NAME)
-        hidden = dict.fromkeys(plan, chance < fraction)
+        hidden = dict.fromkeys(_PLAN, chance < fraction)
         hidden[home_key_array.NAME] = chance < fraction / 2
         return features | {
             name: tf.where(is_hidden, tf.zeros_like(features[name]), features[name])

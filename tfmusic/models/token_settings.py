@@ -75,6 +75,12 @@ class TokenSettings(Settings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChordSettings(TokenSettings):
-    """What a chord model adds to its network: those of tokens."""
+    """What a chord model adds to its network: those of tokens.
+
+    Attributes:
+        guidance: Default of the control of this name, where the representation has the
+            `plan`.
+    """
 
     input_encoding: str = setting("pitches", choices=("pitches",))
+    guidance: float = setting(1.0, at_least=0.0, at_most=10.0)
