@@ -35,7 +35,10 @@ def steps(model, **controls):
         hidden, state = model.advance(frame, state)
         logits.append(model.step_logits(hidden)[0].numpy())
         places.append({name: value[0].numpy() for name, value in state.place.items()})
-        frame = {"tokens": tf.constant([token]), "keys": keys[int(token == SECOND)][None]}
+        frame = {
+            "tokens": tf.constant([token]),
+            "keys": keys[int(token == SECOND)][None],
+        }
         frames.append(frame)
     return np.stack(logits), frames[:-1], places
 
@@ -83,3 +86,16 @@ def test_the_config_says_how_strongly_a_plan_is_heard():
     model = make_model(chords_with_keys(), settings | {"guidance": 2.0})
     for controls in (model.CONTROLS, model.SEARCH_CONTROLS):
         assert {c.name: c.default for c in controls}["guidance"] == 2.0
+
+
+def test_a_search_that_goes_on_is_guided_too(model):
+    piece = piece_of([FIRST, SECOND], [chord(40, 60), chord(40, 61)], home_key=22)
+    prompt = {name: array[None] for name, array in piece.items()}
+
+    def scores(guidance):
+        settings = {c.name: c.default for c in model.SEARCH_CONTROLS}
+        settings |= dict(num_steps=4, beam_width=3, guidance=guidance)
+        made = contracts.call_endpoint(model, "continue_search", prompt, **settings)
+        return made["log_likelihood"]
+
+    assert np.any(scores(1.0) != scores(3.0))

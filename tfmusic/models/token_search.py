@@ -52,6 +52,7 @@ def search_endpoints(model: "TokenModel") -> Mapping[str, Endpoint]:
         prompt = dict(zip(names, inputs, strict=False))
         width, num_steps, *values = inputs[len(names) :]
         token, state = model.prime(prompt, num_steps)
+        state = model.plan_rest(token, state, named(values))
         run = count_run(prompt["tokens"])
         return _search(model, token, state, run, width, num_steps, named(values))
 

@@ -40,6 +40,7 @@ _TOP = {
     "pickup_quarters": 4.0,
     "voice_leading": 10.0,
     "cadence": 10.0,
+    "guidance": 5.0,
 }
 # Controls that are changed most, in this order; the page folds the others away.
 _FIRST = ("temperature", "top_p", "tag", KEY_NUMBER, "metre_number")
