@@ -116,6 +116,7 @@ VARIANTS = {
         "`chorales` that comes with tfmusic.",
         dict(
             data=dict(key="C", window_steps=64, window_stride=32),
+            model=dict(temperature=1.0, min_p=0.05, guidance=3.0),
             train=dict(batch_size=32, num_epochs=20, min_steps_per_epoch=0),
         ),
     ),

@@ -40,7 +40,7 @@ def by_kind(counts: Mapping[str, int]) -> Mapping[str, Mapping[str, int]]:
     """Counts of "kind value" as those of values, by their kind; others have none."""
     kinds = collections.defaultdict(dict)
     for name, number in counts.items():
-        kind, value = name.split(" ", 1)
+        kind, _, value = name.partition(" ")
         kinds[kind][value] = number
     return kinds
 
