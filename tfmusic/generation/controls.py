@@ -95,6 +95,8 @@ BEAM_TEMPERATURE = dataclasses.replace(
     doc="Above 0 each beam goes on with tokens that it draws at this temperature, as "
     "the seed says; 0: with the likeliest.",
 )
+# What is drawn of a softmax.
+SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
 SEARCH = (LENGTH_POWER, BEAM_TEMPERATURE)
 MAX_REPEATS = Control(
     "max_repeats",
