@@ -26,6 +26,7 @@ from tfmusic.representations.bar_tokens import (
     DRUM,
     DRUMS,
     DURATION,
+    INSTRUMENT,
     NUM_PITCHES,
     PITCH,
     POSITION,
@@ -39,6 +40,7 @@ from tfmusic.representations.vocabulary import END
 # So many tokens of a bar, then no more notes are written into it.
 MOST_TOKENS = 256
 _PITCHES = np.arange(NUM_PITCHES)
+_FIRST = {kind: ids(kind)[0].item() for kind in (POSITION, INSTRUMENT, PITCH, DRUM)}
 
 
 class Place(NamedTuple):
@@ -94,6 +96,29 @@ class Agreement:
         place = piece * size + tf.clip_by_value(index, 0, size - 1)
         found = tf.gather(tf.reshape(table, [-1]), place)
         return tf.where(inside, found, tf.constant(default, found.dtype))
+
+    def events(self, place: Place) -> tf.Tensor:
+        """How many given bars and notes there have been, int32 `[row]`."""
+        return place.bar + place.note
+
+    def way(self, place: Place, grammar: GrammarState) -> tuple[tf.Tensor, tf.Tensor]:
+        """The token that leads straight to the next given note.
+
+        Returns:
+            int32 `[row]`, and where there is a note in the bar, bool `[row]`.
+        """
+        wanted = _Next(self, place)
+        is_drum = wanted.voice == DRUMS
+        first = tf.where(is_drum, _FIRST[DRUM], _FIRST[PITCH])
+        pitch = first + wanted.pitch
+        is_long = is_drum | (grammar.level[:, 2] == wanted.duration)
+        token = tf.where(is_long, pitch, wanted.duration)
+        is_loud = grammar.level[:, 1] == wanted.velocity
+        token = tf.where(is_loud, token, wanted.velocity)
+        is_voice = is_drum | (_running_voice(grammar) == wanted.voice)
+        token = tf.where(is_voice, token, _FIRST[INSTRUMENT] + wanted.voice)
+        position = _FIRST[POSITION] - 1 + wanted.position
+        return tf.where(wanted.is_here, token, position), wanted.is_in_bar
 
     def step_of(self, place: Place) -> tf.Tensor:
         """Which step of its piece each row stands at, int32 `[row]`."""

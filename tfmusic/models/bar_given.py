@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import tensorflow as tf
 
-from tfmusic.generation import samplers
+from tfmusic.generation import samplers, seeds
 from tfmusic.generation.bar_given import FAR, GivenMusic
 from tfmusic.generation.bar_masks import MOST_TOKENS, Agreement, Place, begin
 from tfmusic.generation.controls import MIN_STEPS, PARTICLES, SAMPLING
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 
 LOWEST, HIGHEST, VOICES = "lowest_open", "highest_open", "open_voices"
 _BARS_AFTER = 2
-# Particles are compared at every quarter note.
-_STRIDE = 12
+# Particles are compared wherever one more bar or note is that is given.
+_STRIDE = 1
+# So many particles at least go straight to the next given note, token by token. The
+# model by itself would seldom do so, as any other note may come before.
+_STRAIGHT = 0.5
 # Tokens that may describe a note, with the place that it comes at.
 _TOKENS_A_NOTE = 5
 # So many tokens are written at most besides those that are given.
@@ -92,7 +95,7 @@ def _infill(model: "TokenModel", named: Tensors) -> Tensors:
 
     def place_of(carried):
         _, place = carried
-        return agreement.step_of(place), place.is_done
+        return agreement.events(place), place.is_done
 
     written, lengths = sample_waiting(
         step,
@@ -160,14 +163,35 @@ def _next(
     logits = model.steer(learned, state, {**controls, MIN_STEPS.name: 0.0})
     grammar = state.rules.grammar
     fits = agreement.allowed(place, grammar)
-    fitting = samplers.only(logits, fits)
-    sampling = {control.name: controls[control.name] for control in SAMPLING}
-    new = samplers.categorical(fitting, seed, **sampling)
-    place = agreement.after(place, grammar, new)
+    way, has_way = agreement.way(place, grammar)
+    token_seed, way_seed = seeds.split_seed(seed, 2)
     temperature = weight_temperature(controls)
-    log_p = tf.reduce_logsumexp(fitting / temperature, axis=1)
+
+    def mass(tokens: tf.Tensor) -> tf.Tensor:
+        of_tokens = samplers.only(logits, tokens) / temperature
+        return tf.reduce_logsumexp(of_tokens, axis=1)
+
+    is_way = tf.range(model.vocabulary_size) == way[:, tf.newaxis]
+    both, straight, other = mass(fits), mass(fits & is_way), mass(fits & ~is_way)
+    odds = tf.exp(straight - both)
+    odds = tf.where(has_way & _is_some(straight), tf.maximum(odds, _STRAIGHT), odds)
+    odds = tf.where(_is_some(other), odds, 1.0)
+    chance = tf.random.stateless_uniform(tf.shape(way), way_seed)
+    goes_straight = chance < odds
+    chosen = fits & (is_way == goes_straight[:, tf.newaxis])
+    sampling = {control.name: controls[control.name] for control in SAMPLING}
+    new = samplers.categorical(samplers.only(logits, chosen), token_seed, **sampling)
+    place = agreement.after(place, grammar, new)
+    log_p = tf.where(
+        goes_straight, straight - tf.math.log(odds), other - tf.math.log1p(-odds)
+    )
     log_p -= tf.reduce_logsumexp(learned / temperature, axis=1)
     return new, state, place, log_p
+
+
+def _is_some(mass: tf.Tensor) -> tf.Tensor:
+    """Whether the logarithm of a sum is that of something possible."""
+    return mass > samplers.IMPOSSIBLE / 100.0
 
 
 def _joined(
