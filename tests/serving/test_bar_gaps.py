@@ -173,6 +173,15 @@ def test_wrong_requests_are_answered_in_one_line(kind, settings, message):
     assert "\n" not in str(caught.value)
 
 
+def test_models_without_the_endpoint_say_why():
+    card = {**CARD, "endpoints": {}}
+    with pytest.raises(UserError, match="older tfmusic; export it again from its run"):
+        read_gap(card, PIANO, piano(), bars=(1, 1))
+    card["config"] = {"model": {"name": "token_transformer"}}
+    with pytest.raises(UserError, match="cannot fill gaps; models that can"):
+        read_gap(card, PIANO, piano(), bars=(1, 1))
+
+
 def test_so_many_bars_are_written_at_a_time():
     end = 4 * MOST_BARS
     piece = make_sequence([(60, 80, 0, 1), (60, 80, end, end + 1)], qpm=60.0)

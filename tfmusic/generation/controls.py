@@ -109,6 +109,8 @@ MAX_SILENCE = Control(
 MAX_HELD = Control(
     "max_held", *(64.0, 0.0, 1e6), "Steps that a key is held at most; 0: no limit."
 )
+# Tokens of time are short: a key may be held for many of their steps.
+MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
 REPEAT_BONUS = Control(
     "repeat_bonus",
     *(0.0, 0.0, 100.0),

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfmusic.generation import samplers
 from tfmusic.generation.controls import (
-    MAX_HELD,
+    MAX_HELD_EVENTS,
     MAX_REPEATS,
     MIN_P,
     MIN_STEPS,
@@ -50,9 +50,6 @@ from tfmusic.networks.recurrent_stack import CarriedState
 from tfmusic.representations import Representation, home_key
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
-
-# Tokens of time are short: a key may be held for many of their steps.
-MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
 
 
 class TokenModel(AutoregressiveModel):

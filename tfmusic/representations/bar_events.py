@@ -12,7 +12,6 @@ from tfmusic.representations import bars_left, home_key
 from tfmusic.representations.bar_grammar import bar_grammar
 from tfmusic.representations.bar_lines import (
     COMMON,
-    METRE_STEPS,
     METRES,
     STEPS_PER_QUARTER,
     Bars,
@@ -53,6 +52,7 @@ from tfmusic.representations.bar_tokens import (
     VALUES,
     VELOCITY,
     BarPlaces,
+    bars_of_metres,
     ids,
     latest,
     parse_bars,
@@ -234,11 +234,7 @@ class BarEvents(TokenRepresentation):
         Returns:
             Bool [1 + number of metres, vocabulary size]; in row 0 all.
         """
-        lengths = METRE_STEPS[:, np.newaxis]
-        is_bar, is_upbeat = KINDS == BAR, KINDS == UPBEAT
-        others = is_bar & (np.arange(len(METRES))[:, np.newaxis] != VALUES)
-        refused = others | (is_upbeat & (lengths <= VALUES))
-        return np.concatenate([np.ones((1, len(KINDS)), bool), ~refused])
+        return bars_of_metres()
 
     def token_grammar(self) -> TokenGrammar:
         """See `bar_grammar`; tokens of what is not kept never come."""
@@ -367,8 +363,6 @@ class BarEvents(TokenRepresentation):
             )
         self.check_length(notes.num_steps)
         return notes, +losses
-
-    # Reading and writing music.
 
     def read(self, sequence: NoteSequence) -> tuple[Piece, collections.Counter]:
         """What the arrays of a piece are to say, and what that loses."""

@@ -133,7 +133,9 @@ def _check_model(card: Mapping[str, Any], representation: Representation) -> Non
     name = card["name"]
     if "infill" in card["endpoints"]:
         return
-    if is_frames(representation) or isinstance(representation, BarEvents):
+    network = (card.get("config") or {}).get("model", {}).get("name", "")
+    can = isinstance(representation, BarEvents) and network != "token_transformer"
+    if can or is_frames(representation):
         raise UserError(
             f"this export of {name} cannot keep voices or fill gaps, as it was made by "
             "an older tfmusic; export it again from its run with tfmusic export, or "
