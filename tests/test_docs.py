@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import pathlib
+import pkgutil
 import re
 import shlex
 import tomllib
@@ -70,6 +71,12 @@ def test_tests_that_a_page_names_are_there(page):
     for name, test in re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text_of(page)):
         assert (ROOT / name).exists(), name
         assert not test or f"def {test}(" in text_of(ROOT / name), f"{name}::{test}"
+
+
+@each_page
+def test_code_that_a_page_names_is_there(page):
+    for name in re.findall(r"`((?:tfmusic|pipelines)(?:\.\w+)+)`", text_of(page)):
+        assert pkgutil.resolve_name(name) is not None, name
 
 
 def test_each_page_stands_in_the_order_of_the_site():

@@ -133,3 +133,16 @@ def test_half_of_the_windows_do_not_know_the_length(model):
         found = model.places.hide_plan(features, 0.5, tf.constant([seed, 0]))
         hidden += [not np.any(found[n]) for n in ("bars_left", "plan_key")]
     np.testing.assert_allclose(hidden, [100, 50], atol=2)
+
+
+def controls_of(counts):
+    model = make_model(bar_tunes().fit_counts(counts), {"name": "token_lstm"})
+    return {control.name: control for control in model.CONTROLS}
+
+
+def test_only_tags_and_metres_that_were_learned_can_be_asked_for():
+    learned = controls_of({**COUNTS, "metre 3": 80, "metre 7": 3})
+    assert "1 reel." in learned["tag"].doc
+    assert learned["metre_number"].maximum == 1
+    assert "1 4/4." in learned["metre_number"].doc
+    assert "tag" not in controls_of({"bars 3": 1, "metre 3": 80})

@@ -7,6 +7,7 @@ from tests.contracts import make_sequence
 from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
 from tfmusic.representations.bar_events import DURATIONS
+from tfmusic.representations.bar_lines import METRES
 
 TUNE = dict(num_velocity_bins=0, tempos=False, programs=False)
 
@@ -189,6 +190,30 @@ def test_keys_and_lengths_of_the_training_pieces_are_known():
     assert representation.lengths[0] == representation.lengths[10] == 2
     assert set(representation.lengths) == {2, 4, 16}
     assert representation.lengths[-1] == 16
+
+
+def test_metres_that_may_be_asked_for_are_those_of_enough_training_bars():
+    def bars(metre, number):
+        quarters = number * 4 * metre[0] // metre[1]
+        piece = make_sequence([(60, 80, i, i + 1) for i in range(quarters)])
+        piece.time_signatures.add(numerator=metre[0], denominator=metre[1])
+        return piece
+
+    unfitted = make_events(**TUNE)
+    assert (7, 8) in unfitted.metres and len(unfitted.bars_of_metres()) == 1 + len(
+        METRES
+    )
+    pieces = [bars((3, 4), 40), bars((3, 4), 24), bars((4, 4), 80), bars((6, 4), 63)]
+    fitted = unfitted.fit(pieces)
+    assert fitted.metres == ((3, 4), (4, 4))
+    tokens = fitted.vocabulary.tokens
+    of_metres = [
+        {t for t, is_of in zip(tokens, row, strict=True) if is_of and t[:3] == "bar"}
+        for row in fitted.bars_of_metres()
+    ]
+    assert of_metres[1:] == [{"bar3/4"}, {"bar4/4"}]
+    assert "bar7/8" in of_metres[0]
+    assert unfitted.fit(pieces[:1]).metres == ((3, 4),)
 
 
 def test_bar_that_ends_early_is_cut():

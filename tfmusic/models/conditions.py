@@ -28,9 +28,10 @@ class Conditions:
         self.controls: list[Control] = []
         for condition in self._conditions:
             control = CONDITIONS[condition.control]
-            if condition.names is not None:
+            if condition.names:
                 control = control.with_names(condition.names)
-            self.controls.append(control)
+            if condition.names != ():  # there is something to choose
+                self.controls.append(control)
         if representation.metres:
             names = [f"{n}/{d}" for n, d in representation.metres]
             self.controls.append(METRE_NUMBER.with_names(names))
@@ -43,7 +44,7 @@ class Conditions:
         """The first tokens of a piece, int32 scalars."""
         found = []
         for condition in self._conditions:
-            value = controls[condition.control]
+            value = controls.get(condition.control, tf.constant(0.0))
             number = tf.reduce_sum(tf.cast(value >= condition.limits, tf.int32))
             found.append(tf.constant(condition.ids, tf.int32)[number])
         return found

@@ -178,7 +178,7 @@ def build_datasets(
         return {name: read_json(index_path(path)) for name, path in paths.items()}
 
     recipes = [
-        Recipe(number, e.representation, e.preparation, counts=_is_fitted(e))
+        Recipe(number, e.representation, e.preparation, counts=_has_to_be_fitted(e))
         for number, e in enumerate(job.experiments)
     ]
     indexes = convert(make_batches("read", items), recipes, is_first=True)
@@ -237,10 +237,11 @@ def build_datasets(
     return infos
 
 
-def _is_fitted(experiment: Experiment) -> bool:
-    """Whether its representation has yet to be fitted to the music."""
+def _has_to_be_fitted(experiment: Experiment) -> bool:
+    """Whether its representation is of a config, and not of a model."""
     kind = make_representation(experiment.representation)
-    return any(not getattr(kind, name) for name in kind.fitted_fields)
+    fields = kind.fitted_fields
+    return bool(fields) and not any(getattr(kind, name) for name in fields)
 
 
 def fit(

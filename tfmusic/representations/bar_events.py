@@ -12,15 +12,19 @@ from tfmusic.representations import bars_left, home_key
 from tfmusic.representations.bar_grammar import bar_grammar
 from tfmusic.representations.bar_lines import (
     COMMON,
+    METRE_STEPS,
     METRES,
     STEPS_PER_QUARTER,
     Bars,
     read_bars,
+    well_known,
 )
 from tfmusic.representations.bar_notes import (
     Piece,
     add_tag,
+    by_kind,
     condition_values,
+    in_order,
     instrument_name,
     key_number,
     one_at_a_time,
@@ -52,7 +56,6 @@ from tfmusic.representations.bar_tokens import (
     VALUES,
     VELOCITY,
     BarPlaces,
-    bars_of_metres,
     ids,
     latest,
     parse_bars,
@@ -115,12 +118,13 @@ class BarEvents(TokenRepresentation):
         tags: Names of the tags, at most 32, most frequent first; found in the training
             pieces (their `genre`).
         home_keys: How many training pieces are in each key, from C major to B minor.
+        metre_bars: How many bars of training pieces have each of `METRES`.
         lengths: Of training pieces in bars, of the shortest and the longest and 31 in
             equal parts between.
     """
 
     name: ClassVar[str] = "bar_events"
-    fitted_fields: ClassVar[tuple[str, ...]] = ("tags", "home_keys", "lengths")
+    fitted_fields: ClassVar = ("tags", "home_keys", "metre_bars", "lengths")
 
     steps_per_quarter: int = STEPS_PER_QUARTER
     lowest_pitch: int = 0
@@ -131,6 +135,7 @@ class BarEvents(TokenRepresentation):
     programs: bool = True
     tags: tuple[str, ...] = ()
     home_keys: tuple[int, ...] = ()
+    metre_bars: tuple[int, ...] = ()
     lengths: tuple[int, ...] = ()
 
     def __post_init__(self):
@@ -170,10 +175,7 @@ class BarEvents(TokenRepresentation):
 
     @property
     def keep_names(self) -> tuple[str, ...]:
-        """The hands of piano music, which has dynamics; other music's instruments.
-
-        Besides these what an instrument of a piece is called.
-        """
+        """The hands of piano music, which has dynamics; or parts of a band."""
         if self.programs:
             return ("melody", "drums")
         return ("right", "left") if self.has_dynamics else ()
@@ -225,8 +227,8 @@ class BarEvents(TokenRepresentation):
 
     @property
     def metres(self) -> tuple[tuple[int, int], ...]:
-        """Numerator and denominator of the metres of bars."""
-        return METRES
+        """Numerator and denominator of the metres of bars that a user may ask for."""
+        return tuple(METRES[number] for number in well_known(self.metre_bars))
 
     def bars_of_metres(self) -> np.ndarray:
         """Which tokens music of one metre has, by its metre.
@@ -234,7 +236,10 @@ class BarEvents(TokenRepresentation):
         Returns:
             Bool [1 + number of metres, vocabulary size]; in row 0 all.
         """
-        return bars_of_metres()
+        metres = well_known(self.metre_bars)[:, np.newaxis]
+        refused = (KINDS == BAR) & (metres != VALUES)
+        refused |= (KINDS == UPBEAT) & (METRE_STEPS[metres] <= VALUES)
+        return np.concatenate([np.ones((1, len(KINDS)), bool), ~refused])
 
     def token_grammar(self) -> TokenGrammar:
         """See `bar_grammar`; tokens of what is not kept never come."""
@@ -277,31 +282,27 @@ class BarEvents(TokenRepresentation):
         return Variation("tokens", stack(rows))
 
     def count(self, sequence: NoteSequence) -> collections.Counter:
-        """The tag, the key and the length in bars."""
+        """The tag, the key, the length in bars, and the bars of each metre."""
         piece, _ = self.read(sequence)
-        values = {
+        said = {
             "tag": tag_of(sequence),
             "key": piece.key,
             "bars": len(piece.bars) - bool(piece.bars.upbeat),
         }
-        return collections.Counter(f"{k} {v}" for k, v in values.items() if v)
+        counts = collections.Counter(f"{k} {v}" for k, v in said.items() if v)
+        return counts + collections.Counter(f"metre {m}" for m in piece.bars.metres)
 
     def fit_counts(self, counts: Mapping[str, int]) -> "BarEvents":
         """With the tags that most pieces have, of those that several have."""
-
-        def counted(kind: str) -> dict[str, int]:
-            named = f"{kind} "
-            found = ((n.removeprefix(named), n) for n in counts if n.startswith(named))
-            return {value: counts[name] for value, name in found}
-
-        tags, keys, bars = map(counted, ("tag", "key", "bars"))
-        tags = {tag: number for tag, number in tags.items() if number > 1}
+        kinds = by_kind(counts)
+        tags = {tag: number for tag, number in kinds["tag"].items() if number > 1}
         order = sorted(tags, key=lambda tag: (-tags[tag], tag))
         return dataclasses.replace(
             self,
             tags=tuple(order[:MAX_TAGS]),
-            home_keys=tuple(keys.get(str(1 + i), 0) for i in range(home_key.NUM_KEYS)),
-            lengths=spread({int(n): bars[n] for n in bars}, _NUM_LENGTHS),
+            home_keys=in_order(kinds["key"], 1, home_key.NUM_KEYS),
+            metre_bars=in_order(kinds["metre"], 0, len(METRES)),
+            lengths=spread({int(n): c for n, c in kinds["bars"].items()}, _NUM_LENGTHS),
         )
 
     def encode_with_losses(
@@ -427,8 +428,6 @@ class BarEvents(TokenRepresentation):
             )
         sequence.total_time = float(seconds.max(initial=0.0))
         return sequence
-
-    # Tokens.
 
     def features_of(self, piece: Piece) -> Features:
         """The arrays that say so."""

@@ -1,6 +1,7 @@
 """The bars of a piece in metres of a fixed list, with their tempos, and back."""
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,6 +10,8 @@ from tfmusic.notes.grid import BeatGrid, TempoMap, bar_lines
 
 STEPS_PER_QUARTER = 12
 STEPS_PER_WHOLE = 4 * STEPS_PER_QUARTER
+# From so many bars on a metre is learned well enough to be asked for.
+_ENOUGH_BARS = 64
 # Numerator and denominator. Of metres of one length the first is the plain one.
 METRES = (
     *((n, 4) for n in range(1, 9)),
@@ -140,6 +143,19 @@ def read_bars(
     seconds = np.diff(TempoMap.of(sequence).to_seconds(quarters))
     tempos = nearest_tempos(60 * np.diff(quarters) / seconds)
     return Bars(metres, spans, upbeat, tempos), num_spelled
+
+
+def well_known(num_bars: Sequence[int]) -> np.ndarray:
+    """The numbers of the metres that so much music has that they can be learned.
+
+    Args:
+        num_bars: How many bars of each of `METRES` there are; none: it is not known.
+
+    Returns:
+        int64; the commonest where no metre has enough bars.
+    """
+    counts = np.array(num_bars if any(num_bars) else [_ENOUGH_BARS] * len(METRES))
+    return np.flatnonzero(counts >= min(_ENOUGH_BARS, counts.max()))
 
 
 def nearest_tempos(qpm: np.ndarray) -> np.ndarray:

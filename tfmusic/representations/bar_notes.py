@@ -47,6 +47,20 @@ def rounded(notes: NoteTable, steps: int) -> NoteTable:
     return notes if steps == 1 else notes.with_columns(starts=starts, ends=ends)
 
 
+def by_kind(counts: Mapping[str, int]) -> Mapping[str, Mapping[str, int]]:
+    """Counts of "kind value" as those of values, by their kind; others have none."""
+    kinds = collections.defaultdict(dict)
+    for name, number in counts.items():
+        kind, value = name.split(" ", 1)
+        kinds[kind][value] = number
+    return kinds
+
+
+def in_order(counts: Mapping[str, int], first: int, length: int) -> tuple[int, ...]:
+    """Counts of so many numbers from the first on, 0 where there is none."""
+    return tuple(counts.get(str(number), 0) for number in range(first, first + length))
+
+
 def spread(counts: Mapping[int, int], number: int) -> tuple[int, ...]:
     """So many of the numbers counted, ascending, in equal parts of them all."""
     if not counts:

@@ -110,15 +110,6 @@ def ids(kind: int) -> np.ndarray:
     return _FIRST_IDS[kind] + np.arange(len(_TOKENS[kind]))
 
 
-def bars_of_metres() -> np.ndarray:
-    """See `BarEvents.bars_of_metres`."""
-    lengths = METRE_STEPS[:, np.newaxis]
-    is_bar, is_upbeat = KINDS == BAR, KINDS == UPBEAT
-    others = is_bar & (np.arange(len(METRES))[:, np.newaxis] != VALUES)
-    refused = others | (is_upbeat & (lengths <= VALUES))
-    return np.concatenate([np.ones((1, len(KINDS)), bool), ~refused])
-
-
 def parse_bars(
     kinds: np.ndarray, values: np.ndarray
 ) -> tuple[Bars, np.ndarray, np.ndarray]:

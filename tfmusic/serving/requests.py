@@ -330,10 +330,13 @@ def tell_unmatched(outputs: Mapping[str, np.ndarray]) -> tuple[str, ...]:
     if not found:
         return ()
     num_steps = int(outputs["num_steps"].max())
-    steps = f"{found} of {num_steps} steps"
-    return (
-        f"{steps}: no known chord has the given note, another one was fitted to it",
+    told = (
+        f"{found} of {num_steps} steps: no known chord has the given note; it stands "
+        "alone there, or with a chord fitted to it"
     )
+    if 2 * found > num_steps:
+        told += ". The part may be too high or too low for the model: try an octave off"
+    return (told,)
 
 
 def encode(

@@ -41,6 +41,16 @@ from tfmusic.training.settings import TrainSettings
 PIECES_PER_BATCH = 4
 # Enough for distributions of twenty bins.
 NUM_SAMPLES = 256
+# What stands beside the figures when they are printed.
+_IN_WORDS = {
+    "log_likelihood_per_step": "how well each step is guessed; 0 would be always",
+    "log_likelihood_per_second": "the same for each second of music",
+    "standard_error": "of the first, over pieces",
+    "accuracy": "the part of steps of which the likeliest guess is right",
+    "loss": "what training makes small, in its windows",
+    "nats_per_step": "how far guesses are off, in training's windows; 0 is best",
+    "perplexity": "among how many equally likely steps that is a choice",
+}
 
 
 def evaluate_run(
@@ -117,7 +127,8 @@ def evaluate_run(
     }
     for name, value in result.items() if prints else ():
         text = f"{value:.4f}" if isinstance(value, float) else str(value)
-        sys.stdout.write(f"{name:28s} {text}\n")
+        words = _IN_WORDS.get(name, "")
+        sys.stdout.write(f"{name:28s} {text:12s} {words}".rstrip() + "\n")
     result |= more()
     if json_path:
         write_file(json_path, json.dumps(result, indent=1))
