@@ -1,5 +1,6 @@
 """Bars and notes that are given stay, and what is between follows from all of them."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,8 +9,9 @@ from tests.models import contracts
 from tests.models.conftest import make_case
 from tfmusic.generation.bar_given import GivenMusic
 from tfmusic.generation.bar_masks import Agreement, begin
-from tfmusic.models import bar_given
+from tfmusic.models import bar_given, make_model
 from tfmusic.models.bar_given import HIGHEST, LOWEST, VOICES
+from tfmusic.representations import make_representation
 
 # Controls that leave probabilities as the model has learned them.
 PLAIN = {"temperature": 1.0, "min_p": 0.0, "cadence_of_bars": 0.0}
@@ -153,4 +155,36 @@ def test_nothing_is_written_but_where_it_is_open_and_the_seed_says_what(model):
 def note_places(kind, tokens):
     notes = kind.parse(np.asarray(tokens), 0).notes
     columns = notes.starts, notes.pitches, notes.ends
+    return set(zip(*(column.tolist() for column in columns), strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2])
+def test_instruments_and_drums_stay_in_their_order(seed):
+    keras.utils.set_random_seed(seed)
+    kind = make_representation({"name": "bar_events"})
+    settings = {"name": "token_lstm", "embedding_size": 8, "units": (8,)}
+    model = make_model(kind, settings)
+    model.build_model()
+    text = (
+        "tag0 density0 bar4/4 tempo20 velocity20 duration6 n50 instrument73 n72 drum36"
+    )
+    text += " position12 velocity9 n71 position24 instrument0 velocity20 n48 drum38"
+    piece = opened(piece_of(model, f"{text} bar4/4 tempo8 n50"), range(48), 48)
+    for voices in ((0,), (0, 40, 73, 128)):
+        piece[VOICES] = np.isin(np.arange(129), voices)
+        made = fill(model, piece, 16, particles=4, temperature=0.7)
+        given, new = voice_places(kind, piece["tokens"]), set()
+        for tokens, length in zip(made["tokens"], made["num_steps"], strict=True):
+            found = voice_places(kind, tokens[:length])
+            assert given <= found
+            new |= found - given
+        assert {voice for _, voice, _, _ in new} <= set(voices)
+        assert {start for start, *_ in new} <= set(range(48))
+        assert len(new) > 16
+
+
+def voice_places(kind, tokens):
+    notes = kind.parse(np.asarray(tokens), 0).notes
+    columns = notes.starts, notes.voices, notes.pitches, notes.velocities
     return set(zip(*(column.tolist() for column in columns), strict=True))
