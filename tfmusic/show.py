@@ -100,6 +100,8 @@ def model(name: str) -> str:
         lines += _music(scores.get("music") or {})
     for label, text in (card.get("knows") or {}).items():
         lines.append(_hang(f"{label:12s} ", text))
+    if "infill" in card["endpoints"]:
+        lines.append("fills        bars, such as --infill=bars:5-8")
     if card.get("keep") and "infill" in card["endpoints"]:
         lines.append(_hang("keeps        ", f"--keep={', '.join(card['keep'])}"))
     lines += ["endpoints    " + ", ".join(card["endpoints"]), ""]

@@ -186,7 +186,7 @@ def check_step_equals_sequence(model: AutoregressiveModel, piece: Piece) -> None
 
 def num_said(model: AutoregressiveModel) -> int:
     """How many tokens of a piece say its conditions, and are not generated."""
-    return len(getattr(model, "_conditions", ()))
+    return len(getattr(model, "conditions", ()))
 
 
 def metre_controls(model: AutoregressiveModel, piece: Piece) -> dict[str, float]:

@@ -95,6 +95,8 @@ BEAM_TEMPERATURE = dataclasses.replace(
     doc="Above 0 each beam goes on with tokens that it draws at this temperature, as "
     "the seed says; 0: with the likeliest.",
 )
+# What is drawn of a softmax.
+SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
 SEARCH = (LENGTH_POWER, BEAM_TEMPERATURE)
 MAX_REPEATS = Control(
     "max_repeats",
@@ -107,6 +109,8 @@ MAX_SILENCE = Control(
 MAX_HELD = Control(
     "max_held", *(64.0, 0.0, 1e6), "Steps that a key is held at most; 0: no limit."
 )
+# Tokens of time are short: a key may be held for many of their steps.
+MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
 REPEAT_BONUS = Control(
     "repeat_bonus",
     *(0.0, 0.0, 100.0),

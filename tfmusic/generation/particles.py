@@ -24,9 +24,9 @@ Nest = Any  # A tensor or a nest of tensors, batch on their first axis.
 StepFn = Callable[[Nest, Nest, Nest, tf.Tensor], tuple[Nest, Nest, tf.Tensor]]
 # What is less likely than this, in nats a step, is no worse than that: weights stay
 # numbers where the model holds what is given for impossible.
-_LEAST = -100.0
+LEAST = -100.0
 # What seeds the last draw; steps have the numbers from 0 on.
-_LAST_SEED = -1
+LAST_SEED = -1
 
 
 def sample_given(
@@ -74,9 +74,9 @@ def sample_given(
         frame, state, log_p = step(frame, state, now, step_seed)
         parts = tf.nest.flatten(frame)
         frames = [a.write(time, p) for a, p in zip(frames, parts, strict=True)]
-        weights += tf.reshape(tf.maximum(log_p, _LEAST), tf.shape(weights))
+        weights += tf.reshape(tf.maximum(log_p, LEAST), tf.shape(weights))
         parent, weights = resample(weights, own_seed)
-        frame, state = _take(parent, (frame, state))
+        frame, state = take(parent, (frame, state))
         return time + 1, frame, state, weights, frames, parents.write(time, parent)
 
     first = (0, frame, state, tf.zeros([batch_size, num_particles]), frames, parents)
@@ -84,11 +84,11 @@ def sample_given(
         lambda time, *_: time < num_steps, body, first
     )
     if end is not None:
-        weights += tf.reshape(tf.maximum(end(frame, state), _LEAST), tf.shape(weights))
-    chosen = samplers.categorical(weights, seeds.numbered(seed, _LAST_SEED))
+        weights += tf.reshape(tf.maximum(end(frame, state), LEAST), tf.shape(weights))
+    chosen = samplers.categorical(weights, seeds.numbered(seed, LAST_SEED))
     chosen += tf.range(batch_size) * num_particles
-    lineage = _lineage(parents.stack(), chosen)
-    frames = [_follow(array.stack(), lineage) for array in frames]
+    lineage = lineage_of(parents.stack(), chosen)
+    frames = [follow(array.stack(), lineage) for array in frames]
     state = tf.nest.map_structure(lambda part: tf.gather(part, chosen), state)
     return tf.nest.pack_sequence_as(frame, frames), state
 
@@ -121,7 +121,7 @@ def resample(weights: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]
     return tf.reshape(parent, [-1]), weights
 
 
-def _take(parent: tf.Tensor, nest: Nest) -> Nest:
+def take(parent: tf.Tensor, nest: Nest) -> Nest:
     """Rows of tensors; nothing is copied where all stay."""
     stays = tf.reduce_all(parent == tf.range(tf.shape(parent)[0]))
     flat = tf.nest.flatten(nest)
@@ -134,7 +134,7 @@ def _take(parent: tf.Tensor, nest: Nest) -> Nest:
     return tf.nest.pack_sequence_as(nest, taken)
 
 
-def _lineage(parents: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
+def lineage_of(parents: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
     """Which row each step of the chosen particles was drawn in, int32 `[time, batch]`.
 
     Args:
@@ -147,7 +147,7 @@ def _lineage(parents: tf.Tensor, chosen: tf.Tensor) -> tf.Tensor:
     return tf.reverse(reversed_rows, [0])
 
 
-def _follow(frames: tf.Tensor, lineage: tf.Tensor) -> tf.Tensor:
+def follow(frames: tf.Tensor, lineage: tf.Tensor) -> tf.Tensor:
     """Of frames `[time, row, ...]` those of a lineage, `[batch, time, ...]`."""
     found = tf.gather(frames, lineage, axis=1, batch_dims=1)
     return tf.transpose(found, [1, 0, *range(2, found.shape.rank)])

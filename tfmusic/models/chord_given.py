@@ -6,12 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.generation import samplers, seeds
-from tfmusic.generation.controls import MIN_STEPS
+from tfmusic.generation.controls import MIN_STEPS, SAMPLING
 from tfmusic.models.base import Tensors
 from tfmusic.models.given import IS_GIVEN, Given, weight_temperature
 from tfmusic.models.key_head import choice_nats
 from tfmusic.models.places import Places
-from tfmusic.models.tokens import SAMPLING
 from tfmusic.representations.chords import NUM_PITCHES
 from tfmusic.representations.vocabulary import END, NUM_SPECIAL
 

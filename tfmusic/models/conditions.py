@@ -49,6 +49,11 @@ class Conditions:
             found.append(tf.constant(condition.ids, tf.int32)[number])
         return found
 
+    @property
+    def open_tokens(self) -> list[int]:
+        """What stands for any value of each condition."""
+        return [int(condition.ids[0]) for condition in self._conditions]
+
     def steer(self, logits: tf.Tensor, controls: Tensors) -> tf.Tensor:
         """Logits `[batch, token]` of which the bars have the metre asked for.
 

@@ -9,22 +9,23 @@ import tensorflow as tf
 
 from tfmusic.generation import samplers
 from tfmusic.generation.controls import (
-    MAX_HELD,
+    MAX_HELD_EVENTS,
     MAX_REPEATS,
     MIN_P,
     MIN_STEPS,
     NO_REPEAT_NGRAM,
+    PARTICLES,
     REPETITION_PENALTY,
     REPETITION_WINDOW,
+    SAMPLING,
     SEARCH,
     TEMPERATURE,
-    TOP_K,
-    TOP_P,
 )
 from tfmusic.generation.guards import draw_another
 from tfmusic.generation.loop import Nest
 from tfmusic.generation.token_rules import TokenRules
 from tfmusic.models.autoregressive import AutoregressiveModel
+from tfmusic.models.bar_given import bar_infill, can_fill
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
 from tfmusic.models.conditions import Conditions
 from tfmusic.models.lookback import Lookback, bar_places
@@ -49,10 +50,6 @@ from tfmusic.networks.recurrent_stack import CarriedState
 from tfmusic.representations import Representation, home_key
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.vocabulary import END, PAD, START
-
-SAMPLING = (TEMPERATURE, TOP_K, TOP_P, MIN_P)
-# Tokens of time are short: a key may be held for many of their steps.
-MAX_HELD_EVENTS = MAX_HELD.with_default(500.0)
 
 
 class TokenModel(AutoregressiveModel):
@@ -95,15 +92,15 @@ class TokenModel(AutoregressiveModel):
         self.learn_end = settings.learn_end
         self.vocabulary_size = len(representation.vocabulary)
         self._silent = representation.silent_tokens()
-        self._conditions = Conditions(representation)
+        self.conditions = Conditions(representation)
         self._rules = TokenRules(representation.token_grammar())
         self.places = Places(representation, settings.cadence, name="places")
         common = (
             *self.places.controls,
-            *self._conditions.controls,
+            *self.conditions.controls,
             NO_REPEAT_NGRAM,
             MAX_REPEATS,
-            *([self._conditions.max_silence] if self._silent.any() else []),
+            *([self.conditions.max_silence] if self._silent.any() else []),
             *([MAX_HELD_EVENTS] if self._rules.tells_ends else []),
             *([MIN_STEPS] if self.learn_end else []),
         )
@@ -130,6 +127,7 @@ class TokenModel(AutoregressiveModel):
             )
         if settings.lookback:
             self.lookback = Lookback(bar_places(representation), name="lookback")
+        self.INFILL_CONTROLS = (PARTICLES,) if can_fill(self) else self.INFILL_CONTROLS
         self._nats = WeightedMean("nats_per_step")
         self._perplexity = Perplexity()
         self._accuracy = TokenAccuracy()
@@ -248,7 +246,7 @@ class TokenModel(AutoregressiveModel):
 
     def initial_state(self, batch_size: tf.Tensor, max_steps: tf.Tensor) -> TokenState:
         """The network's, and no tokens."""
-        max_steps += len(self._conditions)
+        max_steps += len(self.conditions)
         network = self.network.initial_state(batch_size, max_steps)
         place = self.places.before_piece(batch_size)
         rules = self._rules.initial_state(batch_size)
@@ -272,7 +270,7 @@ class TokenModel(AutoregressiveModel):
         batch_size = tf.shape(self.token(frame))[0]
         place = self.places.before_piece(batch_size, controls, seed)
         state = state._replace(place=place)
-        for token in self._conditions.tokens(controls):
+        for token in self.conditions.tokens(controls):
             _, state = self.advance(frame, state)
             frame = tf.fill([batch_size], token)
         # What was not drawn does not count.
@@ -405,7 +403,7 @@ class TokenModel(AutoregressiveModel):
     ) -> tf.Tensor:
         """Logits under the rules and controls that do not depend on chance."""
         logits = self._rules.apply(logits, state.rules, controls)
-        logits = self._conditions.steer(logits, controls)
+        logits = self.conditions.steer(logits, controls)
         if not self.learn_end:
             return logits
         num_drawn = tf.cast(state.rules.num_drawn, tf.float32)
@@ -436,8 +434,8 @@ class TokenModel(AutoregressiveModel):
         return {**features, **self.places.after(state.place, tokens)}
 
     def endpoints(self) -> Mapping[str, Endpoint]:
-        """Besides those of all families, the beam searches."""
-        return {**super().endpoints(), **search_endpoints(self)}
+        """Besides those of all families, the beam searches, and gaps in bars."""
+        return {**super().endpoints(), **search_endpoints(self), **bar_infill(self)}
 
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The log-likelihood of each token, and of the end if it is learned."""

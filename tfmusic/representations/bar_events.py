@@ -20,6 +20,7 @@ from tfmusic.representations.bar_lines import (
     well_known,
 )
 from tfmusic.representations.bar_notes import (
+    Piece,
     add_tag,
     by_kind,
     condition_values,
@@ -69,16 +70,6 @@ from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.variation import Joint, Variation, move, stack
 
 _NUM_LENGTHS = 33
-
-
-@dataclasses.dataclass(frozen=True)
-class _Piece:
-    """What the arrays of a piece say: notes on the grid, bars, conditions, key."""
-
-    notes: NoteTable
-    bars: Bars
-    conditions: tuple[int, ...]  # the value of each; 0: any
-    key: int  # see `home_key.SPECS`
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -181,6 +172,13 @@ class BarEvents(TokenRepresentation):
     def instruments(self) -> tuple[str, ...]:
         """What plays decoded music, for people to read."""
         return ("all of General MIDI", "drums") if self.programs else ("Piano",)
+
+    @property
+    def keep_names(self) -> tuple[str, ...]:
+        """The hands of piano music, which has dynamics; or parts of a band."""
+        if self.programs:
+            return ("melody", "drums")
+        return ("right", "left") if self.has_dynamics else ()
 
     def always_known(self) -> tuple[str, ...]:
         """All tokens but the special ones, in the order of their ids."""
@@ -285,7 +283,7 @@ class BarEvents(TokenRepresentation):
 
     def count(self, sequence: NoteSequence) -> collections.Counter:
         """The tag, the key, the length in bars, and the bars of each metre."""
-        piece, _ = self._read(sequence)
+        piece, _ = self.read(sequence)
         said = {
             "tag": tag_of(sequence),
             "key": piece.key,
@@ -314,13 +312,8 @@ class BarEvents(TokenRepresentation):
 
         Losses besides those of `read_notes` are named in the class.
         """
-        piece, losses = self._read(sequence)
-        tokens = self._write(piece)
-        return {
-            "tokens": tokens,
-            home_key.NAME: np.full(len(tokens), piece.key, np.int8),
-            **bars_left.encode_bars_left(self.bars_begun()[tokens]),
-        }, losses
+        piece, losses = self.read(sequence)
+        return self.features_of(piece), losses
 
     def as_beginning(self, features: Features) -> Features:
         """Without the number of bars to come."""
@@ -330,11 +323,11 @@ class BarEvents(TokenRepresentation):
         """Plays tokens, encoded or generated, as the class says."""
         keys = np.asarray(features[home_key.NAME])
         key = int(keys[0]) if len(keys) else 0
-        return self._to_sequence(self._parse(self.musical_ids(features["tokens"]), key))
+        return self._to_sequence(self.parse(self.musical_ids(features["tokens"]), key))
 
     def canonicalize(self, sequence: NoteSequence) -> NoteSequence:
         """The piece as it comes back from encoding."""
-        return self._to_sequence(self._read(sequence)[0])
+        return self._to_sequence(self.read(sequence)[0])
 
     def read_notes(
         self, sequence: NoteSequence
@@ -372,9 +365,8 @@ class BarEvents(TokenRepresentation):
         self.check_length(notes.num_steps)
         return notes, +losses
 
-    # Reading and writing music.
-
-    def _read(self, sequence: NoteSequence) -> tuple[_Piece, collections.Counter]:
+    def read(self, sequence: NoteSequence) -> tuple[Piece, collections.Counter]:
+        """What the arrays of a piece are to say, and what that loses."""
         notes, losses = self.read_notes(sequence)
         notes, more = one_at_a_time(notes)
         lengths = notes.ends - notes.starts
@@ -393,14 +385,14 @@ class BarEvents(TokenRepresentation):
         bars = self._known_tempos(bars)
         conditions = condition_values(sequence, notes, self.tags)
         key = key_number(sequence, notes)
-        return _Piece(notes, bars, conditions, key), +(losses + more)
+        return Piece(notes, bars, conditions, key), +(losses + more)
 
     def _known_tempos(self, bars: Bars) -> Bars:
         if self.tempos:
             return bars
         return dataclasses.replace(bars, tempos=np.full(len(bars), -1))
 
-    def _to_sequence(self, piece: _Piece) -> NoteSequence:
+    def _to_sequence(self, piece: Piece) -> NoteSequence:
         notes, bars = piece.notes, piece.bars
         tempo_map = bars.tempo_map(self.qpm)
         sequence = NoteSequence(ticks_per_quarter=40 * STEPS_PER_QUARTER)
@@ -437,9 +429,16 @@ class BarEvents(TokenRepresentation):
         sequence.total_time = float(seconds.max(initial=0.0))
         return sequence
 
-    # Tokens.
+    def features_of(self, piece: Piece) -> Features:
+        """The arrays that say so."""
+        tokens = self._write(piece)
+        return {
+            "tokens": tokens,
+            home_key.NAME: np.full(len(tokens), piece.key, np.int8),
+            **bars_left.encode_bars_left(self.bars_begun()[tokens]),
+        }
 
-    def _write(self, piece: _Piece) -> np.ndarray:
+    def _write(self, piece: Piece) -> np.ndarray:
         """Tokens of a piece, int32 [num_tokens]."""
         said = [
             c.ids[v] for c, v in zip(self.conditions, piece.conditions, strict=True)
@@ -447,7 +446,7 @@ class BarEvents(TokenRepresentation):
         bins = self._bins(piece.notes.velocities) if self.num_velocity_bins else None
         return write_bars(said, piece.notes, piece.bars, bins, self.tempos)
 
-    def _parse(self, tokens: np.ndarray, key: int) -> _Piece:
+    def parse(self, tokens: np.ndarray, key: int) -> Piece:
         """What tokens say, in any order, of a piece in a key."""
         kinds = KINDS[tokens]
         bar_rows = np.flatnonzero(kinds == BAR)
@@ -482,7 +481,7 @@ class BarEvents(TokenRepresentation):
         conditions = [
             next(iter(values[kinds == kind].tolist()), 0) for kind in (TAG, DENSITY)
         ]
-        return _Piece(notes, bars, tuple(conditions), key)
+        return Piece(notes, bars, tuple(conditions), key)
 
     def _bins(self, velocities: np.ndarray) -> np.ndarray:
         """Bins of velocities, 1..num_velocity_bins; zeros without dynamics."""

@@ -1,13 +1,14 @@
 """What `BarEvents` reads of a piece besides its bars: notes, key, tag."""
 
 import collections
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.keys import key_of, written_key
-from tfmusic.representations.bar_lines import STEPS_PER_QUARTER
+from tfmusic.representations.bar_lines import STEPS_PER_QUARTER, Bars
 from tfmusic.representations.bar_tokens import (
     DENSITIES,
     DRUM_STEPS,
@@ -15,6 +16,16 @@ from tfmusic.representations.bar_tokens import (
     PIANO,
 )
 from tfmusic.representations.note_table import NoteTable
+
+
+@dataclasses.dataclass(frozen=True)
+class Piece:
+    """What the arrays of a piece say: notes on the grid, bars, conditions, key."""
+
+    notes: NoteTable
+    bars: Bars
+    conditions: tuple[int, ...]  # the value of each; 0: any
+    key: int  # see `home_key.SPECS`
 
 
 def one_at_a_time(notes: NoteTable) -> tuple[NoteTable, collections.Counter]:

@@ -92,12 +92,12 @@ def _hands(
     hands[pitched] = representation.voices(without_drums(piece))
     kept = [names.index(name) for name in keep]
     is_alone = len(set(hands[pitched].tolist())) == 1
-    if len(kept) == 1 and (is_alone or _is_melody(piece, pitched)):
+    if len(kept) == 1 and (is_alone or is_melody(piece, pitched)):
         hands[pitched] = kept[0]
     return hands
 
 
-def _is_melody(piece: NoteSequence, pitched: np.ndarray) -> bool:
+def is_melody(piece: NoteSequence, pitched: np.ndarray) -> bool:
     """Whether one note sounds at a time."""
     notes = [n for n, here in zip(piece.notes, pitched, strict=True) if here]
     notes.sort(key=lambda note: note.start_time)

@@ -19,7 +19,11 @@ from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.grid import bars as bars_of
 from tfmusic.notes.keys import Key
 from tfmusic.representations import Features, Representation
+from tfmusic.representations.bar_events import BarEvents
+from tfmusic.representations.bar_gaps import note_table
+from tfmusic.representations.note_table import NoteTable
 from tfmusic.representations.voice_frames import NO_VOICE, VoiceFrames
+from tfmusic.serving.bar_gaps import read_bars
 from tfmusic.serving.frame_gaps import is_frames, read_frames
 from tfmusic.serving.primers import Primer, read_primer
 from tfmusic.serving.voice_gaps import read_voices
@@ -35,10 +39,13 @@ class Gap:
         primer: The piece.
         inputs: What the endpoint takes of it, arrays `[time, ...]`.
         first_step: Which step of the piece the arrays begin with.
-        is_open: What is to be written, bool `[time, voice]` or `[time, hand, key]`.
+        is_open: What is to be written, bool `[time, voice]`, `[time, hand, key]` or,
+            of notes one after another, `[step]`.
         owners: int64 `[note]`, the voice or hand whose new notes the instrument of each
             note of the piece plays, or `NO_VOICE`.
         is_kept: bool `[note]`, which of its notes stay.
+        parts: The name of a new instrument by its voice, and its program if that is
+            not the piece's.
     """
 
     primer: Primer
@@ -47,6 +54,7 @@ class Gap:
     is_open: np.ndarray
     owners: np.ndarray
     is_kept: np.ndarray
+    parts: Mapping[int, Mapping[str, Any]]
 
 
 def parse_bars(text: str) -> Bars:
@@ -87,12 +95,22 @@ def read_gap(
     _check_model(card, representation)
     names = representation.keep_names
     if bars is None and not keep:
+        voices = f", or voices to keep ({', '.join(names)})" if names else ""
         raise UserError(
-            "infill: expected bars to write anew, such as bars:5-8, or voices to keep "
-            f"({', '.join(names)})"
+            f"infill: expected bars to write anew, such as bars:5-8{voices}"
         )
     keep = (keep,) if isinstance(keep, str) else keep
     _check_types(bars, keep)
+    if isinstance(representation, BarEvents):
+        if keep and not names:
+            raise UserError(
+                f"keep: leave it out: {card['name']} writes one voice; give bars to "
+                "write anew, such as --infill=bars:5-8"
+            )
+        primer = read_primer(card, representation, piece, key)
+        found = read_bars(representation, primer, bars, keep, NO_VOICE)
+        inputs, is_open, owners, is_kept, parts = found
+        return Gap(primer, inputs, 0, is_open, owners, is_kept, parts)
     kept = {choose("voice to keep", n.strip().lower(), names) for n in keep}
     primer = read_primer(card, representation, piece, key)
     num_steps = len(next(iter(primer.prompt.values())))
@@ -106,7 +124,8 @@ def read_gap(
     )
     if not is_open.any():
         raise UserError("keep: expected a voice to write, but all voices are kept")
-    return Gap(primer, inputs, first_step, is_open, owners, is_kept)
+    parts = {i: {"name": name} for i, name in enumerate(representation.instruments)}
+    return Gap(primer, inputs, first_step, is_open, owners, is_kept, parts)
 
 
 def _check_model(card: Mapping[str, Any], representation: Representation) -> None:
@@ -114,7 +133,9 @@ def _check_model(card: Mapping[str, Any], representation: Representation) -> Non
     name = card["name"]
     if "infill" in card["endpoints"]:
         return
-    if is_frames(representation):
+    network = (card.get("config") or {}).get("model", {}).get("name", "")
+    can = isinstance(representation, BarEvents) and network != "token_transformer"
+    if can or is_frames(representation):
         raise UserError(
             f"this export of {name} cannot keep voices or fill gaps, as it was made by "
             "an older tfmusic; export it again from its run with tfmusic export, or "
@@ -122,7 +143,7 @@ def _check_model(card: Mapping[str, Any], representation: Representation) -> Non
         )
     raise UserError(
         f"infill: {name} writes from left to right and cannot fill gaps; models that "
-        "can are made with --config=coconet, chord_lstm or two_hands_lstm"
+        "can are made with --config=coconet, chord_lstm, two_hands_lstm or bar_lstm"
     )
 
 
@@ -183,15 +204,15 @@ def fill_gap(
     del result.notes[:]
     kept = [n for n, stays in zip(piece.notes, gap.is_kept, strict=True) if stays]
     result.notes.extend(kept)
-    new = representation.open_notes(written, gap.is_open)
+    new = _new_notes(gap, representation, written)
     clock = _Clock(piece, representation)
-    players = _Players(gap, representation, result)
+    players = _Players(gap, result)
     spans = clock.to_steps([(n.start_time, n.end_time) for n in piece.notes])
     pitches = np.array([note.pitch for note in piece.notes])
     for voice in sorted(set(new.voices.tolist())):
         players.add(voice)
-    for voice, pitch, start, end in zip(
-        *(new.voices, new.pitches, new.starts, new.ends), strict=True
+    for voice, pitch, start, end, velocity in zip(
+        *(new.voices, new.pitches, new.starts, new.ends, new.velocities), strict=True
     ):
         pitch = int(pitch) - gap.primer.semitones
         if not 0 <= pitch <= 127:
@@ -200,18 +221,40 @@ def fill_gap(
         near = pitches == pitch
         if isinstance(representation, VoiceFrames):
             near = gap.owners == voice
+        elif isinstance(representation, BarEvents):
+            near &= gap.owners == voice
         times = gap.first_step + np.array([start, end], np.float64)
-        times = _make_room(*times, spans[gap.is_kept & near])
-        seconds = clock.to_seconds(times)
+        start, end = _make_room(*times, spans[gap.is_kept & near])
+        if end <= start:
+            continue
+        seconds = clock.to_seconds((start, end))
+        fields = players.of(int(voice), pitch)
+        if representation.has_dynamics:
+            fields |= {"velocity": int(velocity)}
         result.notes.add(
-            pitch=pitch,
-            start_time=seconds[0],
-            end_time=seconds[1],
-            **players.of(int(voice), pitch),
+            pitch=pitch, start_time=seconds[0], end_time=seconds[1], **fields
         )
     ends = [note.end_time for note in result.notes]
     result.total_time = max([piece.total_time, *ends])
     return result
+
+
+def _new_notes(
+    gap: Gap, representation: Representation, written: Features
+) -> NoteTable:
+    """What the model wrote, on the grid."""
+    if not isinstance(representation, BarEvents):
+        return representation.open_notes(written, gap.is_open)
+
+    def places(notes: NoteTable) -> list[tuple[int, int, int]]:
+        columns = notes.starts, notes.voices, notes.pitches
+        return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    new = note_table(representation, written)
+    given = set(places(note_table(representation, gap.inputs)))
+    is_new = np.array([place not in given for place in places(new)], bool)
+    steps = np.minimum(new.starts, len(gap.is_open) - 1)
+    return new.take(is_new & gap.is_open[steps] & (new.starts < len(gap.is_open)))
 
 
 class _Clock:
@@ -237,30 +280,35 @@ class _Clock:
 
 
 def _make_room(start: float, end: float, kept: np.ndarray) -> tuple[float, float]:
-    """The span of a new note without what rounding let kept notes take of it."""
-    ends, starts = kept[:, 1], kept[:, 0]
+    """The span of a new note without what kept notes of its key take of it.
+
+    It ends where one begins; where one sounds already nothing is left.
+    """
+    starts, ends = kept[:, 0], kept[:, 1]
     before = ends[(ends > start) & (ends <= start + 0.5)]
-    after = starts[(starts < end) & (starts >= end - 0.5)]
-    return max([start, *before]), min([end, *after])
+    start = max([start, *before])
+    after = starts[(starts < end) & (ends > start)]
+    return start, min([end, *after])
 
 
 class _Players:
     """Who plays new notes."""
 
-    def __init__(self, gap: Gap, representation: Representation, result: NoteSequence):
+    def __init__(self, gap: Gap, result: NoteSequence):
         self._notes, self._result = gap.primer.sequence.notes, result
-        self._names = representation.instruments
-        pitched = [note for note in self._notes if not note.is_drum]
+        self._parts = gap.parts
+        pitched = [note for note in self._notes if not note.is_drum] or self._notes
         self._velocity = round(np.mean([note.velocity for note in pitched]))
         self._program = pitched[0].program
         self._owned: dict[int, list[tuple[float, dict[str, int]]]] = {}
         owners = gap.owners.tolist()
         for voice in set(owners) - {NO_VOICE}:
             own = [n for n, v in zip(self._notes, owners, strict=True) if v == voice]
-            fields = {(n.instrument, n.part, n.program): [] for n in own}
+            names = ("instrument", "part", "program", "is_drum")
+            fields: dict[tuple, list[int]] = {}
             for note in own:
-                fields[note.instrument, note.part, note.program].append(note.pitch)
-            names = ("instrument", "part", "program")
+                key = tuple(getattr(note, name) for name in names)
+                fields.setdefault(key, []).append(note.pitch)
             self._owned[voice] = [
                 (float(np.mean(pitches)), dict(zip(names, values, strict=True)))
                 for values, pitches in fields.items()
@@ -277,19 +325,21 @@ class _Players:
                 voices.setdefault(fields["instrument"], set()).add(voice)
         for instrument, [voice, *others] in voices.items():
             if instrument not in named and not others:
-                infos.add(instrument=instrument, name=self._names[voice])
+                infos.add(instrument=instrument, name=self._parts[voice]["name"])
 
     def add(self, voice: int) -> None:
         """Adds an instrument for a voice that has none."""
         if voice not in self._owned:
-            self._owned[voice] = [(0.0, self._new(self._names[voice]))]
+            self._owned[voice] = [(0.0, self._new(**self._parts[voice]))]
 
     def of(self, voice: int, pitch: int) -> dict[str, int]:
         """The fields of a new note."""
         _, fields = min(self._owned[voice], key=lambda own: abs(own[0] - pitch))
         return {**fields, "velocity": self._velocity}
 
-    def _new(self, name: str) -> dict[str, int]:
+    def _new(
+        self, name: str, program: int | None = None, is_drum: bool = False
+    ) -> dict[str, int]:
         """A new instrument."""
         others = [*self._notes, *self._result.notes, *self._result.instrument_infos]
         instrument = 1 + max(other.instrument for other in others)
@@ -299,4 +349,5 @@ class _Players:
         if self._result.part_infos:
             part += 1
             self._result.part_infos.add(part=part, name=name)
-        return dict(instrument=instrument, part=part, program=self._program)
+        program = self._program if program is None else program
+        return dict(instrument=instrument, part=part, program=program, is_drum=is_drum)

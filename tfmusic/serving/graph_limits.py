@@ -25,6 +25,7 @@ _COUNTS = ("num_outputs", "beam_width", _PARTICLES)
 _STEPS = "num_steps"
 _PLACE = "place"
 _OF_STEPS = ("is_given", "mask")  # besides the arrays of the representation
+_OF_GRID = ("lowest_open", "highest_open")  # by step of the grid, not of the arrays
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +95,7 @@ def guarded(model: MusicModel, endpoint: Endpoint, limits: GraphLimits) -> Endpo
         _check_alike(
             checks, [n for n in names if n in integers or n in _OF_STEPS], given
         )
+        _check_alike(checks, [n for n in _OF_GRID if n in names], given)
         for name, value in given.items():
             if name in controls:
                 control = controls[name]
@@ -148,6 +150,9 @@ def _check_sizes(
     if timed:
         time = tf.shape(timed[0], tf.int64)[1]
         checks.between("time", time, 1, limits.num_steps)
+    for name in (name for name in _OF_GRID if name in given):
+        length = tf.shape(given[name], tf.int64)[1]
+        checks.between(f"steps of {name}", length, 1, limits.num_steps)
     if _PARTICLES in given:  # the steps are made one by one, of all particles
         pieces_given, steps = num_rows, time
     else:
