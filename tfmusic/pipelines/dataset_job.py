@@ -25,8 +25,8 @@ from tfmusic.pipelines.elements import (
     Converted,
     Drop,
     Job,
+    Packed,
     Place,
-    Shard,
     Task,
     counts_path,
     data_path,
@@ -58,8 +58,9 @@ class Convert(beam.DoFn):
         """Ends it."""
         self._sandbox.close()
 
-    def process(self, batch: Batch) -> Iterator[str]:
+    def process(self, packed: Packed) -> Iterator[str]:
         """Converts a batch unless that was done before."""
+        batch = packed.unpack()
         path = os.path.join(self._job.work_dir, batch.name)
         if tf.io.gfile.exists(index_path(path)):
             self._job.report_progress(len(batch.items))
@@ -165,8 +166,9 @@ class WriteShard(beam.DoFn):
     def __init__(self, job: Job):
         self._job = job
 
-    def process(self, shard: Shard) -> Iterator[str]:
+    def process(self, packed: Packed) -> Iterator[str]:
         """Writes a shard unless that was done before."""
+        shard = packed.unpack()
         prepare_path(shard.path)
         if not tf.io.gfile.exists(shard.path):
             records, work_dir = read_places(shard.places), self._job.work_dir
