@@ -106,7 +106,7 @@ def _midi(number: int) -> bytes:
     # A near-duplicate has the same melody with another end.
     seed = number - 1 if number % 10 == 9 else number
     rng = np.random.default_rng(seed)
-    pitches = 60 + np.cumsum(rng.integers(-3, 4, _NUM_NOTES)) % 24
+    pitches = 48 + np.cumsum(rng.integers(-9, 10, _NUM_NOTES)) % 36
     starts = np.cumsum(rng.choice([0.25, 0.5], _NUM_NOTES))
     if seed != number:
         pitches[-10:] += 1

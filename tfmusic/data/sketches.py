@@ -23,8 +23,8 @@ SKETCH_SIZE = 128
 _NUM_KEYS = 64  # of a sketch, for finding pairs to compare: four are common to 6 %
 _ROW_BYTES = 4 * (1 + SKETCH_SIZE)
 # What is in memory at once: rows of sketches; pieces whose numbers share a file.
-_ROWS_AT_ONCE = 4096
-_PIECES_PER_FILE = 8192
+_ROWS_AT_ONCE = 1024
+_PIECES_PER_FILE = 4096
 _MOST_FILES = 256
 
 
