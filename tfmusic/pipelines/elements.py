@@ -2,8 +2,8 @@
 
 import collections
 import dataclasses
+import functools
 import itertools
-import pickle
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -245,7 +245,7 @@ class Shard:
 
 @dataclasses.dataclass(frozen=True)
 class Packed:
-    """A batch or a shard in few bytes: a million files are in memory at once.
+    """A batch or a shard in few bytes, for those of a million files are in memory.
 
     Attributes:
         num_files: How many files of music it has, or of the dataset.
@@ -259,11 +259,20 @@ class Packed:
     def of(cls, element: Batch | Shard) -> "Packed":
         """Packs a batch or a shard."""
         num_files = len(element.items) if isinstance(element, Batch) else 1
-        return cls(num_files, zlib.compress(pickle.dumps(element)))
+        return cls(num_files, zlib.compress(_coder().encode(element)))
 
     def unpack(self) -> Batch | Shard:
         """What was packed."""
-        return pickle.loads(zlib.decompress(self.data))
+        return _coder().decode(zlib.decompress(self.data))
+
+
+@functools.cache
+def _coder() -> Any:
+    """Beam's own coder for whatever it carries."""
+    # Beam takes a second to import, and is not there where no dataset is written.
+    from tfmusic.pipelines.quiet_beam import beam
+
+    return beam.coders.FastPrimitivesCoder()
 
 
 def make_batches(
