@@ -2,8 +2,8 @@
 
 What Beam carries are packed lists of files and of places in files; the music stays on
 disk, in `Job.work_dir`. So memory hardly grows with the source, any runner can run the
-steps, and what was done before a job was killed is not done again: the result of a batch is
-there when its index is, and the index is written last.
+steps, and what was done before a job was killed is not done again: the result of a
+batch is there when its index is, and the index is written last.
 """
 
 import dataclasses
