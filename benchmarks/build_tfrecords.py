@@ -13,6 +13,12 @@ after file, and is spared the one-hot vectors that Magenta stores: it writes int
 The job is `pipelines.build_tfrecords` as a user starts it, worker processes included.
 Imports are made before the clock starts.
 
+With `--miditok_python=PYTHON`, one that has miditok, the conversion alone is held
+against MidiTok on symusic as well: notes a CPU second of one process, from a file's
+bytes to those of its record's arrays, in turn three times over. MidiTok makes its own
+events of performances (`MIDILike`); it neither checks nor hashes what it reads, nor
+applies the pedal.
+
 The bytes are those of the job's shards against the same events as float one-hot
 vectors, which is what Magenta's SequenceExamples hold; one piece is really written so,
 the others are computed from it by their number of events.
@@ -21,6 +27,7 @@ the others are computed from it by their number of events.
 import argparse
 import pathlib
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -30,7 +37,13 @@ import tensorflow as tf
 
 from benchmarks.midi_files import add_data_flag, lay_out
 from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.notes.reading import Limits
 from tfmusic.pipelines.building import write_datasets
+from tfmusic.pipelines.conversion import Converter
+from tfmusic.pipelines.elements import Recipe, Task
+from tfmusic.pipelines.filters import Filters
+from tfmusic.pipelines.parsing import parse_pieces
+from tfmusic.pipelines.planning import plan
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # pydub's, of a missing ffmpeg
@@ -49,6 +62,9 @@ def main() -> None:
     """Prints the table and, last, the ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="10 files instead of 100")
+    parser.add_argument(
+        "--miditok_python", help="Python with miditok, to compare with it as well"
+    )
     add_data_flag(parser)
     arguments = parser.parse_args()
     num_files = 10 if arguments.quick else 100
@@ -56,6 +72,10 @@ def main() -> None:
         folder = pathlib.Path(name)
         paths = [str(p) for p in lay_out(arguments.data, num_files, folder / "music")]
         _compare(paths, folder)
+        if arguments.miditok_python:
+            _compare_with_miditok(paths, arguments.miditok_python)
+        else:
+            print("no --miditok_python=PYTHON: not compared with MidiTok")
 
 
 def _compare(paths: list[str], folder: pathlib.Path) -> None:
@@ -97,6 +117,33 @@ def _compare(paths: list[str], folder: pathlib.Path) -> None:
         )
     print(f"build_tfrecords.pieces_ratio = {their_seconds / our_seconds:.1f}")
     print(f"build_tfrecords.bytes_ratio = {their_bytes / our_bytes:.1f}")
+
+
+def _compare_with_miditok(paths: list[str], python: str) -> None:
+    (experiment,) = plan([_CONFIG])
+    recipe = Recipe(0, experiment.representation, experiment.preparation, counts=False)
+    converter = Converter((recipe,), Limits(), Filters())
+    tasks = [
+        Task(pathlib.Path(path).read_bytes(), path, parse_pieces, {}) for path in paths
+    ]
+    command = [python, "-m", "benchmarks.plain_miditok", *paths]
+    ours, theirs = [], []
+    for _ in range(_NUM_TURNS):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(
+                f"{python}: expected Python with miditok, but {done.stderr[-300:]}"
+            )
+        theirs.append(float(done.stdout.split()[-1]))
+        begin = time.process_time()
+        converted = [piece for task in tasks for piece in converter(task)]
+        ours.append(time.process_time() - begin)
+    num_notes = sum(e.num_notes for c in converted for e in c.encoded.values())
+    ours, theirs = statistics.median(ours), statistics.median(theirs)
+    print(f"\n{'':36s}{'CPU s':>9s}{'notes/s':>12s}")
+    for name, seconds in [("MidiTok on symusic", theirs), ("the conversion", ours)]:
+        print(f"{name:36s}{seconds:9.2f}{num_notes / seconds:12,.0f}")
+    print(f"build_tfrecords.notes_per_second_ratio = {theirs / ours:.1f}")
 
 
 def _events_by_note_seq(path: str) -> list[int]:

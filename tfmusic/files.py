@@ -15,7 +15,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO
 
 from tfmusic.errors import UserError, WriteError, first_line
@@ -44,6 +44,21 @@ def write_file(path: str | os.PathLike, content: str | bytes) -> None:
     data = content.encode() if isinstance(content, str) else content
     with replacing(path) as partial, _functions(partial)[0](partial, "wb") as file:
         file.write(data)
+
+
+def write_lines(path: str | os.PathLike, lines: Iterable[str]) -> None:
+    """Writes a file as `write_file` does, a line at a time.
+
+    Args:
+        path: The file, new or there already.
+        lines: Without the ends of lines.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    with replacing(path) as partial, _functions(partial)[0](partial, "wb") as file:
+        for line in lines:
+            file.write(f"{line}\n".encode())
 
 
 @contextlib.contextmanager
@@ -188,6 +203,12 @@ def read_bytes(path: str) -> bytes:
     """The contents of a file."""
     with _functions(path)[0](path, "rb") as file:
         return file.read()
+
+
+def read_lines(path: str) -> Iterator[bytes]:
+    """The lines of a file, of which one is in memory at a time."""
+    with _functions(path)[0](path, "rb") as file:
+        yield from file
 
 
 def read_json(path: str) -> Any:

@@ -52,14 +52,13 @@ def show_dataset(data_dir: str, dropped: bool = False) -> None:
     from tfmusic.pipelines.summary import format_info
 
     info = DatasetInfo.load(data_dir)
-    drops = read_drops(data_dir)
-    sys.stdout.write(format_info(info, drops))
+    sys.stdout.write(format_info(info, read_drops(data_dir)))
     if not dropped:
         path = os.path.join(data_dir, DROPPED_FILE)
         sys.stdout.write(f"\nwhich and why: {path}\n")
         return
     sys.stdout.write("\n")
-    for drop in drops:
+    for drop in read_drops(data_dir):
         kept_by = f"; kept by {drop['kept_by']}" if drop["kept_by"] else ""
         sys.stdout.write(
             f"{drop['name']}: {drop['stage']}: {drop['reason']}: {drop['detail']}"

@@ -9,7 +9,6 @@ from tfmusic.data.splits import (
     assign_splits,
     content_hash,
     content_sketch,
-    find_leaks,
     group_alike,
 )
 from tfmusic.notes import NoteSequence
@@ -124,7 +123,7 @@ def test_one_piece_goes_to_training():
 
 def test_no_pieces_have_no_splits():
     assert assign_splits([], FRACTIONS) == {}
-    assert find_leaks([], {}) == {}
+    assert assign_splits([], FRACTIONS).leaks() == {}
 
 
 def melody(seed, num_notes=60):
@@ -232,8 +231,8 @@ def test_sources_own_splits_stay_and_their_leaks_are_counted():
         Content.of(piece(melody(7)), "train"),
     ]
     splits = assign_splits(contents, FRACTIONS)
-    assert find_leaks(contents, splits) == {0: 2, 1: 2}
-    assert find_leaks(contents[2:], splits) == {}
+    assert splits.leaks() == {0: 2, 1: 2}
+    assert assign_splits(contents[2:], FRACTIONS).leaks() == {}
     # A copy that the source is silent about is held out with the test piece.
     assert splits[contents[0].hash] == "test"
 

@@ -21,7 +21,7 @@ from tfmusic.data.dataset_info import DatasetInfo
 from tfmusic.errors import UserError
 from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.pipelines.building import build_datasets, write_datasets
-from tfmusic.pipelines.elements import Job, make_batches
+from tfmusic.pipelines.elements import Job
 from tfmusic.pipelines.planning import Settings, SourceNow, plan
 from tfmusic.pipelines.resuming import take_over
 
@@ -162,7 +162,7 @@ def test_signal_ends_the_job_in_one_line_and_its_workers(
 def leave_behind(config, music, directory):
     """Does all work but the last: what a killed job may leave."""
     settings = Settings(num_workers=1)
-    items = SourceNow(str(music), settings).items
+    batches = SourceNow(str(music), settings).batches
     fields = {field.name for field in dataclasses.fields(Job)}
     job = Job(
         experiments=tuple(plan([config, config + ":tokens"])),
@@ -176,8 +176,8 @@ def leave_behind(config, music, directory):
         },
     )
     partial = f"{directory}.partial"
-    take_over(job, items, make_batches("read", items), partial, overwrite=False)
-    build_datasets(job, items, partial, settings)
+    take_over(job, batches, partial, overwrite=False)
+    build_datasets(job, batches, partial, settings)
 
 
 def test_resumed_job_reads_files_again_that_have_changed(config, tmp_path, caplog):

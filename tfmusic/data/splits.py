@@ -6,13 +6,13 @@ Both kinds of duplicates land in one split, unless the source itself says otherw
 both.
 """
 
-import collections
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from tfmusic.data.sketches import SKETCH_SIZE, SketchFile, group_sketches
 from tfmusic.notes import NoteSequence, wire
 from tfmusic.notes.grid import BeatGrid
 
@@ -24,20 +24,12 @@ _RUN_STEPS = 8
 # Notes less than so many seconds apart are taken from the lowest up: two players do not
 # strike a chord in one order.
 _TOGETHER = 0.05
-# Of Bach's 365 four-part chorales ten pairs are versions of one another: these share
-# 40 % or more of their runs, all but seven other pairs less than 20 %. Two performances
-# of a long piece share fewer, 15 % in the median, but two long pieces hardly any:
-# groups of MAESTRO's 1,276 performances never lie in two of its own splits, which keep
-# works apart, and all but 21 of its 203 titles with several are in one group.
-_SHARED, _SHARED_IF_LONG = 0.3, 0.06
-_LONG = 400  # different runs
-_SKETCH_SIZE = 128
-_NUM_KEYS = 64  # of a sketch, for finding pairs to compare: four are common to 6 %
 # Of fewer pieces than these every split has at least this part of its fraction.
 _SMALL = 100
 _LEAST_SHARE = 0.75
 # A piece joins its like where that is held out from training the most.
 _STRICTEST = ("test", "validation", "train")
+_HASH = np.dtype("S32")  # a content hash, in bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +129,7 @@ def _sketch(strikes: _Strikes) -> str:
     for i in range(_RUN_STEPS):
         runs = _mix(runs + steps[i : i + num_runs])
     numbers = np.unique(_mix(runs) >> np.uint64(32))
-    kept = np.append(len(numbers), numbers[:_SKETCH_SIZE])
+    kept = np.append(len(numbers), numbers[:SKETCH_SIZE])
     return kept.astype(">u4").tobytes().hex()
 
 
@@ -161,9 +153,59 @@ def assign_split(content: str, fractions: Sequence[float]) -> str:
     return SPLITS[min(int(np.searchsorted(bounds, place, "right")), len(SPLITS) - 1)]
 
 
-def assign_splits(
-    contents: Iterable[Content], fractions: Sequence[float]
-) -> dict[str, str]:
+class Splits(Mapping[str, str]):
+    """The split of every piece of a dataset; see `assign_splits`.
+
+    By content hash, that is: of a piece that the source has put elsewhere, what the
+    source says counts, as in `homes`. It takes some 60 bytes a piece.
+    """
+
+    def __init__(self, groups: "_Groups", of_group: np.ndarray):
+        """Of arrays: see `_Groups`; int8 [num_hashes], places in `SPLITS`."""
+        self._groups = groups
+        self._of_group = of_group
+
+    def __getitem__(self, content: str) -> str:
+        raw = np.array(bytes.fromhex(content), _HASH)
+        hashes = self._groups.hashes
+        place = int(np.searchsorted(hashes, raw))
+        if place == len(hashes) or hashes[place] != raw:
+            raise KeyError(content)
+        return SPLITS[self._of_group[self._groups.roots[place]]]
+
+    def __len__(self) -> int:
+        return len(self._groups.hashes)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self._groups.hash, range(len(self)))
+
+    def homes(self) -> np.ndarray:
+        """Where each piece belongs, in their order: int8 [num_pieces].
+
+        Places in `SPLITS`: as the source has it, or else as its content has it.
+        """
+        told = self._groups.told
+        by_content = self._of_group[self._groups.of_pieces()]
+        return np.where(told >= 0, told, by_content)
+
+    def leaks(self) -> dict[int, int]:
+        """Which training pieces have their like in another split, and where.
+
+        Only the source can have put them there.
+
+        Returns:
+            By the place of a training piece among all that of the first other piece.
+        """
+        homes, groups = self.homes(), self._groups.of_pieces()
+        held_out = np.flatnonzero(homes != 0)
+        first = np.full(len(self), len(homes))
+        np.minimum.at(first, groups[held_out], held_out)
+        first = first[groups]
+        leaking = np.flatnonzero((homes == 0) & (first < len(homes)))
+        return dict(zip(leaking.tolist(), first[leaking].tolist(), strict=True))
+
+
+def assign_splits(contents: Iterable[Content], fractions: Sequence[float]) -> Splits:
     """The split of every piece of a dataset that its source does not give one.
 
     As `assign_split` has it, but
@@ -176,61 +218,49 @@ def assign_splits(
     So a piece that joins a larger dataset moves none but its like.
 
     Args:
-        contents: All pieces.
+        contents: All pieces; looked at once, and not kept.
         fractions: The size of each of `SPLITS`; they sum to 1.
-
-    Returns:
-        The split by content hash. Of a piece that the source has put elsewhere, what
-        the source says counts.
     """
-    contents = list(contents)
-    groups = group_alike(contents)
-    told = collections.defaultdict(set)
-    for content in contents:
-        told[groups[content.hash]].add(content.split)
-    splits = {}
-    for group in sorted(told):
-        known = (split for split in _STRICTEST if split in told[group])
-        splits[group] = next(known, "") or assign_split(group, fractions)
-    used = {content.split for content in contents}
-    for name, fraction in zip(SPLITS, fractions, strict=True):
-        if not fraction or name in used:
+    groups = _Groups.of(contents)
+    told = np.zeros(len(groups.hashes), np.uint8)  # a bit for each split, and for none
+    np.bitwise_or.at(told, groups.of_pieces(), 1 << (groups.told + 1).astype(np.uint8))
+    roots = np.flatnonzero(groups.roots == np.arange(len(groups.roots)))
+    told = told[roots]
+    homes = _place(groups.hashes[roots], fractions)
+    for name in reversed(_STRICTEST):
+        homes[told & _bit(name) != 0] = SPLITS.index(name)
+    used = np.bitwise_or.reduce(told, initial=0)
+    for number, (name, fraction) in enumerate(zip(SPLITS, fractions, strict=True)):
+        if not fraction or used & _bit(name):
             continue
-        sizes = collections.Counter(splits.values())
+        sizes = np.bincount(homes, minlength=len(SPLITS))
         least = 1
-        if len(splits) < _SMALL:
-            least = max(least, int(_LEAST_SHARE * fraction * len(splits)))
-        largest = max(SPLITS, key=lambda split: sizes[split])
-        free = [g for g in splits if splits[g] == largest and told[g] == {""}]
+        if len(homes) < _SMALL:
+            least = max(least, int(_LEAST_SHARE * fraction * len(homes)))
+        largest = int(np.argmax(sizes))
+        free = np.flatnonzero((homes == largest) & (told == _UNTOLD))
         can_give = len(free) if name == "train" else sizes[largest] - 1
-        if name != largest:
-            for group in free[: max(min(least - sizes[name], can_give), 0)]:
-                splits[group] = name
-    return {content: splits[group] for content, group in groups.items()}
+        if number != largest:
+            homes[free[: max(min(least - sizes[number], can_give), 0)]] = number
+    of_group = np.zeros(len(groups.hashes), np.int8)
+    of_group[roots] = homes
+    return Splits(groups, of_group)
 
 
-def find_leaks(
-    contents: Sequence[Content], splits: Mapping[str, str]
-) -> dict[int, int]:
-    """Which training pieces have their like in another split, and where.
+_UNTOLD = 1  # the bit of pieces that the source puts nowhere
 
-    Only the source can have put them there.
 
-    Args:
-        contents: All pieces.
-        splits: What `assign_splits` gave.
+def _bit(split: str) -> int:
+    return 2 << SPLITS.index(split)
 
-    Returns:
-        By the place of a training piece in `contents` that of the first other piece.
-    """
-    groups = group_alike(contents)
-    homes = [content.split or splits[content.hash] for content in contents]
-    places = range(len(contents))
-    held_out = {
-        groups[contents[i].hash]: i for i in reversed(places) if homes[i] != "train"
-    }
-    alike = {i: held_out.get(groups[contents[i].hash]) for i in places}
-    return {i: j for i, j in alike.items() if homes[i] == "train" and j is not None}
+
+def _place(hashes: np.ndarray, fractions: Sequence[float]) -> np.ndarray:
+    """As `assign_split`, of many at once: int8 [num_hashes], places in `SPLITS`."""
+    raw = np.ascontiguousarray(hashes).view(np.uint8).reshape(-1, hashes.itemsize)
+    begins = np.ascontiguousarray(raw[:, :8]).view(">u8")[:, 0]
+    places = begins.astype(np.float64) / 2**64
+    found = np.searchsorted(np.cumsum(fractions), places, "right")
+    return np.minimum(found, len(SPLITS) - 1).astype(np.int8)
 
 
 def group_alike(contents: Iterable[Content]) -> dict[str, str]:
@@ -242,41 +272,52 @@ def group_alike(contents: Iterable[Content]) -> dict[str, str]:
     Returns:
         By content hash the smallest hash of those that are alike; most often itself.
     """
-    known = {content.hash: content.sketch for content in contents}
-    hashes = sorted(known)
-    sketches = [np.frombuffer(bytes.fromhex(known[h]), ">u4") for h in hashes]
-    is_long = [sketch[:1].sum() >= _LONG for sketch in sketches]
-    sketches = [sketch[1:] for sketch in sketches]
-    groups = list(range(len(hashes)))
-
-    def group_of(piece: int) -> int:
-        while groups[piece] != piece:
-            groups[piece] = piece = groups[groups[piece]]
-        return piece
-
-    for pair in _candidates(sketches):
-        first, second = sorted(map(group_of, pair))
-        least = _SHARED_IF_LONG if all(is_long[i] for i in pair) else _SHARED
-        if first != second and _resemblance(*(sketches[i] for i in pair)) >= least:
-            groups[second] = first
-    return {hashes[i]: hashes[group_of(i)] for i in range(len(hashes))}
+    groups = _Groups.of(contents)
+    roots = groups.roots.tolist()
+    return {groups.hash(i): groups.hash(root) for i, root in enumerate(roots)}
 
 
-def _candidates(sketches: Sequence[np.ndarray]) -> set[tuple[int, int]]:
-    """Pairs of pieces that share one of their smallest numbers."""
-    heads = [sketch[:_NUM_KEYS] for sketch in sketches]
-    owners = np.repeat(np.arange(len(heads)), [len(head) for head in heads])
-    numbers = np.concatenate([np.zeros(0, ">u4"), *heads])
-    order = np.lexsort((owners, numbers))
-    numbers, owners = numbers[order], owners[order]
-    same = numbers[1:] == numbers[:-1]
-    return set(zip(owners[:-1][same].tolist(), owners[1:][same].tolist(), strict=True))
+@dataclasses.dataclass(frozen=True)
+class _Groups:
+    """Which pieces are alike.
 
+    Attributes:
+        hashes: bytes [num_hashes], the content hashes, ascending.
+        roots: int32 [num_hashes], the place of the smallest hash that is alike.
+        places: int32 [num_pieces], the place of each piece's own.
+        told: int8 [num_pieces], where the source puts it: a place in `SPLITS`, or -1.
+    """
 
-def _resemblance(one: np.ndarray, other: np.ndarray) -> float:
-    """The share of all numbers of two pieces that both have, from their sketches."""
-    # A full sketch says nothing of larger numbers.
-    ends = [sketch[-1] for sketch in (one, other) if len(sketch) == _SKETCH_SIZE]
-    limit = min(ends, default=np.iinfo(np.uint32).max)
-    one, other = (set(sketch[sketch <= limit].tolist()) for sketch in (one, other))
-    return len(one & other) / max(len(one | other), 1)
+    hashes: np.ndarray
+    roots: np.ndarray
+    places: np.ndarray
+    told: np.ndarray
+
+    @classmethod
+    def of(cls, contents: Iterable[Content]) -> "_Groups":
+        """The groups among pieces, which are looked at once."""
+        hashes, told = bytearray(), bytearray()
+        with SketchFile() as sketches:
+            for content in contents:
+                hashes += bytes.fromhex(content.hash)
+                told.append(SPLITS.index(content.split) + 1 if content.split else 0)
+                sketches.append(content.sketch)
+            hashes = np.frombuffer(hashes, _HASH)
+            order = np.argsort(hashes, kind="stable")
+            is_last = np.append(hashes[order[1:]] != hashes[order[:-1]], True)
+            is_last = is_last[: len(order)]
+            places = np.empty(len(order), np.int32)
+            places[order] = np.cumsum(is_last) - is_last
+            rows = order[is_last].astype(np.int32)  # of equal pieces the last
+            roots = group_sketches(sketches, rows)
+        told = np.frombuffer(told, np.int8) - np.int8(1)
+        return cls(hashes[rows], roots, places, told)
+
+    def of_pieces(self) -> np.ndarray:
+        """The group of each piece, by the place of its root: int32 [num_pieces]."""
+        return self.roots[self.places]
+
+    def hash(self, place: int) -> str:
+        """A content hash."""
+        # NumPy leaves zeros at the end out.
+        return bytes(self.hashes[place]).ljust(_HASH.itemsize, b"\0").hex()

@@ -9,7 +9,8 @@ Encoding: https://protobuf.dev/programming-guides/encoding/
 import contextlib
 import contextvars
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from google.protobuf.descriptor import FieldDescriptor
@@ -44,6 +45,8 @@ def extend(message: Message, field: str, **columns) -> None:
     rows = np.empty(num_rows, dtype)
     for i, cell in enumerate(cells):
         rows[f"{i}"] = cell
+    if written := _written.get():
+        written.add(message, field, columns, num_rows)
     message.MergeFromString(rows.tobytes())
 
 
@@ -63,36 +66,91 @@ def columns(message: Message, field: str, *names: str) -> dict[str, np.ndarray]:
         return _read(message, field, names)
     missing = [name for name in names if (field, name) not in kept]
     for name, column in _read(message, field, missing).items():
-        column.flags.writeable = False
-        kept[field, name] = column
+        kept[field, name] = _read_only(column)
     return {name: kept[field, name] for name in names}
 
 
 @contextlib.contextmanager
-def columns_kept(message: Message) -> Iterator[None]:
+def columns_kept(message: Message, written: "Written | None" = None) -> Iterator[None]:
     """Within this, each column of a message is read once.
 
     A column is most of the work on a piece that is encoded several times over.
 
     Args:
         message: It must not be changed meanwhile.
+        written: Its columns that are known already; see `columns_written`.
     """
-    token = _kept.set((message, {}))
+    token = _kept.set((message, written.of(message) if written else {}))
     try:
         yield
     finally:
         _kept.reset(token)
 
 
+@contextlib.contextmanager
+def columns_written() -> Iterator["Written"]:
+    """Within this, what `extend` writes is remembered, and need not be read back.
+
+    Reading a column back takes longer than all else that a file of music needs.
+    Whoever asks for this knows that the messages are not changed in other ways.
+    """
+    token = _written.set(Written())
+    try:
+        yield _written.get()
+    finally:
+        _written.reset(token)
+
+
+class Written:
+    """The columns that were written into messages."""
+
+    def __init__(self):
+        # By identity, for messages have no hash; one that is held keeps its own.
+        self._found: dict[int, tuple[Message, dict[tuple[str, str], np.ndarray]]] = {}
+
+    def of(self, message: Message) -> dict[tuple[str, str], np.ndarray]:
+        """The columns of a message by the names of its field and of theirs."""
+        _, found = self._found.get(id(message), (None, {}))
+        return dict(found)
+
+    def add(
+        self, message: Message, field: str, columns: Mapping[str, Any], num_rows: int
+    ) -> None:
+        """Remembers what is about to be written, if these are all rows of the field."""
+        _, found = self._found.setdefault(id(message), (message, {}))
+        if len(getattr(message, field)):
+            for key in [key for key in found if key[0] == field]:
+                del found[key]
+            return
+        for name, dtype in _dtypes(message, field, columns):
+            column = np.broadcast_to(np.asarray(columns[name], dtype), num_rows)
+            found[field, name] = _read_only(column)
+
+
 _kept = contextvars.ContextVar("_kept", default=(None, {}))
+_written = contextvars.ContextVar("_written", default=None)
+
+
+def _read_only(column: np.ndarray) -> np.ndarray:
+    """The same numbers, which nobody can change by mistake."""
+    column = column.view()
+    column.flags.writeable = False
+    return column
+
+
+def _dtypes(
+    message: Message, field: str, names: Iterable[str]
+) -> list[tuple[str, str]]:
+    """Names of scalar fields of the submessages, and what their columns hold."""
+    inner = message.DESCRIPTOR.fields_by_name[field].message_type.fields_by_name
+    kinds = {FieldDescriptor.TYPE_DOUBLE: "f8", FieldDescriptor.TYPE_BOOL: "?"}
+    return [(name, kinds.get(inner[name].type, "i8")) for name in names]
 
 
 def _read(message: Message, field: str, names: Sequence[str]) -> dict[str, np.ndarray]:
     if not names:
         return {}
-    inner = message.DESCRIPTOR.fields_by_name[field].message_type.fields_by_name
-    kinds = {FieldDescriptor.TYPE_DOUBLE: "f8", FieldDescriptor.TYPE_BOOL: "?"}
-    dtype = [(name, kinds.get(inner[name].type, "i8")) for name in names]
+    dtype = _dtypes(message, field, names)
     rows = getattr(message, field)
     values = map(operator.attrgetter(*names), rows)
     if len(names) == 1:  # then the values are no tuples

@@ -1,22 +1,23 @@
 """What became of every file: the description of a dataset, and what was dropped."""
 
+import array
 import collections
-import hashlib
 import heapq
+import itertools
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
 
 from tfmusic.compat import installed_version
 from tfmusic.data.dataset_info import SPLITS, DatasetInfo
-from tfmusic.data.splits import Content, assign_splits, find_leaks
 from tfmusic.errors import UserError
-from tfmusic.files import exists, read_bytes, write_file
-from tfmusic.pipelines.elements import Job, Place, Shard, data_path
+from tfmusic.files import exists, read_lines, write_lines
+from tfmusic.pipelines.catalog import Catalog, EncodedPiece
+from tfmusic.pipelines.elements import Job, Packed, Place, Shard
 
 DROPPED_FILE = "dropped.jsonl"
 _PIECES_PER_SHARD = 256
@@ -60,71 +61,54 @@ def remedy(drop: Entry) -> str:
     return REMEDIES.get(f"{drop['stage']} {reason}") or REMEDIES.get(reason, "")
 
 
-def hash_source(hashes: Mapping[str, str]) -> str:
-    """SHA-256 over the names and the contents of all files.
+def warn_of_leaks(leaks: Mapping[int, int], catalog: Catalog) -> None:
+    """Names pieces that a source has both to train on and to judge by.
 
     Args:
-        hashes: SHA-256 of the contents of each, by name.
+        leaks: See `tfmusic.data.splits.Splits.leaks`.
+        catalog: Knows the names.
     """
-    # Lists, as JSON has no other: it was so before.
-    files = sorted([name, found] for name, found in hashes.items())
-    return hashlib.sha256(json.dumps(files).encode()).hexdigest()
-
-
-def file_hashes(indexes: Mapping[str, Entry]) -> dict[str, str]:
-    """SHA-256 of the contents of each file, by name."""
-    return {
-        name: found
-        for index in indexes.values()
-        for name, found in index["files"].items()
-    }
-
-
-def hash_pieces(
-    indexes: Mapping[str, Entry], splits: Mapping[str, str], number: int
-) -> str:
-    """SHA-256 over the arrays of all pieces of an experiment, and their splits."""
-    contents = sorted(
-        [splits[piece["name"]], found["hash"]]
-        for index in indexes.values()
-        for piece in index["pieces"]
-        if (found := piece["encoded"].get(str(number)))
+    if not leaks:
+        return
+    named = itertools.islice(leaks.items(), _NUM_NAMED)
+    names = [
+        f"{catalog.piece_name(one)} ({catalog.piece_name(other)})"
+        for one, other in named
+    ]
+    logging.warning(
+        "%d pieces that the source has for training are (nearly) the same as "
+        "others that it has for validation or testing; they stay there: %s%s",
+        len(leaks),
+        ", ".join(names),
+        " ..." if len(leaks) > _NUM_NAMED else "",
     )
-    return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
 
-def split_pieces(
-    indexes: Mapping[str, Any], fractions: Sequence[float]
-) -> dict[str, str]:
-    """The split of every piece, by name: as the source has it, or by content."""
-    pieces = [piece for index in indexes.values() for piece in index["pieces"]]
-    contents = [Content(p["content"], p["sketch"], p["split"]) for p in pieces]
-    by_content = assign_splits(contents, fractions)
-    if leaks := find_leaks(contents, by_content):
-        names = [
-            f"{pieces[one]['name']} ({pieces[other]['name']})"
-            for one, other in leaks.items()
-        ]
-        logging.warning(
-            "%d pieces that the source has for training are (nearly) the same as "
-            "others that it has for validation or testing; they stay there: %s%s",
-            len(leaks),
-            ", ".join(names[:_NUM_NAMED]),
-            " ..." if len(names) > _NUM_NAMED else "",
-        )
-    return {
-        piece["name"]: piece["split"] or by_content[piece["content"]]
-        for piece in pieces
-    }
+class _Draft:
+    """A shard that is being filled: what is needed of its pieces, in their order."""
+
+    def __init__(self):
+        self.places = [array.array("Q") for _ in range(3)]  # batch, offset, length
+        self.steps = array.array("q")
+        self.seconds = array.array("d")
+        self.num_notes = 0
+        self.losses, self.repairs = collections.Counter(), collections.Counter()
+
+    def add(self, piece: EncodedPiece) -> None:
+        """Adds a piece at the end."""
+        for column, number in zip(self.places, piece[:3], strict=True):
+            column.append(number)
+        self.steps.append(piece.num_steps)
+        self.seconds.append(piece.seconds)
+        self.num_notes += piece.num_notes
+        losses, repairs = json.loads(piece.counts)
+        self.losses.update(losses)
+        self.repairs.update(repairs)
 
 
 def lay_out(
-    job: Job,
-    number: int,
-    directory: str,
-    indexes: Mapping[str, Entry],
-    splits: Mapping[str, str],
-) -> tuple[list[Shard], dict[str, Any]]:
+    job: Job, number: int, directory: str, catalog: Catalog
+) -> tuple[list[Packed], dict[str, Any]]:
     """Spreads the pieces of an experiment over shards.
 
     In a random order that the seed decides, each piece goes to the shard that holds the
@@ -134,68 +118,59 @@ def lay_out(
         job: The job.
         number: Of the experiment.
         directory: Where the shards are to be written.
-        indexes: Of all batches, by the batch's name.
-        splits: Of all pieces, by name.
+        catalog: Of all pieces.
 
     Returns:
         The shards, and what the description says of each split.
     """
-    places = collections.defaultdict(list)
-    for batch, index in indexes.items():
-        path = data_path(os.path.join(job.work_dir, batch))
-        for piece in index["pieces"]:
-            if found := piece["encoded"].get(str(number)):
-                name = piece["name"]
-                order = hashlib.sha256(f"{job.seed}:{name}".encode()).hexdigest()
-                places[splits[name]].append((order, path, found))
     shards, described = [], {}
     for split in SPLITS:
-        pieces = sorted(places[split], key=lambda place: place[0])
-        wanted = job.num_shards or -(-len(pieces) // _PIECES_PER_SHARD)
-        contents = _spread(pieces, min(wanted, len(pieces)))
+        num_pieces = catalog.num_encoded(number, split)
+        wanted = job.num_shards or -(-num_pieces // _PIECES_PER_SHARD)
+        drafts = [_Draft() for _ in range(min(wanted, num_pieces))]
+        _spread(catalog.encoded(number, split, job.seed), drafts)
         names = [
-            f"{split}-{i:05d}-of-{len(contents):05d}.tfrecord"
-            for i in range(len(contents))
+            f"{split}-{i:05d}-of-{len(drafts):05d}.tfrecord" for i in range(len(drafts))
         ]
-        for name, content in zip(names, contents, strict=True):
-            shards.append(
-                Shard(
-                    os.path.join(directory, name),
-                    tuple(Place(p, f["offset"], f["length"]) for _, p, f in content),
-                    job.compression,
-                )
+        for name, draft in zip(names, drafts, strict=True):
+            places = tuple(
+                Place(catalog.data_path(batch), offset, length)
+                for batch, offset, length in zip(*draft.places, strict=True)
             )
-        pieces = [f for content in contents for _, _, f in content]
+            path = os.path.join(directory, name)
+            shards.append(Packed.of(Shard(path, places, job.compression)))
         described[split] = {
-            **_describe(pieces),
+            **_describe(drafts),
             "shards": names,
-            "shard_pieces": [len(content) for content in contents],
+            "shard_pieces": [len(draft.steps) for draft in drafts],
         }
     return shards, described
 
 
-def _spread(pieces: Sequence[tuple], num_shards: int) -> list[list[tuple]]:
-    contents = [[] for _ in range(num_shards)]
-    sizes = [(0, i) for i in range(num_shards)]  # a heap
+def _spread(pieces: Iterable[EncodedPiece], drafts: Sequence[_Draft]) -> None:
+    sizes = [(0, i) for i in range(len(drafts))]  # a heap
     for piece in pieces:
         size, lightest = sizes[0]
-        contents[lightest].append(piece)
-        heapq.heapreplace(sizes, (size + piece[-1]["length"], lightest))
-    return contents
+        drafts[lightest].add(piece)
+        heapq.heapreplace(sizes, (size + piece.length, lightest))
 
 
-def _describe(pieces: Sequence[Entry]) -> dict[str, Any]:
+def _describe(drafts: Sequence[_Draft]) -> dict[str, Any]:
     """What the description says of a split, in the order of its records."""
-    steps = [piece["num_steps"] for piece in pieces]
+    steps = [number for draft in drafts for number in draft.steps]
+    losses, repairs = collections.Counter(), collections.Counter()
+    for draft in drafts:
+        losses.update(draft.losses)
+        repairs.update(draft.repairs)
     return {
-        "num_pieces": len(pieces),
+        "num_pieces": len(steps),
         "num_steps": sum(steps),
-        "num_notes": sum(piece["num_notes"] for piece in pieces),
-        "seconds": round(sum(piece["seconds"] for piece in pieces), 1),
-        "num_bytes": sum(piece["length"] for piece in pieces),
+        "num_notes": sum(draft.num_notes for draft in drafts),
+        "seconds": round(sum(s for draft in drafts for s in draft.seconds), 1),
+        "num_bytes": sum(sum(draft.places[-1]) for draft in drafts),
         "max_steps": max(steps, default=0),
-        "losses": dict(_sum(pieces, "losses")),
-        "repairs": dict(_sum(pieces, "repairs")),
+        "losses": dict(losses),
+        "repairs": dict(repairs),
         "piece_steps": steps,
     }
 
@@ -212,10 +187,9 @@ def describe_dataset(
     job: Job,
     number: int,
     representation: Entry,
-    indexes: Mapping[str, Entry],
+    catalog: Catalog,
     splits: Mapping[str, Any],
-    drops: Sequence[Entry],
-    pieces_hash: str,
+    drops: Iterable[Entry],
     job_settings: Entry,
 ) -> DatasetInfo:
     """The description of an experiment's dataset.
@@ -232,9 +206,9 @@ def describe_dataset(
         dropped=dict(collections.Counter(d["reason"] for d in drops).most_common()),
         losses=dict(_sum(splits.values(), "losses")),
         repairs=dict(_sum(splits.values(), "repairs")),
-        source_hash=hash_source(file_hashes(indexes)),
-        pieces_hash=pieces_hash,
-        num_files=len(file_hashes(indexes)),
+        source_hash=catalog.hash_source(),
+        pieces_hash=catalog.hash_pieces(number),
+        num_files=catalog.num_files,
         compression=job.compression,
         filters=job.filters.to_dict(),
         job_settings=job_settings,
@@ -250,44 +224,21 @@ def software_versions() -> dict[str, str]:
     return {**versions, "python": platform.python_version()}
 
 
-def select_drops(
-    indexes: Mapping[str, Entry], number: int, again: Mapping[str, Entry] | None = None
-) -> list[dict[str, Any]]:
-    """What an experiment could not use, each piece once, in a fixed order.
-
-    Args:
-        indexes: Of the first reading, in which all experiments share.
-        number: Of the experiment.
-        again: Of the second reading, where its vocabulary was fitted first.
-    """
-    pieces = collections.defaultdict(list)
-    drops = {}
-    for index in indexes.values():
-        for piece in index["pieces"]:
-            pieces[piece["file"]].append(piece["name"])
-        for drop in index["drops"]:
-            # What fails in counting may not fail in encoding, which then says so.
-            if drop["experiment"] == -1 or (not again and drop["experiment"] == number):
-                drops.setdefault(drop["name"], drop)
-    for index in (again or {}).values():
-        for drop in index["drops"]:
-            # Of a file that was read before, each piece is dropped by its name.
-            for name in pieces.get(drop["name"]) or [drop["name"]]:
-                if drop["experiment"] in (-1, number):
-                    drops.setdefault(name, {**drop, "name": name})
-    return [drops[name] for name in sorted(drops)]
-
-
-def write_drops(drops: Sequence[Entry], directory: str) -> None:
+def write_drops(drops: Iterable[Entry], directory: str) -> None:
     """Writes a line for each piece that was dropped."""
-    lines = []
-    for drop in drops:
-        line = {k: v for k, v in drop.items() if k != "experiment"}
-        lines.append(json.dumps({**line, "kept_by": remedy(drop)}) + "\n")
-    write_file(os.path.join(directory, DROPPED_FILE), "".join(lines))
+    write_lines(
+        os.path.join(directory, DROPPED_FILE),
+        (
+            json.dumps(
+                {k: v for k, v in drop.items() if k != "experiment"}
+                | {"kept_by": remedy(drop)}
+            )
+            for drop in drops
+        ),
+    )
 
 
-def read_drops(directory: str) -> list[dict[str, Any]]:
+def read_drops(directory: str) -> Iterator[dict[str, Any]]:
     """What `write_drops` wrote; nothing where it did not.
 
     Raises:
@@ -295,22 +246,22 @@ def read_drops(directory: str) -> list[dict[str, Any]]:
     """
     path = os.path.join(directory, DROPPED_FILE)
     if not exists(path):
-        return []
-    lines = read_bytes(path).splitlines()
-    try:
-        drops = [json.loads(line) for line in lines]
-        needed = {"name", "stage", "reason", "detail"}
-        if not all(isinstance(drop, dict) and needed <= drop.keys() for drop in drops):
-            raise ValueError(f"a line has no {', '.join(sorted(needed))}")
-    except ValueError as error:
-        raise UserError(
-            f"{path}: expected a line of JSON for each piece that was dropped, but "
-            f"{error}; delete it to do without, or write the dataset again"
-        ) from error
-    return drops
+        return
+    needed = {"name", "stage", "reason", "detail"}
+    for line in read_lines(path):
+        try:
+            drop = json.loads(line)
+            if not isinstance(drop, dict) or not needed <= drop.keys():
+                raise ValueError(f"a line has no {', '.join(sorted(needed))}")
+        except ValueError as error:
+            raise UserError(
+                f"{path}: expected a line of JSON for each piece that was dropped, but "
+                f"{error}; delete it to do without, or write the dataset again"
+            ) from error
+        yield drop
 
 
-def check_not_empty(info: DatasetInfo, drops: Sequence[Entry]) -> None:
+def check_not_empty(info: DatasetInfo, drops: Iterable[Entry]) -> None:
     """Makes sure that there is something to train on, and warns of empty splits.
 
     Raises:
@@ -320,18 +271,18 @@ def check_not_empty(info: DatasetInfo, drops: Sequence[Entry]) -> None:
         if info.splits[split]["num_pieces"]:
             continue
         # Where the source decides, a split is emptied by what was dropped from it.
-        culprits = [drop for drop in drops if drop["split"] in ("", split)]
-        causes = explain(culprits)
+        causes = explain(drop for drop in drops if drop["split"] in ("", split))
         if split == "train":
-            example = drops[0]["name"] + ": " + drops[0]["detail"] if drops else ""
+            first = next(iter(drops), None)
+            example = f"{first['name']}: {first['detail']}" if first else ""
             kept = sum(split["num_pieces"] for split in info.splits.values())
             raise UserError(
                 f"--source={info.source}: expected pieces to train on, found none: "
                 f"{info.num_files} files, {kept} pieces kept for validation and "
-                f"testing, {len(drops)} dropped ({causes or 'none'})"
+                f"testing, {sum(info.dropped.values())} dropped ({causes or 'none'})"
                 + (f"; {example}" if example else "")
             )
-        if fraction or any(drop["split"] == split for drop in culprits):
+        if fraction or any(drop["split"] == split for drop in drops):
             logging.warning(
                 "the %s split has no pieces: there are too few%s",
                 split,
@@ -339,7 +290,7 @@ def check_not_empty(info: DatasetInfo, drops: Sequence[Entry]) -> None:
             )
 
 
-def explain(drops: Sequence[Entry]) -> str:
+def explain(drops: Iterable[Entry]) -> str:
     """Reasons with their numbers, and the flags that would have kept the pieces."""
     counts = collections.Counter((drop["reason"], remedy(drop)) for drop in drops)
     return ", ".join(

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -16,15 +16,15 @@ from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo
 from tfmusic.errors import UserError, WriteError, choose
 from tfmusic.files import move_directory, read_json, writing
 from tfmusic.pipelines import account
+from tfmusic.pipelines.catalog import Catalog, open_catalog
 from tfmusic.pipelines.conversion import Converter
 from tfmusic.pipelines.dataset_job import Convert, WriteShard
 from tfmusic.pipelines.elements import (
-    Batch,
     Experiment,
     Job,
+    Packed,
     Recipe,
     counts_path,
-    index_path,
     make_batches,
 )
 from tfmusic.pipelines.locking import locked
@@ -80,16 +80,16 @@ def write_datasets(
 
     if not missing():
         return  # nothing is written then: not even a lock
-    items = now.items
+    batches = now.batches
     with locked(output_dir), writing(output_dir):
         if left := missing():  # another call may have written some meanwhile
-            _write_missing(left, source, items, output_dir, settings)
+            _write_missing(left, source, batches, output_dir, settings)
 
 
 def _write_missing(
     experiments: Sequence[Experiment],
     source: str,
-    items: Sequence[SourceItem],
+    batches: Sequence[Packed],
     output_dir: str,
     settings: Settings,
 ) -> None:
@@ -114,17 +114,17 @@ def _write_missing(
         file_megabytes=settings.file_megabytes,
         work_dir=os.path.join(partial_dir, "work"),
     )
-    batches = make_batches("read", items)
-    take_over(job, items, batches, partial_dir, settings.overwrite)
+    take_over(job, batches, partial_dir, settings.overwrite)
     try:
-        infos = build_datasets(job, items, partial_dir, settings)
+        infos = build_datasets(job, batches, partial_dir, settings)
     except UserError as error:
         if not isinstance(error, WriteError):  # another call would end in the same way
             tf.io.gfile.rmtree(partial_dir)
         raise
     done = [e for e, i in zip(experiments, infos, strict=True) if not _is_error(i)]
     publish(done, partial_dir, output_dir)
-    logging.info("%d files in %.1f s", len(items), time.monotonic() - start)
+    num_files = sum(batch.num_files for batch in batches)
+    logging.info("%d files in %.1f s", num_files, time.monotonic() - start)
     errors = []
     for experiment, info in zip(experiments, infos, strict=True):
         directory = os.path.join(output_dir, experiment.directory).rstrip("/")
@@ -142,9 +142,15 @@ def _is_error(found: DatasetInfo | UserError) -> bool:
 
 
 def build_datasets(
-    job: Job, items: Sequence[SourceItem], partial_dir: str, settings: Settings
+    job: Job, batches: Sequence[Packed], partial_dir: str, settings: Settings
 ) -> list[DatasetInfo | UserError]:
     """Runs the steps; the datasets are complete below `partial_dir` afterwards.
+
+    Args:
+        job: The job.
+        batches: The files of the source, as they are read first.
+        partial_dir: Where the job works.
+        settings: Of the job.
 
     Returns:
         Of each what is in it, or why there is nothing to train on.
@@ -154,17 +160,19 @@ def build_datasets(
         WriteError: The disk is full, for example.
     """
 
-    def run(title: str, make_step: Callable, elements: Sequence, total: int) -> None:
+    def run(title: str, make_step: Callable, elements: Sequence[Packed]) -> None:
         run_step(
             lambda path: make_step(dataclasses.replace(job, progress_file=path)),
             elements,
             title=title,
-            total=total,
+            total=sum(element.num_files for element in elements),
             num_workers=settings.num_workers,
             beam_options=settings.beam_options,
         )
 
-    def convert(batches: list[Batch], recipes: list[Recipe], is_first: bool) -> dict:
+    def convert(
+        batches: Sequence[Packed], recipes: Sequence[Recipe], is_first: bool
+    ) -> None:
         converter = Converter(
             tuple(recipes), job.limits, job.filters, is_first, job.play_repeats
         )
@@ -172,54 +180,84 @@ def build_datasets(
             "read" if is_first else "encode",
             lambda job: Convert(job, converter),
             batches,
-            sum(len(batch.items) for batch in batches),
         )
-        paths = {b.name: os.path.join(job.work_dir, b.name) for b in batches}
-        return {name: read_json(index_path(path)) for name, path in paths.items()}
+        names = (batch.unpack().name for batch in batches)
+        catalog.add_batches(names, job.work_dir, again=not is_first)
 
     recipes = [
         Recipe(number, e.representation, e.preparation, counts=_has_to_be_fitted(e))
         for number, e in enumerate(job.experiments)
     ]
-    indexes = convert(make_batches("read", items), recipes, is_first=True)
-    splits = account.split_pieces(indexes, job.fractions)
-    # Where there is nothing to fit a vocabulary on, there is no dataset to write.
-    fitted = [
-        dataclasses.replace(recipe, representation=representation, counts=False)
-        for recipe in recipes
-        if recipe.counts
-        and (representation := fit(job, recipe, indexes, splits)) is not None
-    ]
-    again = {}
-    if fitted:
-        unreadable = {
-            drop["name"]
-            for index in indexes.values()
-            for drop in index["drops"]
-            if drop["experiment"] == -1
-        }
-        readable = [item for item in items if item.name not in unreadable]
-        batches = make_batches("encode", readable, account.file_hashes(indexes))
-        again = convert(batches, fitted, is_first=False)
-    encoded = {**indexes, **again}
-    final = {recipe.number: recipe.representation for recipe in recipes + fitted}
+    with open_catalog() as catalog:
+        convert(batches, recipes, is_first=True)
+        account.warn_of_leaks(catalog.assign_splits(job.fractions), catalog)
+        # Where there is nothing to fit a vocabulary on, there is no dataset to write.
+        fitted = [
+            dataclasses.replace(recipe, representation=representation, counts=False)
+            for recipe in recipes
+            if recipe.counts
+            and (representation := fit(job, recipe, batches, catalog)) is not None
+        ]
+        if fitted:
+            files = _readable_files(batches, catalog)
+            convert(list(make_batches("encode", files)), fitted, is_first=False)
+        final = {recipe.number: recipe for recipe in recipes + fitted}
+        shards, infos = _plan_shards(job, final, catalog, partial_dir, settings)
+    if all(map(_is_error, infos)):
+        raise infos[0]
+    run("write", WriteShard, shards)
+    for experiment, info in zip(job.experiments, infos, strict=True):
+        if not _is_error(info):
+            info.save(os.path.join(partial_dir, "data", experiment.directory))
+    return infos
 
+
+def _readable_files(
+    batches: Sequence[Packed], catalog: Catalog
+) -> Iterator[tuple[SourceItem, str]]:
+    """The files that could be read, and the SHA-256 of their contents."""
+    for number, batch in enumerate(batches):
+        hashes = catalog.readable_files(number)
+        for item in batch.unpack().items:
+            if item.name in hashes:
+                yield item, hashes[item.name]
+
+
+def _plan_shards(
+    job: Job,
+    recipes: Mapping[int, Recipe],
+    catalog: Catalog,
+    partial_dir: str,
+    settings: Settings,
+) -> tuple[list[Packed], list[DatasetInfo | UserError]]:
+    """What is to be written, once all pieces are encoded.
+
+    Args:
+        job: The job.
+        recipes: Of each experiment, with its fitted representation.
+        catalog: Of all pieces.
+        partial_dir: Where the job works.
+        settings: Of the job.
+
+    Returns:
+        The shards of all datasets; and of each what is in it, or why there is nothing
+        to train on.
+    """
     shards, infos = [], []
     for number, experiment in enumerate(job.experiments):
         directory = os.path.join(partial_dir, "data", experiment.directory).rstrip("/")
         tf.io.gfile.makedirs(directory)
-        new, described = account.lay_out(job, number, directory, encoded, splits)
-        is_fitted = any(recipe.number == number for recipe in fitted)
-        drops = account.select_drops(indexes, number, again if is_fitted else None)
+        new, described = account.lay_out(job, number, directory, catalog)
+        is_fitted = _has_to_be_fitted(experiment) and not recipes[number].counts
+        drops = catalog.drops(number, again=is_fitted)
         try:
             info = account.describe_dataset(
                 job,
                 number,
-                final[number],
-                indexes,
+                recipes[number].representation,
+                catalog,
                 described,
                 drops,
-                account.hash_pieces(encoded, splits, number),
                 settings.to_dict(),
             )
         except UserError as error:
@@ -228,13 +266,7 @@ def build_datasets(
         infos.append(info)
         shards += new
         account.write_drops(drops, directory)
-    if all(map(_is_error, infos)):
-        raise infos[0]
-    run("write", WriteShard, shards, len(shards))
-    for experiment, info in zip(job.experiments, infos, strict=True):
-        if not _is_error(info):
-            info.save(os.path.join(partial_dir, "data", experiment.directory))
-    return infos
+    return shards, infos
 
 
 def _has_to_be_fitted(experiment: Experiment) -> bool:
@@ -245,7 +277,7 @@ def _has_to_be_fitted(experiment: Experiment) -> bool:
 
 
 def fit(
-    job: Job, recipe: Recipe, batches: Sequence[str], splits: Mapping[str, str]
+    job: Job, recipe: Recipe, batches: Sequence[Packed], catalog: Catalog
 ) -> dict[str, Any] | None:
     """The representation of an experiment, fitted on the pieces to train on.
 
@@ -253,9 +285,10 @@ def fit(
         None if there is nothing in them.
     """
     total = collections.Counter()
-    for batch in batches:
-        counts = read_json(counts_path(os.path.join(job.work_dir, batch)))
-        for name, of_piece in counts.items():
+    for number, batch in enumerate(batches):
+        splits = catalog.splits_of(number)
+        path = os.path.join(job.work_dir, batch.unpack().name)
+        for name, of_piece in read_json(counts_path(path)).items():
             if splits[name] == "train":
                 for key, count in of_piece.get(str(recipe.number), []):
                     total[_hashable(key)] += count

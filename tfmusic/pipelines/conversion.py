@@ -55,7 +55,7 @@ class Converter:
         return task() if isinstance(task, Load) else self._convert_file(task)
 
     def _convert_file(self, task: Task) -> list[Converted | Drop]:
-        with repairs.counted() as found:
+        with repairs.counted() as found, wire.columns_written() as written:
             sequences = task.parse(task.data, task.name, self.limits, self.play_repeats)
         converted = []
         for number, sequence in enumerate(sequences, 1):
@@ -69,7 +69,7 @@ class Converter:
             _add_genre(sequence, metadata)
             try:
                 sequence = self.filters.apply(sequence, metadata)
-                with wire.columns_kept(sequence):
+                with wire.columns_kept(sequence, written):
                     converted.append(self._convert(sequence, name, metadata))
             except DropError as error:
                 converted.append(Drop.of(error, name, "filter"))

@@ -1,9 +1,9 @@
 """The steps of the job that Beam spreads over workers.
 
-What Beam carries are lists of files and of places in files; the music stays on disk, in
-`Job.work_dir`. So memory does not grow with the source, any runner can run the steps,
-and what was done before a job was killed is not done again: the result of a batch is
-there when its index is, and the index is written last.
+What Beam carries are packed lists of files and of places in files; the music stays on
+disk, in `Job.work_dir`. So memory hardly grows with the source, any runner can run the
+steps, and what was done before a job was killed is not done again: the result of a
+batch is there when its index is, and the index is written last.
 """
 
 import dataclasses
@@ -25,8 +25,8 @@ from tfmusic.pipelines.elements import (
     Converted,
     Drop,
     Job,
+    Packed,
     Place,
-    Shard,
     Task,
     counts_path,
     data_path,
@@ -58,8 +58,9 @@ class Convert(beam.DoFn):
         """Ends it."""
         self._sandbox.close()
 
-    def process(self, batch: Batch) -> Iterator[str]:
+    def process(self, packed: Packed) -> Iterator[str]:
         """Converts a batch unless that was done before."""
+        batch = packed.unpack()
         path = os.path.join(self._job.work_dir, batch.name)
         if tf.io.gfile.exists(index_path(path)):
             self._job.report_progress(len(batch.items))
@@ -165,8 +166,9 @@ class WriteShard(beam.DoFn):
     def __init__(self, job: Job):
         self._job = job
 
-    def process(self, shard: Shard) -> Iterator[str]:
+    def process(self, packed: Packed) -> Iterator[str]:
         """Writes a shard unless that was done before."""
+        shard = packed.unpack()
         prepare_path(shard.path)
         if not tf.io.gfile.exists(shard.path):
             records, work_dir = read_places(shard.places), self._job.work_dir

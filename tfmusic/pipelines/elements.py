@@ -2,7 +2,10 @@
 
 import collections
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import itertools
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tfmusic.errors import DropError
@@ -240,22 +243,55 @@ class Shard:
     compression: str
 
 
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """A batch or a shard in few bytes, for those of a million files are in memory.
+
+    Attributes:
+        num_files: How many files of music it has, or of the dataset.
+        data: Its bytes, which never leave the processes of one call.
+    """
+
+    num_files: int
+    data: bytes
+
+    @classmethod
+    def of(cls, element: Batch | Shard) -> "Packed":
+        """Packs a batch or a shard."""
+        num_files = len(element.items) if isinstance(element, Batch) else 1
+        return cls(num_files, zlib.compress(_coder().encode(element)))
+
+    def unpack(self) -> Batch | Shard:
+        """What was packed."""
+        return _coder().decode(zlib.decompress(self.data))
+
+
+@functools.cache
+def _coder() -> Any:
+    """Beam's own coder for whatever it carries."""
+    # Beam takes a second to import, and is not there where no dataset is written.
+    from tfmusic.pipelines.quiet_beam import beam
+
+    return beam.coders.FastPrimitivesCoder()
+
+
 def make_batches(
-    stage: str, items: Sequence[SourceItem], hashes: Mapping[str, str] | None = None
-) -> list[Batch]:
+    stage: str, files: Iterable[tuple[SourceItem, str]]
+) -> Iterator[Packed]:
     """Divides files among workers: the same way however many there are.
 
     Args:
         stage: What begins the names of the batches.
-        items: The files.
-        hashes: Of all of them, if they were read before.
+        files: Of each the SHA-256 of its contents as well, if it was read before, or
+            else an empty string.
     """
-    batches = []
-    for start in range(0, len(items), _FILES_PER_BATCH):
-        some = tuple(items[start : start + _FILES_PER_BATCH])
-        known = {item.name: hashes[item.name] for item in some} if hashes else {}
-        batches.append(Batch(f"{stage}-{start:08d}", some, known))
-    return batches
+    files = iter(files)
+    for start in itertools.count(0, _FILES_PER_BATCH):
+        if not (some := list(itertools.islice(files, _FILES_PER_BATCH))):
+            return
+        items = tuple(item for item, _ in some)
+        hashes = {item.name: found for item, found in some if found}
+        yield Packed.of(Batch(f"{stage}-{start:08d}", items, hashes))
 
 
 def index_path(path: str) -> str:

@@ -243,13 +243,14 @@ def _write(
     kind = fit(kind, [sums[shard] for shard in info.splits["train"]["shards"]])
     run("write", NormalizeShard, kind)
     weights.save_weights(weights.read_export(player.path), job.output_dir)
-    drops = account.read_drops(data_dir)
-    account.write_drops(drops, job.output_dir)
+    account.write_drops(account.read_drops(data_dir), job.output_dir)
     written = describe(info, kind, job.output_dir)
     written.save(job.output_dir)
     _publish(job.output_dir, partial_dir, output_dir)
     logging.info("%d shards in %.1f s", len(shards), time.monotonic() - start)
-    sys.stdout.write(f"{output_dir}\n{format_info(written, drops)}\n")
+    sys.stdout.write(
+        f"{output_dir}\n{format_info(written, account.read_drops(data_dir))}\n"
+    )
 
 
 def latents_of(player: Player, info: DatasetInfo, data_dir: str) -> Latents:

@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import functools
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -21,8 +21,8 @@ from tfmusic.data.settings import DataSettings
 from tfmusic.errors import DropError, UserError
 from tfmusic.files import exists, is_directory, is_remote, prepare_path
 from tfmusic.notes.reading import Limits
-from tfmusic.pipelines.account import hash_source
-from tfmusic.pipelines.elements import Experiment
+from tfmusic.pipelines.catalog import open_catalog
+from tfmusic.pipelines.elements import Experiment, Packed, make_batches
 from tfmusic.pipelines.filters import Filters
 from tfmusic.pipelines.resuming import hash_items
 from tfmusic.pipelines.sources import SourceItem, open_source
@@ -185,26 +185,45 @@ class SourceNow:
     settings: Settings
 
     @functools.cached_property
-    def items(self) -> list[SourceItem]:
-        """The files.
+    def batches(self) -> list[Packed]:
+        """The files, as they are read first.
 
         Raises:
             UserError: There are none.
         """
         items = _with_names_of_their_own(open_source(self.name).items())
-        if not items:
+        batches = list(make_batches("read", ((item, "") for item in items)))
+        if not batches:
             raise UserError(
                 f"--source={self.name}: expected MIDI, MusicXML or ABC files, found "
                 "none"
             )
-        return items
+        return batches
+
+    @property
+    def num_files(self) -> int:
+        """How many there are."""
+        return sum(batch.num_files for batch in self.batches)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether one of them is in a bucket."""
+        return any(is_remote(item.path) for item in self._items())
 
     @functools.cached_property
     def hash(self) -> str:
         """SHA-256 over their names and contents; reads them all."""
         settings = self.settings
         limits = settings.limits.max_bytes, settings.file_seconds
-        return hash_source(hash_items(self.items, *limits, settings.file_megabytes))
+        with open_catalog() as catalog:
+            catalog.add_files(
+                hash_items(self._items(), *limits, settings.file_megabytes)
+            )
+            return catalog.hash_source()
+
+    def _items(self) -> Iterator[SourceItem]:
+        for batch in self.batches:
+            yield from batch.unpack().items
 
 
 def is_written(directory: str, experiment: Experiment, source: SourceNow) -> bool:
@@ -255,16 +274,17 @@ def _compare_source(directory: str, info: DatasetInfo, source: SourceNow) -> Non
     if not info.source_hash:
         return
     try:
-        items = source.items
+        num_files = source.num_files
     except UserError as error:
         logging.warning("whether the source has changed cannot be told: %s", error)
         return
-    remote = any(is_remote(item.path) for item in items)
-    if len(items) == info.num_files and (remote or source.hash == info.source_hash):
+    if num_files == info.num_files and (
+        source.is_remote or source.hash == info.source_hash
+    ):
         return
     raise UserError(
         f"{directory} holds a dataset of other files than --source={source.name} has "
-        f"now ({info.num_files} then, {len(items)} now); write it again with "
+        f"now ({info.num_files} then, {num_files} now); write it again with "
         "--overwrite, or choose another --output_dir"
     )
 
@@ -302,13 +322,13 @@ def refuse_changes(
         )
 
 
-def _with_names_of_their_own(items: Iterable[SourceItem]) -> list[SourceItem]:
+def _with_names_of_their_own(items: Iterable[SourceItem]) -> Iterator[SourceItem]:
     """Files, of which those of a name that another has already cannot be used."""
-    found: dict[str, SourceItem] = {}
+    names: set[str] = set()
     counts = collections.Counter()
     for item in items:
         name = item.name
-        while name in found:
+        while name in names:
             counts[item.name] += 1
             name = f"{item.name} ({counts[item.name] + 1})"
         if name != item.name:
@@ -316,5 +336,5 @@ def _with_names_of_their_own(items: Iterable[SourceItem]) -> list[SourceItem]:
             item = dataclasses.replace(
                 item, name=name, load=functools.partial(refuse, error)
             )
-        found[name] = item
-    return list(found.values())
+        names.add(name)
+        yield item

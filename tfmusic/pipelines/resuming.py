@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -17,30 +17,30 @@ from absl import logging
 from tfmusic.errors import DropError
 from tfmusic.files import file_stamp, is_remote, read_json, write_file, writing
 from tfmusic.pipelines import account
-from tfmusic.pipelines.elements import Batch, Job, Load, counts_path, index_path
+from tfmusic.pipelines.elements import (
+    Batch,
+    Job,
+    Load,
+    Packed,
+    counts_path,
+    index_path,
+)
 from tfmusic.pipelines.sources import SourceItem
 from tfmusic.sandbox import Sandbox
 
 
 def take_over(
-    job: Job,
-    items: Sequence[SourceItem],
-    batches: Sequence[Batch],
-    partial_dir: str,
-    overwrite: bool,
+    job: Job, batches: Sequence[Packed], partial_dir: str, overwrite: bool
 ) -> None:
     """Makes the directory that the job works in, or finds it as a killed job left it.
 
     Args:
         job: The job.
-        items: The files of its source.
-        batches: The same, as they are read first.
+        batches: The files of its source, as they are read first.
         partial_dir: The directory.
         overwrite: Whether what is there is thrown away.
     """
-    files = [[item.name, item.split, dict(item.metadata)] for item in items]
-    text = json.dumps([dataclasses.asdict(job), account.software_versions(), files])
-    key = hashlib.sha256(text.encode()).hexdigest()
+    key = _key(job, batches)
     key_path = os.path.join(partial_dir, "job.json")
     if tf.io.gfile.exists(partial_dir):
         if not overwrite and _read(key_path) == key:
@@ -53,10 +53,25 @@ def take_over(
     write_file(key_path, json.dumps(key))
 
 
-def _forget_changed(job: Job, batches: Sequence[Batch], partial_dir: str) -> None:
+def _key(job: Job, batches: Sequence[Packed]) -> str:
+    """What is another for another job, software or list of files."""
+    # The JSON of all three, of which only one file is in memory at a time.
+    text = json.dumps([dataclasses.asdict(job), account.software_versions(), []])
+    key = hashlib.sha256(text[:-2].encode())
+    separator = ""
+    for packed in batches:
+        for item in packed.unpack().items:
+            file = [item.name, item.split, dict(item.metadata)]
+            key.update((separator + json.dumps(file)).encode())
+            separator = ", "
+    key.update(text[-2:].encode())
+    return key.hexdigest()
+
+
+def _forget_changed(job: Job, batches: Sequence[Packed], partial_dir: str) -> None:
     """Throws away what was made of files that have changed since they were read."""
     changed = []
-    for batch in batches:
+    for batch in map(Packed.unpack, batches):
         path = os.path.join(job.work_dir, batch.name)
         index = _read(index_path(path))
         if index is None:
@@ -116,14 +131,14 @@ def _find_changed(job: Job, batch: Batch, index: Mapping[str, Any]) -> list[str]
         or stamp != index["stamps"][item.name]
     ]
     limits = job.limits.max_bytes, job.file_seconds, job.file_megabytes
-    hashes = hash_items(doubtful, *limits) if doubtful else {}
-    return [name for name, found in hashes.items() if found != index["files"][name]]
+    hashes = hash_items(doubtful, *limits)
+    return [name for name, found in hashes if found != index["files"][name]]
 
 
 def hash_items(
-    items: Sequence[SourceItem], max_bytes: int, seconds: float, megabytes: int
-) -> dict[str, str]:
-    """SHA-256 of the contents of files, by name; of no bytes if they cannot be had.
+    items: Iterable[SourceItem], max_bytes: int, seconds: float, megabytes: int
+) -> Iterator[tuple[str, str]]:
+    """Names of files and SHA-256 of their contents; of no bytes if they cannot be had.
 
     Args:
         items: The files.
@@ -132,17 +147,15 @@ def hash_items(
         megabytes: How much memory.
     """
     sandbox = Sandbox(_load, seconds, megabytes)
-    found = {}
     try:
         for item in items:
             try:
                 data = fetch(item, max_bytes, sandbox)
             except DropError:
                 data = b""
-            found[item.name] = hash_contents(data)
+            yield item.name, hash_contents(data)
     finally:
         sandbox.close()
-    return found
 
 
 def fetch(item: SourceItem, max_bytes: int, sandbox: Sandbox) -> bytes:

@@ -163,10 +163,13 @@ def run_step(
     with (
         _progress_bar(title, total) if is_local else contextlib.nullcontext("") as path,
         not_interactive(),
+        contextlib.ExitStack() as stack,
     ):
         step = make_step(path)
         if is_local:
-            step, elements = Threads(step, num_workers), [elements]
+            # Beam would copy the list several times over.
+            step = Threads(step, num_workers)
+            elements = [stack.enter_context(_held_here(elements))]
         pipeline = beam.Pipeline(runner, PipelineOptions(arguments))
         _ = (
             pipeline
@@ -184,8 +187,23 @@ def run_step(
             raise
 
 
+# Lists that wait for a step which runs in this process, by a number.
+_HELD: dict[int, Sequence[Any]] = {}
+
+
+@contextlib.contextmanager
+def _held_here(elements: Sequence[Any]) -> Iterator[int]:
+    """Gives a number by which `Threads` finds a list."""
+    number = id(elements)
+    _HELD[number] = elements
+    try:
+        yield number
+    finally:
+        del _HELD[number]
+
+
 class Threads(beam.DoFn):
-    """A step over lists of elements, whose elements several threads take in turn."""
+    """A step over a list of elements, which several threads take in turn."""
 
     def __init__(self, step: beam.DoFn, num_threads: int):
         """Starts nothing yet.
@@ -197,8 +215,8 @@ class Threads(beam.DoFn):
         self._step = step
         self._num_threads = num_threads
 
-    def process(self, elements: Sequence[Any]) -> Iterator[Any]:
-        """Does the step with all elements; gives what it gives, in any order.
+    def process(self, number: int) -> Iterator[Any]:
+        """Does the step with all elements of a list; gives what it gives, in any order.
 
         The first error ends it, and so does Ctrl-C: at once, for other threads are left
         alone with their elements, whose results nobody waits for.
@@ -214,7 +232,7 @@ class Threads(beam.DoFn):
             return list(of_thread.step.process(element))
 
         with ThreadPool(self._num_threads) as threads:
-            for results in threads.imap_unordered(work, elements):
+            for results in threads.imap_unordered(work, _HELD[number]):
                 yield from results
         for step in steps:
             step.teardown()

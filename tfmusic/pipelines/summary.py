@@ -1,7 +1,7 @@
 """What a dataset holds, as a table to read."""
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tfmusic.data.dataset_info import DatasetInfo
@@ -10,7 +10,7 @@ from tfmusic.pipelines.filters import Filters
 from tfmusic.representations.losses import describe_losses
 
 
-def format_info(info: DatasetInfo, drops: Sequence[Mapping[str, Any]]) -> str:
+def format_info(info: DatasetInfo, drops: Iterable[Mapping[str, Any]]) -> str:
     """A description of a dataset: splits, what was repaired, lost, dropped and why.
 
     Args:
