@@ -55,7 +55,9 @@ def test_chorales_have_voices_a_beat_and_an_end():
     at_once = [
         sum(note.start_time == start for note in piece.notes) for start in starts
     ]
-    assert max(at_once) == 4
+    # Some of Bach's chords have five keys.
+    assert max(at_once) in (4, 5)
+    assert sum(number > 4 for number in at_once) <= len(at_once) / 50
     # At 100 quarters a minute an eighth takes 0.3 s; the piece ends before its limit.
     assert all(abs(start / 0.3 - round(start / 0.3)) < 1e-6 for start in starts)
     assert 10 < piece.total_time < 256 * 0.3

@@ -17,6 +17,9 @@ BAND = make_representation({"name": "bar_events"})
 TUNES = make_representation(
     {"name": "bar_events", "programs": False, "tempos": False, "num_velocity_bins": 0}
 )
+HIGH = make_representation(
+    {"name": "bar_events", "programs": False, "highest_pitch": 50}
+)
 
 
 def piano(late=0.0):
@@ -156,6 +159,28 @@ def test_new_notes_make_room_for_kept_ones_of_their_key():
     assert times == [(3.5, 5.0), (6.0, 7.0)]
 
 
+def test_notes_off_the_keyboard_and_after_the_last_bar_stay():
+    small = make_representation(
+        {"name": "bar_events", "programs": False, "lowest_pitch": 36}
+    )
+    piece = piano()
+    for start in (4.0, 8.0, 12.0):
+        piece.notes.add(pitch=20, velocity=81, start_time=start, end_time=start + 1)
+    gap = read_gap(CARD, small, piece, bars=(2, 2))
+    made = written(gap, small)
+    low = [n.start_time for n in made.notes if n.pitch == 20]
+    assert low == [4.0, 8.0, 12.0]
+    assert max(n.start_time for n in made.notes if n.pitch > 20) == 3.0
+
+
+def test_bars_are_those_of_the_score_or_none():
+    piece = piano()
+    piece.time_signatures[0].numerator = 11
+    with pytest.raises(UserError, match="bars cannot be counted here: 1 of them"):
+        read_gap(CARD, PIANO, piece, bars=(1, 1))
+    assert read_gap(CARD, PIANO, piece, keep=["right"]).is_open.any()
+
+
 @pytest.mark.parametrize(
     ("kind", "settings", "message"),
     [
@@ -165,6 +190,8 @@ def test_new_notes_make_room_for_kept_ones_of_their_key():
         (PIANO, {}, r"bars to write anew, .* or voices to keep \(right, left\)"),
         (PIANO, {"bars": (2, 9)}, "infill: expected bars from 1 to 2, .* got 2-9"),
         (TUNES, {"keep": ["right"]}, "keep: leave it out: some writes one voice"),
+        (TUNES, {"bars": (1, 1)}, "some writes one voice, and notes sound together"),
+        (HIGH, {"keep": ["left"]}, "keep: expected room for new notes"),
     ],
 )
 def test_wrong_requests_are_answered_in_one_line(kind, settings, message):
@@ -208,5 +235,12 @@ def test_an_export_fills_bars_and_refuses_what_cannot_be(tmp_path):
         inputs[name] = value
     inputs["bars_left"] = np.ones([1, 30], np.int32)
     assert player.call("infill", inputs)["num_steps"].shape == (1,)
+    for name, value, message in (
+        ("open_voices", np.zeros([1, 129], bool), "expected a place for new notes"),
+        ("lowest_open", inputs["lowest_open"] * 0 + 128, "expected a place for new"),
+        ("open_voices", np.ones([2, 129], bool), "open_voices: expected as many rows"),
+    ):
+        with pytest.raises(UserError, match=message):
+            player.call("infill", {**inputs, name: value})
     with pytest.raises(UserError, match="tokens: expected 0 to"):
         player.call("infill", {**inputs, "tokens": noise + 9999})

@@ -192,6 +192,17 @@ def test_older_exports_say_what_to_do():
         read_gap({**CARD, "endpoints": {}}, plain, chorale(), bars=(1, 1))
 
 
+def test_a_soprano_off_the_grid_stays_whole():
+    # Dotted: two notes begin in one eighth, the second below the first.
+    melody = [(72, 80, 0.0, 0.375), (71, 80, 0.375, 0.5), (69, 80, 0.5, 1.0)]
+    low = [(48, 80, 0.0, 1.0)]
+    for hands in ([melody], [melody + low]):
+        piece = make_sequence(*hands)
+        gap = read_gap(CARD, CHORDS, piece, keep=["soprano"])
+        kept = [n.pitch for n, k in zip(piece.notes, gap.is_kept, strict=True) if k]
+        assert kept == [72, 71, 69]
+
+
 def test_the_key_that_is_said_is_where_the_music_ends():
     card = {**CARD, "config": {"data": {"key": "C"}}}
     for name, semitones, number in (("G", 5, 1), ("Em", 5, 22), ("C", 0, 1)):

@@ -76,7 +76,7 @@ def test_models_are_shown_with_their_controls(client):
     assert (controls["top_k"]["top"], controls["top_k"]["maximum"]) == (100, 1e6)
     assert controls["pickup_quarters"]["step"] == 0.25
     assert models["chorales"]["licence"] != "unknown"
-    assert not models["folk"]["can"]["infill"]
+    assert models["folk"]["can"]["infill"]
 
 
 def test_generated_pieces_are_there_to_see_and_to_save(client):

@@ -69,28 +69,46 @@ def read_bars(
     """
     piece = primer.sequence
     voices, table = _voices(representation, piece)
-    known = representation.read(transpose(piece, primer.semitones))[0].bars
+    read, losses = representation.read(transpose(piece, primer.semitones))
+    known = read.bars
+    if bars and (number := losses["respelled_bars"]):
+        raise UserError(
+            f"infill: bars cannot be counted here: {number} of them are in metres that "
+            f"{representation.name} writes as several bars; give no bars, and keep an "
+            "instrument"
+        )
     first, last = _span(known, bars)
-    bar = np.searchsorted(known.starts, table.starts, "right") - 1
-    in_gap = (bar >= first) & (bar <= last)
+    begin, end = known.starts[first], _end_of(known, last)
+    in_gap = (table.starts >= begin) & (table.starts < end)
     kept = [_keep(name, representation, piece, voices, table) for name in keep]
     stays = np.any([np.zeros(len(table), bool), *(k.rows for k in kept)], axis=0)
     if stays.all() and len(keep) > 1:
         raise UserError("keep: expected a voice to write, but all voices are kept")
-    is_known = representation.programs | (voices != DRUMS)
+    pitches = table.pitches + primer.semitones
+    is_known = (representation.lowest_pitch <= pitches) & (
+        pitches <= representation.highest_pitch
+    )
+    is_known = np.where(voices == DRUMS, representation.programs, is_known)
     is_kept = ~in_gap | stays | ~is_known
     voices = voices * representation.programs
     is_open = _open_voices(representation, voices, stays & is_known)
     lowest, highest = _bounds(
-        representation, known, (first, last), table, kept, is_open[voices] & is_known
+        representation, (begin, end), table, kept, is_open[voices] & is_known
     )
     moved = primer.semitones
     inputs = encode_given(
         representation, transpose(piece, moved), is_kept, _key_number(primer)
     )
+    lowest = np.maximum(lowest + moved, representation.lowest_pitch)
+    highest = np.minimum(highest + moved, representation.highest_pitch)
+    if not (lowest <= highest).any():
+        raise UserError(
+            "keep: expected room for new notes, but what is kept reaches to the end of "
+            "the model's keyboard"
+        )
     inputs |= {
-        "lowest_open": np.maximum(lowest + moved, representation.lowest_pitch),
-        "highest_open": np.minimum(highest + moved, representation.highest_pitch),
+        "lowest_open": lowest,
+        "highest_open": highest,
         "open_voices": is_open,
     }
     owners = np.where(is_known & ~stays, voices, no_voice)
@@ -118,7 +136,7 @@ def _span(known: Bars, bars: tuple[int, int] | None) -> tuple[int, int]:
     wanted = bars or (begin, last)
     if not begin <= wanted[0] <= wanted[1] <= last:
         raise UserError(
-            f"infill: expected bars from {begin} to {last}, the first before the last, "
+            f"infill: expected bars from {begin} to {last}, which the piece has, "
             f"got {wanted[0]}-{wanted[1]}"
         )
     number = wanted[1] - wanted[0] + 1
@@ -145,7 +163,7 @@ def _keep(
     named = _named(piece)
     pitched = voices != DRUMS
     names = representation.keep_names
-    name = choose("voice to keep", name.strip().lower(), {*named, *names})
+    name = choose("voice to keep", " ".join(name.lower().split()), {*named, *names})
     if name in named:
         rows = named[name]
     elif name == _DRUMS:
@@ -187,7 +205,10 @@ def _named(piece: NoteSequence) -> dict[str, np.ndarray]:
     ):
         of_note = wire.columns(piece, "notes", field)[field]
         for info in infos:
-            name, rows = info.name.strip().lower(), of_note == getattr(info, field)
+            name, rows = (
+                " ".join(info.name.lower().split()),
+                of_note == getattr(info, field),
+            )
             if name and rows.any():
                 found[name] = found.get(name, np.zeros(len(rows), bool)) | rows
         if found:
@@ -220,9 +241,16 @@ def _open_voices(
     return is_open
 
 
+def _end_of(known: Bars, number: int) -> int:
+    """The step at which a bar ends; the last one is as long as its metre."""
+    if number < len(known) - 1:
+        return int(known.starts[number] + known.spans[number])
+    upbeat = known.upbeat if number == 0 else 0
+    return int(known.starts[number] + METRE_STEPS[known.metres[number]] - upbeat)
+
+
 def _bounds(
     representation: BarEvents,
-    known: Bars,
     span: tuple[int, int],
     table: NoteTable,
     kept: Sequence[_Kept],
@@ -232,10 +260,7 @@ def _bounds(
 
     Nothing may where the first is above the second.
     """
-    first, last = known.starts[span[0]], known.starts[span[1]] + known.spans[span[1]]
-    if span[1] == len(known) - 1:
-        upbeat = known.upbeat if span[1] == 0 else 0
-        last = known.starts[span[1]] + METRE_STEPS[known.metres[span[1]]] - upbeat
+    first, last = span
     steps = np.arange(last)
     lowest = np.full(last, representation.lowest_pitch)
     highest = np.full(last, representation.highest_pitch)

@@ -130,14 +130,30 @@ def _is_voice(
         found = np.array([getattr(note, field) in own for note in piece.notes], bool)
         if (found & pitched).any():
             return found
-    lasts = notes.take(pitched)
-    sign = 1 if name == "soprano" else -1
-    # The best pitch that sounds at each step.
-    best = np.full(notes.num_steps + 1, -1000)
-    for pitch, start, end in zip(lasts.pitches, lasts.starts, lasts.ends, strict=True):
-        span = best[max(start, 0) : end]
-        np.maximum(span, sign * pitch, out=span)
-    return sign * notes.pitches >= best[np.clip(notes.starts, 0, len(best) - 1)]
+    return _is_outer(piece, pitched, 1 if name == "soprano" else -1)
+
+
+def _is_outer(piece: NoteSequence, pitched: np.ndarray, sign: int) -> np.ndarray:
+    """Which notes have none above them, or below, that sounds when they begin.
+
+    In the time of the file: on the grid of a model a short note may begin together
+    with the one before it.
+    """
+    pitches = sign * np.array([note.pitch for note in piece.notes], np.int64)
+    starts = _ticks(np.array([note.start_time for note in piece.notes]))
+    ends = _ticks(np.array([note.end_time for note in piece.notes]) - _SLUR_SECONDS)
+    # The best pitch that sounds at each time.
+    best = np.full(max(starts.max(initial=0), ends.max(initial=0)) + 2, -1000)
+    columns = (column[pitched] for column in (pitches, starts, ends))
+    for pitch, start, end in zip(*columns, strict=True):
+        span = best[start : max(end, start + 1)]
+        np.maximum(span, pitch, out=span)
+    return pitches >= best[starts]
+
+
+def _ticks(seconds: np.ndarray) -> np.ndarray:
+    """Hundredths of a second, int64."""
+    return np.round(100 * seconds).astype(np.int64)
 
 
 def _rolls(

@@ -24,7 +24,7 @@ from tfmusic.representations.bar_gaps import note_table
 from tfmusic.representations.note_table import NoteTable
 from tfmusic.representations.voice_frames import NO_VOICE, VoiceFrames
 from tfmusic.serving.bar_gaps import read_bars
-from tfmusic.serving.frame_gaps import is_frames, read_frames
+from tfmusic.serving.frame_gaps import is_frames, is_melody, read_frames
 from tfmusic.serving.primers import Primer, read_primer
 from tfmusic.serving.voice_gaps import read_voices
 
@@ -107,6 +107,12 @@ def read_gap(
                 f"keep: leave it out: {card['name']} writes one voice; give bars to "
                 "write anew, such as --infill=bars:5-8"
             )
+        pitched = ~np.array([note.is_drum for note in piece.notes], bool)
+        if not names and not is_melody(piece, pitched):
+            raise UserError(
+                f"infill: {card['name']} writes one voice, and notes sound together in "
+                "this file; give the tune alone"
+            )
         primer = read_primer(card, representation, piece, key)
         found = read_bars(representation, primer, bars, keep, NO_VOICE)
         inputs, is_open, owners, is_kept, parts = found
@@ -166,7 +172,7 @@ def _steps_of(
     first, last = int(numbers[0]), int(numbers[-1])
     if not first <= bars[0] <= bars[1] <= last:
         raise UserError(
-            f"infill: expected bars from {first} to {last}, the first before the last, "
+            f"infill: expected bars from {first} to {last}, which the piece has, "
             f"got {bars[0]}-{bars[1]}"
         )
     return (numbers >= bars[0]) & (numbers <= bars[1])

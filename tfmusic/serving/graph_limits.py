@@ -26,6 +26,7 @@ _STEPS = "num_steps"
 _PLACE = "place"
 _OF_STEPS = ("is_given", "mask")  # besides the arrays of the representation
 _OF_GRID = ("lowest_open", "highest_open")  # by step of the grid, not of the arrays
+_OF_ROWS = (*_OF_GRID, "open_voices")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +97,9 @@ def guarded(model: MusicModel, endpoint: Endpoint, limits: GraphLimits) -> Endpo
             checks, [n for n in names if n in integers or n in _OF_STEPS], given
         )
         _check_alike(checks, [n for n in _OF_GRID if n in names], given)
+        _check_rows(checks, [n for n in _OF_ROWS if n in names], given)
+        if set(_OF_ROWS) <= set(names):
+            _check_room(checks, *(given[name] for name in _OF_ROWS))
         for name, value in given.items():
             if name in controls:
                 control = controls[name]
@@ -180,6 +184,30 @@ def _check_alike(
         sizes, first = (tf.shape(given[n])[:2] for n in (name, timed[0]))
         words = f"{name}: expected as many rows and steps as {timed[0]} has, got"
         checks.add(words, tf.reduce_all(sizes == first), sizes, most_told=2)
+
+
+def _check_rows(
+    checks: "_Checks", names: Sequence[str], given: Mapping[str, tf.Tensor]
+) -> None:
+    """Refuses arrays that have other numbers of rows than the first input."""
+    first = next(iter(given))
+    for name in names:
+        rows, wanted = (tf.shape(given[n])[0] for n in (name, first))
+        words = f"{name}: expected as many rows as {first} has, got"
+        checks.add(words, rows == wanted, rows)
+        if (width := given[name].shape[1]) is not None:
+            found = tf.shape(given[name])[1]
+            words = f"{name}: expected {width} numbers in each row, got"
+            checks.add(words, found == width, found)
+
+
+def _check_room(
+    checks: "_Checks", lowest: tf.Tensor, highest: tf.Tensor, voices: tf.Tensor
+) -> None:
+    """Refuses pieces of bars in which no note may be written."""
+    is_open = tf.reduce_any(lowest <= highest, axis=1) & tf.reduce_any(voices, axis=1)
+    words = f"{', '.join(_OF_ROWS)}: expected a place for new notes in each row, got"
+    checks.add(words, is_open, is_open)
 
 
 def _has_time(value: tf.Tensor) -> bool:
