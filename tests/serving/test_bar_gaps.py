@@ -18,7 +18,7 @@ TUNES = make_representation(
     {"name": "bar_events", "programs": False, "tempos": False, "num_velocity_bins": 0}
 )
 HIGH = make_representation(
-    {"name": "bar_events", "programs": False, "highest_pitch": 50}
+    {"name": "bar_events", "programs": False, "highest_pitch": 48}
 )
 
 
