@@ -192,12 +192,18 @@ def _split_flags(extra: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]
 
 def _next_command(changes: dict[str, str]) -> str:
     """What to do with a dataset of one experiment; nothing after several."""
-    if _LIKE.value or len(_CONFIGS.value) != 1:
+    data = shlex.quote(_OUTPUT_DIR.value)
+    if _LIKE.value:
+        model = shlex.quote(_LIKE.value)
+        return (
+            f"next: tfmusic train --init_from={model} --data_dir={data} --workdir=run\n"
+        )
+    if len(_CONFIGS.value) != 1:
         return ""
     path, colon, variant = _CONFIGS.value[0].partition(":")
     if pathlib.Path(path).parent == CONFIGS:
         path = pathlib.Path(path).stem
-    config, data = map(shlex.quote, (path + colon + variant, _OUTPUT_DIR.value))
+    config = shlex.quote(path + colon + variant)
     also = "".join(f" --{k}={shlex.quote(v)}" for k, v in changes.items())
     return (
         f"next: tfmusic train --config={config} --data_dir={data} --workdir=run{also}\n"

@@ -138,7 +138,7 @@ def main() -> None:
     account = write_gallery(
         _OUTPUT_DIR.value,
         pieces,
-        f"{player.card['name']} ({player.card['checkpoint']}), {how}",
+        f"{_MODEL.value or player.card['name']} ({player.card['checkpoint']}), {how}",
         remarks=remarks,
         **real,
         pictures=_PICTURES.value,

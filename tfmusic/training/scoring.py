@@ -46,7 +46,7 @@ _IN_WORDS = {
     "log_likelihood_per_step": "how well each step is guessed; 0 would be always",
     "log_likelihood_per_second": "the same for each second of music",
     "standard_error": "of the first, over pieces",
-    "accuracy": "the part of steps of which the likeliest guess is right",
+    "accuracy": "the part of steps of which the likeliest token is right",
     "loss": "what training makes small, in its windows",
     "nats_per_step": "how far guesses are off, in training's windows; 0 is best",
     "perplexity": "among how many equally likely steps that is a choice",
