@@ -295,13 +295,14 @@ def test_key_and_metre_are_taken_as_text(client, place):
 
 def test_what_a_model_cannot_is_said_by_the_job(client):
     piece = upload(client, four_parts())
-    order = {"kind": "infill", "model": "folk", "piece": piece["id"]}
-    job = wait(client, client.post("/api/jobs", json=order | {"bars": [1, 99]}).json())
-    assert job["state"] == "failed"
-    assert job["status"] == 400
-    # Of an export that is older than its gaps the answer is what to do.
-    answers = "infill: expected bars from 1", "export it again"
-    assert any(answer in job["error"] for answer in answers)
+    for model, bars, answer in (
+        ("folk", [1, 1], "writes one voice"),
+        ("harmony", [1, 99], "infill: expected bars from 1"),
+    ):
+        order = {"kind": "infill", "model": model, "piece": piece["id"], "bars": bars}
+        job = wait(client, client.post("/api/jobs", json=order).json())
+        assert (job["state"], job["status"]) == ("failed", 400)
+        assert answer in job["error"]
 
 
 @pytest.mark.parametrize(
