@@ -171,6 +171,17 @@ def test_notes_off_the_keyboard_and_after_the_last_bar_stay():
     low = [n.start_time for n in made.notes if n.pitch == 20]
     assert low == [4.0, 8.0, 12.0]
     assert max(n.start_time for n in made.notes if n.pitch > 20) == 3.0
+    first = written(read_gap(CARD, small, piece, bars=(1, 1)), small)
+    assert min(n.start_time for n in first.notes) == 4.0
+    assert len(first.notes) == 2 * 4 + 3
+
+
+def test_a_melody_without_a_track_is_the_highest_notes():
+    notes = [(p, 81, i, i + 1) for i in range(4) for p in (72 + i, 60)]
+    piece = make_sequence(notes, qpm=60.0, names=("Keys",), time_signature=(4, 4))
+    gap = read_gap(CARD, BAND, piece, keep=["melody"])
+    kept = [n.pitch for n, k in zip(piece.notes, gap.is_kept, strict=True) if k]
+    assert kept == [72, 73, 74, 75]
 
 
 def test_bars_are_those_of_the_score_or_none():

@@ -22,7 +22,7 @@ from tfmusic.representations.bar_lines import METRE_STEPS, Bars
 from tfmusic.representations.bar_notes import instrument_name, rounded
 from tfmusic.representations.bar_tokens import DRUMS, NUM_VOICES, PIANO
 from tfmusic.representations.note_table import NoteTable
-from tfmusic.serving.frame_gaps import is_melody
+from tfmusic.serving.frame_gaps import is_melody, is_outer
 from tfmusic.serving.primers import Primer
 
 # So many are written at a time.
@@ -171,7 +171,7 @@ def _keep(
     elif is_melody(piece, pitched):
         rows = pitched
     elif name == _MELODY:
-        rows = pitched & _is_highest(table, pitched)
+        rows = pitched & is_outer(piece, pitched, 1)
     else:
         rows = np.zeros(len(pitched), bool)
         hands = assign_hands(_pitched(piece)) if not pitched.all() else None
@@ -214,16 +214,6 @@ def _named(piece: NoteSequence) -> dict[str, np.ndarray]:
         if found:
             return found
     return found
-
-
-def _is_highest(table: NoteTable, pitched: np.ndarray) -> np.ndarray:
-    """Which notes none is higher than when they begin, bool `[note]`."""
-    best = np.full(table.num_steps + 1, -1)
-    notes = table.take(pitched)
-    for pitch, start, end in zip(notes.pitches, notes.starts, notes.ends, strict=True):
-        span = best[start:end]
-        np.maximum(span, pitch, out=span)
-    return table.pitches >= best[table.starts]
 
 
 def _open_voices(

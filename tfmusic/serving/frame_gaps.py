@@ -130,14 +130,22 @@ def _is_voice(
         found = np.array([getattr(note, field) in own for note in piece.notes], bool)
         if (found & pitched).any():
             return found
-    return _is_outer(piece, pitched, 1 if name == "soprano" else -1)
+    return is_outer(piece, pitched, 1 if name == "soprano" else -1)
 
 
-def _is_outer(piece: NoteSequence, pitched: np.ndarray, sign: int) -> np.ndarray:
+def is_outer(piece: NoteSequence, pitched: np.ndarray, sign: int) -> np.ndarray:
     """Which notes have none above them, or below, that sounds when they begin.
 
     In the time of the file: on the grid of a model a short note may begin together
     with the one before it.
+
+    Args:
+        piece: The music.
+        pitched: Which notes count, bool `[note]`.
+        sign: 1: none is above; -1: none is below.
+
+    Returns:
+        Bool `[note]`.
     """
     pitches = sign * np.array([note.pitch for note in piece.notes], np.int64)
     starts = _ticks(np.array([note.start_time for note in piece.notes]))
