@@ -13,12 +13,13 @@ import numpy as np
 
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence, wire
+from tfmusic.notes.grid import bar_lines
 from tfmusic.notes.keys import Key
 from tfmusic.notes.transforms import assign_hands, transpose
 from tfmusic.representations import Features
 from tfmusic.representations.bar_events import BarEvents
 from tfmusic.representations.bar_gaps import encode_given
-from tfmusic.representations.bar_lines import METRE_STEPS, Bars
+from tfmusic.representations.bar_lines import MAX_BAR_STEPS, METRE_STEPS, Bars
 from tfmusic.representations.bar_notes import instrument_name, rounded
 from tfmusic.representations.bar_tokens import DRUMS, NUM_VOICES, PIANO
 from tfmusic.representations.note_table import NoteTable
@@ -69,13 +70,13 @@ def read_bars(
     """
     piece = primer.sequence
     voices, table = _voices(representation, piece)
-    read, losses = representation.read(transpose(piece, primer.semitones))
-    known = read.bars
-    if bars and (number := losses["respelled_bars"]):
+    known = representation.read(transpose(piece, primer.semitones))[0].bars
+    lengths = bar_lines(piece, representation.grid, table.num_steps).lengths
+    if bars and (number := np.sum(lengths > MAX_BAR_STEPS)):
         raise UserError(
-            f"infill: bars cannot be counted here: {number} of them are in metres that "
-            f"{representation.name} writes as several bars; give no bars, and keep an "
-            "instrument"
+            f"infill: bars cannot be counted here: {number} of them are longer than "
+            f"8/4, which {representation.name} writes as several bars; give no bars, "
+            "and keep an instrument"
         )
     first, last = _span(known, bars)
     begin, end = known.starts[first], _end_of(known, last)
