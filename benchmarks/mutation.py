@@ -1,35 +1,45 @@
 """How many faults, put into the code one at a time, the fast tests catch.
 
-    python -m benchmarks.mutation [--sample=300] [--seed=0] [--quick]
+    python -m pytest -p benchmarks.reach --reach=FILE
+    python -m benchmarks.mutation --reach=FILE [--sample=300] [--seed=0] [--quick]
 
 Draws places in equal parts of five kinds: an operator is turned (+ into -, < into <=),
 a number of the code changed, a truth turned, a call left out, and a value of a config
-doubled. Each fault is put into a copy of the repository, and the tests of its module
-are run there, then those of its folder, until one fails. Prints a line for each, and
-`mutation.score`, the fraction of those that a test caught. Tests that have not ended
-after half an hour have failed, too. 300 faults take hours; --quick draws 15.
+doubled. Each fault is put into a copy of the repository, and the fast tests that reach
+its line (`benchmarks.reach` records which do) run there, the quickest first, until one
+fails or the next would go beyond four minutes. Prints a line for each fault, and
+`mutation.score`, the fraction of those that a test caught; a test that fails without
+any fault, too, catches none. --quick draws 15.
 """
 
 import ast
 import collections
+import contextlib
 import dataclasses
+import json
+import os
 import pathlib
 import random
 import shutil
-import subprocess
+import signal
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 
+import pytest
+import tensorflow  # noqa: F401  Once, for all tests: each fault has a fork of this.
 from absl import app, flags
 
+_REACH = flags.DEFINE_string("reach", None, "What `benchmarks.reach` wrote.")
 _SAMPLE = flags.DEFINE_integer("sample", 300, "How many faults.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Decides which.")
 _QUICK = flags.DEFINE_bool("quick", False, "15 faults.")
 
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDERS = ("models", "generation", "networks", "data", "training")
-_SECONDS = 1800
+_SECONDS = 240.0  # of tests for a fault
+_TEST_SECONDS = 180  # a test that takes longer hangs
 _OPERATORS = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
@@ -56,7 +66,7 @@ class Fault:
     Attributes:
         kind: operator, constant, truth, call or config.
         path: Its file, from the root of the repository.
-        line: Where it is.
+        lines: Where it is, from the first line to the last.
         old: What stands there.
         new: What is to stand there.
         code: The whole file with it.
@@ -64,31 +74,46 @@ class Fault:
 
     kind: str
     path: str
-    line: int
+    lines: range
     old: str
     new: str
     code: str
 
     def __str__(self):
-        return f"{self.kind:8} {self.path}:{self.line}: {self.old} -> {self.new}"
+        place = f"{self.path}:{self.lines[0]}"
+        return f"{self.kind:8} {place}: {self.old} -> {self.new}"
 
 
 def main(_: Sequence[str]) -> None:
     """Draws faults and tries them."""
+    if not _REACH.value or not os.path.exists(_REACH.value):
+        sys.exit(
+            "error: expected --reach=FILE, which this writes: "
+            "python -m pytest -p benchmarks.reach --reach=FILE"
+        )
+    reach = json.loads(pathlib.Path(_REACH.value).read_text())
     faults = draw(15 if _QUICK.value else _SAMPLE.value, random.Random(_SEED.value))
-    caught = collections.Counter()
-    total = collections.Counter(fault.kind for fault in faults)
+    killers = {}
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder) / "tfmusic"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "demo", "runs"))
         for number, fault in enumerate(faults, 1):
-            is_caught = try_fault(copy, fault)
-            caught[fault.kind] += is_caught
-            words = "caught" if is_caught else "NOT CAUGHT"
-            print(f"{number:4} {words:10} {fault}", flush=True)
-    for kind in sorted(total):
-        print(f"{kind}: {caught[kind]} of {total[kind]} caught")
-    print(f"mutation.score = {caught.total() / total.total():.3f}")
+            tests, total = tests_of(fault, reach)
+            start = time.monotonic()
+            killers[fault] = try_fault(copy, fault, tests)
+            seconds = time.monotonic() - start
+            words = killers[fault] or f"NOT CAUGHT by {len(tests)} of {total} tests"
+            print(f"{number:4} {fault}  {words} ({seconds:.0f} s)", flush=True)
+        suspects = sorted({test for test in killers.values() if "::" in str(test)})
+        bad = {test for test in suspects if run_tests(copy, [test])}
+    caught = [f for f, killer in killers.items() if killer and killer not in bad]
+    if bad:
+        print("these fail without any fault, too:", *sorted(bad), sep="\n  ")
+    for kind in sorted({fault.kind for fault in faults}):
+        of_kind = [fault for fault in faults if fault.kind == kind]
+        num_caught = sum(fault in caught for fault in of_kind)
+        print(f"{kind}: {num_caught} of {len(of_kind)} caught")
+    print(f"mutation.score = {len(caught) / len(faults):.3f}")
 
 
 def draw(number: int, rng: random.Random) -> list[Fault]:
@@ -168,45 +193,109 @@ def _fault(kind: str, path: pathlib.Path, node, new: str) -> Fault:
     old = " ".join(code[begin:end].decode().split())
     changed = code[:begin] + new.encode() + code[end:]
     relative = path.relative_to(ROOT).as_posix()
-    return Fault(kind, relative, node.lineno, old, new, changed.decode())
+    span = range(node.lineno, node.end_lineno + 1)
+    return Fault(kind, relative, span, old, new, changed.decode())
 
 
-def try_fault(copy: pathlib.Path, fault: Fault) -> bool:
-    """Whether a test fails with the fault in a copy of the repository."""
+def tests_of(fault: Fault, reach: dict) -> tuple[list[str], int]:
+    """The tests to run, and how many there are that reach the fault.
+
+    What a module or class does when it is imported belongs to all of its functions.
+    Where no test reaches a line, those are taken that reach its function or class.
+    """
+    lines = {int(n): tests for n, tests in reach["lines"].get(fault.path, {}).items()}
+    names = list(reach["seconds"])
+    found = set()
+    for span in _spans(fault):
+        found = {names[i] for line in span for i in lines.get(line, ())}
+        if found:
+            break
+    tests, seconds = [], 0.0
+    for test in sorted(found, key=lambda test: (reach["seconds"][test], test)):
+        seconds += reach["seconds"][test]
+        if seconds > _SECONDS:
+            break
+        tests.append(test)
+    return tests, len(found)
+
+
+def _spans(fault: Fault) -> Iterator[Sequence[int]]:
+    """Lines that run when a fault may matter, from the closest on."""
+    tree = ast.parse((ROOT / fault.path).read_text())
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and node.lineno <= fault.lines[0] <= node.end_lineno
+    ]
+    bodies = [range(f.body[0].lineno, f.end_lineno + 1) for f in around]
+    is_function = around and isinstance(around[-1], ast.FunctionDef)
+    if fault.kind == "config" or (is_function and fault.lines[0] in bodies[-1]):
+        yield fault.lines
+    # Of classes and modules, what stands in functions: the rest is run at import.
+    for whole in [*reversed(around), tree]:
+        yield [
+            line
+            for node in ast.walk(whole)
+            if isinstance(node, ast.FunctionDef)
+            for line in range(node.body[0].lineno, node.end_lineno + 1)
+        ]
+
+
+def try_fault(copy: pathlib.Path, fault: Fault, tests: Sequence[str]) -> str | None:
+    """The first of some tests that fails with the fault in a copy; None: all pass."""
     path = copy / fault.path
     good = path.read_text()
     path.write_text(fault.code)
     try:
-        return any(_fails(copy, tests) for tests in _tests(fault.path))
+        return run_tests(copy, tests) if tests else None
     finally:
         path.write_text(good)
 
 
-def _tests(path: str) -> Iterator[list[str]]:
-    """The tests of a module, then others that train and play with it."""
-    module = pathlib.Path(path)
-    if module.parent.name == "configs":
-        yield ["tests/models/test_published_settings.py", "tests/test_configs.py"]
-        yield ["tests/test_pretrained.py"]
-        return
-    own = sorted(ROOT.glob(f"tests/**/test_{module.stem.removesuffix('s')}*.py"))
-    if own:
-        yield [test.relative_to(ROOT).as_posix() for test in own]
-    yield [f"tests/{module.parent.name}"]
-    if module.parent.name != "models":
-        yield ["tests/models"]
+def run_tests(copy: pathlib.Path, tests: Sequence[str]) -> str | None:
+    """Runs tests of a copy in a fork of this process; the first that fails or hangs."""
+    report = copy / "report.txt"
+    report.write_text("")
+    child = os.fork()
+    if not child:
+        _run_in_child(copy, tests, report)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(child, signal.SIGKILL)  # what tests have started and left
+    # 4, 5: tests have other names now, or there are none.
+    return None if status in (0, 4, 5) else report.read_text()
 
 
-def _fails(copy: pathlib.Path, tests: Sequence[str]) -> bool:
-    """Whether one of the tests fails, or they do not end."""
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"]
+def _run_in_child(copy: pathlib.Path, tests: Sequence[str], report: pathlib.Path):
+    """Runs tests, quietly, and ends this process."""
+    status = 1
     try:
-        done = subprocess.run(
-            [*command, *tests], cwd=copy, capture_output=True, timeout=_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        return True
-    return done.returncode not in (0, 5)  # 5: no tests
+        os.setsid()
+        with open(os.devnull, "w") as nothing:
+            os.dup2(nothing.fileno(), 1)
+            os.dup2(nothing.fileno(), 2)
+        os.chdir(copy)
+        sys.path[:] = [p for p in sys.path if p and pathlib.Path(p) != ROOT]
+        command = ["-x", "-q", "-p", "no:cacheprovider", *tests]
+        status = pytest.main(command, plugins=[_Report(report)])
+    finally:
+        os._exit(status)
+
+
+class _Report:
+    """Writes which test runs, and ends the process if that takes too long."""
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+
+    def pytest_runtest_logstart(self, nodeid):
+        self._path.write_text(nodeid)
+        signal.alarm(_TEST_SECONDS)
+
+    def pytest_collectreport(self, report):
+        if report.failed:
+            self._path.write_text(f"collection of {report.nodeid}")
 
 
 if __name__ == "__main__":

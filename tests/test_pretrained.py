@@ -1,12 +1,14 @@
 """The models that come with tfmusic."""
 
 import functools
+import json
 import pathlib
 
 import pytest
 
 import tfmusic
 from pretrained.make import RECIPES
+from tfmusic.config import load_config
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.measures import bars_in_words
@@ -16,6 +18,13 @@ from tfmusic.serving.catalogue import PLACES, find_model, read_packed_card
 NAMES = sorted(path.stem for path in PLACES[0].glob("*.zip"))
 MEGABYTES = 1e6
 load = functools.cache(tfmusic.load_model)
+# How often a run was listened to, and on how much of the validation split: no matter of
+# what is learned. The cards have the number of warm-up steps that -1 stands for.
+NOT_COMPARED = (
+    ("train", "sample_every_epochs"),
+    ("train", "eval_steps"),
+    ("optimizer", "warmup_steps"),
+)
 
 
 def test_all_are_small_enough_for_the_wheel_and_can_be_made_again():
@@ -35,6 +44,16 @@ def test_card_says_what_a_user_has_to_know(name):
     assert scores["log_likelihood_per_step"] < 0
     copied = scores["music"]["generated"]["summary"]
     assert any(label.startswith("in copied passages") for label in copied)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_config_is_the_one_that_the_model_was_made_with(name):
+    made_with = read_packed_card(find_model(name))["config"]
+    config = json.loads(json.dumps(load_config(RECIPES[name].config).to_dict()))
+    for section in ("data", "model", "optimizer", "representation", "train"):
+        for field, value in made_with[section].items():
+            if (section, field) not in NOT_COMPARED:
+                assert (field, config[section][field]) == (field, value)
 
 
 def test_the_piano_of_the_clone_plays_and_names_its_licence():
