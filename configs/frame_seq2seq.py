@@ -100,7 +100,7 @@ VARIANTS = {
         common.merge(
             REFERENCE,
             dict(
-                data=dict(window_steps=320),
+                data=dict(min_steps=161, window_steps=320),
                 model=dict(
                     segment_steps=160,
                     loss="single",

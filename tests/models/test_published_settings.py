@@ -20,7 +20,8 @@ from tfmusic.training.optimizers import make_optimizer
 PUBLISHED = {
     "two_hands_lstm:reference": """
         representation.steps_per_quarter=4 representation.qpm=95.0
-        data.window_steps=32 data.window_stride=1
+        data.window_steps=32 data.window_stride=1 data.transpose_semitones=3
+        data.transpose_down_semitones=2 model.max_key_weight=10000.0
         model.units=(150,150) model.dropout=0.5 model.branch_units=120
         model.key_units=100 model.count_units=10 model.key_loss_coefficient=1.2
         model.count_loss_coefficient=1.0 model.loss_steps='last'
@@ -28,6 +29,7 @@ PUBLISHED = {
         optimizer.weight_decay=1e-05 train.batch_size=100 train.num_epochs=4""",
     "two_hands_lstm:one_hand_reference": """
         representation.qpm=100.0 data.window_steps=32 model.units=(128,128)
+        data.transpose_semitones=1 data.transpose_down_semitones=-1
         optimizer.weight_decay=1e-05
         model.dropout=0.4 model.branch_units=0 model.key_units=100
         model.count_units=10 optimizer.learning_rate=0.001 train.batch_size=100
@@ -37,7 +39,8 @@ PUBLISHED = {
         representation.highest_pitch=101 data.min_steps=128 data.window_steps=128
         data.draw_measures=True data.window_stride=16
         model.time_units=(300,300) model.note_units=(100,50)
-        model.dropout=0.5 model.beat='binary' optimizer.name='adam'
+        model.dropout=0.5 model.beat='binary' model.key_loss_coefficient=0.5
+        optimizer.name='adam'
         optimizer.learning_rate=0.001 optimizer.clip_value=1.0 optimizer.clip_norm=0.0
         train.batch_size=5 train.num_epochs=100 train.steps_per_epoch=500""",
     "skuldur_lstm:reference": """
@@ -53,10 +56,10 @@ PUBLISHED = {
         optimizer.learning_rate=0.001 train.batch_size=128""",
     "next_frame_lstm:reference": """
         representation.steps_per_quarter=12 data.window_steps=160
-        model.units=(512,512) model.dropout=0.2 model.head_units=256
-        model.head_dropout=0.5 model.loss='single' model.loss_steps='last'
-        optimizer.name='adam' optimizer.learning_rate=0.0001 train.batch_size=50
-        train.num_epochs=100""",
+        data.min_steps=160 data.window_stride=16 model.units=(512,512)
+        model.dropout=0.2 model.head_units=256 model.head_dropout=0.5
+        model.loss='single' model.loss_steps='last' optimizer.name='adam'
+        optimizer.learning_rate=0.0001 train.batch_size=50 train.num_epochs=100""",
     "frame_seq2seq:reference_experiment3": """
         model.segment_steps=160 model.units=(512,512) model.dropout=0.2
         model.loss='single' model.teacher_forcing=1.0 model.teacher_forcing_end=1.0
@@ -81,6 +84,7 @@ PUBLISHED = {
         optimizer.learning_rate=0.0001 train.num_epochs=75""",
     "latent_wgan:reference": """
         representation.latent_size=20 model.num_chunks=64 model.noise_size=50
+        model.bound=4.0
         data.window_stride=1
         model.generator_channels=(640,320,160,80,40) model.feature_size=1280
         model.critic_channels=(40,80,160,320,640) model.critic_rate=1.0
@@ -95,6 +99,15 @@ PUBLISHED = {
         model.dropout=0.0 model.tied_output=True model.temperature=0.9
         model.min_p=0.0 optimizer.name='adam' optimizer.learning_rate=0.002
         optimizer.weight_decay=0.0005 train.batch_size=256 train.num_epochs=50""",
+    # Oore et al., 2018, and the network that Magenta published.
+    "performance_lstm:reference": """
+        representation.steps_per_second=100.0 representation.max_shift_steps=100
+        representation.num_velocity_bins=32 representation.lowest_pitch=0
+        representation.highest_pitch=127 data.window_steps=512
+        data.transpose_semitones=3 data.stretch=0.05 model.embedding_size=512
+        model.keys_down=False model.units=(512,512,512) model.dropout=0.0
+        optimizer.name='adam' optimizer.learning_rate=0.001 optimizer.clip_norm=3.0
+        train.batch_size=64""",
     "chord_lstm:reference_gru": """
         model.cell='gru' model.units=(512,512) optimizer.learning_rate=0.002
         optimizer.weight_decay=0.0005""",
@@ -102,8 +115,10 @@ PUBLISHED = {
 # What later systems or this project added, and a source is without unless it says so.
 ADDED = """
     optimizer.clip_norm=0.0 optimizer.clip_value=0.0 optimizer.weight_decay=0.0
-    data.key='original' data.stretch=0.0 data.velocity_shift=0
-    data.draw_measures=False representation.metre=False representation.plan=False
+    optimizer.warmup_steps=0 data.transpose_semitones=0
+    representation.max_vocabulary=0 data.key='original' data.stretch=0.0
+    data.velocity_shift=0 data.draw_measures=False representation.metre=False
+    representation.plan=False
     representation.keys=False representation.onsets=False model.key_chains=False
     model.carry_state=False model.learn_end=False model.keys_by_size=False
     model.normalize_keys=False model.residual=False model.learn_order=False
@@ -159,6 +174,18 @@ def test_a_reference_keeps_one_learning_rate_to_its_end(name):
     rates = [float(schedule(step)) for step in (0, 1, end // 2, end - 1)]
     assert rates == pytest.approx([config.optimizer.learning_rate] * 4)
     assert config.train.early_stopping_epochs == 0
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_an_epoch_of_a_reference_is_one_pass_unless_its_source_counts_steps(name):
+    train = config_of(name).train
+    assert train.steps_per_epoch or not train.min_steps_per_epoch
+
+
+@pytest.mark.parametrize("variant", list_variants("frame_seq2seq"))
+def test_pieces_that_reach_the_second_segment_are_kept(variant):
+    config = load_config("frame_seq2seq", variant)
+    assert config.data.min_steps == config.model.segment_steps + 1
 
 
 def test_what_is_learned_by_heart_exports_its_latest_weights():
@@ -275,6 +302,13 @@ def test_the_next_frame_network_has_the_published_layers():
     model = make_model(make_representation(config.representation), config.model)
     layers = lstm(176, 512) + lstm(512, 512) + 513 * 256 + 257 * 176
     assert num_weights(model) == layers
+
+
+def test_the_smallest_roll_network_has_the_published_layers():
+    config = config_of("roll_lstm:reference")
+    model = make_model(make_representation(config.representation), config.model)
+    assert num_weights(model) == lstm(88, 36) + 37 * 88
+    assert config.optimizer.name == "rmsprop"
 
 
 def test_layers_are_normalised_with_the_published_epsilon():
