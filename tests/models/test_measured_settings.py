@@ -221,3 +221,53 @@ def test_windows_leave_nothing_out(name):
     for variant in list_variants(name):
         data = DataSettings.from_config(load_config(name, variant).data)
         assert data.window_stride <= data.window_steps
+
+
+@pytest.mark.parametrize("name", ["bar_transformer", "performance_transformer"])
+def test_attention_reaches_over_a_whole_window(name):
+    for variant in list_variants(name):
+        config = load_config(name, variant)
+        assert config.model.context_steps == config.data.window_steps
+
+
+def test_both_transformers_have_the_network_that_the_table_of_families_names():
+    performances = load_config("performance_transformer", "").model
+    assert (performances.num_layers, performances.hidden_size) == (4, 256)
+    assert performances.context_steps == 512
+    bars = load_config("bar_transformer", "").model
+    network = ("embedding_size", "num_heads", "num_layers", "hidden_size")
+    for field in (*network, "feed_forward_size", "context_steps", "dropout"):
+        assert (field, bars[field]) == (field, performances[field])
+    assert performances.feed_forward_size == 4 * performances.hidden_size
+    assert performances.hidden_size // performances.num_heads == 32
+
+
+@pytest.mark.parametrize("variant", list_variants("latent_wgan"))
+def test_latents_are_of_the_chunks_that_an_autoencoder_reads(variant):
+    latents = load_config("latent_wgan", variant)
+    encoder = "reference" if variant == "reference" else "robust"
+    chunks = load_config("set_autoencoder", encoder)
+    assert latents.representation.chunks == chunks.representation
+    assert latents.representation.latent_size == chunks.model.latent_size
+    assert latents.model.num_chunks == latents.data.window_steps
+    needs_events = variant in ("joint", "augmented")  # what they learn from
+    assert latents.representation.with_events is needs_events
+    assert latents.model.joint is (variant == "joint")
+
+
+def test_the_focal_variant_has_the_loss_of_the_experiment_that_it_names():
+    experiment4 = load_config("frame_seq2seq", "reference").model
+    focal = load_config("next_frame_lstm", "focal").model
+    assert (focal.loss, experiment4.loss) == ("focal", "focal")
+    assert (focal.alpha, focal.gamma) == (experiment4.alpha, experiment4.gamma)
+
+
+def test_both_published_experiments_of_segments_see_as_many_windows():
+    windows = {
+        train.steps_per_epoch * train.batch_size
+        for train in (
+            load_config("frame_seq2seq", variant).train
+            for variant in ("reference", "reference_experiment3")
+        )
+    }
+    assert len(windows) == 1
