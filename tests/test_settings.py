@@ -48,3 +48,22 @@ def test_what_is_wrong_with_a_field_is_said_in_one_line(fields, message):
     with pytest.raises(UserError, match=message) as caught:
         Network.from_config(fields)
     assert "\n" not in str(caught.value)
+
+
+def every(kind):
+    for settings in kind.__subclasses__():
+        yield settings
+        yield from every(settings)
+
+
+def test_sections_of_configs_are_given_by_name_alone_and_stay_as_they_are():
+    # Their classes are known once these are imported.
+    import tfmusic.models
+    import tfmusic.training.settings  # noqa: F401
+
+    found = [s for s in every(Settings) if s.__module__.startswith("tfmusic.")]
+    assert len(found) > 10
+    for settings in found:
+        with pytest.raises(TypeError, match="positional"):
+            settings(0)
+        assert settings.__dataclass_params__.frozen

@@ -30,13 +30,13 @@ def judge(
     num_epochs = len(found)
     best = best_epoch(rows)
     figures = f"training {losses[best]:.2f}, validation {found[best]:.2f}"
-    before = max(num_epochs // 5, 1)
-    fall = found[-1 - before] - found[-1] if num_epochs > before else 0.0
     if num_epochs < 3:
         return (
             f"too short to tell, after {_epochs(num_epochs)}; the same command with "
             "a larger --config.train.num_epochs goes on"
         )
+    before = max(num_epochs // 5, 1)
+    fall = found[-1 - before] - found[-1]
     if best == num_epochs - 1 and fall > _FALLING * abs(found[-1]):
         was = f"fell by {fall:.2f} in the last {_epochs(before)}"
         return (
