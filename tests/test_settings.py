@@ -50,18 +50,45 @@ def test_what_is_wrong_with_a_field_is_said_in_one_line(fields, message):
     assert "\n" not in str(caught.value)
 
 
-def every(kind):
-    for settings in kind.__subclasses__():
-        yield settings
-        yield from every(settings)
-
-
-def test_sections_of_configs_are_given_by_name_alone_and_stay_as_they_are():
+def every(kind=Settings):
     # Their classes are known once these are imported.
     import tfmusic.models
     import tfmusic.training.settings  # noqa: F401
 
-    found = [s for s in every(Settings) if s.__module__.startswith("tfmusic.")]
+    for settings in kind.__subclasses__():
+        if settings.__module__.startswith("tfmusic."):
+            yield settings
+            yield from every(settings)
+
+
+def test_a_run_that_was_saved_without_an_option_goes_on_without_it():
+    switches = {
+        field.name: field.default
+        for settings in every()
+        for field in dataclasses.fields(settings)
+        if isinstance(field.default, bool)
+    }
+    # What the first version of a family had, and later ones can be without.
+    always_there = """
+        position pitch_class residual keys_by_size normalize_keys learn_order
+        local_noise pool_all unit_chunks learn_end"""
+    assert {name for name, value in switches.items() if value} == {
+        *always_there.split()
+    }
+    later = """
+        recurrent_dropout repeat_bonus cadence min_p avoid_parallels latent_noise bound
+        clip_value weight_decay stretch velocity_shift transpose_semitones
+        teacher_forcing_steps eval_steps profile_steps num_cpu_devices"""
+    for settings in every():
+        for field in dataclasses.fields(settings):
+            if field.name in later.split():
+                assert (field.name, field.default) == (field.name, 0)
+            if field.name in ("temperature", "guidance", "teacher_forcing"):
+                assert (field.name, field.default) == (field.name, 1.0)
+
+
+def test_sections_of_configs_are_given_by_name_alone_and_stay_as_they_are():
+    found = list(every())
     assert len(found) > 10
     for settings in found:
         with pytest.raises(TypeError, match="positional"):
