@@ -1,7 +1,8 @@
 """How many faults, put into the code one at a time, the fast tests catch.
 
     python -m pytest -p benchmarks.reach --reach=FILE
-    python -m benchmarks.mutation --reach=FILE [--sample=300] [--seed=0] [--quick]
+    python -m benchmarks.mutation --reach=FILE [--sample=300] [--seed=0]
+        [--minutes=60] [--quick]
 
 Draws places in equal parts of five kinds: an operator is turned (+ into -, < into <=),
 a number of the code changed, a truth turned, a call left out, and a value of a config
@@ -9,7 +10,8 @@ doubled. Each fault is put into a copy of the repository, and the fast tests tha
 its line (`benchmarks.reach` records which do) run there, the quickest first, until one
 fails or the next would go beyond two minutes. Prints a line for each fault, and
 `mutation.score`, the fraction of those that a test caught; a test that fails without
-any fault, too, catches none. --quick draws 15.
+any fault, too, catches none. --quick draws 15; --minutes ends earlier, after a part of
+the sample that is no less random.
 """
 
 import ast
@@ -35,6 +37,9 @@ _REACH = flags.DEFINE_string("reach", None, "What `benchmarks.reach` wrote.")
 _SAMPLE = flags.DEFINE_integer("sample", 300, "How many faults.", lower_bound=1)
 _SEED = flags.DEFINE_integer("seed", 0, "Decides which.")
 _QUICK = flags.DEFINE_bool("quick", False, "15 faults.")
+_MINUTES = flags.DEFINE_float(
+    "minutes", float("inf"), "No fault is begun later: a part of the sample is tried."
+)
 
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDERS = ("models", "generation", "networks", "data", "training")
@@ -98,15 +103,19 @@ def main(_: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         copy = pathlib.Path(folder) / "tfmusic"
         shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".*", "demo", "runs"))
+        begin = time.monotonic()
         for number, fault in enumerate(faults, 1):
-            tests, total = tests_of(fault, reach)
             start = time.monotonic()
+            if start > begin + 60 * _MINUTES.value:
+                break
+            tests, total = tests_of(fault, reach)
             killers[fault] = try_fault(copy, fault, tests)
             seconds = time.monotonic() - start
             words = killers[fault] or f"NOT CAUGHT by {len(tests)} of {total} tests"
             print(f"{number:4} {fault}  {words} ({seconds:.0f} s)", flush=True)
         suspects = sorted({test for test in killers.values() if "::" in str(test)})
         bad = {test for test in suspects if run_tests(copy, [test])}
+    faults = list(killers)
     caught = [f for f, killer in killers.items() if killer and killer not in bad]
     if bad:
         print("these fail without any fault, too:", *sorted(bad), sep="\n  ")
