@@ -270,20 +270,29 @@ def try_fault(copy: pathlib.Path, fault: Fault, tests: Sequence[str]) -> str | N
 
 
 def run_tests(copy: pathlib.Path, tests: Sequence[str]) -> str | None:
-    """Runs tests of a copy in a fork of this process; the first that fails or hangs."""
+    """Runs tests of a copy; the name of the first that fails or hangs."""
     report = copy / "report.txt"
+    status = _status(copy, tests, report)
+    if status == 4:  # tests have other names now, or no test can be imported
+        files = {test.partition("::")[0] for test in tests}
+        status = _status(copy, ["--collect-only", *files], report)
+        return "collection" if status else None
+    return report.read_text() if status else None
+
+
+def _status(copy: pathlib.Path, arguments: Sequence[str], report: pathlib.Path) -> int:
+    """Calls pytest in a fork of this process; its exit status."""
     report.write_text("")
     child = os.fork()
     if not child:
-        _run_in_child(copy, tests, report)
+        _run_in_child(copy, arguments, report)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)  # what tests have started and left
-    # 4, 5: tests have other names now, or there are none.
-    return None if status in (0, 4, 5) else report.read_text()
+    return status
 
 
-def _run_in_child(copy: pathlib.Path, tests: Sequence[str], report: pathlib.Path):
+def _run_in_child(copy: pathlib.Path, arguments: Sequence[str], report: pathlib.Path):
     """Runs tests, quietly, and ends this process."""
     status = 1
     try:
@@ -293,7 +302,7 @@ def _run_in_child(copy: pathlib.Path, tests: Sequence[str], report: pathlib.Path
             os.dup2(nothing.fileno(), 2)
         os.chdir(copy)
         sys.path[:] = [p for p in sys.path if p and pathlib.Path(p) != ROOT]
-        command = ["-x", "-q", "-p", "no:cacheprovider", *tests]
+        command = ["-x", "-q", "-p", "no:cacheprovider", *arguments]
         status = pytest.main(command, plugins=[_Report(report)])
     finally:
         os._exit(status)
