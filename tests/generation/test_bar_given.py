@@ -12,10 +12,11 @@ KIND = make_representation({"name": "bar_events"})
 NAMES = list(KIND.vocabulary.tokens)
 DRUMS = 128
 # Two notes and a drum on the first beat, one on the second, and so on.
-MUSIC = """
+TEXT = """
     tag0 density0 bar4/4 tempo20 velocity20 duration6 n50 instrument73 n72 drum36
     position12 velocity9 n71 position24 instrument0 velocity20 n48 drum38
-    bar4/4 tempo8 n50""".split()
+    bar4/4 tempo8 n50"""
+MUSIC = TEXT.split()
 FIRST_BAR, SECOND_BAR = 2, 18
 
 
