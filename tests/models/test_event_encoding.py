@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfmusic.models.event_encoding import EventEncoding
 from tfmusic.representations import make_representation
-from tfmusic.representations.event_vectors import ENCODINGS
+from tfmusic.representations.event_vectors import ENCODINGS, parts
 
 DAMPER = 88
 
@@ -47,6 +47,17 @@ def test_what_is_said_is_read_as_by_the_representation(chunks, name):
         np.testing.assert_array_equal(events[:, [0, 1, 3]], expected[:, [0, 1, 3]])
         np.testing.assert_allclose(events[:, 2], expected[:, 2], atol=1)
     np.testing.assert_array_equal(encoding.events(tf.constant(exact)), every_event())
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_what_is_expected_of_a_sure_network_is_what_it_is_sure_of(chunks, name):
+    encoding = EventEncoding(chunks, name)
+    exact = encoding.vectors(tf.constant(every_event())).numpy()
+    # Logits of classes are far apart; numbers are said as they are.
+    is_class = [size > 1 for size in parts(name).values() for _ in range(size)]
+    is_class += [False] * 3
+    outputs = np.where(is_class, 60.0 * exact, exact).astype(np.float32)
+    np.testing.assert_allclose(encoding.expected(outputs), exact, atol=1e-5)
 
 
 def test_pedals_that_are_split_meet_between_chunks(chunks):
