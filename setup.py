@@ -80,6 +80,8 @@ setup(
             *STUDIO,
             "apache-beam>=2.60",
             "build>=1.2",
+            # Which tests reach which lines, for benchmarks.mutation.
+            "coverage>=7",
             # Run the notebooks of examples/.
             "ipykernel>=6",
             "nbclient>=0.10",
