@@ -46,6 +46,8 @@ FOLDERS = ("models", "generation", "networks", "data", "training")
 _SECONDS = 120.0  # of tests for a fault
 _OTHERS = 3  # times as late come tests that are not the module's own
 _TEST_SECONDS = 180  # a test that takes longer hangs
+# Which look at signatures and classes, and so reach no line.
+_OF_FORM = ("tests/test_settings.py", "tests/networks/test_training_flags.py")
 _OPERATORS = {
     ast.Add: ast.Sub,
     ast.Sub: ast.Add,
@@ -215,8 +217,20 @@ def tests_of(fault: Fault, reach: dict) -> tuple[list[str], int]:
     """
     lines = {int(n): tests for n, tests in reach["lines"].get(fault.path, {}).items()}
     names = list(reach["seconds"])
+    tree = ast.parse((ROOT / fault.path).read_text())
+    kinds = (ast.FunctionDef, ast.ClassDef)
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, kinds) and node.lineno <= fault.lines[0] <= node.end_lineno
+    ]
+    inner = around[-1] if around else None
+    is_function = isinstance(inner, ast.FunctionDef)
+    is_called = is_function and fault.lines[0] >= inner.body[0].lineno
+    spans = [fault.lines] if is_called or fault.kind == "config" else []
+    spans += map(_lines_of_functions, [*reversed(around), tree])
     found = set()
-    for span in _spans(fault):
+    for span in spans:
         found = {names[i] for line in span for i in lines.get(line, ())}
         if found:
             break
@@ -226,7 +240,7 @@ def tests_of(fault: Fault, reach: dict) -> tuple[list[str], int]:
         is_own = stem in test.partition("::")[0]
         return reach["seconds"][test] * (1 if is_own else _OTHERS), test
 
-    tests, seconds = [], 0.0
+    tests, seconds = [] if is_called else list(_OF_FORM), 0.0
     for test in sorted(found, key=cost):
         seconds += reach["seconds"][test]
         if seconds > _SECONDS:
@@ -235,27 +249,14 @@ def tests_of(fault: Fault, reach: dict) -> tuple[list[str], int]:
     return tests, len(found)
 
 
-def _spans(fault: Fault) -> Iterator[Sequence[int]]:
-    """Lines that run when a fault may matter, from the closest on."""
-    tree = ast.parse((ROOT / fault.path).read_text())
-    kinds = (ast.FunctionDef, ast.ClassDef)
-    around = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, kinds) and node.lineno <= fault.lines[0] <= node.end_lineno
+def _lines_of_functions(whole: ast.AST) -> list[int]:
+    """The lines in the bodies of functions: the others are run at import."""
+    return [
+        line
+        for node in ast.walk(whole)
+        if isinstance(node, ast.FunctionDef)
+        for line in range(node.body[0].lineno, node.end_lineno + 1)
     ]
-    bodies = [range(f.body[0].lineno, f.end_lineno + 1) for f in around]
-    is_function = around and isinstance(around[-1], ast.FunctionDef)
-    if fault.kind == "config" or (is_function and fault.lines[0] in bodies[-1]):
-        yield fault.lines
-    # Of classes and modules, what stands in functions: the rest is run at import.
-    for whole in [*reversed(around), tree]:
-        yield [
-            line
-            for node in ast.walk(whole)
-            if isinstance(node, ast.FunctionDef)
-            for line in range(node.body[0].lineno, node.end_lineno + 1)
-        ]
 
 
 def try_fault(copy: pathlib.Path, fault: Fault, tests: Sequence[str]) -> str | None:

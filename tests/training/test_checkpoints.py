@@ -14,7 +14,11 @@ from tfmusic.errors import UserError
 from tfmusic.models import make_model
 from tfmusic.representations import make_representation
 from tfmusic.serving.saved_model import export_run
-from tfmusic.training.checkpoint_files import checkpoints_in, has_begun
+from tfmusic.training.checkpoint_files import (
+    checkpoints_in,
+    has_begun,
+    remove_checkpoints,
+)
 from tfmusic.training.checkpoints import Checkpoints, restore_weights
 from tfmusic.training.optimizers import make_optimizer
 from tfmusic.training.run_directory import restore_model, save_run
@@ -389,3 +393,16 @@ def _listed(directory):
         return [path.name for path in directory.iterdir()]
     except FileNotFoundError:
         return []
+
+
+def test_what_cannot_be_removed_is_named_and_stops_nothing(
+    tmp_path, monkeypatch, caplog
+):
+    (tmp_path / "ckpt-3.index").write_bytes(b"")
+
+    def refuse(path):
+        raise tf.errors.PermissionDeniedError(None, None, path)
+
+    monkeypatch.setattr(tf.io.gfile, "remove", refuse)
+    remove_checkpoints(str(tmp_path), {str(tmp_path / "ckpt-3")})
+    assert "ckpt-3.index cannot be removed; it is not needed any more" in caplog.text

@@ -203,6 +203,15 @@ def rows(pairs):
             {"train": {"num_pieces": 4, "seconds": 600}},
             "too little data: 4 pieces, 10 min",
         ),
+        # From where on: a fall of 1 % of the loss in a fifth of the epochs; validation
+        # 15 % above training; ten pieces; half an hour.
+        ([(5, 5), (4, 4.0), (4, 3.95)], HOURS, "under-fitted"),
+        ([(5, 5), (4, 4.0), (4, 3.97)], HOURS, "fine"),
+        ([(5, 5), (3.35, 4), (3, 4.1)], HOURS, "over-fitted"),
+        ([(5, 5), (3.45, 4), (3, 4.1)], HOURS, "fine"),
+        ([(5, 5), (4, 4), (4, 4)], {"train": {"num_pieces": 9, "seconds": 9e3}}, "too"),
+        ([(5, 5), (4, 4), (4, 4)], {"train": {"num_pieces": 10, "seconds": 1800}}, "f"),
+        ([(5, 5), (4, 4), (4, 4)], {"train": {"num_pieces": 99, "seconds": 1790}}, "t"),
     ],
 )
 def test_verdict_names_what_is_the_matter_and_its_figures(pairs, splits, verdict):
