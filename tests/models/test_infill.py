@@ -188,6 +188,28 @@ def test_a_continuation_is_what_comes_after_the_prompt(model):
         np.testing.assert_array_equal(again[name], whole[name])
 
 
+def test_each_pitch_of_each_voice_has_a_vector_of_its_own(model):
+    number = model.num_classes + 1
+    cells = np.repeat(np.minimum(np.arange(number), number - 2)[:, np.newaxis], 4, 1)
+    step = tf.range(number)[tf.newaxis]
+    inputs = {
+        "cells": tf.constant(cells[np.newaxis], tf.int32),
+        "hidden": tf.constant(
+            np.repeat(np.arange(number) == number - 1, 4).reshape(1, -1, 4)
+        ),
+        "inside": step >= 0,
+        "from_begin": step,
+        "to_end": number - 1 - step,
+        "bar_position": step % 12,
+        "bar_length": step * 0 + 12,
+    }
+    for layer in (model.pitch_embedding, model.onset_embedding):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(model(inputs)))
+        gradient = tape.gradient(loss, layer.embeddings.value)
+        assert np.abs(tf.convert_to_tensor(gradient)).any(axis=1).all()
+
+
 def test_loss_reaches_all_weights():
     model = make_infill({"dropout": 0.1})
     contracts.check_gradients(model, [chorale(30), chorale(24, shift=3)])
