@@ -147,6 +147,7 @@ MEASURED = {
         model.penalty_coefficient=10.0 model.matching='means'
         model.matching_coefficient=0.1 optimizer.learning_rate=0.0003
         optimizer.warmup_steps=0 optimizer.clip_norm=0.0 train.batch_size=36
+        optimizer.options={'beta_1':0.5,'beta_2':0.9}
         train.num_epochs=8 train.steps_per_epoch=1000""",
 }
 # Variants that differ from another in one thing, and what that is.
@@ -189,7 +190,7 @@ SMOKE = {
 
 @pytest.mark.parametrize("name", MEASURED)
 def test_measured_variants_have_the_settings_of_their_figures(name):
-    config = config_of(name)
+    config = config_of(name).to_dict()
     for section, field, expected in fields(MEASURED[name]):
         assert (field, config[section][field]) == (field, expected)
 
