@@ -54,8 +54,9 @@ def send_at(number, workdir, step):
 
 @pytest.mark.parametrize("every", [1, pytest.param(0, marks=pytest.mark.slow)])
 def test_stopped_run_saves_and_goes_on_to_the_same_weights_and_metrics(
-    every, tiny_data, whole_run, tmp_path
+    every, tiny_data, whole_run, tmp_path, caplog
 ):
+    caplog.set_level("INFO", logger="absl")
     workdir = str(tmp_path / "run")
     config = tiny_config(save_every_steps=every)
     for number, step in ((signal.SIGTERM, 2), (signal.SIGINT, 6)):
@@ -63,6 +64,8 @@ def test_stopped_run_saves_and_goes_on_to_the_same_weights_and_metrics(
         with pytest.raises(Stopped) as stopped:
             train_and_evaluate(config, tiny_data, workdir)
         assert stopped.value.code == 128 + number
+        name = signal.Signals(number).name
+        assert f"stopped by {name}; the same command resumes there" in caplog.text
     train_and_evaluate(config, tiny_data, workdir)
     assert_same_run(whole_run, workdir)
     assert metrics_rows(workdir) == metrics_rows(whole_run)
