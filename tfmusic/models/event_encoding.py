@@ -205,7 +205,7 @@ def _join(
 
     A network is off by a few steps; the pedal would go up for a moment at each border.
     """
-    near = max(chunk_steps // _NEAR, 1)
+    near = chunk_steps // _NEAR
     ends = starts + durations
     joined = tf.where(starts < near, 0, starts)
     reached = tf.where(tf.abs(ends - chunk_steps) < near, chunk_steps, ends)
