@@ -34,6 +34,29 @@ def test_weights_of_keys_never_played_are_finite():
     np.testing.assert_allclose(weights[1, 40:42], 50.0)  # 299 and 99, clipped
 
 
+@pytest.mark.parametrize(
+    ("key_weights", "num_coins"),
+    # Of 176 keys 10 sound; each weighs three where it is weighed.
+    [("none", 176), ("positive", 166 + 3 * 10), ("both", 3 * 176)],
+)
+def test_weights_of_keys_count_in_the_loss_where_they_are_wanted(
+    key_weights, num_coins
+):
+    model = two_hands(
+        onsets=False,
+        key_weights=key_weights,
+        count_units=0,
+        count_loss_coefficient=0.0,
+        key_loss_coefficient=88.0,
+    )
+    model.build_model()
+    model.key_weight.assign(tf.fill([2, 88], 3.0))
+    keys = np.zeros([1, 1, 2, 88, 1], np.float32)
+    keys[0, 0, 0, 30:40] = 1.0
+    loss = model.make_loss().call(tf.constant(keys), tf.zeros([1, 1, 2, 88]))
+    np.testing.assert_allclose(loss, [[num_coins * np.log(2)]], rtol=1e-5)
+
+
 def test_weights_outlive_a_checkpoint(tmp_path):
     model = two_hands(key_weights="positive")
     model.build_model()
