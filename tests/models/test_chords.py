@@ -110,6 +110,23 @@ def test_frames_are_tokens_and_restrikes_and_spelling(model):
     np.testing.assert_allclose(p + np.exp(end), 1.0, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["chords", "tokens"])
+def test_accuracy_is_the_fraction_of_likeliest_tokens_that_come(name):
+    case = make_case(name)
+    x, y, weight = contracts.whole_pieces(case.model, case.pieces)
+    outputs = case.model(x)
+    logits = outputs["logits"] if name == "chords" else outputs
+    guesses = np.argmax(logits, axis=-1)
+    # Some of what comes is what is likeliest, whatever the untrained network says.
+    y = np.where(np.arange(guesses.shape[1]) % 3 == 0, guesses, y).astype(np.int32)
+    hits = guesses == y
+    case.model.compute_loss(x, tf.constant(y), outputs, weight, training=False)
+    (accuracy,) = (m for m in case.model.metrics if m.name == "accuracy")
+    expected = np.average(hits, weights=weight)
+    assert 0 < expected < 1
+    np.testing.assert_allclose(accuracy.result(), expected, rtol=1e-5)
+
+
 def test_probabilities_of_all_spellings_sum_to_one(model):
     hidden = tf.random.stateless_normal([1, 24], [0, 0])
     few = [50, 55, 60]
