@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 import keras
 import tensorflow as tf
 
+from tfmusic.networks import fused
+
 State = tuple[tf.Tensor, ...]
 # `(inputs, state) -> (output, state)`, as Keras' cells.
 Step = Callable[[tf.Tensor, Sequence[tf.Tensor]], tuple[tf.Tensor, Sequence[tf.Tensor]]]
@@ -171,15 +173,31 @@ def lstm(
         )
         return outputs, last
 
+    is_fused = fused.library() is not None
+    planes = tf.stack(masks) if masks else tf.zeros([0], inputs.dtype)
+
     @tf.custom_gradient
     def run(inputs, kernel, recurrent_kernel, bias, output, cell):
         recurrence = _Recurrence(recurrent_kernel, masks)
-        outputs, last, saved = _forward(inputs, kernel, bias, recurrence, output, cell)
+        if is_fused:
+            outputs, last, *saved = fused.forward(
+                _project(inputs, kernel, bias), recurrent_kernel, output, cell, planes
+            )
+        else:
+            outputs, last, saved = _forward(
+                inputs, kernel, bias, recurrence, output, cell
+            )
 
         def gradient(outputs_gradient, cell_gradient):
-            errors, output_gradient, cell_gradient = _backward(
-                outputs_gradient, cell_gradient, recurrence, saved
-            )
+            if is_fused:
+                errors, output_gradient, cell_gradient = fused.backward(
+                    outputs_gradient, cell_gradient, recurrent_kernel, cell, planes,
+                    *saved
+                )
+            else:
+                errors, output_gradient, cell_gradient = _backward(
+                    outputs_gradient, cell_gradient, recurrence, saved
+                )
             earlier = tf.concat([output[tf.newaxis], outputs[:-1]], axis=0)
             ones = tf.ones_like(inputs[..., :1])
             # Its shape is known: the check keeps TensorFlow from making one product of
