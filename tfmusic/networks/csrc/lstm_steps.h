@@ -26,6 +26,9 @@ INLINE Floats widen(Halves bits) {
 
 // To the nearest bfloat16, ties to even; NaN stays NaN.
 INLINE Halves narrow(Floats values) {
+#if IS_BFLOAT16
+  return (Halves)_mm512_cvtneps_pbh((__m512)values);
+#endif
   Words bits = (Words)values;
   Words rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
   Words is_number = (Words)(values == values);
@@ -74,10 +77,11 @@ INLINE void store(Bfloat16* to, int64_t n, Floats values) {
   store_vector(&to->bits, n, narrow(values));
 }
 
-// As the type holds it.
-template <class T>
-INLINE Floats rounded(Floats values) {
-  return sizeof(T) == 2 ? widen(narrow(values)) : values;
+// Writes an input of the next product: as T holds it, whatever P is.
+template <class T, class P>
+INLINE void store_input(P* to, Floats values) {
+  if (sizeof(T) < sizeof(P)) values = widen(narrow(values));
+  store(to, LANES, values);
 }
 
 // ---- Functions of the gates, relative error below 1e-6.
@@ -241,11 +245,12 @@ INLINE void fetch_gates(const T* vectors, int64_t units) {
 // An output goes to the next step's inputs, masked for each gate where there are masks.
 template <class T, class P>
 INLINE void remember_output(const Job& job, const Place& at, Floats output, P* next) {
-  if (!job.masks) return store(next, LANES, output);
+  if (!job.masks) return store_input<T>(next, output);
+  if (sizeof(T) == 2) output = widen(narrow(output));
   const T* mask = (const T*)job.masks + at.row * job.units + at.column;
   for (int g = 0; g < 4; ++g) {
     Floats masked = output * load(mask + g * job.batch * job.units, at.n);
-    store(next + g * LANES, LANES, rounded<T>(masked));
+    store_input<T>(next + g * LANES, masked);
   }
 }
 
@@ -270,7 +275,7 @@ struct ForwardCell {
     Floats fresh = tanh(sums[2] + load(projected + 2 * units, at.n));
     Floats out = sigmoid(sums[3] + load(projected + 3 * units, at.n));
     Floats cell = stay * load(cells_before(job, at, o), at.n) + into * fresh;
-    Floats output = rounded<T>(out * tanh(cell));
+    Floats output = out * tanh(cell);
     float* gates = job.gates + o.wide;
     store(gates, at.n, into);
     store(gates + units, at.n, stay);
@@ -327,7 +332,7 @@ struct BackwardCell {
     store(job.cell_gradient + o.now, at.n, cell * stay);
     for (int g = 0; g < 4; ++g) {
       store((T*)job.errors + o.wide + g * units, at.n, errors[g]);
-      store(next + g * LANES, LANES, rounded<T>(errors[g]));
+      store_input<T>(next + g * LANES, errors[g]);
     }
   }
 };
