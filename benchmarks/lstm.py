@@ -78,14 +78,16 @@ def make_step(shape: Shape, precision: str, is_fused: bool):
 
 
 def measure(num_threads: int, names: list[str], num_turns: int) -> dict[str, list]:
-    """Milliseconds of the loop and of the compiled one, for each shape and precision."""
+    """Milliseconds of the loop and of the compiled one, for each case."""
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.threading.set_intra_op_parallelism_threads(num_threads)
     clock = time.process_time if num_threads == 1 else time.perf_counter
     found = {}
     for name in names:
         for precision in PRECISIONS:
-            steps = [make_step(SHAPES[name], precision, way)[0] for way in (False, True)]
+            steps = [
+                make_step(SHAPES[name], precision, way)[0] for way in (False, True)
+            ]
             times = [[], []]
             for turn in range(num_turns + 2):
                 for step, own in zip(steps, times, strict=True):
@@ -119,7 +121,9 @@ def main(argv: list[str]) -> None:
         tables.append(json.loads(output))
     print("| | one thread, CPU ms: loop | compiled | ratio | all threads: loop |")
     for name in tables[0]:
-        cells = [f"{a:.1f} | {b:.1f} | {a / b:.2f}" for a, b in (t[name] for t in tables)]
+        cells = [
+            f"{a:.1f} | {b:.1f} | {a / b:.2f}" for a, b in (t[name] for t in tables)
+        ]
         print(f"| {name} | " + " | ".join(cells) + " |")
     for name, (loop, own) in tables[0].items():
         print(f"lstm.{name}_ratio = {loop / own:.2f}")

@@ -23,7 +23,8 @@ class LSTM(keras.layers.LSTM):
 
     The inputs of all time steps go through one matrix product, or one for each gate,
     and so do the gradients of the weights; the loop over time is left with the
-    recurrent product and the gates.
+    recurrent product and the gates. In training that loop is compiled where `fused` has
+    it; exports never hold its operations.
     Under mixed precision the products are in bfloat16 and the weights are cast once a
     sequence; gates and the cell's state stay in float32.
 
@@ -173,15 +174,14 @@ def lstm(
         )
         return outputs, last
 
-    is_fused = fused.library() is not None
-    planes = tf.stack(masks) if masks else tf.zeros([0], inputs.dtype)
+    is_fused = fused.is_used()
 
     @tf.custom_gradient
     def run(inputs, kernel, recurrent_kernel, bias, output, cell):
         recurrence = _Recurrence(recurrent_kernel, masks)
         if is_fused:
-            outputs, last, *saved = fused.forward(
-                _project(inputs, kernel, bias), recurrent_kernel, output, cell, planes
+            outputs, last, saved = fused.forward(
+                _project(inputs, kernel, bias), recurrent_kernel, output, cell, masks
             )
         else:
             outputs, last, saved = _forward(
@@ -191,8 +191,7 @@ def lstm(
         def gradient(outputs_gradient, cell_gradient):
             if is_fused:
                 errors, output_gradient, cell_gradient = fused.backward(
-                    outputs_gradient, cell_gradient, recurrent_kernel, cell, planes,
-                    *saved
+                    outputs_gradient, cell_gradient, saved
                 )
             else:
                 errors, output_gradient, cell_gradient = _backward(
