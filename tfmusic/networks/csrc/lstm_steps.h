@@ -5,8 +5,8 @@
 //   IS_AVX512, IS_BFLOAT16  1 where these instructions may be used.
 //
 // Columns come in blocks of LANES units. For each step and block a tile of rows sums up
-// the products of all four gates, in vectors [row][gate]; then `forward_cell` or
-// `backward_cell` turns the sums of a row into what the next step multiplies. Both
+// the products of all four gates, in vectors [row][gate]; then `ForwardCell` or
+// `BackwardCell` turns the sums of a row into what the next step multiplies. Both
 // directions share the product: forward, a gate's sum is outputs x its weights;
 // backward, outputs' gradient is the sum over the gates of errors x weights, transposed.
 //
