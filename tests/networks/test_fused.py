@@ -182,7 +182,7 @@ def test_tensors_of_wrong_shapes_are_refused():
         call(*map(tf.zeros, shapes), **settings)
         for i, shape in enumerate(shapes):
             longer = [shape[0] + 1, *shape[1:]]
-            for wrong in (shape[1:], longer, [*shape[:-1], 0], []):
+            for wrong in (shape[1:], longer, [*shape[:-1], 0], [*shape, 1], []):
                 if wrong[:1] == [time + 1] and shape is wide and i == 0:
                     continue  # a longer sequence
                 tensors = [tf.zeros(s) for s in shapes]
