@@ -39,7 +39,7 @@ class Limits:
     timeout_seconds: float = 600.0
     num_threads: int = min(os.cpu_count() or 1, 4)
     max_waiting: int = 32
-    max_joined: int = 16
+    max_joined: int = 32
 
 
 def read_inputs(
