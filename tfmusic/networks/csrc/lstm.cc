@@ -175,7 +175,10 @@ size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 bool run(const InstructionSet& set, const Kernels& kernels, const Job& job,
          bool is_forward, int64_t num_threads) {
   if (job.batch == 0 || job.units == 0) return true;
-  num_threads = std::max<int64_t>(1, std::min(num_threads, job.batch));
+  // A thread takes about as long to start as half a million products.
+  const int64_t products = job.time * job.batch * job.units * job.units * 4;
+  num_threads = std::min({num_threads, job.batch, 1 + products / 500000});
+  num_threads = std::max<int64_t>(num_threads, 1);
   int64_t num_parts = (job.batch + kMaxRows - 1) / kMaxRows;
   num_parts = (num_parts + num_threads - 1) / num_threads * num_threads;
   num_parts = std::min(num_parts, job.batch);
