@@ -24,21 +24,10 @@ import numpy as np
 from absl import app, flags
 
 import tfmusic
+from benchmarks import registry
 
 _QUICK = flags.DEFINE_bool("quick", False, "Fewer steps.")
-FAMILIES = [
-    "biaxial_lstm",
-    "chord_lstm",
-    "frame_seq2seq",
-    "next_frame_lstm",
-    "performance_lstm",
-    "roll_lstm",
-    "skuldur_lstm",
-    "two_hands_lstm",
-    "set_autoencoder",
-    "latent_wgan",
-]
-_FAMILY = flags.DEFINE_list("family", FAMILIES, "Names of configs.")
+_FAMILY = flags.DEFINE_list("family", registry.FAMILIES, "Names of configs.")
 _VARIANT = flags.DEFINE_string("variant", "smoke", "Their variant; empty: the default.")
 
 # How the processor is divided, the flags of `tfmusic.train`, and the processes.
@@ -80,7 +69,7 @@ def start(command: list[str], num_workers: int) -> list[subprocess.Popen]:
 
 def config_of(name: str) -> str:
     """The config of a family, in the variant that is asked for."""
-    return f"configs/{name}.py:{_VARIANT.value}".rstrip(":")
+    return registry.config_path(f"{name}:{_VARIANT.value}")
 
 
 def make_data(name: str, folder: str) -> str:

@@ -26,6 +26,7 @@ import time
 
 from absl import app, flags
 
+from benchmarks import registry
 from tfmusic.config import load_config
 from tfmusic.serving.player import Player
 from tfmusic.serving.requests import request_music
@@ -42,14 +43,7 @@ _FAMILIES = flags.DEFINE_multi_string(
 )
 
 FAMILIES = (
-    "chord_lstm",
-    "skuldur_lstm",
-    "two_hands_lstm",
-    "performance_lstm",
-    "roll_lstm",
-    "next_frame_lstm",
-    "frame_seq2seq",
-    "biaxial_lstm",
+    *registry.STEP_BY_STEP,
     "latent_wgan",
     "latent_wgan:recurrent",
     "latent_wgan:recurrent_attention",
@@ -73,18 +67,12 @@ def run_module(*arguments: str) -> None:
         sys.exit(result.returncode)
 
 
-def config_path(family: str) -> str:
-    """The experiment of `NAME` or `NAME:VARIANT`."""
-    name, *variant = family.split(":")
-    return ":".join([f"configs/{name}.py", *variant])
-
-
 def train(family: str, folder: str, name: str, steps_per_epoch: int, epochs: int):
     """Trains in `folder/name`; returns the rows of its `metrics.csv`."""
     workdir = os.path.join(folder, name)
     run_module(
         "tfmusic.train",
-        f"--config={config_path(family)}",
+        f"--config={registry.config_path(family)}",
         f"--data_dir={folder}/data",
         f"--workdir={workdir}",
         f"--config.train.num_epochs={epochs}",
@@ -132,7 +120,7 @@ def write_data(family: str, data: str) -> None:
     if not autoencoder:
         run_module(
             "pipelines.build_tfrecords",
-            f"--config={config_path(family)}",
+            f"--config={registry.config_path(family)}",
             f"--source={_SOURCE.value}",
             f"--output_dir={data}",
         )
@@ -188,7 +176,7 @@ def play(family: str, folder: str, rows: list[dict[str, str]]) -> dict[str, floa
         with open(f"{folder}/scores.json", encoding="utf-8") as file:
             scores = json.load(file)
     player = Player(model)
-    batch_size = load_config(config_path(family)).train.batch_size
+    batch_size = load_config(registry.config_path(family)).train.batch_size
     speeds = [float(row["steps_per_second"]) for row in rows]
     return {
         "weights": player.card["num_parameters"],

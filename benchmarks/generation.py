@@ -30,6 +30,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks.registry import STEP_BY_STEP, config_path
 from tfmusic.config import load_config
 from tfmusic.models import AutoregressiveModel, make_model
 from tfmusic.models.tokens import TokenModel
@@ -41,15 +42,7 @@ VOCABULARY_SIZE = 350
 WINDOW_TOKENS = 100
 BATCH_SIZES = (1, 16, 64)
 # Families whose baseline is a loop over their own steps.
-FAMILIES = (
-    "chord_lstm",
-    "performance_lstm",
-    "roll_lstm",
-    "two_hands_lstm",
-    "next_frame_lstm",
-    "frame_seq2seq",
-    "biaxial_lstm",
-)
+FAMILIES = tuple(name for name in STEP_BY_STEP if name != "skuldur_lstm")
 _FAMILY = flags.DEFINE_enum(
     "family", None, ["skuldur", *FAMILIES], "Measure this one alone."
 )
@@ -108,7 +101,7 @@ def make_baseline(model: TokenModel) -> Callable[[int], np.ndarray]:
 
 def make_family_network(family: str) -> AutoregressiveModel:
     """A family's default network, untrained."""
-    config = load_config(f"configs/{family}.py")
+    config = load_config(config_path(family))
     representation = make_representation(config.representation)
     if family == "chord_lstm":
         triads = itertools.combinations(range(48, 72), 3)

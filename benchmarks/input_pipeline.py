@@ -40,6 +40,7 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
+from benchmarks import registry
 from tfmusic.config import load_config
 from tfmusic.data.dataset import Dataset
 from tfmusic.data.dataset_info import DatasetInfo
@@ -57,16 +58,8 @@ _DATA = flags.DEFINE_string(
 )
 
 FAMILIES = {
-    "chord_lstm": "configs/chord_lstm.py",
-    "skuldur_lstm": "configs/skuldur_lstm.py",
-    "performance_lstm": "configs/performance_lstm.py",
-    "two_hands_lstm": "configs/two_hands_lstm.py",
-    "next_frame_lstm": "configs/next_frame_lstm.py",
-    "frame_seq2seq": "configs/frame_seq2seq.py",
-    "roll_lstm": "configs/roll_lstm.py",
-    "biaxial_lstm": "configs/biaxial_lstm.py",
-    "set_autoencoder": "configs/set_autoencoder.py",
-    "one_hand": "configs/two_hands_lstm.py:one_hand",
+    **{name: registry.config_path(name) for name in registry.FAMILIES[:-1]},
+    "one_hand": registry.config_path("two_hands_lstm:one_hand"),
 }
 SEMITONES = 5
 STREAMED = "biaxial_lstm"

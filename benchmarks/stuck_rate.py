@@ -19,6 +19,7 @@ import tempfile
 import numpy as np
 from absl import app, flags
 
+from benchmarks.registry import STEP_BY_STEP, config_path
 from tfmusic.serving.player import Player, versions
 from tfmusic.serving.requests import request_music
 
@@ -27,16 +28,6 @@ _MODEL_DIRS = flags.DEFINE_multi_string(
     "model_dir", [], "NAME=DIR: an export or a run to look at; may be repeated."
 )
 
-CONFIGS = (
-    "biaxial_lstm",
-    "chord_lstm",
-    "frame_seq2seq",
-    "next_frame_lstm",
-    "performance_lstm",
-    "roll_lstm",
-    "skuldur_lstm",
-    "two_hands_lstm",
-)
 NUM_STUCK = 16
 GUARDS = ("max_repeats", "max_silence", "max_held")
 TEMPERATURES = (0.0, 0.5, 1.0)
@@ -50,7 +41,7 @@ def run_module(*arguments: str) -> None:
 
 def train_half(folder: str) -> dict[str, str]:
     """Trains a small model of each family to its half; the runs' directories."""
-    configs = {name: f"configs/{name}.py:smoke" for name in CONFIGS}
+    configs = {n: config_path(f"{n}:smoke") for n in STEP_BY_STEP}
     for name, config in configs.items():
         data, workdir = (os.path.join(folder, name, part) for part in ("data", "run"))
         run_module(

@@ -53,6 +53,7 @@ DEFAULT = dict(
         temperature=1.0,
         min_p=0.02,
         cadence=0.0,
+        guidance=1.0,  # above 1, a piece keeps nearer to its key and length
         carry_state=False,  # True: stateful training
     ),
     train=dict(
@@ -89,7 +90,7 @@ VARIANTS = {
         common.merge(
             FOLK,
             dict(
-                model=dict(dropout=0.4, cadence=5.0),
+                model=dict(dropout=0.4, cadence=5.0, guidance=2.0),
                 train=dict(batch_size=64, num_epochs=7),
             ),
         ),

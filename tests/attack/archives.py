@@ -126,7 +126,7 @@ def _bomb(file: pathlib.Path) -> None:
 
 
 def _paths(file: pathlib.Path) -> None:
-    names = ("../out.mid", "/tmp/out.mid", "a/../../b.mid", "C:\\x.mid", "a\0b.mid")
+    names = ("../out.mid", "/tmp/out.mid", "a/../../b.mid", "C:\\x.mid", "a\x01b.mid")
     data = list(_members().values())
     _write(file, dict(zip(names, data, strict=False)), zipfile.ZIP_STORED)
 

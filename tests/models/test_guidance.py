@@ -68,6 +68,40 @@ def test_guided_logits_are_those_with_a_plan_and_without(model, weight):
     )
 
 
+@pytest.mark.parametrize("weight", [1.0, 2.5])
+def test_bars_are_guided_by_key_and_length(weight):
+    model = make_case("tokens_bars").model
+    names = ["bar3/4", "n60", "position12", "n62"]
+    ids = model.representation.vocabulary.ids_of(names)
+    controls = values(model, key_number=3.0, length_bars=7.0, guidance=weight)
+    start = model.start_frame(1)
+    frame, state = model.begin(start, model.initial_state(1, 9), controls, seed=None)
+    places = []
+    tokens = [frame, *(tf.constant([token]) for token in ids)]
+    for token in tokens:
+        hidden, state = model.advance(token, state)
+        places.append(state.place)
+    conditions = model.conditions.tokens(controls)
+    first = model.places.before_piece(1, controls)
+    inputs = tf.stack([start, *(tf.constant([int(c)]) for c in conditions[:-1])], 1)
+    inputs = tf.concat([inputs, tf.stack(tokens, 1)], 1)
+    size = inputs.shape[1]
+    arrays = {name: [[int(first[name][0])] * size] for name in first}
+    arrays["bars_left"][0][-len(ids) :] = [int(p["bars_left"][0]) for p in places[1:]]
+
+    def last(arrays):
+        arrays = {name: tf.constant(array) for name, array in arrays.items()}
+        return model({"tokens": inputs, **arrays})[0, -1].numpy()
+
+    planned = last(arrays)
+    free = last({name: np.zeros([1, size], np.int32) for name in arrays})
+    known = planned > -1e6
+    assert np.abs(planned - free)[known].max() > 1e-3
+    expected = free + weight * (planned - free)
+    found = model.step_logits(hidden)[0].numpy()
+    np.testing.assert_allclose(found[known], expected[known], rtol=1e-3, atol=1e-3)
+
+
 def test_music_that_goes_on_is_guided_too(model):
     keys = [chord(40, 60), chord(40, 61)] * 2
 

@@ -119,6 +119,15 @@ def test_a_melody_alone_gets_three_other_voices(player, name):
     assert len(names) == 4
 
 
+def test_new_voices_find_a_number_beside_the_largest_that_there_is(player):
+    piece = melody()
+    for part in (*piece.notes, *piece.instrument_infos):
+        part.instrument = 2**31 - 1
+    [made] = player.infill(piece, keep="soprano", seed=2, controls=FEW)
+    assert played(made, [2**31 - 1]) == played(piece, [2**31 - 1])
+    assert sorted(i.instrument for i in made.instrument_infos) == [0, 1, 2, 2**31 - 1]
+
+
 def test_a_tune_without_a_name_becomes_a_part_of_the_score(player):
     tune = make_sequence(
         [(pitch, 70, i, i + 1) for i, pitch in enumerate((72, 74, 76))]

@@ -240,8 +240,9 @@ CADENCE_OF_VOICES = dataclasses.replace(
 GUIDANCE = Control(
     "guidance",
     *(1.0, 0.0, 10.0),
-    "How strongly a plan, its phrases and the key, is heard: what it changes counts so "
-    "often. 1: as it was learned; 0: not at all. Others take twice as long.",
+    "How strongly the plan of a piece, its key, its phrases and its length, is heard: "
+    "what it changes counts so often. 1: as it was learned; 0: not at all. Others take "
+    "twice as long.",
 )
 VOICE_LEADING = Control(
     "voice_leading",

@@ -83,6 +83,7 @@ def _infill(model: "TokenModel", named: Tensors) -> Tensors:
     read = {name: array[:, :num_read] for name, array in given.items()}
     token, state = model.prime(read, limit)
     state = _with_length(state, given, num_read)
+    state = state._replace(guidance=state.guidance.weighed(named))
     num_particles = tf.cast(named[PARTICLES.name], tf.int32)
     agreement = Agreement(music, num_particles)
 

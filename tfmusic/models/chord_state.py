@@ -22,12 +22,12 @@ class Past(NamedTuple):
 
 
 class ChordState(NamedTuple):
-    """What the model knows before a frame: `TokenState`, the past, and guidance."""
+    """What the model knows before a frame: `TokenState`, and the past."""
 
     network: tuple
     rules: tuple
     place: Tensors
     heard: tuple[()]
     bars: tuple[()]
+    guidance: Guidance | tuple[()]
     past: Past
-    guidance: Guidance | tuple[()] = ()

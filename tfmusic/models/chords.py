@@ -10,7 +10,6 @@ from tfmusic.generation import samplers, seeds
 from tfmusic.generation.cadence import dominants, tonics
 from tfmusic.generation.controls import (
     CADENCE,
-    GUIDANCE,
     PARTICLES,
     STOLLEN,
     TEMPERATURE,
@@ -22,7 +21,6 @@ from tfmusic.models.base import Tensors
 from tfmusic.models.chord_given import end_given, next_given, plan_given
 from tfmusic.models.chord_state import ChordState, Past
 from tfmusic.models.given import IS_GIVEN, Given
-from tfmusic.models.guidance import Guidance
 from tfmusic.models.key_head import KeyHead, choice_nats
 from tfmusic.models.stollen import first_time
 from tfmusic.models.token_scores import as_scores, targets_of
@@ -85,7 +83,7 @@ class ChordModel(TokenModel):
         self._cadence = dominants(self.token_keys), tonics(self.token_keys)
         more = (VOICE_LEADING,)
         if self.places.phrases:
-            more += (CADENCE, GUIDANCE.with_default(settings.guidance))
+            more += (CADENCE,)
         self.CONTROLS += (*more, *((STOLLEN,) if self.places.phrases else ()))
         self.SEARCH_CONTROLS += more
         self._restrikes = WeightedMean("restrike_nats")
@@ -233,21 +231,6 @@ class ChordModel(TokenModel):
             *super().initial_state(batch_size, max_steps), Past(struck, voices)
         )
 
-    def begin(
-        self,
-        frame: Tensors,
-        state: ChordState,
-        controls: Tensors,
-        seed: tf.Tensor | None,
-    ) -> tuple[Tensors, ChordState]:
-        """As `TokenModel.begin`; a plan is heard as strongly as it should be."""
-        frame, state = super().begin(frame, state, controls, seed)
-        if self.places.phrases:
-            weight, batch_size = controls[GUIDANCE.name], tf.shape(frame["tokens"])[0]
-            guidance = Guidance.of(weight, batch_size, state.network)
-            state = state._replace(guidance=guidance)
-        return frame, state
-
     def prime(
         self, prompt: Tensors, num_steps: tf.Tensor
     ) -> tuple[Tensors, ChordState]:
@@ -262,40 +245,13 @@ class ChordModel(TokenModel):
             lambda time, v: (time + 1, self._voice_leading.after(v, tokens[:, time])),
             (0, self._voice_leading.initial_voices(tf.shape(tokens)[0])),
         )
-        state = ChordState(*state, Past(struck, voices))
-        if self.places.phrases:
-            _, free = super().prime(self.places.without_plan(prompt), num_steps)
-            guidance = Guidance.of(1.0, tf.shape(tokens)[0], free.network)
-            state = state._replace(guidance=guidance)
-        return newest, state
-
-    def plan_rest(
-        self, frame: Tensors, state: ChordState, controls: Tensors
-    ) -> ChordState:
-        """With the strength of the plan that was asked for."""
-        state = super().plan_rest(frame, state, controls)
-        if state.guidance:
-            weight = tf.fill(tf.shape(state.guidance.weight), controls[GUIDANCE.name])
-            guidance = state.guidance._replace(weight=weight)
-            state = state._replace(guidance=guidance)
-        return state
+        return newest, ChordState(*state, Past(struck, voices))
 
     def advance(
         self, frame: Tensors, state: ChordState, place: Tensors | None = None
     ) -> tuple[tf.Tensor, ChordState]:
-        """As `TokenModel.advance`, guided; the frame becomes part of the past."""
-        hidden, new = super().advance(frame, state, place)
-        if state.guidance:
-            free_place = self.places.without_plan(new.place)
-
-            def read(network):
-                free = state._replace(network=network)
-                hidden, free = super(ChordModel, self).advance(frame, free, free_place)
-                return hidden, free.network
-
-            hidden, guidance = state.guidance.guide(hidden, read)
-            new = new._replace(guidance=guidance)
-        state = new
+        """As `TokenModel.advance`; the frame becomes part of the past."""
+        hidden, state = super().advance(frame, state, place)
         struck = frame["keys"][:, tf.newaxis, :, 1]
         past = Past(
             tf.concat([state.past.struck[:, 1:], struck], axis=1),

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfmusic.errors import UserError
 from tfmusic.generation.token_rules import RulesState
 from tfmusic.models.base import Tensors
+from tfmusic.models.guidance import Guidance
 from tfmusic.models.lookback import Bars
 from tfmusic.models.pitch_context import Heard
 from tfmusic.models.token_settings import TokenSettings
@@ -24,6 +25,7 @@ class TokenState(NamedTuple):
         place: See `Places.before_piece`; empty without metre.
         heard: See `PitchContext`; empty without one.
         bars: See `Lookback`; empty without one.
+        guidance: Empty where no plan is heard.
     """
 
     network: Any
@@ -31,6 +33,7 @@ class TokenState(NamedTuple):
     place: Tensors
     heard: Heard | tuple[()] = ()
     bars: Bars | tuple[()] = ()
+    guidance: Guidance | tuple[()] = ()
 
 
 def make_embedding(

@@ -43,9 +43,10 @@ class TokenSettings(Settings):
         learn_end: Whether the model learns where pieces end, and generation may end.
         temperature, min_p: Defaults of the controls of these names.
         cadence: Likewise, where a piece has a number of bars: for tunes of one voice.
-        hide_plan: Fraction of training windows in which the phrases that are planned
-            are unknown, and in half of these the key too, so that the same weights play
-            with a plan and without. Counts with the representation's `plan`.
+        hide_plan: Fraction of training windows in which the plan, a piece's phrases or
+            its length, is unknown, and in half of these the key too, so that the same
+            weights play with a plan and without.
+        guidance: Default of the control of this name, where there is a plan.
         carry_state: Whether training reads each piece from its beginning, window after
             window, and a window begins with the state that the one before left:
             truncated back-propagation. Needs a recurrent network, and windows that do
@@ -70,17 +71,12 @@ class TokenSettings(Settings):
     min_p: float = setting(0.0, at_least=0.0, at_most=1.0)
     cadence: float = setting(0.0, at_least=0.0)
     hide_plan: float = setting(0.5, at_least=0.0, at_most=1.0)
+    guidance: float = setting(1.0, at_least=0.0, at_most=10.0)
     carry_state: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ChordSettings(TokenSettings):
-    """What a chord model adds to its network: those of tokens.
-
-    Attributes:
-        guidance: Default of the control of this name, where the representation has the
-            `plan`.
-    """
+    """What a chord model adds to its network: those of tokens."""
 
     input_encoding: str = setting("pitches", choices=("pitches",))
-    guidance: float = setting(1.0, at_least=0.0, at_most=10.0)

@@ -8,19 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfmusic.generation import samplers
-from tfmusic.generation.controls import (
-    MAX_HELD_EVENTS,
-    MAX_REPEATS,
-    MIN_P,
-    MIN_STEPS,
-    NO_REPEAT_NGRAM,
-    PARTICLES,
-    REPETITION_PENALTY,
-    REPETITION_WINDOW,
-    SAMPLING,
-    SEARCH,
-    TEMPERATURE,
-)
+from tfmusic.generation.controls import GUIDANCE, MIN_STEPS, PARTICLES, SAMPLING
 from tfmusic.generation.guards import draw_another
 from tfmusic.generation.loop import Nest
 from tfmusic.generation.token_rules import TokenRules
@@ -28,9 +16,11 @@ from tfmusic.models.autoregressive import AutoregressiveModel
 from tfmusic.models.bar_given import bar_infill, can_fill
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
 from tfmusic.models.conditions import Conditions
+from tfmusic.models.guidance import Guidance, advance
 from tfmusic.models.lookback import Lookback, bar_places
 from tfmusic.models.pitch_context import PitchContext, single_pitches
 from tfmusic.models.places import Places
+from tfmusic.models.token_controls import controls_of
 from tfmusic.models.token_layers import (
     TokenState,
     check_keys,
@@ -95,22 +85,6 @@ class TokenModel(AutoregressiveModel):
         self.conditions = Conditions(representation)
         self._rules = TokenRules(representation.token_grammar())
         self.places = Places(representation, settings.cadence, name="places")
-        common = (
-            *self.places.controls,
-            *self.conditions.controls,
-            NO_REPEAT_NGRAM,
-            MAX_REPEATS,
-            *([self.conditions.max_silence] if self._silent.any() else []),
-            *([MAX_HELD_EVENTS] if self._rules.tells_ends else []),
-            *([MIN_STEPS] if self.learn_end else []),
-        )
-        self.CONTROLS = (
-            TEMPERATURE.with_default(settings.temperature),
-            *SAMPLING[1:-1],
-            MIN_P.with_default(settings.min_p),
-            *(REPETITION_PENALTY, REPETITION_WINDOW, *common),
-        )
-        self.SEARCH_CONTROLS = (*SEARCH, *common)
         self.embedding = make_embedding(representation, settings)
         # Numbers near each other, as ids over their count are, need all their bits.
         self.network = make_network(exact_inputs=settings.input_encoding == "index")
@@ -127,6 +101,12 @@ class TokenModel(AutoregressiveModel):
             )
         if settings.lookback:
             self.lookback = Lookback(bar_places(representation), name="lookback")
+        # A Transformer's memory of all steps would have to be kept twice.
+        has_length = self.places.length is not None and self.network.is_recurrent
+        self.hears_plan = self.places.phrases is not None or has_length
+        self.CONTROLS, self.SEARCH_CONTROLS = controls_of(
+            self, self._silent.any(), self._rules.tells_ends
+        )
         self.INFILL_CONTROLS = (PARTICLES,) if can_fill(self) else self.INFILL_CONTROLS
         self._nats = WeightedMean("nats_per_step")
         self._perplexity = Perplexity()
@@ -270,6 +250,10 @@ class TokenModel(AutoregressiveModel):
         batch_size = tf.shape(self.token(frame))[0]
         place = self.places.before_piece(batch_size, controls, seed)
         state = state._replace(place=place)
+        if self.hears_plan:
+            weight = controls[GUIDANCE.name]
+            guidance = Guidance.of(weight, batch_size, state.network)
+            state = state._replace(guidance=guidance)
         for token in self.conditions.tokens(controls):
             _, state = self.advance(frame, state)
             frame = tf.fill([batch_size], token)
@@ -282,8 +266,11 @@ class TokenModel(AutoregressiveModel):
         frames = self._from_start(self._frames(prompt))
         batch_size, length = tf.unstack(tf.shape(self.token(frames)))
         earlier = tf.nest.map_structure(lambda part: part[:, :-1], frames)
-        state = self.network.initial_state(batch_size, length + num_steps)
-        _, state = self.network.run(self._encode_all(earlier, prompt), state)
+        zeros = self.network.initial_state(batch_size, length + num_steps)
+
+        def network_after(places):
+            return self.network.run(self._encode_all(earlier, places), zeros)[1]
+
         rules = self._rules.after_all(self.token(earlier))
         newest = tf.nest.map_structure(lambda part: part[:, -1], frames)
         memories = [
@@ -291,13 +278,19 @@ class TokenModel(AutoregressiveModel):
             for memory in (self.pitch_context, self.lookback)
         ]
         place = self.places.after_prompt(prompt)
-        return newest, TokenState(state, rules, place, *memories)
+        state = TokenState(network_after(prompt), rules, place, *memories)
+        if self.hears_plan:
+            free = network_after(self.places.without_plan(prompt))
+            state = state._replace(guidance=Guidance.of(1.0, batch_size, free))
+        return newest, state
 
     def plan_rest(
         self, frame: Nest, state: TokenState, controls: Tensors
     ) -> TokenState:
-        """With as many bars to come as were asked for."""
+        """With as many bars to come, and a plan as strong, as were asked for."""
         place = self.places.after_control(state.place, self.token(frame), controls)
+        if state.guidance:
+            state = state._replace(guidance=state.guidance.weighed(controls))
         return state._replace(place=place)
 
     def next_frame(
@@ -345,6 +338,12 @@ class TokenModel(AutoregressiveModel):
         self, frame: Nest, state: TokenState, place: Tensors | None = None
     ) -> tuple[tf.Tensor, TokenState]:
         """What the logits at the next place, or a given one, follow from; the state."""
+        return advance(self, frame, state, place)
+
+    def read(
+        self, frame: Nest, state: TokenState, place: Tensors | None
+    ) -> tuple[tf.Tensor, TokenState]:
+        """As `advance`, with the plan as it was learned."""
         token = self.token(frame)
         rules = self._rules.after(state.rules, token)
         place = place or self.places.advance(state.place, 1, token)

@@ -6,6 +6,7 @@ are kept come back as they were, off the grid too.
 """
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -348,12 +349,20 @@ class _Players:
     ) -> dict[str, int]:
         """A new instrument."""
         others = [*self._notes, *self._result.notes, *self._result.instrument_infos]
-        instrument = 1 + max(other.instrument for other in others)
+        instrument = _free_number({other.instrument for other in others})
         self._result.instrument_infos.add(instrument=instrument, name=name)
         parts = [*self._notes, *self._result.part_infos]
         part = max(other.part for other in parts)
         if self._result.part_infos:
-            part += 1
+            part = _free_number({other.part for other in parts})
             self._result.part_infos.add(part=part, name=name)
         program = self._program if program is None else program
         return dict(instrument=instrument, part=part, program=program, is_drum=is_drum)
+
+
+def _free_number(taken: set[int]) -> int:
+    """The one after all others; the lowest free one if an int32 cannot hold that."""
+    after = 1 + max(taken)
+    if after < 2**31:
+        return after
+    return next(number for number in itertools.count() if number not in taken)

@@ -74,6 +74,8 @@ def check_limits(
         steps = int(np.max(inputs["num_steps"], initial=1))
         _check_most(limits, "num_steps", "num_steps", steps)
     words = "steps of all pieces together"
+    if "particles" in shapes:
+        words = "steps of all particles together (--particles takes fewer)"
     _check_most(limits, "steps_in_all", words, pieces * steps)
     words = "steps of all pieces that are given"
     _check_most(limits, "steps_given", words, pieces_given * max(given, default=0))

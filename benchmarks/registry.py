@@ -1,0 +1,34 @@
+"""The families that benchmarks measure: a new one is a line here."""
+
+import itertools
+
+from tfmusic.representations import Representation
+
+# Those that make music step by step, by the file of their experiments in `configs/`.
+STEP_BY_STEP = (
+    "chord_lstm",
+    "skuldur_lstm",
+    "performance_lstm",
+    "two_hands_lstm",
+    "roll_lstm",
+    "next_frame_lstm",
+    "frame_seq2seq",
+    "biaxial_lstm",
+)
+FAMILIES = (*STEP_BY_STEP, "set_autoencoder", "latent_wgan")
+
+
+def config_path(family: str) -> str:
+    """The experiment of `NAME` or `NAME:VARIANT`."""
+    name, *variant = family.split(":")
+    return ":".join([f"configs/{name}.py", *filter(None, variant)])
+
+
+def fit_vocabulary(representation: Representation, size: int) -> Representation:
+    """A vocabulary of about so many made-up chords, where one is needed."""
+    if not hasattr(representation, "fit_counts"):
+        return representation
+    chords = itertools.combinations(range(36, 84), 3)
+    names = (".".join(map(str, chord)) for chord in itertools.islice(chords, size))
+    # Often enough for any `min_count`.
+    return representation.fit_counts(dict.fromkeys(names, 1_000))
