@@ -25,7 +25,7 @@ DEMO = configs/chord_lstm.py:bach_chorales
 .DELETE_ON_ERROR:
 
 # Each step finds what an earlier call has completed and goes on from there.
-demo: .venv/complete
+demo: .venv/compiled
 	$(RUN) -m tfmusic generate --model=chorales --output_dir=demo/now \
 		--num_outputs=4 --pickup_quarters=1 --seed=1 --audio
 	$(RUN) -m pipelines.build_tfrecords --config=$(DEMO) --source=bach_chorales \
@@ -41,19 +41,19 @@ docs: .venv-docs/complete
 
 MINUTES ?= 60
 FAMILIES ?=
-listen: .venv/complete
+listen: .venv/compiled
 	@test -n "$(SOURCE)" || { echo "error: expected SOURCE=, a folder of music or \
 	another source of pipelines.build_tfrecords" >&2; exit 2; }
 	$(RUN) -m benchmarks.families --source="$(SOURCE)" --output_dir=listen \
 		--minutes=$(MINUTES) $(FAMILIES:%=--family=%)
 
-test: .venv/tested
+test: .venv/tested .venv/compiled
 	$(RUN) -m pytest
 
-test-all: .venv/tested
+test-all: .venv/tested .venv/compiled
 	$(RUN) -m pytest -m "slow or not slow"
 
-test-newest: .venv-newest/complete
+test-newest: .venv-newest/compiled
 	.venv-newest/bin/python -m pytest
 
 attack: MINUTES = 30
@@ -78,6 +78,11 @@ INSTALL = -m pip install --quiet --disable-pip-version-check --no-deps -r
 	was found; install one or name it: make PYTHON=/path/to/python" >&2; exit 2; }
 	$(PYTHON) -m venv --clear .venv
 	$(RUN) $(INSTALL) requirements/run.lock
+	touch $@
+
+# LSTM layers train faster by it; all works without it, so without a C++ compiler too.
+%/compiled: %/complete $(wildcard tfmusic/networks/csrc/*)
+	-$(@D)/bin/python setup.py --quiet build_ext --inplace
 	touch $@
 
 .venv/tested: .venv/complete requirements/test.lock

@@ -1,12 +1,32 @@
+import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 HERE = Path(__file__).parent
 VERSION = next(
     line.split('"')[1]
     for line in (HERE / "tfmusic" / "__init__.py").read_text().splitlines()
     if line.startswith("__version__")
+)
+# The time loop of LSTM layers in training. It needs neither TensorFlow nor Python to be
+# built, nothing needs it, and where it does not compile the rest is installed. Named as
+# if it used Python's stable interface: one library, one wheel for all versions.
+LSTM = Extension(
+    "tfmusic.networks._lstm",
+    ["tfmusic/networks/csrc/lstm.cc"],
+    depends=[f"tfmusic/networks/csrc/lstm_{part}.h" for part in ("ops", "steps")],
+    extra_compile_args=[
+        "-std=c++17",
+        "-O3",
+        "-g0",
+        "-fvisibility=hidden",
+        "-ffp-contract=fast",
+        "-pthread",
+    ],
+    extra_link_args=["-pthread", "-ldl"],
+    py_limited_api=True,
+    optional=True,
 )
 STUDIO = [
     "prometheus_client>=0.20",
@@ -33,6 +53,8 @@ setup(
             "studio/static/*/*",
         ]
     },
+    ext_modules=[LSTM] if sys.platform == "linux" else [],
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},
     entry_points={"console_scripts": ["tfmusic = tfmusic.cli:main"]},
     python_requires=">=3.11",
     install_requires=[

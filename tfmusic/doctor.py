@@ -82,6 +82,7 @@ def _devices() -> list[str]:
     if importlib.util.find_spec("tensorflow") is None:
         return ["devices      unknown without TensorFlow"]
     tensorflow = import_tensorflow()
+    from tfmusic.networks import fused
     from tfmusic.training.precision import processor_flags
 
     gpus = tensorflow.config.list_physical_devices("GPU")
@@ -90,6 +91,7 @@ def _devices() -> list[str]:
     lines = [
         f"processor    {os.cpu_count()} cores, {' '.join(flags) or 'no AVX2'}",
         f"GPUs         {len(gpus) or 'none'}",
+        f"LSTM layers  train by {fused.description()}",
     ]
     if installed_version("tensorflow-io"):
         from tfmusic.files import can_use_buckets

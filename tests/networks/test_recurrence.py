@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfmusic.networks import fused
 from tfmusic.networks.recurrence import LSTM, make_step
 
 # Sums of float32 products in another order; gradients add up over all steps.
 CLOSE = dict(rtol=2e-5, atol=2e-6)
+
+
+@pytest.fixture(params=["compiled", "loop"])
+def both_loops(request, monkeypatch):
+    """Runs a test by each of the time loops of training."""
+    monkeypatch.setenv(fused.VARIABLE, "0" if request.param == "loop" else "")
+    if request.param == "compiled" and not fused.is_used():
+        pytest.skip(fused.description())
 
 
 def make_pair(units=12, size=7, seed=0, **settings):
@@ -66,7 +75,7 @@ def test_weights_are_those_of_keras():
 @pytest.mark.parametrize(
     "units, time", [(12, 1), (12, 2), (12, 9), (12, 40), (64, 1), (64, 20)]
 )
-def test_results_and_gradients_are_those_of_keras(units, time):
+def test_results_and_gradients_are_those_of_keras(units, time, both_loops):
     inputs, state = make_inputs(time=time, units=units)
     ours, stock = (
         outputs_and_gradients(layer, inputs, state, training=True)
@@ -77,7 +86,7 @@ def test_results_and_gradients_are_those_of_keras(units, time):
     )
 
 
-def test_recurrent_dropout_is_that_of_keras():
+def test_recurrent_dropout_is_that_of_keras(both_loops):
     inputs, state = make_inputs()
     pair = make_pair(recurrent_dropout=0.4)
     ours, stock = (
@@ -90,7 +99,7 @@ def test_recurrent_dropout_is_that_of_keras():
     assert np.any(np.abs(plain[0] - ours[0][0]) > 0.01)
 
 
-def test_gradients_are_those_of_differences():
+def test_gradients_are_those_of_differences(both_loops):
     layer, _ = make_pair(units=3, size=2)
     inputs, state = make_inputs(2, 4, 2, 3)
     theory, numeric = tf.test.compute_gradient(
@@ -158,7 +167,7 @@ def test_two_replicas_learn_as_one():
 
 
 @pytest.mark.parametrize("units", [12, 32, 64])
-def test_mixed_precision_computes_nearly_the_same(units):
+def test_mixed_precision_computes_nearly_the_same(units, both_loops):
     inputs, state = make_inputs(batch=16, time=30, units=units)
     exact, _ = make_pair(units)
     mixed, _ = make_pair(units, dtype="mixed_bfloat16")

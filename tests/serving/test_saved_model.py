@@ -88,6 +88,14 @@ def test_card_documents_every_input_and_output(export):
                 assert spec["doc"], f"{name}: nothing says what {key} means"
 
 
+def test_exports_hold_no_operations_of_ours(export):
+    graph = meta_graph(export[0]).graph_def
+    parts = [graph.node, *(function.node_def for function in graph.library.function)]
+    operations = {node.op for part in parts for node in part}
+    assert "MatMul" in operations
+    assert not [name for name in operations if name.startswith("Tfmusic")]
+
+
 def test_vocabulary_is_an_asset_that_tensorflow_moves_along(export):
     path, model = export
     vocabulary = getattr(model.representation, "vocabulary", None)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 import keras
 import tensorflow as tf
 
+from tfmusic.networks import fused
+
 State = tuple[tf.Tensor, ...]
 # `(inputs, state) -> (output, state)`, as Keras' cells.
 Step = Callable[[tf.Tensor, Sequence[tf.Tensor]], tuple[tf.Tensor, Sequence[tf.Tensor]]]
@@ -21,7 +23,8 @@ class LSTM(keras.layers.LSTM):
 
     The inputs of all time steps go through one matrix product, or one for each gate,
     and so do the gradients of the weights; the loop over time is left with the
-    recurrent product and the gates.
+    recurrent product and the gates. In training that loop is compiled where `fused` has
+    it; exports never hold its operations.
     Under mixed precision the products are in bfloat16 and the weights are cast once a
     sequence; gates and the cell's state stay in float32.
 
@@ -171,15 +174,29 @@ def lstm(
         )
         return outputs, last
 
+    is_fused = fused.is_used()
+
     @tf.custom_gradient
     def run(inputs, kernel, recurrent_kernel, bias, output, cell):
         recurrence = _Recurrence(recurrent_kernel, masks)
-        outputs, last, saved = _forward(inputs, kernel, bias, recurrence, output, cell)
+        if is_fused:
+            outputs, last, saved = fused.forward(
+                _project(inputs, kernel, bias), recurrent_kernel, output, cell, masks
+            )
+        else:
+            outputs, last, saved = _forward(
+                inputs, kernel, bias, recurrence, output, cell
+            )
 
         def gradient(outputs_gradient, cell_gradient):
-            errors, output_gradient, cell_gradient = _backward(
-                outputs_gradient, cell_gradient, recurrence, saved
-            )
+            if is_fused:
+                errors, output_gradient, cell_gradient = fused.backward(
+                    outputs_gradient, cell_gradient, saved
+                )
+            else:
+                errors, output_gradient, cell_gradient = _backward(
+                    outputs_gradient, cell_gradient, recurrence, saved
+                )
             earlier = tf.concat([output[tf.newaxis], outputs[:-1]], axis=0)
             ones = tf.ones_like(inputs[..., :1])
             # Its shape is known: the check keeps TensorFlow from making one product of

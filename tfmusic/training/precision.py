@@ -7,6 +7,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from tfmusic.networks import fused
+
 # What processors that multiply bfloat16 numbers themselves say in /proc/cpuinfo.
 _NATIVE = {"avx512_bf16", "amx_bf16"}
 
@@ -27,7 +29,8 @@ def choose_policy(precision: str) -> str:
         is_native = not has_gpu and bool(_NATIVE & processor_flags())
         precision = "bfloat16" if is_native else "none"
         reason = "this processor multiplies them twice as fast" if is_native else "auto"
-    layer = "Keras' own, with cuDNN where it can" if has_gpu else "tfmusic's own"
+    layer = f"tfmusic's own, by {fused.description()}"
+    layer = "Keras' own, with cuDNN where it can" if has_gpu else layer
     if precision == "none":
         logging.info("computing in float32; LSTM layers: %s", layer)
         return "float32"
