@@ -138,13 +138,13 @@ VARIANTS = {
         dict(model=dict(generator="attention")),
     ),
     "recurrent": (
-        "The same with recurrent layers. After 300 steps far from music in key and "
-        "pedal, as docs/results/latent_wgan.md tells.",
+        "The same with recurrent layers. After 300 steps still far from music, see "
+        "docs/results/latent_wgan.md.",
         dict(model=dict(generator="recurrent")),
     ),
     "recurrent_attention": (
         "Recurrent layers, each of which also looks back at all chunks before. After "
-        "800 steps far from music in key and pedal, likewise.",
+        "800 steps still far from music, likewise.",
         dict(model=dict(generator="recurrent_attention")),
     ),
     "joint": (
