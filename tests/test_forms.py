@@ -22,8 +22,10 @@ PACKAGES = (
 
 def classes():
     for package in PACKAGES:
-        for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-            module = importlib.import_module(found.name)
+        for found in pkgutil.iter_modules(package.__path__):
+            if found.name == "_lstm":  # a library of TensorFlow's operations
+                continue
+            module = importlib.import_module(f"{package.__name__}.{found.name}")
             for _, kind in inspect.getmembers(module, inspect.isclass):
                 if kind.__module__ == module.__name__:
                     yield kind
