@@ -16,8 +16,9 @@ from tfmusic.training.distribution import make_distribution
 from tfmusic.training.setup import train_and_evaluate
 
 # Sums over a batch are added up in another order, so the last bits of a gradient
-# differ, and Adam's first steps, which go by a gradient's sign, make more of that.
-TOLERANCE = 2e-4
+# differ, and Adam's first steps, which go by a gradient's sign, make more of that; so
+# does a unit whose input is all but zero, where a leaky rectifier bends.
+TOLERANCE = 1e-3
 
 
 def finish(*processes):
