@@ -3,8 +3,9 @@
     python -m benchmarks.bar_gaps --model_dir=DIR --source=FOLDER_OR_DATASET \
         [--infill=bars:5-8] [--keep=right] [--num_pieces=8] [--quick]
 
-Of each piece the first bars are taken. The table sets what is new beside what it took
-the place of. In key are notes of the scale of the whole piece. Controls, such as
+Of each piece the first bars are taken; what the model refuses, such as a tune in two
+voices, is left out and named. The table sets what is new beside what it took the place
+of. In key are notes of the scale of the whole piece. Controls, such as
 --particles, are flags.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 from absl import flags
 
 from tfmusic import command_line
+from tfmusic.errors import UserError
 from tfmusic.evaluation.comparison import compare
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.guarded import read_input
@@ -50,7 +52,11 @@ def main() -> None:
     made, old = [], []
     for i, piece in enumerate(_pieces(number)):
         piece = player.cut_primer(piece, bars=_BARS.value)
-        gap = read_gap(player.card, player.representation, piece, **asked)
+        try:
+            gap = read_gap(player.card, player.representation, piece, **asked)
+        except UserError as error:
+            print(f"piece {i + 1} is left out: {error}")
+            continue
         start = time.monotonic()
         [filled] = player.infill(piece, seed=i, controls=controls, **asked)
         seconds.append(time.monotonic() - start)
@@ -64,6 +70,8 @@ def main() -> None:
             keys.append([_in_key(notes, key) for notes in (new, removed)])
             made.append(_alone(piece, new))
             old.append(_alone(piece, removed))
+    if not made:
+        raise UserError("source: expected pieces with notes in the gap, found none")
     comparison = compare(made, old)
     print(f"New notes, and those they took the place of:\n\n{comparison.table()}")
     counts = [sum(len(piece.notes) for piece in music) for music in (made, old)]

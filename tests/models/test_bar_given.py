@@ -152,6 +152,16 @@ def test_nothing_is_written_but_where_it_is_open_and_the_seed_says_what(model):
     np.testing.assert_array_equal(made["bars_left"][:, 0], piece["bars_left"][0])
 
 
+def test_gaps_hear_the_plan_as_strongly_as_they_are_asked_to(model):
+    piece = opened(piece_of(model, TUNE), range(12, 96), 180)
+
+    def made(guidance):
+        return fill(model, piece, 20, guidance=guidance)["tokens"]
+
+    plain, strong = made(1.0), made(6.0)
+    assert plain.shape != strong.shape or np.any(plain != strong)
+
+
 def note_places(kind, tokens):
     notes = kind.parse(np.asarray(tokens), 0).notes
     columns = notes.starts, notes.pitches, notes.ends
