@@ -9,9 +9,10 @@ VERSION = next(
     for line in (HERE / "tfmusic" / "__init__.py").read_text().splitlines()
     if line.startswith("__version__")
 )
-# The time loop of LSTM layers and the softmax of tokens, in training. It needs neither TensorFlow nor Python to be
-# built, nothing needs it, and where it does not compile the rest is installed. Named as
-# if it used Python's stable interface: one library, one wheel for all versions.
+# The time loop of LSTM layers and the softmax of tokens, in training. It needs neither
+# TensorFlow nor Python to be built, nothing needs it, and where it does not compile the
+# rest is installed. Named as if it used Python's stable interface: one library, one
+# wheel for all versions.
 LSTM = Extension(
     "tfmusic.networks._lstm",
     ["tfmusic/networks/csrc/lstm.cc"],
