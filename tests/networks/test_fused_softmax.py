@@ -175,26 +175,23 @@ def test_weights_after_training_are_those_of_tensorflow_and_repeatable():
         assert np.abs(a - start).max() > 0.01
 
 
-def softmaxes(name, training):
-    """What the graph of a model's loss computes them by."""
+@pytest.mark.parametrize("name", ["chords", "tokens"])
+def test_training_takes_the_compiled_softmax_and_all_else_does_not(name, monkeypatch):
     case = make_case(name)
     model = case.model
     model.compile_for_training(keras.optimizers.Adam())
     x, y, weight = contracts.whole_pieces(model, case.pieces)
 
-    outputs = model(x, training=training)
+    def softmaxes(training):
+        outputs = model(x, training=training)
 
-    def run():
-        return model.compute_loss(x, y, outputs, weight, training=training)
+        def run():
+            return model.compute_loss(x, y, outputs, weight, training=training)
 
-    graph = tf.function(run, autograph=False).get_concrete_function().graph
-    return {op.type for op in graph.get_operations() if "oftmax" in op.type}
+        graph = tf.function(run, autograph=False).get_concrete_function().graph
+        return {op.type for op in graph.get_operations() if "oftmax" in op.type}
 
-
-def test_training_takes_the_compiled_softmax_and_all_else_does_not(monkeypatch):
-    assert softmaxes("chords", training=True) == {"TfmusicSoftmax"}
-    assert softmaxes("tokens", training=True) == {"TfmusicSoftmax"}
-    others = {"SparseSoftmaxCrossEntropyWithLogits"}
-    assert softmaxes("tokens", training=False) == others
+    assert softmaxes(training=True) == {"TfmusicSoftmax"}
+    assert softmaxes(training=False) == {"SparseSoftmaxCrossEntropyWithLogits"}
     monkeypatch.setenv(fused.VARIABLE, "0")
-    assert softmaxes("tokens", training=True) == others
+    assert softmaxes(training=True) == {"SparseSoftmaxCrossEntropyWithLogits"}
