@@ -191,7 +191,7 @@ class TokenModel(AutoregressiveModel):
             training: Whether dropout is on.
 
         Returns:
-            float32 `[batch, time, token]`; in training as `logits` gives it.
+            float32 `[batch, time, token]`; in training `Logits`, unless odds are added.
         """
         has_places = bool(self.places.names)
         tokens, places = (inputs["tokens"], inputs) if has_places else (inputs, {})
@@ -484,21 +484,15 @@ class TokenModel(AutoregressiveModel):
         return hidden
 
     def logits(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor | Logits:
-        """Logits, float32 `[batch, time, token]`, of what `_top` gives.
-
-        In training in two parts, unless odds of tokens are added.
-        """
+        """Logits, float32 `[batch, time, token]`, of what `_top` gives; see `call`."""
         if self.lookback:
             hidden, *earlier = self.lookback.split(hidden)
-        if self.pitch_context:
-            hidden, odds = self.pitch_context.split(hidden)
-        # Within `call` Keras itself tells the output whether this is training.
-        logits = add_to_all(self.output_layer(hidden), self._banned)
-        if training and not (self.pitch_context or self.lookback):
-            return logits
-        logits = logits.whole()
-        if self.pitch_context:
-            logits += odds
+        context = self.pitch_context
+        hidden, odds = context.split(hidden) if context else (hidden, 0.0)
+        output = self.output_layer(hidden, training=training)
+        logits = add_to_all(output, self._banned)
+        if not training or context or self.lookback:
+            logits = logits.whole() + odds
         return self.lookback.add(logits, *earlier) if self.lookback else logits
 
     def step_logits(self, hidden: tf.Tensor) -> tf.Tensor:

@@ -242,7 +242,6 @@ def _compiled_nats_and_hits(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     if not isinstance(y_pred, Logits):
         y_pred = Logits(y_pred, tf.zeros(tf.shape(y_pred)[-1:]))
-    num_classes = y_pred.products.shape[-1]
 
     @tf.custom_gradient
     def run(products, shared):
@@ -253,7 +252,7 @@ def _compiled_nats_and_hits(
 
         return (nats, hits), gradient
 
-    rows = tf.reshape(y_pred.products, [-1, num_classes])
+    rows = tf.reshape(y_pred.products, [-1, tf.shape(y_pred.products)[-1]])
     shape = tf.shape(y_true)
     return tuple(tf.reshape(part, shape) for part in run(rows, y_pred.shared))
 
