@@ -220,15 +220,15 @@ def token_hits(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
 def token_nats_and_hits(
     y_true: tf.Tensor, y_pred: tf.Tensor | Logits, training: bool
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Both; in training by compiled code where `fused` has it.
+    """`token_nats` and `token_hits`; in training by compiled code, if `fused` has it.
 
-    Over large vocabularies memory takes most of a loss's time, and compiled code reads
-    the logits once, in their own type.
+    Over a large vocabulary reading and writing the logits takes most of a loss's time.
+    The compiled code reads them once, in their own type.
 
     Args:
         y_true: int32 `[batch, time]`.
         y_pred: `[batch, time, class]`.
-        training: Whether gradients are wanted, which have none themselves.
+        training: Whether only first derivatives are needed, and no export.
     """
     has_gpu = bool(tf.config.list_logical_devices("GPU"))
     if training and fused.is_used() and not has_gpu:
