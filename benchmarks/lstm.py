@@ -4,9 +4,9 @@
 
 Forward and backward passes over the LSTM layers of the families, alone, with the time
 loop that is compiled and with that of TensorFlow's operations: gradients of inputs and
-weights in one graph. And the softmax of tokens: nats, hits and gradients. Both ways take
-turns in one process: CPU milliseconds on one thread, which other programs change little,
-then by the clock on all threads. The median of all turns.
+weights in one graph. And the softmax of tokens: nats, hits and gradients. Both ways
+take turns in one process: CPU milliseconds on one thread, which other programs change
+little, then by the clock on all threads. The median of all turns.
 """
 
 import argparse
