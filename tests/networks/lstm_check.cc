@@ -120,7 +120,7 @@ void compare(const std::vector<float>& one, const std::vector<float>& other,
 template <class T>
 float largest_softmax_difference(int level) {
   float largest = 0;
-  for (int64_t rows : {0, 1, 3, 70})
+  for (int64_t rows : {0, 1, 3, 70, 2600})
     for (int64_t classes : {1, 2, 7, 16, 33, 391})
       for (bool is_reused : {false, true})
         for (int num_threads : {1, 3})

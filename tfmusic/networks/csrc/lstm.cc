@@ -254,8 +254,8 @@ constexpr int64_t kSoftmaxParts = 32;
 bool run_softmax(const Kernels& kernels, const SoftmaxJob& job, bool is_forward,
                  int64_t num_threads) {
   const int64_t classes = job.classes, num_parts = std::min(kSoftmaxParts, job.rows);
-  // A thread takes about as long to start as 50,000 exponentials.
-  num_threads = std::min({num_threads, num_parts, 1 + job.rows * classes / 50000});
+  // Fewer logits than these are done before another thread would have begun.
+  num_threads = std::min({num_threads, num_parts, 1 + job.rows * classes / 1000000});
   num_threads = std::max<int64_t>(num_threads, 1);
   const int64_t num_sums = is_forward ? 0 : num_parts * classes;
   const Memory memory = allocate(num_sums * sizeof(float) + 1);

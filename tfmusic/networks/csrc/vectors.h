@@ -102,10 +102,10 @@ INLINE Floats exp_minus_one(Floats x) {
   return e.power * e.series + (e.power - 1.0f);
 }
 
-// Of what is no greater than 88; 0 where float32 has only denormal numbers.
+// 0 where float32 has only denormal numbers, as 2^-127 has no bits.
 INLINE Floats exp(Floats x) {
   const Exponential e = exponential(x);
-  return x < -87.0f ? Floats{} : e.power * e.series + e.power;
+  return e.power * e.series + e.power;
 }
 
 INLINE Floats sigmoid(Floats x) { return 1.0f / (exp_minus_one(-x) + 2.0f); }
