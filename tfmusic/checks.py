@@ -92,4 +92,5 @@ def sequence(name: str, value: Any) -> Sequence[Any]:
 
 def _wrong(name: str, expected: str, value: Any) -> UserError:
     """The answer to a value of another type."""
-    return UserError(f"{name}: expected {expected}, got {reprlib.repr(value)}")
+    shown = " ".join(reprlib.repr(value).split())  # music has many lines
+    return UserError(f"{name}: expected {expected}, got {shown}")

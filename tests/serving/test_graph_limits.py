@@ -35,6 +35,13 @@ def call(functions, name, **values):
     return {key: value.numpy() for key, value in outputs.items()}
 
 
+class Lines:
+    """Something that Python shows in two lines, as it does music."""
+
+    def __repr__(self):
+        return "one\ntwo"
+
+
 NEW = {"num_outputs": 2, "num_steps": 3}
 
 
@@ -127,6 +134,7 @@ def test_models_that_came_before_are_asked_for_no_more():
         ({"qpm": float("nan")}, "qpm: expected a finite number, got nan"),
         ({"key": 3}, "key: expected a text, got 3"),
         ({"primer": "x.mid"}, "primer: expected music, as tfmusic.read_music gives it"),
+        ({"primer": [Lines()]}, "primer: expected .*, got .one two.$"),
         ({"controls": [1]}, "controls: expected values by name"),
     ):
         with pytest.raises(UserError, match=message):

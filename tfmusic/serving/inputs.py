@@ -25,8 +25,9 @@ def check_music(name: str, value: Any) -> None:
         UserError: It is something else.
     """
     if not isinstance(value, NoteSequence):
+        shown = " ".join(repr(value).split())  # what a note is takes several lines
         raise UserError(
-            f"{name}: expected music, as tfmusic.read_music gives it, got {value!r:.60}"
+            f"{name}: expected music, as tfmusic.read_music gives it, got {shown:.60}"
         )
 
 
