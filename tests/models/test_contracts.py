@@ -28,6 +28,29 @@ def test_loss_is_finite_and_reaches_all_weights(case):
     contracts.check_gradients(case.model, case.pieces)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_loss"),
+    [
+        ("tokens", True),
+        ("two_hands", True),
+        ("next_frame", True),
+        ("biaxial", True),
+        ("tokens_reference", False),  # of the last step alone
+        ("one_hand_reference", False),  # with weights of the keys
+        ("next_frame_reference", False),  # of one class a frame
+        ("seq2seq_reference", False),  # focal
+    ],
+)
+def test_training_shows_nats_only_where_it_makes_nats_small(name, is_loss):
+    case = make_case(name)
+    case.model.compile_for_training("sgd")
+    logs = case.model.test_step(contracts.whole_pieces(case.model, case.pieces))
+    assert ("nats_per_step" in logs, "nats_of_all_steps" in logs) == (
+        is_loss,
+        not is_loss,
+    )
+
+
 def test_a_piece_scores_the_same_in_any_batch(case):
     contracts.check_batch_consistency(case.model, case.pieces)
 

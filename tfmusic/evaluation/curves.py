@@ -75,8 +75,8 @@ def best_epoch(rows: Rows) -> int:
 
 
 def loss_name(rows: Rows) -> str:
-    """The metric that tells most: nats a step where they are known, else the loss."""
-    return "nats_per_step" if "val_nats_per_step" in rows[-1] else "loss"
+    """The metric that is shown: nats a step where they are the loss, else the loss."""
+    return "nats_per_step" if rows[-1].get("val_nats_per_step") else "loss"
 
 
 def draw_curves(runs: Mapping[str, Rows]) -> bytes:

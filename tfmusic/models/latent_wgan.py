@@ -58,6 +58,9 @@ class LatentWGAN(MusicModel):
     Settings = LatentSettings
     CONTROLS = (SPREAD,)
     SCORED_BY = "samples"
+    LOSS_MEANING = (
+        "how far generated music is from real music (Frechet distance of latents)"
+    )
 
     def __init__(self, representation: Latents, settings: LatentSettings):
         """Makes the networks; see `LatentSettings`.

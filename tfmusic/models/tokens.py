@@ -35,7 +35,7 @@ from tfmusic.models.token_search import search_endpoints
 from tfmusic.models.token_settings import TokenSettings
 from tfmusic.models.token_steps import first_state, read_step
 from tfmusic.networks.losses import mean_loss, token_nats
-from tfmusic.networks.metrics import Perplexity, TokenAccuracy, WeightedMean
+from tfmusic.networks.metrics import Perplexity, TokenAccuracy, WeightedMean, nats_name
 from tfmusic.networks.recurrent_stack import CarriedState
 from tfmusic.representations import Representation, home_key
 from tfmusic.representations.tokens import TokenRepresentation
@@ -108,7 +108,7 @@ class TokenModel(AutoregressiveModel):
             self, self._silent.any(), self._rules.tells_ends
         )
         self.INFILL_CONTROLS = (PARTICLES,) if can_fill(self) else self.INFILL_CONTROLS
-        self._nats = WeightedMean("nats_per_step")
+        self._nats = WeightedMean(nats_name(self.loss_steps == "all"))
         self._perplexity = Perplexity()
         self._accuracy = TokenAccuracy()
         never = [PAD, START] if self.learn_end else [PAD, START, END]

@@ -13,7 +13,11 @@ import tensorflow as tf
 
 
 class RollLoss(keras.losses.Loss):
-    """Cross-entropy of the keys and squared error of their number, hands summed."""
+    """Cross-entropy of the keys and squared error of their number, hands summed.
+
+    Attributes:
+        is_likelihood: Whether the keys' part is how likely they are, up to a factor.
+    """
 
     def __init__(
         self,
@@ -39,6 +43,7 @@ class RollLoss(keras.losses.Loss):
         self._count_coefficient = count_coefficient
         self._key_weights = key_weights
         self._weigh_both = weigh_both
+        self.is_likelihood = key_weights is None
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The loss of each step.
@@ -83,6 +88,8 @@ class RollLoss(keras.losses.Loss):
 
 class FrameNatsLoss(keras.losses.Loss):
     """The negative log-likelihood of each frame, in nats."""
+
+    is_likelihood = True
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The loss of each step; arguments as in `CellLoss.call`."""

@@ -12,6 +12,16 @@ from tfmusic.networks.losses import (
 )
 
 
+def nats_name(is_loss: bool) -> str:
+    """The name of a metric of nats, which all steps of the windows count in.
+
+    Curves and lines of training show `nats_per_step` in place of the loss, which counts
+    padding. Where training makes something else small, they show that, so the metric
+    has another name.
+    """
+    return "nats_per_step" if is_loss else "nats_of_all_steps"
+
+
 class WeightedMean(keras.metrics.Metric):
     """The mean of a value per step over all steps of any weight.
 

@@ -264,6 +264,12 @@ def _request(
         for name, array in (primer.prompt if primer else {}).items()
     }
     values = {**values, **tiled}
+    if "reconstruct" in card["endpoints"]:
+        raise UserError(
+            f"{card['name']} gives music back and makes none: hear what it keeps of a "
+            "piece with tfmusic reconstruct; a latent_wgan makes music of what tfmusic "
+            "encode_latents writes with it"
+        )
     choose(f"endpoint of {card['name']}", endpoint, card["endpoints"])
     check_limits(card, endpoint, values)
     # Arrays may be narrower on disk than in the graph.
