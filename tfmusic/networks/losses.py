@@ -164,6 +164,25 @@ def single_class(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Te
     return first, tf.concat([logits, none], axis=-1)
 
 
+def class_log_odds(log_odds: tf.Tensor) -> tf.Tensor:
+    """Log odds of what `SingleClassLoss` has taught, each key's against all else.
+
+    As that loss takes them, log odds of sounding are those of a class against silence,
+    and only how they differ means anything: many keys can have high ones. Here they
+    are those of the class against all other classes, so that one key is expected.
+
+    Args:
+        log_odds: float32 `[..., hand, key, channel]`: of sounding and, if there is a
+            second channel, of an onset where a key sounds, which stays.
+    """
+    sounding = log_odds[..., 0]
+    # Silence has a logit of 0. A start and being held on add up to sounding.
+    total = tf.reduce_logsumexp(sounding, axis=[-2, -1], keepdims=True)
+    log_p = tf.minimum(sounding - tf.nn.softplus(total), -1e-6)
+    others = tf.math.log(-tf.math.expm1(log_p))
+    return tf.concat([(log_p - others)[..., tf.newaxis], log_odds[..., 1:]], axis=-1)
+
+
 CELL_LOSSES = ("nats", "binary", "focal", "single")
 
 
