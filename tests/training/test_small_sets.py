@@ -10,9 +10,11 @@ import pytest
 
 from tests.data.builders import write_dataset
 from tests.experiments import LENGTHS, family_experiment, newest_values, tiny_config
+from tfmusic.data.settings import DataSettings
 from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
 from tfmusic.training.callbacks import read_metrics
+from tfmusic.training.first_look import variation_in_words
 from tfmusic.training.live_line import duration, loss_in_words, loss_of
 from tfmusic.training.run_directory import load_run
 from tfmusic.training.setup import train_and_evaluate
@@ -240,6 +242,15 @@ def test_verdict_on_a_run_stopped_while_falling_gives_the_command_that_goes_on()
     said = judge(falling, HOURS)
     assert "fell by 0.20 in the last 2 epochs, to 5.10" in said
     assert "--config.train.num_epochs=20" in said
+
+
+@pytest.mark.parametrize(
+    ("up", "down", "words"),
+    [(3, 2, "by -2 to 3 semitones"), (5, -1, "by up to 5 semitones"), (0, -1, "none")],
+)
+def test_transpositions_are_told_as_they_are(up, down, words):
+    settings = DataSettings(transpose_semitones=up, transpose_down_semitones=down)
+    assert words in variation_in_words(settings)
 
 
 def test_a_run_that_learns_by_heart_is_not_judged_by_its_validation():
