@@ -55,8 +55,8 @@ _ROWS = {
     "home_key": "windows of 16 quarters in the home key, %",
 }
 _COPIED = "in copied passages"
-# Claims about gaps are of one model alone and do without its name.
-_OF_GAPS = ("harmonise_", "infill_")
+# Claims about gaps do without a name where they are of the model made for gaps.
+_OF_GAPS, _FOR_GAPS = ("harmonise_", "infill_"), "harmony"
 
 
 def main(_: list[str]) -> None:
@@ -80,8 +80,8 @@ def main(_: list[str]) -> None:
                 f"--output_dir={data_dir}",
             )
             for claim, value in _measure(Player(name), data_dir):
-                model = "" if claim.startswith(_OF_GAPS) else f"{name}_"
-                claims[model + claim] = value
+                is_plain = name == _FOR_GAPS and claim.startswith(_OF_GAPS)
+                claims[claim if is_plain else f"{name}_{claim}"] = value
         if _FILES.value:
             for claim, value in _own_files(_FILES.value, folder):
                 claims[f"files_{claim}"] = value

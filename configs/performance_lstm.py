@@ -57,6 +57,7 @@ DEFAULT = dict(
         batch_size=16, eval_batch_size=64, num_epochs=40, early_stopping_epochs=4
     ),
 )
+STYLED = dict(representation=dict(name="styled_performance_events"))
 VARIANTS = {
     "": (
         "Smaller layers and batches that two cores can train, the 88 keys of a "
@@ -81,6 +82,12 @@ VARIANTS = {
             ),
             train=dict(batch_size=64, steps_per_epoch=500, early_stopping_epochs=0),
         ),
+    ),
+    "styled": (
+        "The default, which also knows the composer and how many notes a second a "
+        "piece has, each unknown in a part of the windows; --tag and "
+        "--notes_per_second ask for them.",
+        STYLED,
     ),
     "smoke": (
         "A minute on two cores.",

@@ -44,6 +44,11 @@ VARIANTS = {
         "Four layers that two cores can train; the keys that are down are read too.",
         dict(),
     ),
+    "styled": (
+        "The default, which also knows the composer and how many notes a second a "
+        "piece has; --tag and --notes_per_second ask for them.",
+        performance_lstm.STYLED,
+    ),
     "smoke": (
         "A minute on two cores.",
         dict(

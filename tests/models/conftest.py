@@ -50,6 +50,23 @@ def event_pieces() -> list[contracts.Piece]:
     return [{"tokens": np.resize(tokens[1:], n).astype(np.int32)} for n in SIZES]
 
 
+def styled_events():
+    settings = events().to_config() | {"name": "styled_performance_events"}
+    return make_representation(settings | {"tags": ("bach", "satie")})
+
+
+def styled_pieces() -> list[contracts.Piece]:
+    """The same events, of one composer each."""
+    return [
+        piece
+        | {
+            "plan_tag": np.full(len(piece["tokens"]), number, np.int32),
+            "plan_density": np.full(len(piece["tokens"]), 3, np.int32),
+        }
+        for number, piece in enumerate(event_pieces())
+    ]
+
+
 def bar_tunes():
     settings = {"num_velocity_bins": 0, "tempos": False, "programs": False}
     return make_representation({"name": "bar_events", **settings})
@@ -193,6 +210,11 @@ CASES = {
         lambda: chords(metre=True),
         {"name": "token_lstm", "embedding_size": 16, "units": (32,), "dropout": 0.1},
         metre_pieces,
+    ),
+    "tokens_style": (
+        styled_events,
+        {"name": "token_lstm", "embedding_size": 16, "units": (24,), "dropout": 0.1},
+        styled_pieces,
     ),
     "tokens_bars": (
         bar_tunes,

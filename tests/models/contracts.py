@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfmusic.generation.token_rules import RulesState
 from tfmusic.models import AutoregressiveModel
+from tfmusic.representations.style import DENSITIES
 
 Piece = dict[str, np.ndarray]
 
@@ -193,7 +194,10 @@ def num_said(model: AutoregressiveModel) -> int:
 
 
 def metre_controls(model: AutoregressiveModel, piece: Piece) -> dict[str, float]:
-    """The controls for music in the metre of a piece, with its upbeat, or its key."""
+    """The controls for music in the metre, with the upbeat, key or style of a piece."""
+    if "plan_tag" in piece:
+        rate = DENSITIES[piece["plan_density"][0] - 1]
+        return {"tag": float(piece["plan_tag"][0]), "notes_per_second": rate}
     if "bar_length" not in piece:
         is_known = "plan_key" in piece
         return {"key_number": float(piece["plan_key"][0])} if is_known else {}

@@ -7,7 +7,13 @@ from tfmusic.errors import UserError
 from tfmusic.models import MODELS, make_model
 from tfmusic.representations import REPRESENTATIONS, make_representation
 
-TOKENS = {"bar_events", "chord_frames", "note_chord_tokens", "performance_events"}
+TOKENS = {
+    "bar_events",
+    "chord_frames",
+    "note_chord_tokens",
+    "performance_events",
+    "styled_performance_events",
+}
 ROLLS = {"binary_roll", "start_sustain", "two_hands_roll"}
 TAKEN = {
     "biaxial_lstm": {"play_articulate"},

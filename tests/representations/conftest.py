@@ -135,6 +135,7 @@ CONFIGS = {
         "steps_per_quarter": 12,
         "first_instrument_only": True,
     },
+    "styled_performance_events": {"name": "styled_performance_events"},
     "voice_frames": {"name": "voice_frames"},
     "voice_frames_without_onsets": {
         "name": "voice_frames",

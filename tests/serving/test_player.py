@@ -387,6 +387,16 @@ def test_damaged_export_is_told_in_one_line(tiny_export, tmp_path, damage):
     assert "\n" not in str(error.value)
 
 
+def test_a_control_that_the_card_has_lost_is_told_in_one_line(tiny_export, tmp_path):
+    path = tmp_path / "1"
+    shutil.copytree(pathlib.Path(tiny_export, "1"), path)
+    card = json.loads((path / CARD).read_text())
+    del card["controls"]["max_silence"]
+    (path / CARD).write_text(json.dumps(card))
+    with pytest.raises(UserError, match="a control max_silence in the model.s"):
+        Player(str(path)).generate(num_steps=4)
+
+
 def test_what_a_setting_decides_is_not_given_twice(player):
     control = {"default": 0.0, "minimum": 0.0, "maximum": 100.0, "doc": "x"}
     for name, setting in (

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tests.experiments import CONFIGS, family_experiment, start_training
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
+from tfmusic.networks.losses import mean_loss
 from tfmusic.representations import make_representation
 from tfmusic.training.distribution import make_distribution
 from tfmusic.training.setup import train_and_evaluate
@@ -80,6 +81,19 @@ def test_two_devices_train_to_the_curves_of_one(tmp_path):
     config.train.distribute = "mirrored"
     train_and_evaluate(config, data_dir, str(tmp_path / "devices"))
     assert_same_curves(tmp_path / "devices", tmp_path / "one")
+
+
+def test_losses_of_devices_add_up_to_the_mean_of_all_steps():
+    strategy = make_distribution("mirrored").strategy
+    losses, weights = tf.constant([[1.0, 2.0], [3.0, 8.0]]), tf.constant([1.0, 0.5])
+    shares = strategy.run(
+        lambda: mean_loss(
+            losses[tf.distribute.get_replica_context().replica_id_in_sync_group],
+            weights,
+        )
+    )
+    total = strategy.reduce("sum", shares, axis=None)
+    assert float(total) == pytest.approx((1.0 + 1.0 + 3.0 + 4.0) / 4)
 
 
 def test_each_device_tosses_its_own_coins_in_scheduled_sampling():

@@ -186,6 +186,11 @@ NOTES_PER_QUARTER = Control(
     *(0.0, 0.0, 100.0),
     "About how many notes begin in a quarter note; 0: any.",
 )
+NOTES_PER_SECOND = Control(
+    "notes_per_second",
+    *(0.0, 0.0, 100.0),
+    "About how many notes begin in a second; 0: any.",
+)
 LENGTH_BARS = Control(
     "length_bars",
     *(0.0, 0.0, 10_000.0),

@@ -1,4 +1,4 @@
-"""Where each step of a piece lies, in bar, phrase, key and length, for a network."""
+"""What is known of each step: bar, phrase, key, length, style, for a network."""
 
 from collections.abc import Mapping
 
@@ -19,13 +19,20 @@ from tfmusic.models.bars_left import BarsLeft
 from tfmusic.models.base import Tensors
 from tfmusic.models.home_key import HomeKey
 from tfmusic.models.pitch_context import single_pitches
+from tfmusic.models.style import Style
 from tfmusic.representations import Representation
 from tfmusic.representations import bars_left as length_array
 from tfmusic.representations import home_key as home_key_array
 from tfmusic.representations import metre as metre_arrays
 from tfmusic.representations import phrases as phrase_arrays
+from tfmusic.representations import style as style_arrays
 
-_PLAN = (*phrase_arrays.SPECS, length_array.NAME, home_key_array.NAME)
+_PLAN = (
+    *phrase_arrays.SPECS,
+    length_array.NAME,
+    home_key_array.NAME,
+    *style_arrays.SPECS,
+)
 
 
 class Places(keras.layers.Layer):
@@ -33,7 +40,8 @@ class Places(keras.layers.Layer):
 
     A place is a dict of int32 tensors: where the step lies in its bar, if the
     representation has the metre; in its phrase, the key that the piece comes home to,
-    and how many bars are to come, as far as the representation has them.
+    how many bars are to come, and the piece's style, as far as the representation has
+    them.
 
     Attributes:
         names: The representation's arrays that tell it; empty if it has none.
@@ -51,7 +59,7 @@ class Places(keras.layers.Layer):
         """
         super().__init__(**kwargs)
         specs = representation.feature_specs
-        self.bars = self.phrases = self.key = self.length = None
+        self.bars = self.phrases = self.key = self.length = self.style = None
         self.names: tuple[str, ...] = ()
         self.controls: tuple[Control, ...] = ()
         self.steps_per_quarter = representation.steps_per_quarter
@@ -80,6 +88,15 @@ class Places(keras.layers.Layer):
             )
             self.names += (length_array.NAME,)
             self.controls += (LENGTH_BARS, CADENCE_OF_BARS.with_default(cadence))
+        if style_arrays.TAG in specs:
+            self.style = Style(representation.tags, name="style")
+            self.names += tuple(style_arrays.SPECS)
+            self.controls += self.style.controls
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether there is something that can be hidden, and so heard more strongly."""
+        return bool(self.phrases or self.length or self.style)
 
     def call(self, place: Tensors) -> tf.Tensor | None:
         """Places, int32 `[...]`, as vectors `[..., feature]`; None without any."""
@@ -90,6 +107,8 @@ class Places(keras.layers.Layer):
             vectors.append(self.key(place[home_key_array.NAME]))
         if self.length:
             vectors.append(self.length(place[length_array.NAME]))
+        if self.style:
+            vectors.append(self.style(place))
         return tf.concat(vectors, axis=-1)
 
     def before_piece(
@@ -118,6 +137,11 @@ class Places(keras.layers.Layer):
         if self.length:
             left = self.length.choose(batch_size, controls[LENGTH_BARS.name], seed)
             place[length_array.NAME] = left
+        if self.style:
+            unknown = dict.fromkeys(
+                style_arrays.SPECS, tf.zeros([batch_size], tf.int32)
+            )
+            place |= self.style.asked_for(unknown, controls)
         return place
 
     def of_given(
@@ -158,17 +182,19 @@ class Places(keras.layers.Layer):
     def after_control(
         self, place: Tensors, token: tf.Tensor, controls: Mapping[str, tf.Tensor]
     ) -> Tensors:
-        """The place of a prompt's last token, with the bars to come if they are known.
+        """The place of a prompt's last token, with the bars and style asked for.
 
         Args:
             place: As `after_prompt` gives it.
             token: The last token, int32 `[batch]`.
             controls: Values of `self.controls`.
         """
-        if not self.length:
-            return place
-        left = self.length.left_after(token, controls[LENGTH_BARS.name])
-        return {**place, length_array.NAME: left}
+        if self.style:
+            place = {**place, **self.style.asked_for(place, controls)}
+        if self.length:
+            left = self.length.left_after(token, controls[LENGTH_BARS.name])
+            place = {**place, length_array.NAME: left}
+        return place
 
     def advance(
         self, place: Tensors, steps: tf.Tensor | int, token: tf.Tensor | None = None
@@ -185,9 +211,10 @@ class Places(keras.layers.Layer):
             later |= metre.advance(place, steps)
         if self.phrases:
             later |= phrases.advance(place, steps)
-        if self.key:
-            key = place[home_key_array.NAME]
-            later[home_key_array.NAME] = key + tf.zeros_like(key + steps)
+        constant = (home_key_array.NAME, *style_arrays.SPECS)
+        for name in (name for name in constant if name in self.names):
+            value = place[name]
+            later[name] = value + tf.zeros_like(value + steps)
         if self.length:
             later[length_array.NAME] = self.length.after(
                 place[length_array.NAME], token
@@ -262,7 +289,7 @@ class Places(keras.layers.Layer):
         }
 
     def without_plan(self, features: Tensors) -> Tensors:
-        """The same arrays or place, of which phrases, key and length are unknown."""
+        """The same arrays or place, of which nothing but bars is known."""
         return {
             name: tf.zeros_like(array) if name in _PLAN else array
             for name, array in features.items()
@@ -271,7 +298,8 @@ class Places(keras.layers.Layer):
     def hide_plan(self, features: Tensors, fraction: float, seed: tf.Tensor) -> Tensors:
         """A window's arrays, in a fraction of cases without phrases and length.
 
-        Half of these are also without the key.
+        Half of these are also without the key. Half of them are without any style, a
+        quarter without the tag and a quarter without the density.
 
         Args:
             features: Arrays `[time]`.
@@ -281,6 +309,9 @@ class Places(keras.layers.Layer):
         chance = tf.cast(seed[0], tf.float32) / 2.0**32 + 0.5
         hidden = dict.fromkeys(_PLAN, chance < fraction)
         hidden[home_key_array.NAME] = chance < fraction / 2
+        no_style, no_tag = chance < fraction / 2, chance < 0.75 * fraction
+        hidden[style_arrays.TAG] = no_tag
+        hidden[style_arrays.DENSITY] = no_style | ((chance < fraction) & ~no_tag)
         return features | {
             name: tf.where(is_hidden, tf.zeros_like(features[name]), features[name])
             for name, is_hidden in hidden.items()

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from tfmusic.models.base import Tensors
+from tfmusic.models.places import Places
 from tfmusic.representations.vocabulary import END
 
 
@@ -15,6 +16,20 @@ def targets_of(
     is_end = tf.equal(time, num_steps[:, tf.newaxis])
     targets = tf.where(is_end, END, tf.pad(tokens, [[0, 0], [0, 1]]))
     return targets, time < num_steps[:, tf.newaxis], is_end
+
+
+def readings_of(
+    places: Places, features: Tensors, num_steps: tf.Tensor
+) -> dict[str, Tensors]:
+    """What the network may know of a piece's steps, by the name of its nats.
+
+    Of a style also nothing: what is known of whole performances is no prediction.
+    """
+    readings = {"log_likelihood": places.with_end(features, num_steps)}
+    if places.style:
+        free = places.with_end(places.without_plan(features), num_steps)
+        readings["free_log_likelihood"] = free
+    return readings
 
 
 def as_scores(

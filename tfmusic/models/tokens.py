@@ -30,7 +30,7 @@ from tfmusic.models.token_layers import (
     make_head,
     make_output,
 )
-from tfmusic.models.token_scores import as_scores, targets_of
+from tfmusic.models.token_scores import as_scores, readings_of, targets_of
 from tfmusic.models.token_search import search_endpoints
 from tfmusic.models.token_settings import TokenSettings
 from tfmusic.models.token_steps import first_state, read_step
@@ -102,8 +102,8 @@ class TokenModel(AutoregressiveModel):
         if settings.lookback:
             self.lookback = Lookback(bar_places(representation), name="lookback")
         # A Transformer's memory of all steps would have to be kept twice.
-        has_length = self.places.length is not None and self.network.is_recurrent
-        self.hears_plan = self.places.phrases is not None or has_length
+        is_small = self.network.is_recurrent or self.places.phrases is not None
+        self.hears_plan = self.places.has_plan and is_small
         self.CONTROLS, self.SEARCH_CONTROLS = controls_of(
             self, self._silent.any(), self._rules.tells_ends
         )
@@ -439,10 +439,12 @@ class TokenModel(AutoregressiveModel):
     def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
         """The log-likelihood of each token, and of the end if it is learned."""
         targets, is_step, is_end = targets_of(features, num_steps)
-        places = self.places.with_end(features, num_steps)
         tokens = self._from_start(self._frames(features))
-        nats = token_nats(targets, self(self._inputs(tokens, places)))
-        return as_scores({"log_likelihood": nats}, is_step, is_end, self.learn_end)
+        nats = {
+            name: token_nats(targets, self(self._inputs(tokens, places)))
+            for name, places in readings_of(self.places, features, num_steps).items()
+        }
+        return as_scores(nats, is_step, is_end, self.learn_end)
 
     def _frames(self, features: Tensors) -> Nest:
         """The frames in arrays of the representation."""

@@ -19,6 +19,9 @@ from tfmusic.representations.note_chord_tokens import NoteChordTokens
 from tfmusic.representations.performance_events import PerformanceEvents
 from tfmusic.representations.play_articulate import PlayArticulate
 from tfmusic.representations.start_sustain import StartSustain
+from tfmusic.representations.styled_performance_events import (
+    StyledPerformanceEvents,
+)
 from tfmusic.representations.two_hands_roll import TwoHandsRoll
 from tfmusic.representations.voice_frames import VoiceFrames
 
@@ -45,6 +48,7 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
         PerformanceEvents,
         PlayArticulate,
         StartSustain,
+        StyledPerformanceEvents,
         TwoHandsRoll,
         VoiceFrames,
     )

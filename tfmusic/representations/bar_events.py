@@ -21,7 +21,6 @@ from tfmusic.representations.bar_lines import (
 )
 from tfmusic.representations.bar_notes import (
     Piece,
-    add_tag,
     by_kind,
     condition_values,
     in_order,
@@ -30,7 +29,6 @@ from tfmusic.representations.bar_notes import (
     one_at_a_time,
     rounded,
     spread,
-    tag_of,
 )
 from tfmusic.representations.bar_tokens import (
     BAR,
@@ -43,7 +41,6 @@ from tfmusic.representations.bar_tokens import (
     DURATIONS,
     INSTRUMENT,
     KINDS,
-    MAX_TAGS,
     NAMES,
     NUM_PITCHES,
     NUM_VELOCITIES,
@@ -65,6 +62,7 @@ from tfmusic.representations.base import EncodeError, Features, FeatureSpec
 from tfmusic.representations.chords import PITCH_NAMES
 from tfmusic.representations.conditions import Condition
 from tfmusic.representations.note_table import NoteTable
+from tfmusic.representations.tags import MAX_TAGS, add_tag, most_common, tag_of
 from tfmusic.representations.token_grammar import TokenGrammar
 from tfmusic.representations.tokens import TokenRepresentation
 from tfmusic.representations.variation import Joint, Variation, move, stack
@@ -295,11 +293,9 @@ class BarEvents(TokenRepresentation):
     def fit_counts(self, counts: Mapping[str, int]) -> "BarEvents":
         """With the tags that most pieces have, of those that several have."""
         kinds = by_kind(counts)
-        tags = {tag: number for tag, number in kinds["tag"].items() if number > 1}
-        order = sorted(tags, key=lambda tag: (-tags[tag], tag))
         return dataclasses.replace(
             self,
-            tags=tuple(order[:MAX_TAGS]),
+            tags=most_common(kinds["tag"]),
             home_keys=in_order(kinds["key"], 1, home_key.NUM_KEYS),
             metre_bars=in_order(kinds["metre"], 0, len(METRES)),
             lengths=spread({int(n): c for n, c in kinds["bars"].items()}, _NUM_LENGTHS),

@@ -16,6 +16,7 @@ from tfmusic.representations.bar_tokens import (
     PIANO,
 )
 from tfmusic.representations.note_table import NoteTable
+from tfmusic.representations.tags import number_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,12 +71,6 @@ def spread(counts: Mapping[int, int], number: int) -> tuple[int, ...]:
     return tuple(values[np.round(places).astype(int)].tolist())
 
 
-def tag_of(sequence: NoteSequence) -> str:
-    """The first genre that a piece is said to be of; empty without any."""
-    genres = sequence.sequence_metadata.genre
-    return genres[0].strip().lower() if genres else ""
-
-
 def key_number(sequence: NoteSequence, notes: NoteTable) -> int:
     """The key that a piece is written in, or that its notes seem to be in.
 
@@ -102,15 +97,8 @@ def condition_values(
     sequence: NoteSequence, notes: NoteTable, tags: tuple[str, ...]
 ) -> tuple[int, ...]:
     """The values of a piece's tag and density; 0 where it has none."""
-    tag = tag_of(sequence)
     density = len(notes) * STEPS_PER_QUARTER / notes.num_steps
     return (
-        tags.index(tag) + 1 if tag in tags else 0,
+        number_of(sequence, tags),
         np.searchsorted(DENSITIES, density, "right").item(),
     )
-
-
-def add_tag(sequence: NoteSequence, value: int, tags: tuple[str, ...]) -> None:
-    """Writes a piece's tag into it."""
-    if 0 < value <= len(tags):
-        sequence.sequence_metadata.genre.append(tags[value - 1])

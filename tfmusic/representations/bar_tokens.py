@@ -12,6 +12,7 @@ from tfmusic.representations.bar_lines import (
     TEMPOS,
     Bars,
 )
+from tfmusic.representations.tags import MAX_TAGS
 from tfmusic.representations.token_grammar import NOTHING
 from tfmusic.representations.vocabulary import NUM_SPECIAL
 
@@ -23,7 +24,6 @@ PIANO, DRUMS = 0, 128  # voices: programs, and one more
 NUM_VOICES = DRUMS + 1
 NUM_VELOCITIES = 127
 NUM_PITCHES = 128
-MAX_TAGS = 32
 # All lengths to a bar of 4/4, then eighths to two bars, then quarters to four.
 DURATIONS = np.array([*range(1, 49), *range(54, 97, 6), *range(108, 193, 12)])
 DRUM_STEPS = 3

@@ -40,7 +40,7 @@ _VALUES = {
     "end_log_likelihood": "The same of each piece's ending where it does.",
     "restrike_log_likelihood": "Of it, what says which keys are struck again.",
     "spelling_log_likelihood": "Of it, what says the keys of chords without a token.",
-    "free_log_likelihood": "The same where phrases and key are not known.",
+    "free_log_likelihood": "The same where phrases, key and style are not known.",
     "noise": "Standard normal numbers [piece, vector, number]; spread scales them.",
     "other_noise": "Likewise, where the pieces lead to.",
     "latents": "The vector of each chunk, as the autoencoder has it, not normalised.",

@@ -271,12 +271,15 @@ def _request(
             "encode_latents writes with it"
         )
     choose(f"endpoint of {card['name']}", endpoint, card["endpoints"])
+    specs = card["endpoints"][endpoint]["inputs"]
+    if missing := [name for name in specs if name not in values]:
+        raise UserError(
+            f"{endpoint} of {card['name']}: expected a control {missing[0]} in the "
+            "model's card, found none; copy or export the model again"
+        )
     check_limits(card, endpoint, values)
     # Arrays may be narrower on disk than in the graph.
-    inputs = {
-        name: np.asarray(values[name], spec["dtype"])
-        for name, spec in card["endpoints"][endpoint]["inputs"].items()
-    }
+    inputs = {n: np.asarray(values[n], spec["dtype"]) for n, spec in specs.items()}
     return Request(endpoint, inputs, primer, **parts)
 
 

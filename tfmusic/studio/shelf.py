@@ -36,6 +36,7 @@ _TOP = {
     "top_k": 100.0,
     "repetition_penalty": 4.0,
     "notes_per_quarter": 8.0,
+    "notes_per_second": 30.0,
     "bar_quarters": 8.0,
     "pickup_quarters": 4.0,
     "voice_leading": 10.0,
