@@ -246,7 +246,7 @@ def test_verdict_on_a_run_stopped_while_falling_gives_the_command_that_goes_on()
 
 @pytest.mark.parametrize(
     ("up", "down", "words"),
-    [(3, 2, "by -2 to 3 semitones"), (5, -1, "by up to 5 semitones"), (0, -1, "none")],
+    [(3, 2, "by -2 to 3 semitones"), (1, -1, "by up to 1 semitone "), (0, -1, "none")],
 )
 def test_transpositions_are_told_as_they_are(up, down, words):
     settings = DataSettings(transpose_semitones=up, transpose_down_semitones=down)

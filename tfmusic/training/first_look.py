@@ -153,7 +153,7 @@ def variation_in_words(settings: DataSettings) -> str:
     down = up if down < 0 else down
     if up or down:
         range_ = f"up to {up}" if up == down else f"{-down} to {up}"
-        parts.append(f"transposed by {range_} semitones")
+        parts.append(f"transposed by {range_} semitone{'s' if up > 1 else ''}")
     if settings.stretch:
         parts.append(f"stretched by up to {100 * settings.stretch:g} %")
     if settings.velocity_shift:
