@@ -25,6 +25,7 @@ import pretty_midi
 from absl import app, flags
 
 from benchmarks import registry
+from tfmusic.training.live_line import loss_of
 
 _PIANO = flags.DEFINE_string(
     "piano", None, "Piano music on two staves, as tfmusic build takes it."
@@ -218,10 +219,10 @@ def row_of(system: System, folder: pathlib.Path) -> dict[str, object]:
         "config": system.config,
         "files": info["splits"]["train"]["num_pieces"],
         "steps": int(epochs[-1]["step"]),
-        "first loss": float(epochs[0]["loss"]),
-        "last loss": float(epochs[-1]["loss"]),
-        "first val": float(epochs[0]["val_loss"]),
-        "last val": float(epochs[-1]["val_loss"]),
+        "first loss": loss_of(epochs[0]),
+        "last loss": loss_of(epochs[-1]),
+        "first val": loss_of(epochs[0], "val_"),
+        "last val": loss_of(epochs[-1], "val_"),
         "seconds": seconds,
         "pieces": len(pieces),
         "MIDI s": sum(piece.get_end_time() for piece in pieces) / len(pieces),
