@@ -23,6 +23,7 @@ from tfmusic.networks.metrics import (
     FramePrecision,
     FrameRecall,
     KeyNats,
+    LossPerStep,
     nats_name,
 )
 from tfmusic.representations import Representation
@@ -208,6 +209,7 @@ def compile_roll_model(
 ) -> None:
     """Compiles with nats a step and the rates of sounding keys, and `metrics`."""
     is_loss = model.loss_steps == "all" and getattr(loss, "is_likelihood", False)
+    per_step = [] if is_loss or model.loss_steps == "last" else [LossPerStep(loss)]
     rates = [
         FrameAccuracy(),
         FramePrecision(),
@@ -218,7 +220,7 @@ def compile_roll_model(
     model.compile(
         optimizer=optimizer,
         loss=loss,
-        weighted_metrics=[KeyNats(nats_name(is_loss)), *rates, *metrics],
+        weighted_metrics=[KeyNats(nats_name(is_loss)), *per_step, *rates, *metrics],
         # XLA has no kernel for the recurrent layers.
         jit_compile=False,
     )

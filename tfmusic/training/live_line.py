@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from tfmusic.compat import in_notebook
+from tfmusic.evaluation.curves import loss_name
 from tfmusic.training.checkpoints import Progress
 
 # Seconds between two changes of the line that moves.
@@ -117,16 +118,15 @@ def say(text: str) -> None:
 
 
 def loss_of(logs: Mapping[str, Any], prefix: str = "") -> float:
-    """What tells most of an epoch: nats a step where they are the loss, else the loss.
+    """The loss of an epoch, by what has no padding in it where there is such a metric.
 
-    The loss is the mean over all steps of the batches, with those of padding.
+    `loss` itself is the mean over all steps of the batches, with those of padding.
 
     Args:
         logs: Metrics by name.
         prefix: "val_" for validation.
     """
-    # Empty in rows of a metrics.csv whose run was resumed by another version.
-    return float(logs.get(f"{prefix}nats_per_step") or logs[f"{prefix}loss"])
+    return float(logs[prefix + loss_name(logs)])
 
 
 def loss_in_words(loss: float, unit: str) -> str:
