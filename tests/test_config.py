@@ -1,6 +1,7 @@
 import pytest
+from ml_collections import ConfigDict
 
-from tfmusic.config import change_fields, check_fields, load_config
+from tfmusic.config import change_fields, check_fields, load_config, nearest_variant
 from tfmusic.errors import UserError
 
 TEXT = """
@@ -77,6 +78,17 @@ def test_fields_are_changed_in_their_own_types(tmp_path):
         with pytest.raises(UserError, match=message):
             change_fields(config, {name: value})
     assert config.model.size == 3
+
+
+@pytest.mark.parametrize("name", ["bar_lstm:piano", "bar_lstm:folk", "chord_lstm"])
+def test_a_models_experiment_is_found_again(name):
+    config = ConfigDict(load_config(name).to_dict())
+    config.train.batch_size = 3  # how it was trained does not count
+    config.representation.tags = ("reel",)  # nor what was fitted
+    del config.model.dropout  # nor what an older version did not know
+    assert nearest_variant(config) == name
+    config.name = "mine"
+    assert nearest_variant(config) == "mine"
 
 
 def test_missing_file(tmp_path):

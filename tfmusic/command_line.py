@@ -290,7 +290,24 @@ def _clearer(error: Exception, argv: list[str]) -> Exception:
         check_fields(_with_config_paths(argv))
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as clearer:
         return clearer
-    return error
+    return _in_words(error)
+
+
+def _in_words(error: Exception) -> Exception:
+    """An error of a flag's value without Python's own words for it."""
+    if not isinstance(error, flags.IllegalFlagValueError):
+        return error
+    text = str(error)
+    for pattern, words in _PYTHONS_WORDS.items():
+        text = re.sub(pattern, words, text)
+    return UserError(text)
+
+
+# Of numbers that cannot be read, and what to say instead.
+_PYTHONS_WORDS = {
+    r"invalid literal for int\(\) with base 10: ": "expected a whole number, got ",
+    "could not convert string to float: ": "expected a number, got ",
+}
 
 
 def _cannot_exit() -> bool:

@@ -70,6 +70,31 @@ def load_config(name_or_path: str) -> ml_collections.ConfigDict:
         raise UserError(f"config {path}: {error}") from error
 
 
+def nearest_variant(config: ml_collections.ConfigDict) -> str:
+    """The experiment that comes with tfmusic and differs least from one, by its name.
+
+    Of others, which come from a file of the user's, only the name is known.
+
+    Args:
+        config: An experiment, as a run or an export keeps it.
+    """
+    if config.name not in list_configs():
+        return config.name
+
+    def differences(name: str) -> int:
+        other = load_config(name)
+        sections = ("representation", "data", "model")
+        return sum(
+            config[section].get(field, value) != value
+            for section in sections
+            for field, value in other[section].items()
+        )
+
+    variants = load_module(find_config(config.name)[0]).VARIANTS
+    names = [":".join(filter(None, (config.name, variant))) for variant in variants]
+    return min(names, key=differences)
+
+
 def change_fields(
     config: ml_collections.ConfigDict, changes: Mapping[str, str]
 ) -> None:

@@ -46,8 +46,8 @@ _QPM = flags.DEFINE_float(
 _KEY = flags.DEFINE_string(
     "key",
     None,
-    "Key, such as G, Bb or F#m, if the model knows one key alone; with --primer, the "
-    "key that the primer is in.",
+    "Key, such as G, Bb or F#m, of models that leave it open (tfmusic show says); with "
+    "--primer, the key that the primer is in.",
 )
 _METRE = flags.DEFINE_string("metre", None, "Metre, such as 3/4; a primer has its own.")
 _PROGRAM = flags.DEFINE_integer(

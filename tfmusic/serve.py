@@ -69,6 +69,7 @@ def main() -> None:
     # mostly wait for each other.
     cores = max((os.cpu_count() or 1) // num_threads, 1)
     tensorflow.config.threading.set_intra_op_parallelism_threads(cores)
+    logging.info("loading %s", ", ".join(_MODELS.value))
     models = ServedModels(_MODELS.value)
     limits = Limits(
         max_steps=_MAX_STEPS.value,
@@ -109,14 +110,17 @@ def main() -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """The socket of the server.
+    """The socket of the server, which takes no connections before uvicorn runs.
 
     Raises:
         UserError: The address is not this machine's, or the port is taken.
     """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=128)
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        return listening
     except OSError as error:
         raise UserError(
             f"--host={host} --port={port}: {error.strerror}; choose another --port, or "

@@ -16,7 +16,7 @@ from typing import Any
 
 from tfmusic import command_line
 from tfmusic.config import CONFIGS, find_config, list_configs, load_module
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, closest
 from tfmusic.serving.catalogue import (
     CARD,
     find_model,
@@ -43,8 +43,24 @@ def main() -> None:
     elif os.path.exists(arguments[0]) or arguments[0] in shipped_models():
         text = model(arguments[0])
     else:
-        text = experiment(arguments[0])
+        text = experiment(_known(arguments[0]))
     sys.stdout.write(text)
+
+
+def _known(name: str) -> str:
+    """A name, unless it is one of a model's, misspelt.
+
+    Raises:
+        UserError: It is.
+    """
+    models = shipped_models()
+    close = closest(name, [*models, *list_configs()])
+    if close in models and not os.path.exists(name):
+        raise UserError(
+            f"show: there is no {name!r} (did you mean {close!r}?); models are "
+            f"{', '.join(models)}, and tfmusic show without a name lists experiments"
+        )
+    return name
 
 
 def experiments() -> str:
@@ -158,7 +174,7 @@ def find_card(model_dir: str) -> str:
             f"--workdir={model_dir} --export_dir=model makes one of it"
         )
     raise UserError(
-        f"{model_dir}: expected a directory that tfmusic.export wrote, found no "
+        f"{model_dir}: expected a directory that tfmusic export wrote, found no "
         f"{CARD} in it"
     )
 

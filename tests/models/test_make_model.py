@@ -13,6 +13,7 @@ TOKENS = {
     "note_chord_tokens",
     "performance_events",
     "styled_performance_events",
+    "two_hands_chords",
 }
 ROLLS = {"binary_roll", "start_sustain", "two_hands_roll"}
 TAKEN = {

@@ -184,6 +184,7 @@ SMOKE = {
     "roll_lstm": (120, 16, 160, 49_048),
     "set_autoencoder": (400, 8, 32, None),
     "skuldur_lstm": (200, 32, 64, None),
+    "two_hands_chords": (300, 32, 64, None),
     "two_hands_lstm": (200, 32, 64, 266_818),
 }
 

@@ -136,6 +136,8 @@ CONFIGS = {
         "first_instrument_only": True,
     },
     "styled_performance_events": {"name": "styled_performance_events"},
+    "two_hands_chords": {"name": "two_hands_chords"},
+    "two_hands_chords_small": {"name": "two_hands_chords", "max_vocabulary": 40},
     "voice_frames": {"name": "voice_frames"},
     "voice_frames_without_onsets": {
         "name": "voice_frames",

@@ -87,6 +87,13 @@ def test_bars_outside_the_gap_come_back_as_they_were(late):
     assert played(made) == [*first, (5.0, 60, 5.5, 41, 1)]
 
 
+def test_what_is_written_last_does_not_make_the_piece_longer():
+    piece = piano()
+    made = written(read_gap(CARD, PIANO, piece, bars=(2, 2)), PIANO, (60, 7.0, 9.5, 0))
+    assert played(made)[-1] == (7.0, 60, 8.0, 41, 1)
+    assert made.total_time == 8.0
+
+
 def test_an_upbeat_is_bar_0_and_the_last_bar_is_open_to_its_end():
     piece = make_sequence([(60, 80, i, i + 1) for i in range(6)], qpm=60.0)
     piece.time_signatures.add(numerator=4, denominator=4, time=1.0)

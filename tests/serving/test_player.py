@@ -397,6 +397,11 @@ def test_a_control_that_the_card_has_lost_is_told_in_one_line(tiny_export, tmp_p
         Player(str(path)).generate(num_steps=4)
 
 
+def test_a_control_given_as_a_setting_is_told_where_it_goes(player):
+    with pytest.raises(UserError, match="temperature: give it as controls="):
+        player.generate(temperature=0.9)
+
+
 def test_what_a_setting_decides_is_not_given_twice(player):
     control = {"default": 0.0, "minimum": 0.0, "maximum": 100.0, "doc": "x"}
     for name, setting in (

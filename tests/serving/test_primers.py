@@ -251,6 +251,48 @@ def test_length_in_seconds_of_the_models_own_tempo(setting, primer, seconds):
     )
 
 
+TUNES = make_representation(
+    {"name": "bar_events", "programs": False, "tempos": False, "num_velocity_bins": 0}
+)
+
+
+def test_what_a_model_of_tunes_has_not_learned_of_a_primer_is_said():
+    tunes = TUNES.fit_counts({"metre 3": 4})  # 4/4 alone
+    tune = make_sequence([(60 + i, 80, i, i + 1) for i in range(4)], qpm=60)
+    tune.time_signatures.add(numerator=4, denominator=4)
+    assert read_primer(ANY_KEY, tunes, tune).remarks == ()
+    tune.time_signatures[0].numerator = 5
+    (remark,) = read_primer(ANY_KEY, tunes, tune).remarks
+    assert remark.startswith("in 5/4, which the model has not learned")
+    assert remark.endswith("it knows 4/4")
+    chords = make_sequence([(60, 80, 0, 2), (64, 80, 0, 2)], qpm=60)
+    (remark,) = read_primer(ANY_KEY, tunes, chords).remarks
+    assert remark.startswith("the model writes one voice")
+
+
+def test_the_key_of_a_primer_is_the_one_that_is_said():
+    tune = make_sequence([(60, 80, 0, 1)], qpm=60)
+    tune.key_signatures.add(key=7)
+    assert set(read_primer(ANY_KEY, TUNES, tune).prompt["plan_key"]) == {8}
+    said = Setting(key="Em").tonality
+    assert set(read_primer(ANY_KEY, TUNES, tune, said).prompt["plan_key"]) == {17}
+
+
+@pytest.mark.parametrize(
+    ("bars", "bar_quarters", "phrases", "length"),
+    [(8, 4.0, 4, 8.0), (12, 3.0, 4, 9.0), (1, 4.0, 1, 4.0), (24, 4.0, 12, 8.0)],
+)
+def test_phrases_end_with_the_last_of_the_bars(bars, bar_quarters, phrases, length):
+    spec = {"default": 8.0, "minimum": 2.0, "maximum": 64.0}
+    known = {"phrases": {}, "phrase_quarters": spec, "stollen": {}}
+    plan = Setting(bars=bars).phrases(known, bar_quarters)
+    # Two of few phrases do not come again.
+    form = {} if phrases >= 6 else {"stollen": 0.0}
+    assert plan == {"phrases": phrases, "phrase_quarters": length, **form}
+    assert Setting(bars=bars).phrases({}, bar_quarters) == {}
+    assert Setting().phrases(known, bar_quarters) == {}
+
+
 def test_length_in_steps():
     assert Setting().steps(ANY_KEY, ROLL, None) == 256
     assert Setting(num_steps=7).steps(ANY_KEY, ROLL, None) == 7
@@ -345,7 +387,7 @@ def test_wrong_setting_is_answered_in_words(setting, message):
 
 
 def test_what_is_not_open_is_refused():
-    with pytest.raises(UserError, match="key: test learned from music in many keys"):
+    with pytest.raises(UserError, match="key: leave it out: test learned from music"):
         Setting(key="G").check(ANY_KEY, None)
     with pytest.raises(UserError, match="qpm: leave it out with a primer"):
         Setting(qpm=90).check(ONE_KEY, cadence())

@@ -171,7 +171,8 @@ def test_command_serves_the_documented_client_until_a_signal(folder, tmp_path, n
         output, error = server.communicate(timeout=60)
     assert (server.returncode, output) == (0, "stopped\n")
     assert [line.partition("] ")[2] for line in error.splitlines()] == [
-        "tiny: version 1 is in service"
+        f"loading {folder}",
+        "tiny: version 1 is in service",
     ]
 
 

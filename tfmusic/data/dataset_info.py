@@ -33,10 +33,7 @@ LICENCES = {
 }
 
 _WHAT = "the description of a dataset"
-_REMEDY = (
-    "copy the dataset again, or write it again with python -m "
-    "pipelines.build_tfrecords ... --overwrite"
-)
+_REMEDY = "copy the dataset again, or write it again with tfmusic build ... --overwrite"
 _SPLIT_FORM = {
     **dict.fromkeys(("num_pieces", "num_steps", "num_notes", "max_steps"), int),
     "seconds": NUMBER,
@@ -163,29 +160,29 @@ class DatasetInfo:
         path = os.path.join(data_dir, FILE_NAME)
         if not exists(path):
             raise UserError(
-                f"{data_dir}: expected a dataset, found no {FILE_NAME} in it; write "
-                "one with python -m pipelines.build_tfrecords --config=FILE "
-                f"--source=SOURCE --output_dir={data_dir}"
+                f"{data_dir}: expected a dataset, found no {FILE_NAME} in it; tfmusic "
+                "build --config=CONFIG --source=MUSIC --output_dir=FOLDER writes one "
+                "into a new folder"
             )
         with reading(path, _WHAT, _REMEDY):
             fields = read_json(path)
         if not isinstance(fields, dict) or not fields.get("complete"):
             raise UserError(
                 f"{data_dir}: the dataset is not complete; write it again with "
-                "python -m pipelines.build_tfrecords ... --overwrite"
+                "tfmusic build ... --overwrite"
             )
         with reading(path, _WHAT, _REMEDY):
             check_form(fields, {"versions": {"format": str}})
         if fields.get("checksum", found := _checksum(fields)) != found:
             raise UserError(
                 f"{path}: its checksum is that of other contents, so it was damaged or "
-                "changed; copy the dataset again, or write it again with python -m "
-                "pipelines.build_tfrecords ... --overwrite"
+                "changed; copy the dataset again, or write it again with tfmusic build "
+                "... --overwrite"
             )
         if (version := fields["versions"]["format"]) != str(FORMAT):
             raise UserError(
                 f"{data_dir}: expected format {FORMAT}, found {version}; write the "
-                "dataset again with python -m pipelines.build_tfrecords ... --overwrite"
+                "dataset again with tfmusic build ... --overwrite"
             )
         names = {field.name for field in dataclasses.fields(cls)}
         with reading(path, _WHAT, _REMEDY):

@@ -51,7 +51,7 @@ class Shards:
         if missing := [path for path in paths if not tf.io.gfile.exists(path)]:
             raise UserError(
                 f"{missing[0]} is missing; write the dataset again with "
-                "python -m pipelines.build_tfrecords ... --overwrite"
+                "tfmusic build ... --overwrite"
             )
         return paths
 
@@ -94,8 +94,8 @@ class Shards:
                 break
         return UserError(
             f"{where}: expected the records that dataset_info.json describes, found "
-            f"{found}; copy the dataset again, or write it again with python -m "
-            "pipelines.build_tfrecords ... --overwrite"
+            f"{found}; copy the dataset again, or write it again with tfmusic "
+            "build ... --overwrite"
         )
 
     def _records(self, paths: Sequence[str]) -> tf.data.Dataset:

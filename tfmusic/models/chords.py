@@ -265,7 +265,8 @@ class ChordModel(TokenModel):
         """As `TokenModel.steer`; parallels are made less likely.
 
         At the last fermata that was planned the tonic is made likelier, a quarter
-        before it the dominant; and the last chord is held until the piece ends.
+        before it the dominant; and the last chord is held until the piece ends, which
+        it does no earlier.
         """
         strength = controls[VOICE_LEADING.name]
         logits = tf.cond(
@@ -281,9 +282,11 @@ class ChordModel(TokenModel):
             logits += controls[CADENCE.name] * self._leads_home(place)
             is_last = (place["phrase_left"] == 0) & (place["last_phrase"] == 1)
             is_last &= place["phrase_steps"] > 0
+            has_more = (place["phrase_left"] > 0) & (place["phrase_steps"] > 0)
             tokens = tf.range(self.vocabulary_size)
             is_held = (tokens == END) | (tokens == newest[:, tf.newaxis])
             is_other = is_last[:, tf.newaxis] & ~is_held
+            is_other |= has_more[:, tf.newaxis] & (tokens == END)
             logits += samplers.UNWANTED * tf.cast(is_other, tf.float32)
         return super().steer(logits, state, controls)
 

@@ -26,7 +26,11 @@ def _load() -> tuple[object, int, str]:
     paths = [folder / f"_lstm{end}" for end in importlib.machinery.EXTENSION_SUFFIXES]
     path = next((path for path in paths if path.exists()), None)
     if path is None:
-        return None, 0, "the compiled one is not in this installation"
+        return (
+            None,
+            0,
+            "the compiled one is not in this installation (pip builds it where g++ is)",
+        )
     try:
         operations = tf.load_op_library(str(path))
         best = ctypes.CDLL(str(path)).tfmusic_lstm_level()

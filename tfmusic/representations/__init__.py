@@ -22,6 +22,7 @@ from tfmusic.representations.start_sustain import StartSustain
 from tfmusic.representations.styled_performance_events import (
     StyledPerformanceEvents,
 )
+from tfmusic.representations.two_hands_chords import TwoHandsChords
 from tfmusic.representations.two_hands_roll import TwoHandsRoll
 from tfmusic.representations.voice_frames import VoiceFrames
 
@@ -49,6 +50,7 @@ REPRESENTATIONS: dict[str, type[Representation]] = {
         PlayArticulate,
         StartSustain,
         StyledPerformanceEvents,
+        TwoHandsChords,
         TwoHandsRoll,
         VoiceFrames,
     )

@@ -18,6 +18,7 @@ WORDS = {
     "rounded_durations": ("notes", "lengths between known ones become shorter"),
     "respelled_bars": ("bars", "of rare metres, written as bars of other metres"),
     "substituted_chords": ("steps", "unknown chords become the nearest known ones"),
+    "split_notes": ("notes", "held notes are struck again with their chord"),
     "voice_chords": ("notes", "of a chord in one voice the highest note is kept"),
     "voice_overlaps": ("notes", "notes end where their voice goes on"),
     "inner_notes": ("notes", "more notes at once than voices: inner ones are left out"),

@@ -5,9 +5,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from tfmusic.notes import NoteSequence, wire
-from tfmusic.notes.transforms import assign_hands
+from tfmusic.notes import NoteSequence
 from tfmusic.representations.base import FeatureSpec
+from tfmusic.representations.hands import HANDS, hands_of
 from tfmusic.representations.rolls import RollRepresentation, channel_spec
 
 
@@ -28,7 +28,7 @@ class TwoHandsRoll(RollRepresentation):
     """
 
     name: ClassVar[str] = "two_hands_roll"
-    instruments: ClassVar[tuple[str, ...]] = ("Right hand", "Left hand")
+    instruments: ClassVar[tuple[str, ...]] = HANDS
 
     onsets: bool = True
     metre: bool = False
@@ -45,16 +45,7 @@ class TwoHandsRoll(RollRepresentation):
 
     def voices(self, sequence: NoteSequence) -> np.ndarray:
         """The hand of each note, int64 [num_notes]."""
-        hands = {
-            info.instrument: self.instruments.index(info.name)
-            for info in sequence.instrument_infos
-            if info.name in self.instruments
-        }
-        instruments = wire.columns(sequence, "notes", "instrument")["instrument"]
-        if hands.keys() >= set(np.unique(instruments).tolist()):
-            # Decoded music says whose its notes are even where one hand rests.
-            return np.array([hands[i] for i in instruments.tolist()], np.int64)
-        return assign_hands(sequence)
+        return hands_of(sequence)
 
     def pack(self, sounding: np.ndarray, struck: np.ndarray) -> np.ndarray:
         """Bool [num_steps, 2, num_keys, num_channels]."""

@@ -23,8 +23,8 @@ from tfmusic.representations.bar_lines import MAX_BAR_STEPS, METRE_STEPS, Bars
 from tfmusic.representations.bar_notes import instrument_name, rounded
 from tfmusic.representations.bar_tokens import DRUMS, NUM_VOICES, PIANO
 from tfmusic.representations.note_table import NoteTable
-from tfmusic.serving.frame_gaps import is_melody, is_outer
-from tfmusic.serving.primers import Primer
+from tfmusic.serving.frame_gaps import is_outer
+from tfmusic.serving.primers import Primer, is_melody
 
 # So many are written at a time.
 MOST_BARS = 256

@@ -6,7 +6,6 @@ keys. Bars that stay give all keys of all hands.
 """
 
 import dataclasses
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,10 +23,7 @@ from tfmusic.representations.rolls import (
     notes_to_roll,
 )
 from tfmusic.representations.voice_frames import NO_VOICE
-from tfmusic.serving.primers import Primer
-
-# A note of a melody may be held so long into the next one.
-_SLUR_SECONDS = 0.05
+from tfmusic.serving.primers import SLUR_SECONDS, Primer, is_melody
 
 
 def is_frames(representation: Representation) -> bool:
@@ -97,16 +93,6 @@ def _hands(
     return hands
 
 
-def is_melody(piece: NoteSequence, pitched: np.ndarray) -> bool:
-    """Whether one note sounds at a time."""
-    notes = [n for n, here in zip(piece.notes, pitched, strict=True) if here]
-    notes.sort(key=lambda note: note.start_time)
-    return all(
-        before.end_time <= after.start_time + _SLUR_SECONDS
-        for before, after in itertools.pairwise(notes)
-    )
-
-
 def _is_voice(
     name: str,
     representation: Representation,
@@ -149,7 +135,7 @@ def is_outer(piece: NoteSequence, pitched: np.ndarray, sign: int) -> np.ndarray:
     """
     pitches = sign * np.array([note.pitch for note in piece.notes], np.int64)
     starts = _ticks(np.array([note.start_time for note in piece.notes]))
-    ends = _ticks(np.array([note.end_time for note in piece.notes]) - _SLUR_SECONDS)
+    ends = _ticks(np.array([note.end_time for note in piece.notes]) - SLUR_SECONDS)
     # The best pitch that sounds at each time.
     best = np.full(max(starts.max(initial=0), ends.max(initial=0)) + 2, -1000)
     columns = (column[pitched] for column in (pitches, starts, ends))

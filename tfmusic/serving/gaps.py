@@ -25,8 +25,13 @@ from tfmusic.representations.bar_gaps import note_table
 from tfmusic.representations.note_table import NoteTable
 from tfmusic.representations.voice_frames import NO_VOICE, VoiceFrames
 from tfmusic.serving.bar_gaps import read_bars
-from tfmusic.serving.frame_gaps import is_frames, is_melody, read_frames
-from tfmusic.serving.primers import Primer, read_primer
+from tfmusic.serving.frame_gaps import is_frames, read_frames
+from tfmusic.serving.primers import (
+    Primer,
+    is_melody,
+    read_primer,
+    writes_one_voice,
+)
 from tfmusic.serving.voice_gaps import read_voices
 
 Bars = tuple[int, int]
@@ -109,7 +114,7 @@ def read_gap(
                 "write anew, such as --infill=bars:5-8"
             )
         pitched = ~np.array([note.is_drum for note in piece.notes], bool)
-        if not names and not is_melody(piece, pitched):
+        if writes_one_voice(representation) and not is_melody(piece, pitched):
             raise UserError(
                 f"infill: {card['name']} writes one voice, and notes sound together in "
                 "this file; give the tune alone"
@@ -215,6 +220,7 @@ def fill_gap(
     clock = _Clock(piece, representation)
     players = _Players(gap, result)
     spans = clock.to_steps([(n.start_time, n.end_time) for n in piece.notes])
+    last = max(gap.first_step + len(gap.is_open), spans.max())
     pitches = np.array([note.pitch for note in piece.notes])
     for voice in sorted(set(new.voices.tolist())):
         players.add(voice)
@@ -232,6 +238,7 @@ def fill_gap(
             near &= gap.owners == voice
         times = gap.first_step + np.array([start, end], np.float64)
         start, end = _make_room(*times, spans[gap.is_kept & near])
+        end = min(end, last)  # what is written last does not make the piece longer
         if end <= start:
             continue
         seconds = clock.to_seconds((start, end))

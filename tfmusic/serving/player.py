@@ -404,7 +404,7 @@ def newest_version(model_dir: str) -> str:
     found = versions(model_dir)
     if not found:
         raise UserError(
-            f"{model_dir}: expected a directory that tfmusic.export wrote, found no "
-            "exported model in it; export one with python -m tfmusic.export"
+            f"{model_dir}: expected a directory that tfmusic export wrote, found no "
+            "exported model in it; write one with tfmusic export"
         )
     return os.path.join(model_dir, str(found[-1]))

@@ -7,6 +7,7 @@ which stay as they are.
 """
 
 import dataclasses
+import itertools
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -19,11 +20,14 @@ from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.keys import Key, best_key, written_key
 from tfmusic.notes.transforms import transpose
-from tfmusic.representations import Features, Representation
+from tfmusic.representations import Features, Representation, home_key
+from tfmusic.representations.bar_events import BarEvents
 from tfmusic.representations.losses import describe_losses
 from tfmusic.serving.setting import knows_one_key
 
 _MOST_TICKS = 2**15 - 1
+# A note of a melody may be held so long into the next one.
+SLUR_SECONDS = 0.05
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +85,9 @@ def read_primer(
                     f"read in {home}, which the model knows; written in {key}"
                 )
         prompt, losses = representation.encode_with_losses(moved)
+        if key and home_key.NAME in prompt and not knows_one_key(card):
+            number = 1 + 12 * (key.mode == "minor") + key.tonic
+            prompt |= {home_key.NAME: np.full_like(prompt[home_key.NAME], number)}
         notes, _ = representation.read_notes(moved)
     except DropError as error:
         raise UserError(
@@ -90,6 +97,7 @@ def read_primer(
     remarks += describe_losses(
         losses, len(sequence.notes), len(next(iter(prompt.values())))
     )
+    remarks += _remarks(representation, sequence)
     return Primer(
         sequence,
         semitones,
@@ -99,6 +107,44 @@ def read_primer(
         tuple(remarks),
         key,
     )
+
+
+def is_melody(piece: NoteSequence, pitched: np.ndarray) -> bool:
+    """Whether one note sounds at a time."""
+    notes = [n for n, here in zip(piece.notes, pitched, strict=True) if here]
+    notes.sort(key=lambda note: note.start_time)
+    return all(
+        before.end_time <= after.start_time + SLUR_SECONDS
+        for before, after in itertools.pairwise(notes)
+    )
+
+
+def _remarks(representation: Representation, sequence: NoteSequence) -> list[str]:
+    """What a model of bars has not learned of a primer, in words."""
+    if not isinstance(representation, BarEvents):
+        return []
+    remarks = []
+    pitched = ~np.array([note.is_drum for note in sequence.notes], bool)
+    if writes_one_voice(representation) and not is_melody(sequence, pitched):
+        remarks.append(
+            "the model writes one voice, and notes sound together here; give the tune "
+            "alone"
+        )
+    written = {(s.numerator, s.denominator) for s in sequence.time_signatures}
+    known = representation.metres
+    if unknown := sorted(written - set(known)) if known else []:
+        metres = ", ".join(f"{n}/{d}" for n, d in unknown)
+        names = ", ".join(f"{n}/{d}" for n, d in known)
+        remarks.append(
+            f"in {metres}, which the model has not learned, so the bars of what "
+            f"follows may be of other lengths; it knows {names}"
+        )
+    return remarks
+
+
+def writes_one_voice(representation: Representation) -> bool:
+    """Whether a model of such bars writes one note at a time."""
+    return isinstance(representation, BarEvents) and not representation.keep_names
 
 
 def join(

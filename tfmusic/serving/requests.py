@@ -19,6 +19,8 @@ from tfmusic.serving.inputs import check_limits, check_music, limits_of
 from tfmusic.serving.primers import Primer, join, limit_on_beat, read_primer
 from tfmusic.serving.setting import (
     OWNERS,
+    PHRASE_QUARTERS,
+    PHRASES,
     SYNONYMS,
     Setting,
     named_values,
@@ -216,7 +218,9 @@ def _prepare(
     """The primer as the model reads it, the length, and what the music is set in."""
     if primer is not None:
         check_music("primer", primer)
-    for name in setting:
+    for name, value in setting.items():
+        if name in card["controls"]:
+            raise UserError(f"{name}: give it as controls={{{name!r}: {value!r}}}")
         choose("setting", name, [field.name for field in dataclasses.fields(Setting)])
     wanted = Setting(num_steps=num_steps, **setting)
     wanted.check(card, primer, representation.steps_per_quarter)
@@ -247,7 +251,11 @@ def _set_controls(
                 f"{name}: leave it out with {OWNERS[name]}: both say the "
                 f"{'length' if OWNERS[name] == 'bars' else OWNERS[name]}"
             )
-    return values
+    given = given or {}
+    if {PHRASES, PHRASE_QUARTERS}.intersection(given):
+        return values
+    plan = setting.phrases(known, setting.bar_quarters(None, given, known))
+    return values | {name: v for name, v in plan.items() if name not in given}
 
 
 def _request(

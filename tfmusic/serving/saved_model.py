@@ -149,7 +149,8 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
     }
     functions = {name: endpoint.function for name, endpoint in endpoints.items()}
     with without_cudnn(model):
-        for function in functions.values():
+        for i, (name, function) in enumerate(functions.items(), 1):
+            logging.info("endpoint %s, %d of %d", name, i, len(functions))
             function.get_concrete_function()
         if "generate" in endpoints:
             generate = functions["generate"].get_concrete_function()

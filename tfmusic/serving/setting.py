@@ -18,6 +18,7 @@ DEFAULT_STEPS = 256
 # Controls of models that know the metre, the key, the length.
 BAR_QUARTERS, METRE_NUMBER = "bar_quarters", "metre_number"
 KEY_NUMBER, HOME_KEY, LENGTH_BARS = "key_number", "home_key", "length_bars"
+PHRASES, PHRASE_QUARTERS, STOLLEN = "phrases", "phrase_quarters", "stollen"
 # What a setting is called elsewhere.
 SYNONYMS = {
     "tempo": "qpm",
@@ -38,6 +39,9 @@ OWNERS = {
 }
 # Of tokens that take no fixed time, as a multiple of what training pieces take.
 _MARGIN = 2.0
+# Of fewer, what repeats two seldom finds its way home: 11 of 16 pieces of 4 phrases
+# end on the tonic, and 15 where nothing repeats.
+_FORM_PHRASES = 6
 # That a piece without a given length gets at most.
 _MOST_STEPS = 2048
 
@@ -144,9 +148,8 @@ class Setting:
             knows_one_key(card) or {KEY_NUMBER, HOME_KEY}.intersection(known)
         ):
             raise UserError(
-                f"key: {card['name']} learned from music in many keys and chooses by "
-                "itself; only models of music moved to one key (data.key=C), and those "
-                "with the control key_number or home_key take it"
+                f"key: leave it out: {card['name']} learned from music in many keys "
+                "and chooses by itself, or goes on in that of what it is given"
             )
 
     def controls(self, known: Mapping[str, Any]) -> dict[str, float]:
@@ -171,6 +174,28 @@ class Setting:
         if self.bars and LENGTH_BARS in known:
             values[LENGTH_BARS] = float(self.bars)
         return values
+
+    def phrases(
+        self, known: Mapping[str, Any], bar_quarters: float
+    ) -> dict[str, float]:
+        """A plan of phrases that ends with the last of the bars, if a model has one.
+
+        Args:
+            known: The model's controls.
+            bar_quarters: Length of a bar in quarter notes.
+        """
+        if not self.bars or PHRASES not in known:
+            return {}
+        quarters, usual = self.bars * bar_quarters, known[PHRASE_QUARTERS]["default"]
+        number = max(round(quarters / usual), 1)
+        length = quarters / number
+        spec = known[PHRASE_QUARTERS]
+        if not spec["minimum"] <= length <= spec["maximum"]:
+            return {}
+        plan = {PHRASES: float(number), PHRASE_QUARTERS: length}
+        if STOLLEN in known and number < _FORM_PHRASES:
+            plan[STOLLEN] = 0.0
+        return plan
 
     def bar_quarters(
         self,

@@ -303,7 +303,7 @@ def _find_weights(workdir: str, checkpoint: str) -> str:
 
 def _no_checkpoint(workdir: str) -> UserError:
     return UserError(
-        f"{workdir}: expected a directory that tfmusic.train wrote, found no "
+        f"{workdir}: expected a directory that tfmusic train wrote, found no "
         "checkpoint in it; train first, or check --workdir"
     )
 

@@ -126,7 +126,7 @@ def load_run(workdir: str) -> tuple[ml_collections.ConfigDict, Representation]:
     path = os.path.join(workdir, "config.json")
     if not tf.io.gfile.exists(path):
         raise UserError(
-            f"{workdir}: expected a directory that tfmusic.train wrote, found no "
+            f"{workdir}: expected a directory that tfmusic train wrote, found no "
             "config.json in it; train first, or check --workdir"
         )
     config = ml_collections.ConfigDict(_read_config(path))
