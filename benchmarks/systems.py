@@ -64,34 +64,20 @@ class System:
 
 
 _FROM_ANYWHERE = "--primer=random"
+_HANDS = ("--primer_steps=32", "--num_steps=96")
+_NOTES = (_FROM_ANYWHERE, "--split=train", "--primer_steps=100", "--num_steps=500")
+_CHORDS = ("--primer_steps=50", "--num_steps=300")
+# By their numbers, in the order of docs/systems.md.
 SYSTEMS = {
-    "S1": System(
-        "two_hands_lstm:reference",
-        "piano",
-        ("--primer_steps=32", "--num_steps=96"),
-        primer="test",
-    ),
-    "S2": System(
-        "two_hands_lstm:one_hand_reference",
-        "piano",
-        ("--primer_steps=32", "--num_steps=96"),
-        primer="test",
-    ),
+    "S1": System("two_hands_lstm:reference", "piano", _HANDS, "test"),
+    "S2": System("two_hands_lstm:one_hand_reference", "piano", _HANDS, "test"),
     "S3": System(
         "biaxial_lstm:reference",
         "piano",
         (_FROM_ANYWHERE, "--primer_steps=1", "--num_steps=320", "--num_outputs=50"),
     ),
-    "S4": System(
-        "skuldur_lstm:reference",
-        "piano",
-        (_FROM_ANYWHERE, "--split=train", "--primer_steps=100", "--num_steps=500"),
-    ),
-    "S4text": System(
-        "skuldur_lstm:reference_text",
-        "piano",
-        (_FROM_ANYWHERE, "--split=train", "--primer_steps=100", "--num_steps=500"),
-    ),
+    "S4": System("skuldur_lstm:reference", "piano", _NOTES),
+    "S4text": System("skuldur_lstm:reference_text", "piano", _NOTES),
     "S5": System(
         "next_frame_lstm:reference",
         "chorales",
@@ -107,22 +93,12 @@ SYSTEMS = {
         "chorales",
         (_FROM_ANYWHERE, "--primer_steps=128", "--num_steps=200"),
     ),
-    "S8": System("set_autoencoder:reference", "performances", (), primer="test"),
+    "S8": System("set_autoencoder:reference", "performances", (), "test"),
     "S9": System("latent_wgan:reference", "", ("--num_steps=64",), latents_of="S8"),
-    "S10robust": System("set_autoencoder:robust", "performances", (), primer="test"),
+    "S10robust": System("set_autoencoder:robust", "performances", (), "test"),
     "S10": System("latent_wgan:recurrent_attention", "", (), latents_of="S10robust"),
-    "S11": System(
-        "chord_lstm:reference",
-        "piano",
-        ("--primer_steps=50", "--num_steps=300"),
-        primer="test",
-    ),
-    "S12": System(
-        "chord_lstm:reference_gru",
-        "piano",
-        ("--primer_steps=50", "--num_steps=300"),
-        primer="test",
-    ),
+    "S11": System("chord_lstm:reference", "piano", _CHORDS, "test"),
+    "S12": System("chord_lstm:reference_gru", "piano", _CHORDS, "test"),
 }
 
 
