@@ -9,13 +9,17 @@ VERSION = next(
     for line in (HERE / "tfmusic" / "__init__.py").read_text().splitlines()
     if line.startswith("__version__")
 )
-# The time loop of LSTM layers in training. It needs neither TensorFlow nor Python to be
-# built, nothing needs it, and where it does not compile the rest is installed. Named as
-# if it used Python's stable interface: one library, one wheel for all versions.
+# The time loop of LSTM layers and the softmax of tokens, in training. It needs neither
+# TensorFlow nor Python to be built, nothing needs it, and where it does not compile the
+# rest is installed. Named as if it used Python's stable interface: one library, one
+# wheel for all versions.
 LSTM = Extension(
     "tfmusic.networks._lstm",
     ["tfmusic/networks/csrc/lstm.cc"],
-    depends=[f"tfmusic/networks/csrc/lstm_{part}.h" for part in ("ops", "steps")],
+    depends=[
+        str(path.relative_to(HERE))
+        for path in (HERE / "tfmusic/networks/csrc").glob("*.h")
+    ],
     extra_compile_args=[
         "-std=c++17",
         "-O3",

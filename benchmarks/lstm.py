@@ -1,11 +1,12 @@
-"""LSTM layers with the compiled time loop, against the loop of TensorFlow's operations.
+"""What training computes by compiled code, against TensorFlow's operations.
 
     python -m benchmarks.lstm [--quick] [--shape=NAME]
 
-Forward and backward passes over the LSTM layers of the families, alone: gradients of
-inputs and weights in one graph. Both ways take turns in one process: CPU milliseconds
-on one thread, which other programs change little, then by the clock on all threads. The
-median of all turns.
+Forward and backward passes over the LSTM layers of the families, alone, with the time
+loop that is compiled and with that of TensorFlow's operations: gradients of inputs and
+weights in one graph. And the softmax of tokens: nats, hits and gradients. Both ways
+take turns in one process: CPU milliseconds on one thread, which other programs change
+little, then by the clock on all threads. The median of all turns.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import keras
 import tensorflow as tf
 
 from tfmusic.networks import fused
+from tfmusic.networks.losses import Logits, token_nats_and_hits
 from tfmusic.networks.recurrent_stack import RecurrentSettings, RecurrentStack
 
 
@@ -35,6 +37,14 @@ class Shape:
     recurrent_dropout: float = 0.0
 
 
+@dataclasses.dataclass(frozen=True)
+class Softmax:
+    """Logits of tokens."""
+
+    rows: int
+    classes: int
+
+
 SHAPES = {
     "roll": Shape((36,), 16, 160, 176),
     "two_hands": Shape((150, 150), 100, 32, 176),
@@ -45,15 +55,42 @@ SHAPES = {
     "skuldur_dropout": Shape((512, 512, 512), 64, 50, 200, 0.3),
     "chord": Shape((512, 512), 256, 50, 512),
     "biaxial_notes": Shape((100, 50), 640, 88, 300),
+    "performance_tokens": Softmax(16 * 128, 391),
+    "demo_tokens": Softmax(32 * 64, 4391),
+    "chord_tokens": Softmax(64 * 100, 8192),
 }
 # As of `fused`; empty: the processor's best.
 LEVEL = os.environ.get(fused.VARIABLE, "")
 PRECISIONS = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
-def make_step(shape: Shape, precision: str, is_fused: bool):
+def make_step(shape: Shape | Softmax, precision: str, is_fused: bool):
     """A function of nothing that runs forward and backward."""
     os.environ[fused.VARIABLE] = LEVEL if is_fused else "0"
+    make = make_softmax if isinstance(shape, Softmax) else make_layers
+    step = make(shape, precision)
+    step()  # is built now, by the code that is asked for now
+    return step
+
+
+def make_softmax(shape: Softmax, precision: str):
+    """Nats and gradients of a softmax."""
+    products = tf.cast(tf.random.normal([shape.rows, shape.classes]), precision)
+    parts = [products, tf.random.normal([shape.classes])]
+    labels = tf.random.uniform([shape.rows], 0, shape.classes, tf.int32)
+
+    @tf.function(autograph=False)
+    def step():
+        with tf.GradientTape() as tape:
+            tape.watch(parts)
+            nats, hits = token_nats_and_hits(labels, Logits(*parts), training=True)
+        return [nats, hits, *tape.gradient(nats, parts)]
+
+    return step
+
+
+def make_layers(shape: Shape, precision: str):
+    """Outputs and gradients of LSTM layers."""
     keras.config.set_dtype_policy(PRECISIONS[precision])
     keras.utils.set_random_seed(0)
     settings = RecurrentSettings(
@@ -73,12 +110,11 @@ def make_step(shape: Shape, precision: str, is_fused: bool):
         weights = [weight.value for weight in stack.trainable_variables]
         return tape.gradient(loss, [inputs, *weights])
 
-    step()  # is built now, by the loop that is asked for now
     return step
 
 
 def measure(num_threads: int, names: list[str], num_turns: int) -> dict[str, list]:
-    """Milliseconds of the loop and of the compiled one, for each case."""
+    """Milliseconds of TensorFlow's operations and compiled, for each case."""
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.threading.set_intra_op_parallelism_threads(num_threads)
     clock = time.process_time if num_threads == 1 else time.perf_counter

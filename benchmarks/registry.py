@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 from tfmusic.representations import Representation
+from tfmusic.representations.chords import chord_name
+from tfmusic.representations.note_chord_tokens import NoteChordTokens
 
 # Those that make music step by step, by the file of their experiments in `configs/`.
 STEP_BY_STEP = (
@@ -37,7 +39,8 @@ def fit_vocabulary(representation: Representation, size: int) -> Representation:
     """A vocabulary of about so many made-up chords, where one is needed."""
     if not hasattr(representation, "fit_counts"):
         return representation
-    chords = itertools.combinations(range(36, 84), 3)
-    names = (".".join(map(str, chord)) for chord in itertools.islice(chords, size))
+    chords = itertools.islice(itertools.combinations(range(36, 84), 3), size)
+    by_name = isinstance(representation, NoteChordTokens)
+    names = (chord_name(c) if by_name else ".".join(map(str, c)) for c in chords)
     # Often enough for any `min_count`.
     return representation.fit_counts(dict.fromkeys(names, 1_000))

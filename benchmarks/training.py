@@ -39,6 +39,7 @@ from benchmarks import plain_autoencoder, plain_wgan
 from benchmarks.registry import config_path, fit_vocabulary
 from tfmusic.config import load_config
 from tfmusic.models import MusicModel, make_model
+from tfmusic.networks import fused
 from tfmusic.networks.recurrence import LSTM
 from tfmusic.representations import Representation, make_representation
 from tfmusic.training.precision import choose_policy, dtype_policy
@@ -72,7 +73,8 @@ NETWORKS = {
     "seq2seq": ("frame_seq2seq:reference", 0),
     "seq2seq_default": ("frame_seq2seq", 0),
 }
-# Precision (None: as configured) and whether our loop is used.
+# Precision (None: as configured) and whether our loop of LSTM layers and compiled code
+# are used.
 WAYS = {
     "Keras, float32": ("none", False),
     "ours, float32": ("none", True),
@@ -80,6 +82,8 @@ WAYS = {
 }
 TORCH_WAYS = {"PyTorch, float32": "float32", "PyTorch, bfloat16": "bfloat16"}
 _IS_FAST = LSTM.is_fast
+# As of `fused`; empty: the processor's best.
+LEVEL = os.environ.get(fused.VARIABLE, "")
 # Families without LSTM layers.
 OTHERS = ("set_autoencoder", "latent_wgan")
 _FAMILY = flags.DEFINE_multi_enum(
@@ -227,8 +231,9 @@ def make_calls(config, representation: Representation):
         def call(num_steps, model=model, data=data):
             model.fit(data, epochs=1, steps_per_epoch=num_steps, verbose=0)
 
-        # Layers look at it when they are traced.
+        # What is traced now looks at these.
         LSTM.is_fast = _IS_FAST if fast else False
+        os.environ[fused.VARIABLE] = LEVEL if fast else "0"
         call(1)
         calls[way] = call
     return calls, model

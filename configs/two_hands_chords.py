@@ -42,7 +42,7 @@ DEFAULT = dict(
         loss_steps="all",
         learn_end=True,
         temperature=1.0,  # defaults of generation
-        min_p=0.02,
+        min_p=0.0,  # single chords are rare beside going on
         carry_state=False,  # True: stateful training
     ),
     train=dict(

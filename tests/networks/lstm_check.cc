@@ -1,5 +1,5 @@
-// The compiled time loop without TensorFlow, for sanitizers: every set of instructions,
-// type and direction, in tensors that end where their memory ends. Prints the largest
+// The compiled code without TensorFlow, for sanitizers: every set of instructions, type
+// and direction, in tensors that end where their memory ends. Prints the largest
 // difference from the plain set, and ends with 1 if it is too large.
 #define TFMUSIC_WITHOUT_TENSORFLOW
 #include "lstm.cc"
@@ -72,6 +72,64 @@ std::vector<float> run_both(int level, int64_t units, int64_t batch, int64_t tim
   return all;
 }
 
+// Nats, hits and gradients, which take the place of the logits if `is_reused`.
+template <class T>
+std::vector<float> run_both_softmax(int level, int64_t rows, int64_t classes,
+                                    bool is_reused, int num_threads) {
+  auto logits = numbers<T>(rows * classes, 9, 1);
+  auto bias = numbers<float>(classes, 2, 2);
+  auto upstream = numbers<float>(rows, 1, 3);
+  std::vector<int32_t> labels(rows);
+  for (int64_t row = 0; row < rows; ++row) labels[row] = (int32_t)(7 * row % classes);
+  std::vector<T> gradient(rows * classes);
+  std::vector<float> nats(rows), hits(rows), saved(2 * rows), bias_gradient(classes);
+  SoftmaxJob job{};
+  job.rows = rows;
+  job.classes = classes;
+  job.logits = logits.data();
+  job.bias = bias.data();
+  job.labels = labels.data();
+  job.saved = saved.data();
+  job.nats = nats.data();
+  job.hits = hits.data();
+  job.upstream = upstream.data();
+  job.gradient = is_reused ? logits.data() : gradient.data();
+  job.bias_gradient = bias_gradient.data();
+  const InstructionSet& set = *kSets[level];
+  const Kernels& kernels = sizeof(T) == 4 ? set.float32 : set.bfloat16;
+  run_softmax(kernels, job, true, num_threads);
+  run_softmax(kernels, job, false, num_threads);
+  std::vector<float> all;
+  for (T value : is_reused ? logits : gradient) all.push_back(convert<float>(value));
+  for (auto* part : {&nats, &hits, &bias_gradient})
+    all.insert(all.end(), part->begin(), part->end());
+  return all;
+}
+
+// Adds to the largest of differences, relative to the largest number of one.
+void compare(const std::vector<float>& one, const std::vector<float>& other,
+             float& largest) {
+  float difference = 0, size = 1e-3f;
+  for (size_t i = 0; i < one.size(); ++i) {
+    difference = std::max(difference, fabsf(one[i] - other[i]));
+    size = std::max(size, fabsf(one[i]));
+  }
+  largest = std::max(largest, difference / size);
+}
+
+template <class T>
+float largest_softmax_difference(int level) {
+  float largest = 0;
+  for (int64_t rows : {0, 1, 3, 70, 2600})
+    for (int64_t classes : {1, 2, 7, 16, 33, 391})
+      for (bool is_reused : {false, true})
+        for (int num_threads : {1, 3})
+          compare(run_both_softmax<T>(0, rows, classes, false, 1),
+                  run_both_softmax<T>(level, rows, classes, is_reused, num_threads),
+                  largest);
+  return largest;
+}
+
 template <class T>
 float largest_difference(int level) {
   float largest = 0;
@@ -82,12 +140,7 @@ float largest_difference(int level) {
           for (int num_threads : {1, 3}) {
             auto one = run_both<T>(0, units, batch, time, is_masked, 1);
             auto other = run_both<T>(level, units, batch, time, is_masked, num_threads);
-            float difference = 0, size = 1e-3f;
-            for (size_t i = 0; i < one.size(); ++i) {
-              difference = std::max(difference, fabsf(one[i] - other[i]));
-              size = std::max(size, fabsf(one[i]));
-            }
-            largest = std::max(largest, difference / size);
+            compare(one, other, largest);
           }
   return largest;
 }
@@ -97,8 +150,10 @@ float largest_difference(int level) {
 int main() {
   bool is_right = true;
   for (int level = 0; level <= best_level(); ++level) {
-    const float exact = largest_difference<float>(level);
-    const float rough = largest_difference<Bfloat16>(level);
+    const float exact = std::max(largest_difference<float>(level),
+                                 largest_softmax_difference<float>(level));
+    const float rough = std::max(largest_difference<Bfloat16>(level),
+                                 largest_softmax_difference<Bfloat16>(level));
     printf("level %d: float32 %.1e, bfloat16 %.1e\n", level, exact, rough);
     is_right = is_right && exact < 1e-5f && rough < 0.02f;
   }

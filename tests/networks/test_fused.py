@@ -1,4 +1,7 @@
-"""The compiled time loop of LSTM layers, against the one of TensorFlow's operations."""
+"""The compiled time loop of LSTM layers, against the one of TensorFlow's operations.
+
+`test_fused_softmax.py` has the softmax of tokens.
+"""
 
 import os
 import pathlib
@@ -10,10 +13,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.networks.conftest import levels
 from tfmusic.errors import UserError
 from tfmusic.networks import fused
 from tfmusic.networks.recurrence import lstm
 from tfmusic.networks.recurrent_stack import RecurrentSettings, RecurrentStack
+
+pytestmark = pytest.mark.usefixtures("compiled")
 
 CSRC = pathlib.Path(fused.__file__).with_name("csrc")
 # Units, batch and time: one of each, vectors and tiles that are not full, no row.
@@ -25,25 +31,6 @@ SIZES = [
     (256, 50, 2),
     (5, 0, 3),
 ]
-
-
-@pytest.fixture(autouse=True)
-def compiled(monkeypatch):
-    monkeypatch.delenv(fused.VARIABLE, raising=False)
-    if not fused.is_used():
-        pytest.skip(f"{fused.description()}; python setup.py build_ext --inplace")
-
-
-def levels():
-    return fused.LEVELS[: max(fused._load()[1], 0) + 1]
-
-
-@pytest.fixture(params=fused.LEVELS)
-def level(request, monkeypatch):
-    if request.param not in levels():
-        pytest.skip(f"this processor has no {request.param}")
-    monkeypatch.setenv(fused.VARIABLE, request.param)
-    return request.param
 
 
 def make_tensors(units, batch, time, dtype=tf.float32, is_masked=False, size=5):

@@ -26,7 +26,7 @@ from tfmusic.models.stollen import first_time
 from tfmusic.models.token_scores import as_scores, targets_of
 from tfmusic.models.token_settings import ChordSettings
 from tfmusic.models.tokens import TokenModel
-from tfmusic.networks.losses import mean_loss, token_nats
+from tfmusic.networks.losses import mean_loss, token_nats, token_nats_and_hits
 from tfmusic.networks.metrics import WeightedMean
 from tfmusic.representations import ChordFrames
 from tfmusic.representations.chords import NUM_PITCHES
@@ -120,8 +120,9 @@ class ChordModel(TokenModel):
             training: Whether dropout is on.
 
         Returns:
-            float32: `logits`, `[batch, time, token]`, and `[batch, time]` each
-            `restrikes` and, as if the chord were spelled, `spelling`.
+            float32: `logits`, `[batch, time, token]` (in training see there), and
+            `[batch, time]` each `restrikes` and, as if the chord were spelled,
+            `spelling`.
         """
         hidden = self._hidden(inputs, inputs, training)
         keys, struck = tf.unstack(inputs["next_keys"], axis=-1)
@@ -131,7 +132,7 @@ class ChordModel(TokenModel):
         restrikes, spelling = self.key_head(hidden, inputs["keys"], keys, is_spelled)
         restrikes = self.key_head.after(restrikes, restruck)
         return {
-            "logits": self.logits(hidden),
+            "logits": self.logits(hidden, training),
             "restrikes": choice_nats(restruck, restrikes, shared),
             "spelling": choice_nats(keys, spelling),
         }
@@ -145,14 +146,14 @@ class ChordModel(TokenModel):
         be are few, and much about them is like the others.
         """
         del x
-        nats = token_nats(y, y_pred["logits"])
+        nats, hits = token_nats_and_hits(y, y_pred["logits"], training)
         spelling = self._spelling_nats(y, y_pred)
         total = nats + y_pred["restrikes"] + spelling
         self._nats.update_state(total, sample_weight)
         self._restrikes.update_state(y_pred["restrikes"], sample_weight)
         self._spelling.update_state(spelling, sample_weight)
         self._perplexity.update_state(total, sample_weight)
-        self._accuracy.update_state(y, y_pred["logits"], sample_weight)
+        self._accuracy.update_state(hits, sample_weight)
         if training:
             total += _SPELLING_WEIGHT * y_pred["spelling"]
         return mean_loss(total, self.loss_weights(sample_weight))

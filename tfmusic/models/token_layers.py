@@ -3,9 +3,11 @@
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfmusic.errors import UserError
+from tfmusic.generation import samplers
 from tfmusic.generation.token_rules import RulesState
 from tfmusic.models.base import Tensors
 from tfmusic.models.guidance import Guidance
@@ -13,7 +15,9 @@ from tfmusic.models.lookback import Bars
 from tfmusic.models.pitch_context import Heard
 from tfmusic.models.token_settings import TokenSettings
 from tfmusic.networks.layers import PitchEmbedding, TiedOutput, TokenEmbedding
+from tfmusic.networks.losses import Logits
 from tfmusic.representations.tokens import TokenRepresentation
+from tfmusic.representations.vocabulary import END, PAD, START
 
 
 class TokenState(NamedTuple):
@@ -71,6 +75,20 @@ def make_output(
     if tied:
         return TiedOutput(embedding, dtype="float32")
     return keras.layers.Dense(vocabulary_size, dtype="float32")
+
+
+def banned_tokens(vocabulary_size: int, learn_end: bool) -> np.ndarray:
+    """What is added to logits so that some are never drawn, float32 `[token]`."""
+    banned = np.zeros(vocabulary_size, np.float32)
+    banned[[PAD, START] if learn_end else [PAD, START, END]] = samplers.IMPOSSIBLE
+    return banned
+
+
+def add_to_all(logits: tf.Tensor | Logits, values: np.ndarray) -> Logits:
+    """Adds values `[token]` to every row of what `make_output` makes gives."""
+    if isinstance(logits, Logits):
+        return logits._replace(shared=logits.shared + values)
+    return Logits(logits, tf.convert_to_tensor(values))
 
 
 def check_keys(representation: TokenRepresentation, reads_keys: bool) -> None:

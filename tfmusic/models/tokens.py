@@ -23,6 +23,8 @@ from tfmusic.models.places import Places
 from tfmusic.models.token_controls import controls_of
 from tfmusic.models.token_layers import (
     TokenState,
+    add_to_all,
+    banned_tokens,
     check_keys,
     check_layers,
     join,
@@ -34,8 +36,8 @@ from tfmusic.models.token_scores import as_scores, readings_of, targets_of
 from tfmusic.models.token_search import search_endpoints
 from tfmusic.models.token_settings import TokenSettings
 from tfmusic.models.token_steps import first_state, read_step
-from tfmusic.networks.losses import mean_loss, token_nats
-from tfmusic.networks.metrics import Perplexity, TokenAccuracy, WeightedMean, nats_name
+from tfmusic.networks.losses import Logits, mean_loss, token_nats, token_nats_and_hits
+from tfmusic.networks.metrics import Perplexity, WeightedMean, nats_name
 from tfmusic.networks.recurrent_stack import CarriedState
 from tfmusic.representations import Representation, home_key
 from tfmusic.representations.tokens import TokenRepresentation
@@ -110,10 +112,8 @@ class TokenModel(AutoregressiveModel):
         self.INFILL_CONTROLS = (PARTICLES,) if can_fill(self) else self.INFILL_CONTROLS
         self._nats = WeightedMean(nats_name(self.loss_steps == "all"))
         self._perplexity = Perplexity()
-        self._accuracy = TokenAccuracy()
-        never = [PAD, START] if self.learn_end else [PAD, START, END]
-        self._banned = np.zeros(self.vocabulary_size, np.float32)
-        self._banned[never] = samplers.IMPOSSIBLE
+        self._accuracy = WeightedMean("accuracy")
+        self._banned = banned_tokens(self.vocabulary_size, self.learn_end)
 
     @property
     def learns_end(self) -> bool:
@@ -159,10 +159,10 @@ class TokenModel(AutoregressiveModel):
         They also go to the metrics: over a large vocabulary they take long to compute.
         """
         del x
-        nats = token_nats(y, y_pred)
+        nats, hits = token_nats_and_hits(y, y_pred, training)
         self._nats.update_state(nats, sample_weight)
         self._perplexity.update_state(nats, sample_weight)
-        self._accuracy.update_state(y, y_pred, sample_weight)
+        self._accuracy.update_state(hits, sample_weight)
         return mean_loss(nats, self.loss_weights(sample_weight))
 
     def example_fn(self, features: Tensors, seed: tf.Tensor):
@@ -180,7 +180,7 @@ class TokenModel(AutoregressiveModel):
         inputs = self._inputs(tokens[:-1], places)
         return inputs, tokens[1:], step_is_target(step[1:], length)
 
-    def call(self, inputs: tf.Tensor | Tensors, training: bool = False) -> tf.Tensor:
+    def call(self, inputs: Nest, training: bool = False) -> tf.Tensor | Logits:
         """Logits of the token after each.
 
         Args:
@@ -191,11 +191,11 @@ class TokenModel(AutoregressiveModel):
             training: Whether dropout is on.
 
         Returns:
-            float32 `[batch, time, token]`.
+            float32 `[batch, time, token]`; in training `Logits`, unless odds are added.
         """
         has_places = bool(self.places.names)
         tokens, places = (inputs["tokens"], inputs) if has_places else (inputs, {})
-        return self.logits(self._hidden(tokens, places, training))
+        return self.logits(self._hidden(tokens, places, training), training)
 
     def _hidden(
         self, frames: Nest, places: Tensors, training: bool = False
@@ -483,15 +483,16 @@ class TokenModel(AutoregressiveModel):
             hidden = layer(hidden, training=training)
         return hidden
 
-    def logits(self, hidden: tf.Tensor) -> tf.Tensor:
-        """Logits, float32 `[batch, time, token]`, of what `_top` gives."""
-        # Within `call` Keras itself tells the output whether this is training.
+    def logits(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor | Logits:
+        """Logits, float32 `[batch, time, token]`, of what `_top` gives; see `call`."""
         if self.lookback:
             hidden, *earlier = self.lookback.split(hidden)
-        odds = 0.0
-        if self.pitch_context:
-            hidden, odds = self.pitch_context.split(hidden)
-        logits = self.output_layer(hidden) + odds + self._banned
+        context = self.pitch_context
+        hidden, odds = context.split(hidden) if context else (hidden, 0.0)
+        output = self.output_layer(hidden, training=training)
+        logits = add_to_all(output, self._banned)
+        if not training or context or self.lookback:
+            logits = logits.whole() + odds
         return self.lookback.add(logits, *earlier) if self.lookback else logits
 
     def step_logits(self, hidden: tf.Tensor) -> tf.Tensor:

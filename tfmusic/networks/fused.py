@@ -1,4 +1,7 @@
-"""The compiled time loop of LSTM layers, where this installation has it."""
+"""What training computes by compiled code, where this installation has it.
+
+The time loop of LSTM layers and the softmax cross-entropy of tokens.
+"""
 
 import ctypes
 import functools
@@ -11,8 +14,8 @@ import tensorflow as tf
 
 from tfmusic.errors import UserError
 
-# Holds 0 for a loop of TensorFlow's operations, or one of the levels: the most that the
-# compiled loop may use.
+# Holds 0 for TensorFlow's operations, or one of the levels: the most that compiled code
+# may use.
 VARIABLE = "TFMUSIC_FUSED_LSTM"
 # Instructions that `csrc/lstm.cc` is compiled for, in its order. The first is for tests
 # alone: TensorFlow's own products are faster.
@@ -39,11 +42,13 @@ def _load() -> tuple[object, int, str]:
         return None, 0, f"the compiled one does not load: {reason}"
     if not hasattr(operations, "tfmusic_lstm"):
         return None, 0, "the compiled one does not know this TensorFlow"
+    if not hasattr(operations, "tfmusic_softmax"):
+        return None, 0, "the compiled one is older than this code"
     return operations, best, ""
 
 
 def level() -> int:
-    """The index of the level that LSTM layers made now train by; -1: not compiled."""
+    """The index of the level of what is built now to train; -1: not compiled."""
     chosen = os.environ.get(VARIABLE)
     if chosen and chosen not in ("0", *LEVELS):
         raise UserError(
@@ -57,7 +62,7 @@ def level() -> int:
 
 
 def is_used() -> bool:
-    """Whether LSTM layers made now train by the compiled loop."""
+    """Whether what is built now trains by compiled code."""
     return level() >= 0
 
 
@@ -116,6 +121,37 @@ def backward(
     return _load()[0].tfmusic_lstm_gradient(
         outputs_gradient, cell_gradient, *saved, **_attributes()
     )
+
+
+def softmax(
+    logits: tf.Tensor, bias: tf.Tensor, labels: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor]]:
+    """The nats of labels, and whether they are the likeliest classes.
+
+    Args:
+        logits: `[row, class]`, float32 or bfloat16.
+        bias: What is added to every row, float32 `[class]`.
+        labels: int32 `[row]`.
+
+    Returns:
+        Nats, float32 `[row]`; 1 where no class before the label has as great a logit,
+        and none after it a greater one, float32 `[row]`; and what `softmax_gradient`
+        needs.
+    """
+    nats, hits, sums = _load()[0].tfmusic_softmax(logits, bias, labels, **_attributes())
+    return nats, hits, [logits, bias, labels, sums]
+
+
+def softmax_gradient(
+    upstream: tf.Tensor, saved: Sequence[tf.Tensor]
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """The gradients of the logits, in their type, and of the bias.
+
+    Args:
+        upstream: Of the nats, float32 `[row]`.
+        saved: From `softmax`.
+    """
+    return _load()[0].tfmusic_softmax_gradient(upstream, *saved, **_attributes())
 
 
 def _attributes() -> dict[str, int]:

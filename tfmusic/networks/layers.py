@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfmusic.networks.losses import Logits
+
 
 class PitchEmbedding(keras.layers.Layer):
     """Tokens as what they sound like, plus what is special about each.
@@ -110,19 +112,19 @@ class TiedOutput(keras.layers.Layer):
             shape=(self.embedding.input_dim,), initializer="zeros", name="bias"
         )
 
-    def call(self, inputs: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def call(self, inputs: tf.Tensor, training: bool = False) -> Logits:
         """Logits, `[..., time, token]`, of hidden values `[..., time, size]`.
 
-        In training the product has the embedding's type: under a mixed precision
-        policy it is the largest of a step, and noise of bfloat16 does not hinder.
+        In training their products have the embedding's type: under a mixed precision
+        policy they are the largest of a step, and noise of bfloat16 does not hinder.
         """
         rows = tf.reshape(inputs, [-1, inputs.shape[-1]])  # [rows, size]
         if training:
             rows = tf.cast(rows, self.embedding.compute_dtype)
-        logits = self.embedding.similarity(rows, few=inputs.shape[-2] == 1)
-        logits = tf.cast(logits, inputs.dtype)
+        products = self.embedding.similarity(rows, few=inputs.shape[-2] == 1)
         shape = tf.concat([tf.shape(inputs)[:-1], [self.embedding.input_dim]], axis=0)
-        return tf.reshape(logits, shape) + _as(self.bias, inputs)
+        bias = tf.convert_to_tensor(self.bias)
+        return Logits(tf.reshape(products, shape), bias)
 
 
 class HandHead(keras.layers.Layer):

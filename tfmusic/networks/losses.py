@@ -7,9 +7,28 @@ two batch sizes, can be compared. What a model is worth in nats is for `metrics`
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
+
+from tfmusic.networks import fused
+
+
+class Logits(NamedTuple):
+    """Logits whose two parts are not yet added: that can be done while reading them.
+
+    Attributes:
+        products: `[..., class]`, float32 or bfloat16.
+        shared: What all rows have in common, float32 `[class]`.
+    """
+
+    products: tf.Tensor
+    shared: tf.Tensor
+
+    def whole(self) -> tf.Tensor:
+        """The logits, float32 `[..., class]`."""
+        return tf.cast(self.products, tf.float32) + self.shared
 
 
 class RollLoss(keras.losses.Loss):
@@ -216,6 +235,52 @@ def token_nats(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
     return tf.nn.sparse_softmax_cross_entropy_with_logits(
         tf.cast(y_true, tf.int32), tf.cast(y_pred, tf.float32)
     )
+
+
+def token_hits(y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+    """1 where the greatest logit is the token's, else 0; as `token_nats`."""
+    best = tf.argmax(y_pred, axis=-1, output_type=tf.int32)
+    return tf.cast(tf.equal(best, tf.cast(y_true, tf.int32)), tf.float32)
+
+
+def token_nats_and_hits(
+    y_true: tf.Tensor, y_pred: tf.Tensor | Logits, training: bool
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """`token_nats` and `token_hits`; in training by compiled code, if `fused` has it.
+
+    Over a large vocabulary reading and writing the logits takes most of a loss's time.
+    The compiled code reads them once, in their own type.
+
+    Args:
+        y_true: int32 `[batch, time]`.
+        y_pred: `[batch, time, class]`.
+        training: Whether only first derivatives are needed, and no export.
+    """
+    has_gpu = bool(tf.config.list_logical_devices("GPU"))
+    if training and fused.is_used() and not has_gpu:
+        return _compiled_nats_and_hits(tf.cast(y_true, tf.int32), y_pred)
+    logits = y_pred.whole() if isinstance(y_pred, Logits) else y_pred
+    return token_nats(y_true, logits), token_hits(y_true, logits)
+
+
+def _compiled_nats_and_hits(
+    y_true: tf.Tensor, y_pred: tf.Tensor | Logits
+) -> tuple[tf.Tensor, tf.Tensor]:
+    if not isinstance(y_pred, Logits):
+        y_pred = Logits(y_pred, tf.zeros(tf.shape(y_pred)[-1:]))
+
+    @tf.custom_gradient
+    def run(products, shared):
+        nats, hits, saved = fused.softmax(products, shared, tf.reshape(y_true, [-1]))
+
+        def gradient(nats_gradient, _):
+            return fused.softmax_gradient(nats_gradient, saved)
+
+        return (nats, hits), gradient
+
+    rows = tf.reshape(y_pred.products, [-1, tf.shape(y_pred.products)[-1]])
+    shape = tf.shape(y_true)
+    return tuple(tf.reshape(part, shape) for part in run(rows, y_pred.shared))
 
 
 def mean_loss(losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

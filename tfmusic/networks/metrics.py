@@ -8,6 +8,7 @@ from tfmusic.networks.losses import (
     count_errors,
     key_nats,
     single_class,
+    token_hits,
     unpack_hands,
 )
 
@@ -79,8 +80,7 @@ class TokenAccuracy(MeasuredMean):
 
     def measure(self, y_true, y_pred):
         """1 where the greatest logit is the token's."""
-        best = tf.argmax(y_pred, axis=-1, output_type=tf.int32)
-        return tf.cast(tf.equal(best, tf.cast(y_true, tf.int32)), tf.float32)
+        return token_hits(y_true, y_pred)
 
 
 class KeyNats(MeasuredMean):

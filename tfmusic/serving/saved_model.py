@@ -150,7 +150,7 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
     functions = {name: endpoint.function for name, endpoint in endpoints.items()}
     with without_cudnn(model):
         for i, (name, function) in enumerate(functions.items(), 1):
-            logging.info("endpoint %s, %d of %d", name, i, len(functions))
+            logging.info("writing the graph of %s, %d of %d", name, i, len(functions))
             function.get_concrete_function()
         if "generate" in endpoints:
             generate = functions["generate"].get_concrete_function()
