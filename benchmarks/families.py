@@ -20,8 +20,6 @@ import csv
 import json
 import math
 import os
-import subprocess
-import sys
 import time
 
 from absl import app, flags
@@ -60,17 +58,10 @@ NUM_STEPS = 512
 BATCH_SIZES = (1, 16)
 
 
-def run_module(*arguments: str) -> None:
-    """Runs one of the project's own commands; where it fails it has said why."""
-    result = subprocess.run([sys.executable, "-m", *arguments], check=False)
-    if result.returncode:
-        sys.exit(result.returncode)
-
-
 def train(family: str, folder: str, name: str, steps_per_epoch: int, epochs: int):
     """Trains in `folder/name`; returns the rows of its `metrics.csv`."""
     workdir = os.path.join(folder, name)
-    run_module(
+    registry.run_module(
         "tfmusic.train",
         f"--config={registry.config_path(family)}",
         f"--data_dir={folder}/data",
@@ -118,7 +109,7 @@ def write_data(family: str, data: str) -> None:
         return
     autoencoder = autoencoder_of(family)
     if not autoencoder:
-        run_module(
+        registry.run_module(
             "pipelines.build_tfrecords",
             f"--config={registry.config_path(family)}",
             f"--source={_SOURCE.value}",
@@ -126,7 +117,7 @@ def write_data(family: str, data: str) -> None:
         )
         return
     folder = folder_of(autoencoder)
-    run_module(
+    registry.run_module(
         "pipelines.encode_latents",
         f"--data_dir={folder}/data",
         f"--model_dir={folder}/model",
@@ -151,10 +142,12 @@ def learn(family: str, folder: str, minutes: float) -> list[dict[str, str]]:
     if not os.path.isdir(model):
         if family.partition(":")[0] not in WITHOUT_LIKELIHOOD:
             scores = f"--json={folder}/scores.json"
-            run_module(
+            registry.run_module(
                 "tfmusic.evaluate", f"--workdir={run}", f"--data_dir={data}", scores
             )
-        run_module("tfmusic.export", f"--workdir={run}", f"--export_dir={model}")
+        registry.run_module(
+            "tfmusic.export", f"--workdir={run}", f"--export_dir={model}"
+        )
     return rows
 
 
@@ -163,7 +156,7 @@ def play(family: str, folder: str, rows: list[dict[str, str]]) -> dict[str, floa
     model = os.path.join(folder, "model")
     # Latents are no music; what they were made of is.
     music = folder_of(autoencoder_of(family) or family)
-    run_module(
+    registry.run_module(
         "tfmusic.generate",
         f"--model_dir={model}",
         f"--output_dir={folder}/music",

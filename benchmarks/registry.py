@@ -1,6 +1,8 @@
 """The families that benchmarks measure: a new one is a line here."""
 
 import itertools
+import subprocess
+import sys
 
 from tfmusic.representations import Representation
 from tfmusic.representations.chords import chord_name
@@ -24,6 +26,13 @@ def config_path(family: str) -> str:
     """The experiment of `NAME` or `NAME:VARIANT`."""
     name, *variant = family.split(":")
     return ":".join([f"configs/{name}.py", *filter(None, variant)])
+
+
+def run_module(*arguments: str) -> None:
+    """Runs one of the project's own commands; where it fails it has said why."""
+    result = subprocess.run([sys.executable, "-m", *arguments], check=False)
+    if result.returncode:
+        sys.exit(result.returncode)
 
 
 def fit_vocabulary(representation: Representation, size: int) -> Representation:

@@ -82,7 +82,7 @@ def show_piece(
     piece = dataset.piece(split, number)
     representation = dataset.representation
     features = {name: piece[name] for name in representation.feature_specs}
-    sequence = representation.decode(features)
+    sequence = representation.decode_as_read(features)
     sys.stdout.write(f"{split} piece {number}: {piece['id']}\n")
     for name, value in json.loads(piece["metadata"]).items():
         sys.stdout.write(f"  {name}: {value}\n")

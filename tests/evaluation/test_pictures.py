@@ -144,6 +144,10 @@ def test_four_voices_of_one_instrument_have_their_own_colours():
     voices = [rows_of(image, colour) for colour in (BLUE, VERMILION, GREEN, PINK)]
     for higher, lower in itertools.pairwise(voices):
         assert 0 < higher.max() < lower.min()
+    # Four notes at a time that no choir has are a piano's.
+    wide = [(p + 20 * (p > 70), v, a, b) for p, v, a, b in notes]
+    image = piano_roll_image([("", make_sequence(wide))])
+    assert len(rows_of(image, BLUE)) and not len(rows_of(image, PINK))
 
 
 def test_what_was_given_is_grey_and_what_is_new_is_not(tmp_path):

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tests.models import contracts
 from tests.models.conftest import make_case
+from tfmusic.training.live_line import loss_of
 
 # Loads exports where this package cannot be imported and calls their signatures.
 FRESH = """
@@ -26,6 +27,42 @@ assert "tfmusic" not in sys.modules
 
 def test_loss_is_finite_and_reaches_all_weights(case):
     contracts.check_gradients(case.model, case.pieces)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_loss"),
+    [
+        ("tokens", True),
+        ("two_hands", True),
+        ("next_frame", True),
+        ("biaxial", True),
+        ("tokens_reference", False),  # of the last step alone
+        ("one_hand_reference", False),  # with weights of the keys
+        ("next_frame_reference", False),  # of one class a frame
+        ("seq2seq_reference", False),  # focal
+    ],
+)
+def test_training_shows_nats_only_where_it_makes_nats_small(name, is_loss):
+    case = make_case(name)
+    case.model.compile_for_training("sgd")
+    logs = case.model.test_step(contracts.whole_pieces(case.model, case.pieces))
+    assert ("nats_per_step" in logs, "nats_of_all_steps" in logs) == (
+        is_loss,
+        not is_loss,
+    )
+
+
+def test_a_loss_that_is_no_likelihood_is_also_told_without_padding():
+    case = make_case("seq2seq_reference")
+    case.model.compile_for_training("sgd")
+    x, y, weights = contracts.whole_pieces(case.model, case.pieces)
+    logs = case.model.test_step((x, y, weights))
+    weights = np.asarray(weights)
+    assert np.any(weights == 0.0)
+    # The loss divides by all steps.
+    expected = float(logs["loss"]) * weights.size / weights.sum()
+    assert float(logs["loss_per_step"]) == pytest.approx(expected, rel=1e-4)
+    assert loss_of(logs) == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_piece_scores_the_same_in_any_batch(case):

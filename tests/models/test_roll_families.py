@@ -175,6 +175,20 @@ def test_a_segment_hears_the_one_before_and_nothing_earlier():
     np.testing.assert_array_equal(first[10:], second[10:])
 
 
+def test_a_model_of_one_class_a_frame_expects_one_key_at_a_time():
+    model = make_case("next_frame_reference").model
+    log_odds, _, _ = model.predict(model.start_frame(2), {}, model.network_state(2))
+    expected = tf.reduce_sum(tf.sigmoid(log_odds[..., 0]), axis=[1, 2])
+    # Its weights are random: of 88 classes and silence, each is as likely.
+    np.testing.assert_allclose(expected, 88 / 89, rtol=0.01)
+    silence = {
+        "roll": tf.zeros([1, 8, 88, 2], tf.bool),
+        "step": tf.range(8)[tf.newaxis],
+    }
+    likelihood = model.score(silence, tf.constant([8]))["log_likelihood"]
+    np.testing.assert_allclose(likelihood, np.log(1 - 1 / 89) * 88, rtol=0.05)
+
+
 def test_music_from_nothing_can_begin_with_noise():
     model = make_case("seq2seq").model
     generate = functools.partial(

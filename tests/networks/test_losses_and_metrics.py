@@ -249,6 +249,21 @@ def test_single_class_loss_teaches_the_lowest_cell_or_silence():
     np.testing.assert_allclose(loss, expected, rtol=1e-4)
 
 
+def test_what_a_single_class_has_taught_is_sampled_as_one_key_or_silence():
+    _, log_odds, _, logits = cell_batch()
+    log_odds = log_odds.reshape(2, 4, 1, 5, 2).astype(np.float32)
+    found = losses.class_log_odds(tf.constant(log_odds))
+    np.testing.assert_array_equal(found[..., 1], log_odds[..., 1])
+    p = 1 / (1 + np.exp(-found[..., 0].numpy()))
+    odds = np.exp(logits)
+    expected = odds / (1 + odds.sum(-1, keepdims=True))
+    expected = expected.reshape(2, 4, 1, 5, 2).sum(-1)  # a start, or held on
+    np.testing.assert_allclose(p, expected, rtol=1e-4)
+    assert (p.sum(-1) < 1).all() and (log_odds[..., 0] > 0).sum(-1).max() > 1
+    sure = tf.constant([[[60.0, 0.0], [50.0, 0.0], [-80.0, 0.0]]])
+    assert np.isfinite(losses.class_log_odds(sure)).all()
+
+
 def test_nats_are_the_choice_of_three():
     loss, cells, logits = cell_loss("nats")
     odds = np.exp(logits.reshape(2, 4, 5, 2))

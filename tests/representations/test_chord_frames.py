@@ -100,6 +100,12 @@ def test_reference_plays_eight_frames_a_second():
     assert len(features["tokens"]) == 8
     assert representation.decode(features).total_time == 1
     assert representation.canonicalize(sequence).total_time == 1
+    # What was read goes in again as it was.
+    as_read = representation.decode_as_read(features)
+    assert as_read.total_time == 4
+    np.testing.assert_array_equal(
+        representation.encode(as_read)["tokens"], features["tokens"]
+    )
 
 
 def with_keys(*chords, **settings):

@@ -147,6 +147,22 @@ def test_music_without_a_beat_begins_with_a_note(tmp_path):
         draw_primer(ROLL, str(tmp_path), bars=3)
 
 
+def test_what_is_played_faster_goes_on_as_it_was_read(tmp_path):
+    chords = make_representation(
+        {
+            "name": "chord_frames",
+            "steps_per_quarter": 0,
+            "steps_per_second": 2.0,
+            "decode_steps_per_second": 8.0,
+        }
+    ).fit_counts({str(pitch): 2 for pitch in range(48, 68)})
+    piece = chords.encode(scale(20))
+    write_dataset(str(tmp_path), {"test": [40]}, chords, lambda *_: piece)
+    part = draw_primer(chords, str(tmp_path), steps=16)
+    assert part.total_time == 8
+    assert pitches(part) == list(range(part.notes[0].pitch, part.notes[0].pitch + 8))
+
+
 def test_what_was_moved_to_one_key_is_not_moved_again(tmp_path):
     notes = [(67 + (i % 2) * 7, 80, i / 4, i / 4 + 0.25) for i in range(80)]  # G and D
     piece = ROLL.encode(make_sequence(notes, qpm=60))

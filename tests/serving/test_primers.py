@@ -110,6 +110,69 @@ def test_new_notes_go_to_the_instrument_that_plays_near_them():
     assert found == [(45, 5, 32, 80), (70, 3, 73, 80)]
 
 
+@pytest.mark.parametrize(
+    ("primer", "names", "expected"),
+    [
+        # Hands cross: a left one above, a right one below.
+        (([72], [40]), ["R", "L"], [(35, 0), (80, 1)]),
+        # The left one comes in, and has no track yet.
+        (([72, 74],), ["R", "Left hand"], [(35, 0), (80, 1)]),
+        # One track is of both hands.
+        (([72, 40],), ["R"], [(35, 0), (80, 0)]),
+    ],
+)
+def test_new_notes_keep_their_hands(primer, names, expected):
+    rolls = make_representation({"name": "two_hands_roll", "qpm": 100})
+    tracks = [[(pitch, 80, 0, 1) for pitch in track] for track in primer]
+    sequence = make_sequence(*tracks, names=["R", "L"][: len(tracks)])
+    hands = [(35, 80, 0, 1)], [(80, 80, 0, 1)]
+    new = rolls.encode(make_sequence(*hands, names=["Right hand", "Left hand"]))
+    piece = join(read_primer(ANY_KEY, rolls, sequence), rolls, new)
+    assert [(n.pitch, n.instrument) for n in piece.notes[2:]] == expected
+    assert [info.name for info in piece.instrument_infos] == names
+
+
+def test_a_band_goes_on_with_its_instruments_and_drums():
+    def bars(*pitches):
+        """A bar each of flute, drums and, from the second bar on, bass."""
+        band = NoteSequence(ticks_per_quarter=480)
+        band.tempos.add(qpm=120)
+        band.time_signatures.add(numerator=4, denominator=4)
+        for bar, pitch in enumerate(pitches):
+            for program, is_drum, p in ((73, False, pitch), (0, True, 38)) + (
+                ((32, False, 40),) if bar else ()
+            ):
+                band.notes.add(
+                    pitch=p,
+                    velocity=80,
+                    start_time=2.0 * bar,
+                    end_time=2.0 * bar + 0.5,
+                    program=program,
+                    is_drum=is_drum,
+                    instrument={73: 0, 0: 9, 32: 1}[program],
+                )
+        band.total_time = 2.0 * len(pitches)
+        return band
+
+    events = make_representation({"name": "bar_events"})
+    primer = read_primer(ANY_KEY, events, bars(72))
+    both = events.encode(bars(72, 45))
+    start = len(primer.prompt["tokens"])
+    new = {name: array[start:] for name, array in both.items()}
+    piece = join(primer, events, new)
+    assert {(n.pitch, n.program, n.is_drum) for n in piece.notes[2:]} == {
+        (45, 73, False),
+        (38, 0, True),
+        (40, 32, False),
+    }
+    flute, drums, bass = (
+        {n.instrument for n in piece.notes if (n.program, n.is_drum) == kind}
+        for kind in ((73, False), (0, True), (32, False))
+    )
+    assert (flute, drums, bass) == ({0}, {9}, {10})
+    assert [info.name for info in piece.instrument_infos] == ["Program 32"]
+
+
 def test_primer_with_silence_before_goes_on_at_its_end():
     chords = make_representation(
         {"name": "chord_frames", "steps_per_quarter": 2, "qpm": 100}

@@ -10,9 +10,11 @@ import pytest
 
 from tests.data.builders import write_dataset
 from tests.experiments import LENGTHS, family_experiment, newest_values, tiny_config
+from tfmusic.data.settings import DataSettings
 from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
 from tfmusic.training.callbacks import read_metrics
+from tfmusic.training.first_look import variation_in_words
 from tfmusic.training.live_line import duration, loss_in_words, loss_of
 from tfmusic.training.run_directory import load_run
 from tfmusic.training.setup import train_and_evaluate
@@ -242,6 +244,33 @@ def test_verdict_on_a_run_stopped_while_falling_gives_the_command_that_goes_on()
     assert "--config.train.num_epochs=20" in said
 
 
+@pytest.mark.parametrize(
+    ("up", "down", "words"),
+    [(3, 2, "by -2 to 3 semitones"), (1, -1, "by up to 1 semitone "), (0, -1, "none")],
+)
+def test_transpositions_are_told_as_they_are(up, down, words):
+    settings = DataSettings(transpose_semitones=up, transpose_down_semitones=down)
+    assert words in variation_in_words(settings)
+
+
+def test_a_run_that_learns_by_heart_is_not_judged_by_its_validation():
+    pairs = [(5, 5), (3, 4.2), (1, 9)]
+    assert judge(rows(pairs), HOURS, takes="latest") == (
+        "meant to be learned by heart: from epoch 1 to 3 training went from 5.00 to "
+        "1.00, validation from 5.00 to 9.00"
+    )
+    assert judge(rows(pairs), HOURS).startswith("over-fitted")
+
+
+def test_an_autoencoder_is_followed_by_what_it_can_do():
+    *_, reconstruct, encode = next_commands("run", "data", True, makes_music=False)
+    assert reconstruct.startswith("tfmusic reconstruct --model_dir=run_model --input=")
+    assert encode == (
+        "tfmusic encode_latents --data_dir=data --model_dir=run_model "
+        "--output_dir=run_latents"
+    )
+
+
 def test_next_commands_quote_directories_and_leave_out_an_empty_test_split():
     commands = next_commands("runs/a b/", "data", has_test=False)
     assert commands == [
@@ -265,3 +294,5 @@ def test_loss_that_is_shown_leaves_padding_out():
     logs = {"loss": 0.6, "val_loss": 0.7, "nats_per_step": 1.1, "val_nats_per_step": 1}
     assert (loss_of(logs), loss_of(logs, "val_")) == (1.1, 1.0)
     assert loss_of({"loss": 0.6}) == 0.6
+    # A row of metrics.csv from after a change of metrics.
+    assert loss_of({"loss": "0.6", "nats_per_step": ""}) == 0.6

@@ -74,9 +74,13 @@ def best_epoch(rows: Rows) -> int:
     return int(np.argmin(losses))
 
 
-def loss_name(rows: Rows) -> str:
-    """The metric that tells most: nats a step where they are known, else the loss."""
-    return "nats_per_step" if "val_nats_per_step" in rows[-1] else "loss"
+def loss_name(row: Mapping[str, Any]) -> str:
+    """The metric of an epoch that tells its loss, if possible without padding."""
+    for name in ("nats_per_step", "loss_per_step"):
+        # Empty where a run was resumed by a version with other metrics.
+        if str(row.get(name, "")):
+            return name
+    return "loss"
 
 
 def draw_curves(runs: Mapping[str, Rows]) -> bytes:
@@ -87,7 +91,7 @@ def draw_curves(runs: Mapping[str, Rows]) -> bytes:
     Args:
         runs: By name, the metrics of each epoch.
     """
-    names = list(dict.fromkeys(loss_name(rows) for rows in runs.values()))
+    names = list(dict.fromkeys(loss_name(rows[-1]) for rows in runs.values()))
     common = set.intersection(*(set(rows[-1]) for rows in runs.values()))
     others = [name for name in _OTHERS if {name, f"val_{name}"} <= common]
     panels = [names[0] if len(names) == 1 else "loss", *others[:1]]
@@ -151,7 +155,7 @@ def curves_table(runs: Mapping[str, Rows]) -> str:
     heads = ("run", "loss", "epoch", "in validation", "in training", "steps", "time")
     lines = [heads]
     for name, rows in runs.items():
-        loss = loss_name(rows)
+        loss = loss_name(rows[-1])
         for label, number in (("best", best_epoch(rows)), ("last", len(rows) - 1)):
             row = rows[number]
             lines.append(

@@ -34,6 +34,7 @@ _MAX_PANEL_INCHES = 5.0
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 _GIVEN = "#a3a3ad"  # grey: what the model did not write
 _VOICES = ("Soprano", "Alto", "Tenor", "Bass")
+_SUNG = 31, 90  # a fourth and more beyond what a choir sings
 _BLACK_KEYS = (1, 3, 6, 8, 10)
 _SHADE = "#f1f1f4"
 _BAR_LINE = "#b9b9c4"
@@ -324,9 +325,11 @@ def _voices(notes: NoteArrays) -> tuple[np.ndarray, Sequence[str]]:
     """The voice of each note, int64 [num_notes], and their names.
 
     Of music in four voices that one instrument plays, the voices are those that can be
-    told from what sounds.
+    told from what sounds; nobody sings where only a piano plays.
     """
-    if len(notes.voice_names) != 1:
+    lowest, highest = _SUNG
+    is_sung = np.all((notes.pitch >= lowest) & (notes.pitch <= highest))
+    if len(notes.voice_names) != 1 or not is_sung:
         return notes.voice, notes.voice_names
     frames = sounding_frames(notes)
     grid = VoiceGrid.of(notes, frames)

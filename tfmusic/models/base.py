@@ -83,6 +83,7 @@ class MusicModel(keras.Model):
         SCORED_BY: How whole pieces are scored: a name of
             `tfmusic.training.scoring.SCORES`.
         LOSS_UNIT: Of the loss, for people; empty where it has none.
+        LOSS_MEANING: Of what the loss tells, likewise.
         steps_at_once: How many steps of a piece are made however few are wanted.
     """
 
@@ -91,6 +92,7 @@ class MusicModel(keras.Model):
     INFILL_CONTROLS: tuple[Control, ...] = ()
     SCORED_BY: ClassVar[str] = "likelihood"
     LOSS_UNIT: ClassVar[str] = ""
+    LOSS_MEANING: ClassVar[str] = "how badly the model guesses what comes next"
     steps_at_once = 0
 
     def __init__(self, representation: Representation):

@@ -13,7 +13,7 @@ from tfmusic.models.roll_sampling import sample_plainly
 from tfmusic.models.rolls import RollModel
 from tfmusic.models.scheduled_sampling import Sample, ScheduledSampling
 from tfmusic.networks.layers import FrameHead
-from tfmusic.networks.losses import CELL_LOSSES, make_cell_loss
+from tfmusic.networks.losses import CELL_LOSSES, class_log_odds, make_cell_loss
 from tfmusic.networks.metrics import SingleClassAccuracy
 from tfmusic.networks.recurrent_stack import RecurrentSettings, RecurrentStack
 from tfmusic.representations import Representation
@@ -194,6 +194,20 @@ class DecoderModel(RollModel):
     def make_metrics(self) -> list[keras.metrics.Metric]:
         """How often the class is right, where a frame is one."""
         return [SingleClassAccuracy()] if self.settings.loss == "single" else []
+
+    def to_sampled(self, log_odds: tf.Tensor) -> tf.Tensor:
+        """Log odds as frames are sampled and scored, from those that are learned."""
+        return class_log_odds(log_odds) if self.settings.loss == "single" else log_odds
+
+    def score(self, features: Tensors, num_steps: tf.Tensor) -> Tensors:
+        """The log-likelihood of each frame, all hands, keys and channels together."""
+        places = self._places_of(features)
+
+        def network(roll: tf.Tensor) -> tf.Tensor:
+            log_odds, _ = self.frames.unpack(self(self.to_call(roll, places)))
+            return self.frames.pack(self.to_sampled(log_odds))
+
+        return self.frames.score(network, features["roll"], num_steps)
 
     def chains(self) -> KeyChains | None:
         """The decoder's."""

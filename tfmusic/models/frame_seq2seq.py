@@ -164,7 +164,7 @@ class FrameSeq2Seq(DecoderModel):
         encoder = _where(tf.logical_or(is_first, is_full), zeros, read)
         log_odds, decoder = self.decoder.step(frame, place, decoder)
         position = tf.where(is_full, 0, network.position) + 1
-        return log_odds, None, Segment(encoder, decoder, position)
+        return self.to_sampled(log_odds), None, Segment(encoder, decoder, position)
 
     def _encode(
         self,

@@ -91,6 +91,7 @@ class InfillModel(MusicModel):
     """
 
     TAKES: ClassVar = VoiceFrames
+    LOSS_MEANING = "how badly the model guesses what is left out"
     Settings = InfillSettings
     rows_of_step = 3  # parallels are looked for, before and after
 

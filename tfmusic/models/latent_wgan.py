@@ -58,6 +58,7 @@ class LatentWGAN(MusicModel):
     Settings = LatentSettings
     CONTROLS = (SPREAD,)
     SCORED_BY = "samples"
+    LOSS_MEANING = "how far generated latents are from real ones (Frechet distance)"
 
     def __init__(self, representation: Latents, settings: LatentSettings):
         """Makes the networks; see `LatentSettings`.

@@ -65,4 +65,4 @@ class NextFrameLSTM(DecoderModel):
     ) -> tuple[tf.Tensor, None, Recurrent]:
         """Reads one frame; gives log odds and the new state."""
         log_odds, network = self.decoder.step(frame, place, network)
-        return log_odds, None, network
+        return self.to_sampled(log_odds), None, network

@@ -13,7 +13,8 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow as tf
 
-from tfmusic.models.base import MusicModel, Tensors, step_is_target
+from tfmusic.models.autoregressive import AutoregressiveModel
+from tfmusic.models.base import Tensors, step_is_target
 from tfmusic.networks.losses import key_nats, unpack_hands
 from tfmusic.networks.metrics import (
     FrameAccuracy,
@@ -22,6 +23,8 @@ from tfmusic.networks.metrics import (
     FramePrecision,
     FrameRecall,
     KeyNats,
+    LossPerStep,
+    nats_name,
 )
 from tfmusic.representations import Representation
 from tfmusic.representations.start_sustain import StartSustain
@@ -199,12 +202,14 @@ def force_onsets(logits: tf.Tensor, sounded: tf.Tensor) -> tf.Tensor:
 
 
 def compile_roll_model(
-    model: MusicModel,
+    model: AutoregressiveModel,
     optimizer: keras.optimizers.Optimizer,
     loss: keras.losses.Loss,
     metrics: Sequence[keras.metrics.Metric] = (),
 ) -> None:
     """Compiles with nats a step and the rates of sounding keys, and `metrics`."""
+    is_loss = model.loss_steps == "all" and getattr(loss, "is_likelihood", False)
+    per_step = [] if is_loss or model.loss_steps == "last" else [LossPerStep(loss)]
     rates = [
         FrameAccuracy(),
         FramePrecision(),
@@ -215,7 +220,7 @@ def compile_roll_model(
     model.compile(
         optimizer=optimizer,
         loss=loss,
-        weighted_metrics=[KeyNats(), *rates, *metrics],
+        weighted_metrics=[KeyNats(nats_name(is_loss)), *per_step, *rates, *metrics],
         # XLA has no kernel for the recurrent layers.
         jit_compile=False,
     )

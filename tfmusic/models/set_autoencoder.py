@@ -96,6 +96,7 @@ class SetAutoencoder(MusicModel):
     """
 
     SCORED_BY = "reconstruction"
+    LOSS_MEANING = "how far what comes back is from what was encoded"
 
     TAKES = EventChunks
     Settings = AutoencoderSettings

@@ -37,7 +37,7 @@ from tfmusic.models.token_search import search_endpoints
 from tfmusic.models.token_settings import TokenSettings
 from tfmusic.models.token_steps import first_state, read_step
 from tfmusic.networks.losses import Logits, mean_loss, token_nats, token_nats_and_hits
-from tfmusic.networks.metrics import Perplexity, WeightedMean
+from tfmusic.networks.metrics import Perplexity, WeightedMean, nats_name
 from tfmusic.networks.recurrent_stack import CarriedState
 from tfmusic.representations import Representation, home_key
 from tfmusic.representations.tokens import TokenRepresentation
@@ -110,7 +110,7 @@ class TokenModel(AutoregressiveModel):
             self, self._silent.any(), self._rules.tells_ends
         )
         self.INFILL_CONTROLS = (PARTICLES,) if can_fill(self) else self.INFILL_CONTROLS
-        self._nats = WeightedMean("nats_per_step")
+        self._nats = WeightedMean(nats_name(self.loss_steps == "all"))
         self._perplexity = Perplexity()
         self._accuracy = WeightedMean("accuracy")
         self._banned = banned_tokens(self.vocabulary_size, self.learn_end)

@@ -32,7 +32,11 @@ class Logits(NamedTuple):
 
 
 class RollLoss(keras.losses.Loss):
-    """Cross-entropy of the keys and squared error of their number, hands summed."""
+    """Cross-entropy of the keys and squared error of their number, hands summed.
+
+    Attributes:
+        is_likelihood: Whether the keys' part is how likely they are, up to a factor.
+    """
 
     def __init__(
         self,
@@ -58,6 +62,7 @@ class RollLoss(keras.losses.Loss):
         self._count_coefficient = count_coefficient
         self._key_weights = key_weights
         self._weigh_both = weigh_both
+        self.is_likelihood = key_weights is None
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The loss of each step.
@@ -102,6 +107,8 @@ class RollLoss(keras.losses.Loss):
 
 class FrameNatsLoss(keras.losses.Loss):
     """The negative log-likelihood of each frame, in nats."""
+
+    is_likelihood = True
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """The loss of each step; arguments as in `CellLoss.call`."""
@@ -174,6 +181,25 @@ def single_class(y_true: tf.Tensor, y_pred: tf.Tensor) -> tuple[tf.Tensor, tf.Te
     silent = 1.0 - tf.reduce_max(cells, axis=-1, keepdims=True)
     first = tf.argmax(tf.concat([cells, silent], axis=-1), axis=-1)
     return first, tf.concat([logits, none], axis=-1)
+
+
+def class_log_odds(log_odds: tf.Tensor) -> tf.Tensor:
+    """Log odds of what `SingleClassLoss` has taught, each key's against all else.
+
+    As that loss takes them, log odds of sounding are those of a class against silence,
+    and only how they differ means anything: many keys can have high ones. Here they
+    are those of the class against all other classes, so that one key is expected.
+
+    Args:
+        log_odds: float32 `[..., hand, key, channel]`: of sounding and, if there is a
+            second channel, of an onset where a key sounds, which stays.
+    """
+    sounding = log_odds[..., 0]
+    # Silence has a logit of 0. A start and being held on add up to sounding.
+    total = tf.reduce_logsumexp(sounding, axis=[-2, -1], keepdims=True)
+    log_p = tf.minimum(sounding - tf.nn.softplus(total), -1e-6)
+    others = tf.math.log(-tf.math.expm1(log_p))
+    return tf.concat([(log_p - others)[..., tf.newaxis], log_odds[..., 1:]], axis=-1)
 
 
 CELL_LOSSES = ("nats", "binary", "focal", "single")

@@ -13,6 +13,16 @@ from tfmusic.networks.losses import (
 )
 
 
+def nats_name(is_loss: bool) -> str:
+    """The name of a metric of nats, which all steps of the windows count in.
+
+    Curves and lines of training show `nats_per_step` in place of the loss, which counts
+    padding. Where training makes something else small, they show that (by `LossPerStep`
+    or, of windows' last steps, the loss), so the metric has another name.
+    """
+    return "nats_per_step" if is_loss else "nats_of_all_steps"
+
+
 class WeightedMean(keras.metrics.Metric):
     """The mean of a value per step over all steps of any weight.
 
@@ -87,6 +97,18 @@ class KeyNats(MeasuredMean):
         """`-log p`, from frames and predictions."""
         logits, _ = unpack_hands(y_pred, y_true.shape[-2:])
         return tf.reduce_sum(key_nats(y_true, logits), axis=[-3, -2, -1])
+
+
+class LossPerStep(MeasuredMean):
+    """The loss without padding, of losses that are not nats a step."""
+
+    def __init__(self, loss: keras.losses.Loss, name: str = "loss_per_step", **kwargs):
+        super().__init__(name, **kwargs)
+        self._loss = loss
+
+    def measure(self, y_true, y_pred):
+        """The loss of each step."""
+        return self._loss.call(y_true, y_pred)
 
 
 class CountError(MeasuredMean):

@@ -4,7 +4,7 @@ import collections
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tfmusic.data.dataset_info import DatasetInfo
+from tfmusic.data.dataset_info import SPLITS, DatasetInfo
 from tfmusic.pipelines.account import remedy
 from tfmusic.pipelines.filters import Filters
 from tfmusic.representations.losses import describe_losses
@@ -30,7 +30,8 @@ def format_info(info: DatasetInfo, drops: Iterable[Mapping[str, Any]]) -> str:
         f"{'split':12s}{'pieces':>9s}{'steps':>13s}{'notes':>12s}{'hours':>9s}"
         f"{'MB':>9s}{'files':>7s}",
     ]
-    for name, split in info.splits.items():
+    for name in SPLITS:  # on disk they are sorted by name
+        split = info.splits[name]
         lines.append(
             f"{name:12s}{split['num_pieces']:9,d}{split['num_steps']:13,d}"
             f"{split['num_notes']:12,d}{split['seconds'] / 3600:9.2f}"

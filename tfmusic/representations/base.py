@@ -284,6 +284,10 @@ class Representation(abc.ABC):
         """The grid that the notes are quantised to."""
         return make_grid(self.steps_per_quarter, self.steps_per_second, self.qpm)
 
+    def decode_as_read(self, features: Features) -> NoteSequence:
+        """Music at the speed that it was read at, where `decode` has another."""
+        return self.decode(features)
+
     @property
     def decode_grid(self) -> Grid:
         """The grid of decoded music."""

@@ -337,6 +337,11 @@ class ChordFrames(TokenRepresentation):
             home_key.add_signature(sequence, places)
         return sequence
 
+    def decode_as_read(self, features: Features) -> NoteSequence:
+        """Music at the speed that it was read at."""
+        as_read = dataclasses.replace(self, decode_steps_per_second=0.0)
+        return as_read.decode(features)
+
     @property
     def decode_grid(self) -> Grid:
         """The grid of decoded music."""

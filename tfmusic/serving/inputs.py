@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
 
 # What exports make in a call, unless their card has other limits.
@@ -34,6 +34,21 @@ def check_music(name: str, value: Any) -> None:
 def limits_of(card: Mapping[str, Any]) -> dict[str, int]:
     """The most that a call of a model may ask for; older cards do not say it."""
     return _LIMITS | (card.get("limits") or {})
+
+
+def choose_endpoint(card: Mapping[str, Any], endpoint: str) -> None:
+    """Refuses to make music with what does not make such music.
+
+    Raises:
+        UserError: The model has no such endpoint.
+    """
+    if "reconstruct" in card["endpoints"]:
+        raise UserError(
+            f"{card['name']} gives music back and makes none: hear what it keeps of a "
+            "piece with tfmusic reconstruct; a latent_wgan makes music of what tfmusic "
+            "encode_latents writes with it"
+        )
+    choose(f"endpoint of {card['name']}", endpoint, card["endpoints"])
 
 
 def check_limits(

@@ -1,6 +1,6 @@
 """A primer on its way into a model, and the music that the model goes on with back.
 
-A model has a tempo of its own, often a key, and knows no instruments. So a primer is
+A model has a tempo of its own, often a key, and its own voices. So a primer is
 moved to the key that the model knows and encoded; what the model adds is moved back,
 played at the primer's tempo by its instruments, and put after the primer's own notes,
 which stay as they are.
@@ -156,8 +156,10 @@ def join(
 ) -> NoteSequence:
     """The primer and what the model goes on with, as one piece.
 
-    Each new note belongs to the instrument of the primer whose notes lie nearest to it
-    in pitch. Notes that the model holds on from the primer are struck again.
+    Each new note belongs to an instrument of the primer: one that the model read as the
+    note's voice (such as a hand), and of these the one whose notes lie nearest to it in
+    pitch. A voice that the primer has no notes of gets an instrument of its own. Notes
+    that the model holds on from the primer are struck again.
 
     Args:
         primer: As `read_primer` gives it.
@@ -173,7 +175,8 @@ def join(
         for name, array in primer.prompt.items()
     }
     decoded = representation.decode(both)
-    new = _new_notes(representation.decode(primer.prompt), decoded)
+    before = representation.decode(primer.prompt)
+    new = _new_notes(before, decoded)
     clock = _Clock(primer, representation, decoded)
     begin = clock.end
     if limit_seconds is not None:
@@ -185,7 +188,7 @@ def join(
     result.CopyFrom(primer.sequence)
     result.ClearField("id")
     result.ClearField("filename")
-    players = _Players(primer.sequence)
+    players = _Players(primer, before, decoded, clock, result)
     velocity = players.velocity if not representation.has_dynamics else 0
     for note, start, end in new:
         pitch = note.pitch - primer.semitones
@@ -195,7 +198,7 @@ def join(
                 velocity=velocity or note.velocity,
                 start_time=clock.to_seconds(start),
                 end_time=clock.to_seconds(end),
-                **players.of(pitch),
+                **players.of(note, pitch),
             )
     ends = [note.end_time for note in result.notes]
     result.total_time = max([primer.sequence.total_time, *ends])
@@ -273,22 +276,79 @@ def limit_on_beat(
     return float(tempo_map.to_seconds(tempo_map.to_quarters(begin) + quarters))
 
 
+# What plays a note: its instrument and program, and whether it is a drum.
+_Player = tuple[int, int, bool]
+# Of a voice's notes, the fewest beside those of its main player. Fewer are crossings.
+_LEAST_PART = 0.25
+
+
+def _player(note: NoteSequence.Note) -> _Player:
+    return note.instrument, note.program, note.is_drum
+
+
 class _Players:
-    """The instruments of a primer, for new notes."""
+    """Who plays new notes: the instruments of a primer, or one more for each voice."""
 
-    def __init__(self, sequence: NoteSequence):
-        notes = [note for note in sequence.notes if not note.is_drum]
-        pitches: dict[tuple[int, int], list[int]] = {}
+    def __init__(
+        self,
+        primer: Primer,
+        before: NoteSequence,
+        decoded: NoteSequence,
+        clock: _Clock,
+        result: NoteSequence,
+    ):
+        """Finds out which instruments the voices of decoded music are.
+
+        Args:
+            primer: The primer.
+            before: What its arrays decode to.
+            decoded: The same with what the model goes on with.
+            clock: From seconds of decoded music to those of the primer's piece.
+            result: The piece, which gets the instruments that are missing.
+        """
+        self._names = {i.instrument: i.name for i in decoded.instrument_infos}
+        self._result = result
+        notes = list(primer.sequence.notes)
+        pitched = [note for note in notes if not note.is_drum]
+        loud = [note.velocity for note in pitched or notes]
+        self.velocity = round(sum(loud) / len(loud))
+        pitches: dict[_Player, list[int]] = {}
+        written: dict[tuple[int, bool], list[NoteSequence.Note]] = {}
         for note in notes:
-            key = note.instrument, note.program
-            pitches.setdefault(key, []).append(note.pitch)
-        self._means = {key: sum(p) / len(p) for key, p in pitches.items()}
-        self.velocity = round(sum(note.velocity for note in notes) / len(notes))
+            pitches.setdefault(_player(note), []).append(note.pitch)
+            written.setdefault((note.pitch, note.is_drum), []).append(note)
+        self._means = {player: sum(p) / len(p) for player, p in pitches.items()}
+        # By voice of decoded music, whose notes were read as that. One voice is all.
+        self._of_voice: dict[_Player, Counter[_Player]] = {}
+        self._has_voices = len({_player(note) for note in decoded.notes}) > 1
+        for note in before.notes:
+            start = clock.to_seconds(note.start_time)
+            same = written.get((note.pitch - primer.semitones, note.is_drum), [])
+            if same:
+                nearest = min(same, key=lambda n: abs(n.start_time - start))
+                found = self._of_voice.setdefault(_player(note), Counter())
+                found[_player(nearest)] += 1
 
-    def of(self, pitch: int) -> dict[str, int]:
-        """The instrument that plays a new note, as fields of it."""
-        nearest = min(self._means, key=lambda key: abs(self._means[key] - pitch))
-        return {"instrument": nearest[0], "program": nearest[1]}
+    def of(self, note: NoteSequence.Note, pitch: int) -> dict[str, Any]:
+        """What plays a note of decoded music at a pitch, as fields of a note."""
+        players = [player for player in self._means if player[2] == note.is_drum]
+        if self._has_voices:
+            counts = self._of_voice.setdefault(_player(note), Counter())
+            if not counts:
+                counts[self._add(note)] = 1
+            least = _LEAST_PART * max(counts.values())
+            players = [player for player, count in counts.items() if count >= least]
+        nearest = min(players, key=lambda player: abs(self._means[player] - pitch))
+        return dict(zip(("instrument", "program", "is_drum"), nearest, strict=True))
+
+    def _add(self, note: NoteSequence.Note) -> _Player:
+        """One more instrument, for the voice of a note."""
+        infos = self._result.instrument_infos
+        taken = [player[0] for player in self._means] + [i.instrument for i in infos]
+        player = (max(taken) + 1, note.program, note.is_drum)
+        self._means[player] = note.pitch
+        infos.add(instrument=player[0], name=self._names.get(note.instrument, ""))
+        return player
 
 
 def _ticks(ticks_per_quarter: int, representation: Representation) -> int:

@@ -91,7 +91,7 @@ def _read(dataset: Dataset, split: str, number: int) -> NoteSequence:
     """A piece as music, in the key that it is known to be in."""
     record = dataset.piece(split, number)
     kind = dataset.representation
-    piece = kind.decode({name: record[name] for name in kind.feature_specs})
+    piece = kind.decode_as_read({name: record[name] for name in kind.feature_specs})
     piece.filename = record["id"]
     if dataset.info.preparation.get("key") == "C" and not piece.key_signatures:
         # Or C major, which is written alike; but that says nothing in a file.

@@ -15,7 +15,7 @@ from tfmusic.errors import UserError, choose, closest
 from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.representations import EncodeError, Representation
 from tfmusic.serving.gaps import Gap, fill_gap, read_gap
-from tfmusic.serving.inputs import check_limits, check_music, limits_of
+from tfmusic.serving.inputs import check_limits, check_music, choose_endpoint, limits_of
 from tfmusic.serving.primers import Primer, join, limit_on_beat, read_primer
 from tfmusic.serving.setting import (
     OWNERS,
@@ -272,7 +272,7 @@ def _request(
         for name, array in (primer.prompt if primer else {}).items()
     }
     values = {**values, **tiled}
-    choose(f"endpoint of {card['name']}", endpoint, card["endpoints"])
+    choose_endpoint(card, endpoint)
     specs = card["endpoints"][endpoint]["inputs"]
     if missing := [name for name in specs if name not in values]:
         raise UserError(

@@ -77,7 +77,7 @@ def describe_plan(
             f"steps) without a lower validation loss, not before step {min_steps:,d} "
             "(--config.train.early_stopping_epochs, early_stopping_min_steps)"
         )
-    yield f"variation: {_variation(windows.settings)}"
+    yield f"variation: {variation_in_words(windows.settings)}"
 
 
 def notes_on_music(dataset: Dataset, windows: Windows) -> Iterator[str]:
@@ -146,10 +146,14 @@ def _could_transpose(dataset: Dataset, windows: Windows) -> bool:
     return True
 
 
-def _variation(settings: DataSettings) -> str:
+def variation_in_words(settings: DataSettings) -> str:
+    """How training windows are varied, and the settings that say so."""
     parts = []
-    if settings.transpose_semitones:
-        parts.append(f"transposed by up to {settings.transpose_semitones} semitones")
+    up, down = settings.transpose_semitones, settings.transpose_down_semitones
+    down = up if down < 0 else down
+    if up or down:
+        range_ = f"up to {up}" if up == down else f"{-down} to {up}"
+        parts.append(f"transposed by {range_} semitone{'s' if up > 1 else ''}")
     if settings.stretch:
         parts.append(f"stretched by up to {100 * settings.stretch:g} %")
     if settings.velocity_shift:

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from tfmusic.compat import in_notebook
+from tfmusic.evaluation.curves import loss_name
 from tfmusic.training.checkpoints import Progress
 
 # Seconds between two changes of the line that moves.
@@ -117,15 +118,15 @@ def say(text: str) -> None:
 
 
 def loss_of(logs: Mapping[str, Any], prefix: str = "") -> float:
-    """What tells most of an epoch: nats a step where they are known, else the loss.
+    """The loss of an epoch, by what has no padding in it where there is such a metric.
 
-    The loss is the mean over all steps of the batches, with those of padding.
+    `loss` itself is the mean over all steps of the batches, with those of padding.
 
     Args:
         logs: Metrics by name.
         prefix: "val_" for validation.
     """
-    return float(logs.get(f"{prefix}nats_per_step", logs[f"{prefix}loss"]))
+    return float(logs[prefix + loss_name(logs)])
 
 
 def loss_in_words(loss: float, unit: str) -> str:
@@ -135,13 +136,14 @@ def loss_in_words(loss: float, unit: str) -> str:
     return f"{loss:.2f} {unit} ({100 * math.exp(-loss):.2g} % for the right one)"
 
 
-def explain_loss(unit: str) -> str:
+def explain_loss(unit: str, meaning: str) -> str:
     """What the numbers of an epoch are, for who has never seen any.
 
     Args:
         unit: Of the loss, such as "nats a token"; empty: none.
+        meaning: Of the loss, see `MusicModel.LOSS_MEANING`.
     """
-    meaning = "how badly the model guesses what comes next; lower is better"
+    meaning += "; lower is better"
     if unit:
         step = unit.rpartition(" ")[2]
         meaning += (

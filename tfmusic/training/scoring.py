@@ -48,7 +48,9 @@ _IN_WORDS = {
     "standard_error": "of the first, over pieces",
     "accuracy": "the part of steps of which the likeliest token is right",
     "loss": "what training makes small, in its windows",
+    "loss_per_step": "the same without padding",
     "nats_per_step": "how far guesses are off, in training's windows; 0 is best",
+    "nats_of_all_steps": "the same, where training makes something else small",
     "perplexity": "among how many equally likely steps that is a choice",
 }
 

@@ -153,7 +153,7 @@ def _train(
             patience.min_steps,
         ):
             say(line)
-        say(explain_loss(run.model.LOSS_UNIT))
+        say(explain_loss(run.model.LOSS_UNIT, run.model.LOSS_MEANING))
         for line in () if resumed else notes_on_music(dataset, run.windows):
             say(line)
     if resumed:
@@ -228,12 +228,13 @@ def _say_verdict(
     if rows:
         for line in describe_epochs(rows, model.LOSS_UNIT):
             say(line)
-        say(f"verdict: {judge(rows, splits)}")
+        say(f"verdict: {judge(rows, splits, takes)}")
     say(f"best weights: those of step {int(progress.best_step):,d}, in {workdir}/best")
     if takes == "latest":
         say("export and evaluate take the latest weights; --checkpoint=best for these")
     has_test = splits["test"]["num_pieces"] > 0
-    for command in next_commands(workdir, dataset.directory, has_test):
+    makes_music = model.SCORED_BY != "reconstruction"
+    for command in next_commands(workdir, dataset.directory, has_test, makes_music):
         say(f"next: {command}")
 
 

@@ -17,13 +17,17 @@ _APART = 0.15
 
 
 def judge(
-    rows: Sequence[Mapping[str, Any]], splits: Mapping[str, Mapping[str, Any]]
+    rows: Sequence[Mapping[str, Any]],
+    splits: Mapping[str, Mapping[str, Any]],
+    takes: str = "best",
 ) -> str:
     """A verdict in a sentence or two: what is the matter, its figures, what helps.
 
     Args:
         rows: The metrics of each epoch; numbers, or as a table has them.
         splits: What the run learned from: `num_pieces` and `seconds` of each split.
+        takes: The setting `export_checkpoint`. "latest": the run is to learn its music
+            by heart, and a validation loss that rises is nothing to be mended.
     """
     losses = [loss_of(row) for row in rows]
     found = [loss_of(row, "val_") for row in rows]
@@ -43,6 +47,12 @@ def judge(
             f"under-fitted: validation {was}, to {found[-1]:.2f}, and was still "
             "falling; the same command with "
             f"--config.train.num_epochs={2 * num_epochs} goes on"
+        )
+    if takes == "latest":
+        return (
+            f"meant to be learned by heart: from epoch 1 to {num_epochs} training went "
+            f"from {losses[0]:.2f} to {losses[-1]:.2f}, validation from {found[0]:.2f} "
+            f"to {found[-1]:.2f}"
         )
     train = splits["train"]
     if train["num_pieces"] < _FEW_PIECES or train["seconds"] < _FEW_SECONDS:
@@ -87,18 +97,32 @@ def _epoch(rows: Sequence[Mapping[str, Any]], number: int, unit: str) -> str:
     )
 
 
-def next_commands(workdir: str, data_dir: str, has_test: bool) -> list[str]:
-    """The commands that follow a run, with its own directories."""
+def next_commands(
+    workdir: str, data_dir: str, has_test: bool, makes_music: bool = True
+) -> list[str]:
+    """The commands that follow a run, with its own directories.
+
+    Args:
+        workdir: The run's.
+        data_dir: What it learned from.
+        has_test: Whether that has a test split.
+        makes_music: False: it is an autoencoder, which gives music back.
+    """
     base = os.path.normpath(workdir) if "://" not in workdir else workdir.rstrip("/")
-    run, model, music = map(shlex.quote, (base, f"{base}_model", f"{base}_music"))
+    names = (base, f"{base}_model", f"{base}_music", f"{base}_latents", data_dir)
+    run, model, music, latents, data = map(shlex.quote, names)
     lines = []
     if has_test:
-        data = shlex.quote(data_dir)
         lines.append(f"tfmusic evaluate --workdir={run} --data_dir={data} --split=test")
+    lines.append(f"tfmusic export --workdir={run} --export_dir={model}")
+    if makes_music:
+        output = f"--output_dir={music} --num_outputs=4"
+        return [*lines, f"tfmusic generate --model_dir={model} {output}"]
     return [
         *lines,
-        f"tfmusic export --workdir={run} --export_dir={model}",
-        f"tfmusic generate --model_dir={model} --output_dir={music} --num_outputs=4",
+        f"tfmusic reconstruct --model_dir={model} --input=piece.mid --output=back.mid",
+        f"tfmusic encode_latents --data_dir={data} --model_dir={model} "
+        f"--output_dir={latents}",
     ]
 
 
