@@ -147,6 +147,7 @@ def main() -> None:
         soundfont=_SOUNDFONT.value,
         in_seconds=not player.representation.steps_per_quarter,
         num_given=player.num_given,
+        voices="phrases" in player.controls,
     )
     sys.stdout.write(account + "\n")
 

@@ -69,6 +69,18 @@ def test_a_piece_without_a_beat_has_no_score_and_the_others_have(tmp_path):
     assert "no score of piece 1: expected music that follows a beat" in account
 
 
+def test_what_a_choir_sings_is_written_in_its_voices(tmp_path):
+    chords = ((72, 67, 64, 48), (71, 67, 62, 43))
+    notes = [(p, 80, i, i + 1) for i, chord in enumerate(chords) for p in chord]
+    piece = make_sequence(notes)
+    write_gallery(str(tmp_path), [piece], "a test", pictures=False, voices=True)
+    infos = read_file(tmp_path / "piece_1.mid").instrument_infos
+    assert [info.name for info in infos] == ["Soprano", "Alto", "Tenor", "Bass"]
+    write_gallery(str(tmp_path), [piece], "a test", pictures=False)
+    infos = read_file(tmp_path / "piece_1.mid").instrument_infos
+    assert "Alto" not in [info.name for info in infos]
+
+
 def test_pieces_of_an_earlier_call_are_told_apart(tmp_path):
     pieces = [make_sequence([(60, 80, 0, 1)])] * 3
     write_gallery(str(tmp_path), pieces, "first", pictures=False)

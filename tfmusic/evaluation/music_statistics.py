@@ -10,12 +10,12 @@ import numpy as np
 
 from tfmusic.evaluation.note_arrays import NoteArrays, Segments
 from tfmusic.evaluation.tonality import entropy
+from tfmusic.evaluation.voices import VOICES
 from tfmusic.notes import NoteSequence
 
 RANGES = "Pitch ranges"
 # Upper bounds of the note length classes in quarters, inclusive; then "longer".
 LENGTH_BOUNDS = (0.25, 0.5, 1.0, 2.0, 4.0)
-CHORALE_VOICES = ("Soprano", "Alto", "Tenor", "Bass")
 # In quarters: a note that a rounded tempo makes a hair too long keeps its class.
 _TINY = 1e-3
 
@@ -217,5 +217,5 @@ def _pitch_ranges(notes: NoteArrays, segments: Segments) -> dict[str, tuple[int,
         of_four = num_sounding == 4
         if 2 * durations[of_four].sum() > durations[num_sounding > 0].sum():
             pitches = np.nonzero(segments.sounding[of_four])[1].reshape(-1, 4)
-            members |= zip(CHORALE_VOICES, pitches[:, ::-1].T, strict=True)
+            members |= zip(VOICES, pitches[:, ::-1].T, strict=True)
     return {name: (int(p.min()), int(p.max())) for name, p in members.items()}

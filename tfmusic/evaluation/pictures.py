@@ -15,11 +15,7 @@ from matplotlib.patches import Patch
 
 from tfmusic.errors import UserError
 from tfmusic.evaluation.note_arrays import NoteArrays
-from tfmusic.evaluation.voices import (
-    STEPS_PER_QUARTER,
-    VoiceGrid,
-    sounding_frames,
-)
+from tfmusic.evaluation.voices import voices_of
 from tfmusic.files import write_file
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import BeatGrid, bar_positions
@@ -33,8 +29,6 @@ _MAX_PANEL_INCHES = 5.0
 # Okabe and Ito's colours, which the colour-blind can tell apart as well.
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#555555")
 _GIVEN = "#a3a3ad"  # grey: what the model did not write
-_VOICES = ("Soprano", "Alto", "Tenor", "Bass")
-_SUNG = 31, 90  # a fourth and more beyond what a choir sings
 _BLACK_KEYS = (1, 3, 6, 8, 10)
 _SHADE = "#f1f1f4"
 _BAR_LINE = "#b9b9c4"
@@ -208,7 +202,7 @@ class _Panel:
             self.title += f" (the first {round(self.end, 1):g} of {whole:.0f} {unit})"
         # An empty piece still gets axes of some length.
         self.begin, self.end = 0.0, max(self.end, 1.0)
-        self.voice, self.names = _voices(notes)
+        self.voice, self.names = voices_of(notes)
         drums = [note.is_drum for note in sequence.notes]
         self.is_given = np.zeros(len(drums), bool)
         self._pitched = ~np.array(drums, bool)
@@ -319,25 +313,6 @@ class _Panel:
         shown = max(len(bars) / _MAX_BAR_NUMBERS, 1.0)
         every = 2 ** int(np.ceil(np.log2(shown)))
         axes.set_xticks(bars[::every], labels=numbers[::every])
-
-
-def _voices(notes: NoteArrays) -> tuple[np.ndarray, Sequence[str]]:
-    """The voice of each note, int64 [num_notes], and their names.
-
-    Of music in four voices that one instrument plays, the voices are those that can be
-    told from what sounds; nobody sings where only a piano plays.
-    """
-    lowest, highest = _SUNG
-    is_sung = np.all((notes.pitch >= lowest) & (notes.pitch <= highest))
-    if len(notes.voice_names) != 1 or not is_sung:
-        return notes.voice, notes.voice_names
-    frames = sounding_frames(notes)
-    grid = VoiceGrid.of(notes, frames)
-    if grid is None:
-        return notes.voice, notes.voice_names
-    steps = np.ceil(notes.start_quarters * STEPS_PER_QUARTER - 1e-6).astype(int)
-    sounding = grid.pitch[np.minimum(steps, len(grid.pitch) - 1)]
-    return np.abs(sounding - notes.pitch[:, np.newaxis]).argmin(axis=1), _VOICES
 
 
 def _boxes(lefts: np.ndarray, rights: np.ndarray, pitches: np.ndarray) -> np.ndarray:

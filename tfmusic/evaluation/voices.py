@@ -5,14 +5,18 @@ sixteenth changes none of them.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from tfmusic.evaluation.note_arrays import BEAT_DIVISION, NoteArrays
+from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import round_steps
 
 STEPS_PER_QUARTER = 2
-NUM_VOICES = 4
+VOICES = ("Soprano", "Alto", "Tenor", "Bass")
+NUM_VOICES = len(VOICES)
+_SUNG = 31, 90  # a fourth and more beyond what a choir sings
 REST = -1
 # A frame of fewer than four pitches: which of them each voice may have, from the top.
 _DOUBLINGS = {
@@ -70,6 +74,45 @@ class VoiceGrid:
     def chords(self) -> np.ndarray:
         """The pitches of each chord in turn, [num_chords, 4]; neighbours differ."""
         return self.pitch[starts_of_runs(self.pitch)]
+
+
+def voices_of(notes: NoteArrays) -> tuple[np.ndarray, Sequence[str]]:
+    """The voice of each note, int64 [num_notes], and their names.
+
+    Of music in four voices that one instrument plays, the voices are those that can be
+    told from what sounds; nobody sings where only a piano plays.
+    """
+    lowest, highest = _SUNG
+    is_sung = np.all((notes.pitch >= lowest) & (notes.pitch <= highest))
+    if len(notes.voice_names) != 1 or not is_sung:
+        return notes.voice, notes.voice_names
+    grid = VoiceGrid.of(notes, sounding_frames(notes))
+    if grid is None:
+        return notes.voice, notes.voice_names
+    steps = np.ceil(notes.start_quarters * STEPS_PER_QUARTER - 1e-6).astype(int)
+    sounding = grid.pitch[np.minimum(steps, len(grid.pitch) - 1)]
+    return np.abs(sounding - notes.pitch[:, np.newaxis]).argmin(axis=1), VOICES
+
+
+def in_voices(sequence: NoteSequence) -> NoteSequence:
+    """The same music, each of its voices an instrument; itself if it has no four.
+
+    So a voice can be heard, changed and printed by itself.
+    """
+    if not sequence.notes or any(note.is_drum for note in sequence.notes):
+        return sequence
+    notes = NoteArrays.of(sequence)
+    voices, names = voices_of(notes)
+    if names is not VOICES:
+        return sequence
+    result = NoteSequence()
+    result.CopyFrom(sequence)
+    del result.instrument_infos[:], result.part_infos[:]
+    for number, name in enumerate(names):
+        result.instrument_infos.add(instrument=number, name=name)
+    for note, voice in zip(result.notes, voices.tolist(), strict=True):
+        note.instrument, note.part = voice, 0
+    return result
 
 
 def starts_of_runs(rows: np.ndarray) -> np.ndarray:

@@ -33,6 +33,7 @@ def write_gallery(
     soundfont: str | None = None,
     in_seconds: bool = False,
     num_given: int = 0,
+    voices: bool = False,
 ) -> str:
     """Writes `piece_1.mid`, `piece_2.mid`, ... and what helps to judge them.
 
@@ -52,6 +53,8 @@ def write_gallery(
         in_seconds: Whether pictures show seconds, for music without a beat, rather
             than bars.
         num_given: How many of each piece's first notes the model was given.
+        voices: Whether music that a choir can sing is written in its voices, where one
+            instrument plays it.
 
     Returns:
         The account that `contents.txt` holds: a line for each file, which of earlier
@@ -60,7 +63,9 @@ def write_gallery(
     Raises:
         UserError: See `check_folder` and `find_soundfont`.
     """
-    # Only who wants pictures waits for what draws them.
+    # Only who wants voices and pictures waits for what finds and draws them.
+    if voices:
+        from tfmusic.evaluation.voices import in_voices
     if pictures:
         from tfmusic.evaluation.pictures import draw_piano_rolls
     check_folder(output_dir)
@@ -75,7 +80,8 @@ def write_gallery(
         lines.append(f"{name}  {meaning}")
         return os.path.join(output_dir, name)
 
-    for i, piece in enumerate(pieces):
+    written = [in_voices(piece) if voices else piece for piece in pieces]
+    for i, piece in enumerate(written):
         number = i + 1
         length = f"{piece.total_time:.0f} s"
         if not in_seconds and piece.notes:
