@@ -88,6 +88,8 @@ def test_generated_pieces_are_there_to_see_and_to_save(client):
     first, second = job["pieces"]
     assert first["notes"] != second["notes"]
     assert first["bars"][0]["number"] == 1
+    names = [track["name"] for track in first["tracks"]]
+    assert sorted(names) == ["Alto", "Bass", "Soprano", "Tenor"]
     again = wait(client, client.post("/api/jobs", json=order).json())
     assert again["pieces"][0]["notes"] == first["notes"]
     midi = client.get(f"/api/pieces/{first['id']}.mid")

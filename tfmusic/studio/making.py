@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfmusic.errors import UserError, choose
+from tfmusic.evaluation.voices import in_voices
 from tfmusic.notes import NoteSequence
 from tfmusic.serving.setting import Setting
 from tfmusic.studio.shelf import Shelf
@@ -152,6 +153,8 @@ def make(order: Order, shelf: Shelf, piece: NoteSequence | None) -> list[Result]
         pieces = player.infill(piece, **settings)
     else:
         pieces = player.generate(primer=piece, **settings)
+        if "phrases" in player.controls:
+            pieces = [in_voices(music) for music in pieces]
     remarks = [f"primer: {remark}" for remark in player.remarks]
     if player.guarded_steps:
         remarks.append(f"guards changed {player.guarded_steps} steps")
