@@ -34,7 +34,7 @@ def test_description_comes_back(tmp_path):
 
 
 def test_directory_without_a_dataset_says_how_to_write_one(tmp_path):
-    with pytest.raises(UserError, match="pipelines.build_tfrecords.*--output_dir"):
+    with pytest.raises(UserError, match="tfmusic build --config=CONFIG"):
         DatasetInfo.load(str(tmp_path))
 
 

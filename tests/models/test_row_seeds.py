@@ -18,6 +18,8 @@ def test_rows_of_other_seeds_are_what_they_are_alone(name):
     model = make_case(name).model
     # The end may come at any step; guards and repetition are at work.
     given = {"num_steps": 40, "min_steps": 0, "max_repeats": 2, "no_repeat_ngram": 3}
+    if name == "chords":
+        given["phrases"] = 0  # a plan would not let them end so early
     found = call_endpoint(
         model, "generate_rows", seed=[4, 9, 9, -1], place=[0, 0, 2, 1], **given
     )

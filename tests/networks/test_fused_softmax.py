@@ -193,6 +193,8 @@ def test_training_takes_the_compiled_softmax_and_all_else_does_not(name, monkeyp
         return {op.type for op in graph.get_operations() if "oftmax" in op.type}
 
     assert softmaxes(training=True) == {"TfmusicSoftmax"}
-    assert softmaxes(training=False) == {"SparseSoftmaxCrossEntropyWithLogits"}
+    # Of TensorFlow's, it takes another where operations are to be deterministic.
+    ours = {"TfmusicSoftmax"}
+    assert softmaxes(training=False) and not softmaxes(training=False) & ours
     monkeypatch.setenv(fused.VARIABLE, "0")
-    assert softmaxes(training=True) == {"SparseSoftmaxCrossEntropyWithLogits"}
+    assert softmaxes(training=True) and not softmaxes(training=True) & ours
