@@ -183,3 +183,20 @@ def test_misspelt_flag_of_evaluate_is_answered_with_what_it_may_mean():
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "error: --splitt: unknown; is --split meant? If it steers" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("generate", "--output_dir=x", "--num_outputs=two"),
+            "expected a whole number, got 'two'",
+        ),
+        (("generate", "--output_dir=x", "--bars=x"), "expected a number, got 'x'"),
+        (("show", "folkk"), "there is no 'folkk' (did you mean 'folk'?)"),
+    ],
+)
+def test_mistakes_are_answered_without_pythons_own_words(arguments, message):
+    done = run("-m", "tfmusic", *arguments)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert message in done.stderr

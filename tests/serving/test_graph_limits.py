@@ -141,6 +141,22 @@ def test_models_that_came_before_are_asked_for_no_more():
             request_music(card, representation, **{"num_steps": 4, **wrong})
 
 
+@pytest.mark.parametrize(
+    ("given", "plan"),
+    [
+        ({}, (4, 0.0)),  # of few phrases none comes again
+        ({"stollen": 1.0}, (4, 1.0)),
+        ({"phrases": 6}, (6, 0.6)),
+    ],
+)
+def test_bars_plan_the_phrases_of_a_chorale_unless_the_user_does(given, plan):
+    card = read_packed_card(shipped_models()["chorales"])
+    representation = make_representation(card["representation"])
+    inputs = request_music(card, representation, bars=8, controls=given).inputs
+    assert (inputs["phrases"], inputs["stollen"]) == pytest.approx(plan)
+    assert (inputs["phrase_quarters"], inputs["num_steps"]) == (8, 64)
+
+
 def test_interpolation_takes_two_seeds():
     card = {"name": "x", "endpoints": {"interpolate": {"inputs": {}}}, "controls": {}}
     with pytest.raises(UserError, match="seeds: expected two whole numbers, got .1,."):

@@ -142,6 +142,21 @@ def command(*flags, **kwargs):
     )
 
 
+def test_no_connection_is_taken_before_the_models_are_loaded():
+    code = """
+import socket
+from tfmusic.serve import _listen
+with _listen("127.0.0.1", 0) as listening:
+    try:
+        socket.create_connection(listening.getsockname(), timeout=5)
+    except ConnectionRefusedError:
+        print("refused")
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout == "refused\n", done.stderr
+
+
 def test_port_that_is_taken_is_told_in_one_line():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
