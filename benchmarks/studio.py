@@ -1,8 +1,12 @@
-"""The model server under load: requests a second, how long they take, memory.
+"""The page's first music, and the model server under load.
 
     python -m benchmarks.studio [--quick] [--models=chorales] [--num_clients=8]
 
-The server is a process of its own, as `tfmusic serve` starts it. Clients first ask one
+First a studio, as `tfmusic studio` starts it, is asked for a piece as the page asks, and
+in turn the model is called here: how much later than the bare call music is there to be
+drawn and heard.
+
+Then the server, a process of its own, as `tfmusic serve` starts it. Clients first ask one
 at a time, then all at once, each for a piece by `generate` and for the next one when it
 has come; every request has a seed of its own. Milliseconds are those that a client
 waits; CPU is how long the server works for each request, on a busy machine too.
@@ -18,6 +22,8 @@ import urllib.request
 
 import numpy as np
 from absl import app, flags
+
+import tfmusic
 
 _QUICK = flags.DEFINE_bool("quick", False, "Five seconds each way.")
 _MODELS = flags.DEFINE_string("models", "chorales", "What tfmusic serve takes.")
@@ -55,6 +61,45 @@ def ask(url: str, name: str, seed: int) -> tuple[float, bool]:
     except (OSError, urllib.error.HTTPError):
         done = False
     return time.perf_counter() - start_seconds, done
+
+
+def first_music(repeats: int) -> float:
+    """How much longer than a bare call a piece of 16 bars takes by the page's server."""
+    command = [sys.executable, "-m", "tfmusic.studio", "--noopen", "--port=0"]
+    studio = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        url = studio.stdout.readline().split()[2].rstrip("/")
+        model = tfmusic.load_model("chorales")
+        by_page, bare = [], []
+        for seed in range(repeats + 2):  # two to warm up
+            start = time.perf_counter()
+            _make_by_page(url, {"model": "chorales", "bars": 16, "seed": seed})
+            by_page.append(time.perf_counter() - start)
+            start = time.perf_counter()
+            model.generate(1, bars=16, seed=seed)
+            bare.append(time.perf_counter() - start)
+    finally:
+        studio.terminate()
+        studio.wait()
+    by_page, bare = np.median(by_page[2:]), np.median(bare[2:])
+    print(f"16 bars of chorales: page {by_page:.3f} s, bare call {bare:.3f} s")
+    return by_page / bare
+
+
+def _make_by_page(url: str, order: dict) -> None:
+    """What the page does after a click, until it has the notes."""
+
+    def send(path, body=None):
+        data = None if body is None else json.dumps(body).encode()
+        headers = {"content-type": "application/json"}
+        request = urllib.request.Request(url + path, data, headers)
+        with urllib.request.urlopen(request) as answer:
+            return json.load(answer)
+
+    job = send("/api/jobs", order)
+    while job["state"] in ("waiting", "running"):
+        job = send(f"/api/jobs/{job['id']}?wait=0.4")
+    assert job["pieces"][0]["notes"], job
 
 
 def usage(url: str) -> tuple[float, float]:
@@ -102,6 +147,8 @@ def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
     seconds = 5.0 if _QUICK.value else _SECONDS.value
+    ratio = first_music(5 if _QUICK.value else 30)
+    print(f"studio.first_music_seconds_over_bare_call = {ratio:.2f}", flush=True)
     server, url, name = start()
     try:
         for seed in range(3):

@@ -1,6 +1,8 @@
+import threading
 import time
 
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
 from tests.serving.exports import export_untrained
@@ -50,3 +52,26 @@ def infill_client(infill_export):
     with TestClient(studio.app(), base_url=ADDRESS) as client:
         yield client
     studio.close(waits=True)
+
+
+@pytest.fixture(scope="module")
+def serve():
+    """Serves a studio; gives its address."""
+    servers = []
+
+    def start(studio):
+        config = uvicorn.Config(studio.app(), port=0, log_level="error")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run)
+        thread.start()
+        servers.append((server, thread, studio))
+        while not server.started:
+            time.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}/"
+
+    yield start
+    for server, thread, studio in servers:
+        server.should_exit = True
+        thread.join()
+        studio.close(waits=True)

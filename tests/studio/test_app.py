@@ -98,6 +98,40 @@ def test_generated_pieces_are_there_to_see_and_to_save(client):
     assert sorted(n.pitch for n in read.notes) == sorted(n[0] for n in first["notes"])
 
 
+def test_a_request_waits_for_a_job(client):
+    order = {"model": "chorales", "bars": 2}
+    job = client.post("/api/jobs", json=order).json()
+    for _ in range(30):  # of two seconds each
+        if job["state"] not in ("waiting", "running"):
+            break
+        job = client.get(f"/api/jobs/{job['id']}?wait=2").json()
+    assert len(job["pieces"]) == 1
+    for wrong in ("nan", "-1", "2.5", "soon", ""):
+        answer = client.get(f"/api/jobs/{job['id']}?wait={wrong}")
+        refused(answer, 400, "wait: expected 0 to 2 seconds")
+
+
+def test_a_request_waits_no_longer_than_it_says(client, monkeypatch):
+    begun, ends = threading.Event(), threading.Event()
+
+    def slow(order, shelf, piece):
+        begun.set()
+        ends.wait(60)
+        return []
+
+    monkeypatch.setattr(app_module.making, "make", slow)
+    job = client.post("/api/jobs", json={"model": "chorales", "bars": 2}).json()
+    try:
+        assert begun.wait(60)
+        start = time.monotonic()
+        job = client.get(f"/api/jobs/{job['id']}?wait=0.3").json()
+        assert 0.3 <= time.monotonic() - start < 30
+        assert job["state"] == "running"
+    finally:
+        ends.set()
+    assert wait(client, job)["state"] == "done"
+
+
 def test_likeliest_pieces_come_best_first(client):
     (model,) = [m for m in client.get("/api/models").json() if m["name"] == "chorales"]
     assert model["can"]["search"]

@@ -3,11 +3,9 @@
 import json
 import pathlib
 import shutil
-import threading
 import time
 
 import pytest
-import uvicorn
 
 from tests.notes.sequences import make_sequence
 from tests.studio.test_app import four_parts
@@ -24,29 +22,6 @@ pytestmark = pytest.mark.skipif(
     not (CHROMIUM and DRIVER), reason="apt-get install chromium chromium-driver"
 )
 LIMIT_SECONDS = 60
-
-
-@pytest.fixture(scope="module")
-def serve():
-    """Serves a studio; gives its address."""
-    servers = []
-
-    def start(studio):
-        config = uvicorn.Config(studio.app(), port=0, log_level="error")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        servers.append((server, thread, studio))
-        while not server.started:
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}/"
-
-    yield start
-    for server, thread, studio in servers:
-        server.should_exit = True
-        thread.join()
-        studio.close(waits=True)
 
 
 @pytest.fixture(scope="module")

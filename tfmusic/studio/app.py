@@ -1,28 +1,9 @@
 """The page's server.
 
-All answers are JSON unless said otherwise; an error is `{"error": "one line"}`.
-
-    GET    /                       the page
-    GET    /static/PATH            what it consists of
-    GET    /api/models             the models: cards and controls; [] in `tfmusic play`
-    GET    /api/pieces             the pieces that the page begins with
-    POST   /api/pieces?name=FILE   body: a MIDI, MusicXML or ABC file; gives the piece
-    POST   /api/pieces/ID          body: {"notes": [...]}; gives the piece with these
-    GET    /api/pieces/ID          the piece: see `pieces.to_page`
-    GET    /api/pieces/ID.mid      the file; also .musicxml and .wav
-    POST   /api/jobs               body: {"kind", "model", "controls", "seed",
-                                   "num_outputs", "bars" or "seconds" or "num_steps",
-                                   "qpm", "program", "key" such as "G major", "metre"
-                                   such as "3/4", "piece", "keep"}: see `making`; 202,
-                                   gives the job
-    GET    /api/jobs/ID            {"id", "state", "seconds", "pieces", "error"}
-    DELETE /api/jobs/ID            forgets it
-    POST   /api/likelihood         body: {"model", "piece"}; a job with "values"
-
-400: a mistake in the request. 403: see `safety`. 404: no such model, piece, job, path.
-413: too large. 422: a file that cannot be read. 429: too many requests wait.
+What it answers to is in docs/studio.md, under "From a program".
 """
 
+import asyncio
 import collections
 import contextlib
 import json
@@ -68,6 +49,7 @@ from tfmusic.studio.shelf import Shelf
 STATIC = pathlib.Path(__file__).with_name("static")
 MOST_BYTES = 10 * 2**20
 _MOST_PIECES = 400
+_MOST_SECONDS = 2  # that a request waits for a job; a stopping server waits for it
 # Files may hold what takes minutes to read.
 _READ_SECONDS, _READ_MEGABYTES = 20.0, 1024
 # Of pieces that become sound or scores, or are scored: half a minute of work at most.
@@ -273,10 +255,30 @@ class Studio:
         return self._shelf
 
     async def _job(self, request: Request) -> Response:
-        return JSONResponse(_status(self._jobs.get(request.path_params["name"])))
+        job = self._jobs.get(request.path_params["name"])
+        seconds = _seconds(request.query_params.get("wait", "0"))
+        if seconds and not job.is_over:
+            # This leaves the job alone when the time is up, or nobody waits any more.
+            await asyncio.wait([asyncio.wrap_future(job.future)], timeout=seconds)
+        return JSONResponse(_status(job))
 
     async def _cancel(self, request: Request) -> Response:
         return JSONResponse(_status(self._jobs.cancel(request.path_params["name"])))
+
+
+def _seconds(text: str) -> float:
+    """How long a request waits for the end of a job.
+
+    Raises:
+        UserError: It is no number, or out of bounds.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _MOST_SECONDS:
+        raise UserError(f"wait: expected 0 to {_MOST_SECONDS} seconds, got {text:.40}")
+    return seconds
 
 
 def _title(order: making.Order, number: int, piece: str) -> str:

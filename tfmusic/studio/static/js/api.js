@@ -42,23 +42,20 @@ export const upload = (file) =>
     body: file,
   });
 
-const wait = (milliseconds) =>
-  new Promise((resolve) => setTimeout(resolve, milliseconds));
+// How often the page says how long it has waited.
+const PROGRESS_SECONDS = 0.4;
 
 /** Starts a job and waits for its end; null where it was cancelled. */
 export async function run(path, body, { onProgress, signal } = {}) {
   let job = await post(path, body);
   const name = job.id;
-  let pause = 60;
   while (job.state === "waiting" || job.state === "running") {
     onProgress?.(job);
-    await wait(pause);
-    pause = Math.min(pause * 1.4, 500);
+    job = await get(`/api/jobs/${name}?wait=${PROGRESS_SECONDS}`);
     if (signal?.aborted) {
       await send(`/api/jobs/${name}`, { method: "DELETE" });
       return null;
     }
-    job = await get(`/api/jobs/${name}`);
   }
   if (job.state === "failed") {
     const error = new Error(job.error);
