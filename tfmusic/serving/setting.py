@@ -148,7 +148,7 @@ class Setting:
             knows_one_key(card) or {KEY_NUMBER, HOME_KEY}.intersection(known)
         ):
             raise UserError(
-                f"key: leave it out: {card['name']} learned from music in many keys "
+                "key: leave it out: this model learned from music in many keys "
                 "and chooses by itself, or goes on in that of what it is given"
             )
 
