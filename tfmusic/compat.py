@@ -128,3 +128,14 @@ def freeze(function):
     name = "tensorflow.python.framework.convert_to_constants"
     convert_to_constants = importlib.import_module(name)
     return convert_to_constants.convert_variables_to_constants_v2(function)
+
+
+def tracing_for_export():
+    """A context whose graphs are those that `tf.saved_model.save` writes.
+
+    TensorFlow keeps graphs apart that are traced within and outside of saving, so it
+    would trace all of them twice and write some of them twice.
+    """
+    save_context = importlib.import_module("tensorflow.python.saved_model.save_context")
+    options = import_tensorflow().saved_model.SaveOptions()
+    return save_context.save_context(options)

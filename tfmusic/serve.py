@@ -94,6 +94,7 @@ def main() -> None:
     names = ", ".join(f"{model.name} (version {model.version})" for model in models)
     host, port = listening.getsockname()[:2]
     host = f"[{host}]" if ":" in host else host
+    listening.listen()  # who reads the line may ask at once
     sys.stdout.write(f"serving {names} at http://{host}:{port}; Ctrl-C stops\n")
     sys.stdout.flush()
     # uvicorn ends its work at a signal, then raises the signal anew.

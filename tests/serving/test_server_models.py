@@ -175,6 +175,8 @@ def test_command_serves_the_documented_client_until_a_signal(folder, tmp_path, n
         line = server.stdout.readline()
         assert line.startswith("serving tiny (version 1) at http://127.0.0.1:")
         address = line.partition("http://")[2].partition(";")[0]
+        host, port = address.split(":")
+        socket.create_connection((host, int(port))).close()  # at once
         write_midi(PRIMER, tmp_path / "primer.mid")
         client = [sys.executable, "-m", "examples.serving_client", f"--rest={address}"]
         client += [f"--model_dir={folder}/tiny", f"--output_dir={tmp_path}/music"]

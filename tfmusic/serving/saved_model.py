@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
+from tfmusic.compat import tracing_for_export
 from tfmusic.errors import UserError
 from tfmusic.files import (
     check_model_path,
@@ -143,34 +144,43 @@ def export_model(model: MusicModel, card: Mapping[str, Any], path: str) -> None:
     limits = (
         GraphLimits(**card["limits"]) if "limits" in card else GraphLimits.of(model)
     )
+    with without_cudnn(model):
+        with tracing_for_export():
+            endpoints, functions = _trace(model, limits)
+            card = {
+                **card,
+                "limits": dataclasses.asdict(limits),
+                "endpoints": describe_endpoints(model, endpoints, functions),
+            }
+        with writing(path):
+            _write(model, functions, card, path)
+
+
+def _trace(
+    model: MusicModel, limits: GraphLimits
+) -> tuple[dict[str, Endpoint], dict[str, tf.types.experimental.PolymorphicFunction]]:
+    """The endpoints of an export, and their functions, traced."""
     endpoints = {
         name: guarded(model, _with_defaults(model, endpoint), limits)
         for name, endpoint in model.endpoints().items()
     }
     functions = {name: endpoint.function for name, endpoint in endpoints.items()}
-    with without_cudnn(model):
-        for i, (name, function) in enumerate(functions.items(), 1):
-            logging.info("writing the graph of %s, %d of %d", name, i, len(functions))
-            function.get_concrete_function()
-        if "generate" in endpoints:
-            generate = functions["generate"].get_concrete_function()
-            rows = {
-                PIECES: piece_by_piece(model, generate, takes_controls=False),
-                DEFAULT: piece_by_piece(model, generate),
-            }
-            rows = {name: guarded(model, row, limits) for name, row in rows.items()}
-            endpoints |= rows
-            functions |= {name: row.function for name, row in rows.items()}
-        else:
-            first = next(iter(endpoints))
-            endpoints[DEFAULT], functions[DEFAULT] = endpoints[first], functions[first]
-        card = {
-            **card,
-            "limits": dataclasses.asdict(limits),
-            "endpoints": describe_endpoints(model, endpoints, functions),
+    for i, (name, function) in enumerate(functions.items(), 1):
+        logging.info("writing the graph of %s, %d of %d", name, i, len(functions))
+        function.get_concrete_function()
+    if "generate" in endpoints:
+        generate = functions["generate"].get_concrete_function()
+        rows = {
+            PIECES: piece_by_piece(model, generate, takes_controls=False),
+            DEFAULT: piece_by_piece(model, generate),
         }
-        with writing(path):
-            _write(model, functions, card, path)
+        rows = {name: guarded(model, row, limits) for name, row in rows.items()}
+        endpoints |= rows
+        functions |= {name: row.function for name, row in rows.items()}
+    else:
+        first = next(iter(endpoints))
+        endpoints[DEFAULT], functions[DEFAULT] = endpoints[first], functions[first]
+    return endpoints, functions
 
 
 def _with_defaults(model: MusicModel, endpoint: Endpoint) -> Endpoint:
