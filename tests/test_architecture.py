@@ -122,7 +122,7 @@ def level(name):
 
 
 @pytest.mark.parametrize(
-    ("name", "path"), list(modules()), ids=lambda value: str(value)[-40:]
+    ("name", "path"), [pytest.param(*module, id=module[0]) for module in modules()]
 )
 def test_module_imports_only_what_stands_before_it(name, path):
     for imported in imports(path):

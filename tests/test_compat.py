@@ -4,7 +4,7 @@ import textwrap
 
 import pytest
 
-from tfmusic.compat import import_parts_of
+from tfmusic.compat import import_parts_of, tracing_for_export
 
 
 @pytest.fixture
@@ -52,3 +52,23 @@ def test_modules_of_a_package_are_imported_without_the_whole_of_it(package):
 def test_package_that_is_missing():
     with pytest.raises(ModuleNotFoundError, match="No module named 'no_such_band'"):
         import_parts_of("no_such_band")
+
+
+def test_what_is_traced_for_an_export_is_not_traced_again(tmp_path):
+    import tensorflow as tf
+
+    traced = []
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.float32, "x")])
+    def double(x):
+        traced.append(x)
+        return {"y": 2.0 * x}
+
+    with tracing_for_export():
+        double.get_concrete_function()
+    module = tf.Module()
+    module.double = double
+    tf.saved_model.save(module, str(tmp_path), signatures={"double": double})
+    assert len(traced) == 1
+    loaded = tf.saved_model.load(str(tmp_path))
+    assert loaded.signatures["double"](x=tf.constant(3.0))["y"] == 6.0

@@ -387,7 +387,9 @@ def test_wrong_setting_is_answered_in_words(setting, message):
 
 
 def test_what_is_not_open_is_refused():
-    with pytest.raises(UserError, match="key: leave it out: this model learned from music"):
+    with pytest.raises(
+        UserError, match="key: leave it out: this model learned from music"
+    ):
         Setting(key="G").check(ANY_KEY, None)
     with pytest.raises(UserError, match="qpm: leave it out with a primer"):
         Setting(qpm=90).check(ONE_KEY, cadence())

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,14 @@ def test_exports_hold_no_operations_of_ours(export):
     operations = {node.op for part in parts for node in part}
     assert "MatMul" in operations
     assert not [name for name in operations if name.startswith("Tfmusic")]
+
+
+def test_exports_hold_each_graph_once(export):
+    functions = meta_graph(export[0]).graph_def.library.function
+    names = [re.sub(r"\d+$", "", function.signature.name) for function in functions]
+    num_signatures = names.count("__inference_signature_wrapper_call_")
+    assert num_signatures >= 3
+    assert names.count("__inference_call_") == num_signatures
 
 
 def test_vocabulary_is_an_asset_that_tensorflow_moves_along(export):
