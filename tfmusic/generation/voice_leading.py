@@ -38,12 +38,16 @@ class VoiceLeading:
         choices = np.full((len(token_pitches), _NUM_CHOICES, _NUM_VOICES), _REST)
         for token, sounding in enumerate(token_pitches):
             choices[token] = _choices(sounding)
+        # Most chords can be given to voices in one way alone, which saves time.
+        is_open = np.any(choices != choices[:, :1], axis=(1, 2))
+        order = np.argsort(is_open, kind="stable")
+        # Of each choice the voices, `[voice, 1, token]`, and their perfect intervals.
+        ways = np.transpose(choices, [1, 2, 0])[:, :, np.newaxis].astype(np.int8)
         with tf.init_scope():  # an export holds it once
             self._choices = tf.constant(choices, tf.int32)
-            # Of each choice the voices, `[voice, 1, token]`, and their intervals, which
-            # would take long to divide anew.
-            ways = tf.transpose(self._choices, [1, 2, 0])[:, :, tf.newaxis]
-            self._ways = [(way, _intervals(way)) for way in tf.unstack(ways)]
+            self._closed = _constants(ways[0][..., ~is_open])
+            self._open = [_constants(way[..., is_open]) for way in ways]
+            self._places = tf.constant(np.argsort(order), tf.int32)
 
     def initial_voices(self, batch_size: tf.Tensor) -> tf.Tensor:
         """Nothing sounds yet, int32 `[batch, 4]`."""
@@ -65,32 +69,31 @@ class VoiceLeading:
         Args:
             voices: What sounds, int32 `[batch, 4]`.
         """
-        # With voices first, voices and pairs of them are blocks of memory.
-        before = tf.transpose(voices)[..., tf.newaxis]  # [voice, batch, 1]
-        after, later = self._nearest_of_all(before)
-        sounds = tf.logical_and(before != _REST, after != _REST)
-        moves = tf.where(sounds, tf.sign(after - before), 0)
-        earlier = _intervals(before)
-        is_parallel = tf.reduce_any([earlier == size for size in _INTERVALS], axis=0)
-        is_parallel &= earlier == later
-        is_parallel &= tf.gather(moves, _UPPER) * tf.gather(moves, _LOWER) > 0
-        return tf.reduce_sum(tf.cast(is_parallel, tf.float32), axis=0)
+        # With voices first, voices and pairs of them are blocks of memory; there are
+        # many chords, and of bytes more are counted at a time.
+        before = tf.transpose(tf.cast(voices, tf.int8))[..., tf.newaxis]
+        counts = [
+            _count(before, *self._closed),
+            _count(before, *self._nearest_open(before)),
+        ]
+        return tf.gather(tf.concat(counts, axis=1), self._places, axis=1)
 
-    def _nearest_of_all(self, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """`_nearest` for every token.
+    def _nearest_open(self, before: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """`_nearest` for every token that has a choice.
 
         Args:
-            before: int32 `[voice, batch, 1]`.
+            before: int8 `[voice, batch, 1]`.
 
         Returns:
-            Voices, int32 `[voice, batch, token]`, and their `_intervals`.
+            Voices, int8 `[voice, batch, token]`, and their perfect intervals.
         """
-        is_rest = tf.reduce_any(before == _REST, axis=0)  # [batch, 1]
-        best, intervals = self._ways[0]
+        is_rest = before[0] == _REST  # [batch, 1]
+        best, intervals = self._open[0]
         least = None
-        for voices, between in self._ways:
-            movement = tf.reduce_sum(tf.abs(voices - before), axis=0)
-            movement = tf.where(is_rest, 0, movement)  # [batch, token]
+        for voices, between in self._open:
+            distances = tf.abs(tf.cast(voices - before, tf.int32))
+            # [batch, token]
+            movement = tf.where(is_rest, 0, tf.reduce_sum(distances, axis=0))
             if least is not None:
                 is_less = movement < least
                 best = tf.where(is_less, voices, best)
@@ -100,9 +103,35 @@ class VoiceLeading:
         return best, intervals
 
 
-def _intervals(voices: tf.Tensor) -> tf.Tensor:
-    """Semitones between each two voices, octaves aside, `[pair, ...]`."""
-    return (tf.gather(voices, _UPPER) - tf.gather(voices, _LOWER)) % 12
+def _constants(voices: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+    """Voices `[voice, 1, token]` and the perfect intervals of each two, octaves aside.
+
+    What is no perfect interval, or a rest, is -1.
+    """
+    intervals = (voices[_UPPER] - voices[_LOWER]) % 12
+    is_perfect = np.isin(intervals, _INTERVALS) & (voices[0] != _REST)
+    perfect = np.where(is_perfect, intervals, -1)
+    return tf.constant(voices, tf.int8), tf.constant(perfect, tf.int8)
+
+
+def _count(before: tf.Tensor, after: tf.Tensor, intervals: tf.Tensor) -> tf.Tensor:
+    """How many parallels lead from chords to others, float32 `[batch, token]`.
+
+    Args:
+        before: Voices, int8 `[voice, batch, 1]`.
+        after: Those of the others, int8 `[voice, batch or 1, token]`.
+        intervals: The perfect ones of each two of these, -1 where there is none.
+    """
+    earlier = (tf.gather(before, _UPPER) - tf.gather(before, _LOWER)) % 12
+    earlier = tf.where(before[0] == _REST, tf.constant(-2, tf.int8), earlier)
+    rises, falls = tf.unstack(after > before), tf.unstack(after < before)
+    counts = [
+        tf.cast(is_same & ((rises[u] & rises[v]) | (falls[u] & falls[v])), tf.int8)
+        for u, v, is_same in zip(
+            _UPPER, _LOWER, tf.unstack(earlier == intervals), strict=True
+        )
+    ]
+    return tf.cast(tf.add_n(counts), tf.float32)
 
 
 def _choices(sounding: np.ndarray) -> np.ndarray:
