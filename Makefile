@@ -47,14 +47,16 @@ listen: .venv/compiled
 	$(RUN) -m benchmarks.families --source="$(SOURCE)" --output_dir=listen \
 		--minutes=$(MINUTES) $(FAMILIES:%=--family=%)
 
+# Two processes, each with whole files of tests, which share what takes long to make.
+PYTEST = -m pytest --numprocesses=2 --dist=loadfile
 test: .venv/tested .venv/compiled
-	$(RUN) -m pytest
+	$(RUN) $(PYTEST)
 
 test-all: .venv/tested .venv/compiled
-	$(RUN) -m pytest -m "slow or not slow"
+	$(RUN) $(PYTEST) -m "slow or not slow"
 
 test-newest: .venv-newest/compiled
-	.venv-newest/bin/python -m pytest
+	.venv-newest/bin/python $(PYTEST)
 
 attack: MINUTES = 30
 attack: .venv/tested

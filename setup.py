@@ -115,6 +115,7 @@ setup(
             "moto[server]>=5",
             "httpx2",
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "python-osc>=1.10",
             "ruff>=0.6",
             "selenium>=4",
