@@ -112,8 +112,8 @@ VARIANTS = {
         common.merge(REFERENCE, dict(model=dict(cell="gru"))),
     ),
     "bach_chorales": (
-        "The default for chorales in one key: what `make demo` trains, and the model "
-        "`chorales` that comes with tfmusic.",
+        "The default for chorales in one key: the model `chorales` that comes with "
+        "tfmusic; `make demo` trains it for half as long.",
         dict(
             data=dict(key="C", window_steps=64, window_stride=32),
             model=dict(temperature=1.0, min_p=0.05, guidance=3.0),
