@@ -7,8 +7,8 @@
 Draws places in equal parts of five kinds: an operator is turned (+ into -, < into <=),
 a number of the code changed, a truth turned, a call left out, and a value of a config
 doubled. Each fault is put into a copy of the repository, and the fast tests that reach
-its line (`benchmarks.reach` records which do) run there, the quickest first, until one
-fails or forty seconds of processor time are gone. Prints a line for each fault, and
+its line (`benchmarks.reach` records which do) run there, those of its module and the
+quickest first, until one fails or sixty seconds of processor time are gone. Prints a line for each fault, and
 `mutation.score`, the fraction of those that a test caught; a test that fails without
 any fault, too, catches none. --quick draws 15; --minutes ends earlier, after a part of
 the sample that is no less random.
@@ -43,8 +43,7 @@ _MINUTES = flags.DEFINE_float(
 
 ROOT = pathlib.Path(__file__).parent.parent
 FOLDERS = ("models", "generation", "networks", "data", "training")
-_SECONDS = 40.0  # of processor time, for a fault
-_OTHERS = 3  # times as late come tests that are not the module's own
+_SECONDS = 60.0  # of processor time, for a fault
 _TEST_SECONDS = 90.0  # likewise; a test that takes more hangs
 _WALL_SECONDS = 1800  # so does one that takes so long, whatever else runs
 # Which look at signatures and classes, and so reach no line.
@@ -158,7 +157,10 @@ def places(path: pathlib.Path) -> Iterator[tuple[str, ast.expr | ast.stmt, str]]
     """What may be changed in a file: the kind, the node and its new text."""
     tree = ast.parse(path.read_text())
     is_config = path.parent.name == "configs"
+    types = _types(tree)
     for node in ast.walk(tree):
+        if node in types:
+            continue
         if is_config:
             is_field = isinstance(node, ast.keyword) and node.arg
             if is_field and (new := _other(node.value, 2)) is not None:
@@ -172,6 +174,17 @@ def places(path: pathlib.Path) -> Iterator[tuple[str, ast.expr | ast.stmt, str]]
                 yield kind, node, new
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
             yield "call", node, "pass"
+
+
+def _types(tree: ast.AST) -> set[ast.AST]:
+    """What stands in annotations, which a fault of an operator makes no program."""
+    whole = [
+        getattr(node, name)
+        for node in ast.walk(tree)
+        for name in ("annotation", "returns")
+        if getattr(node, name, None) is not None
+    ]
+    return {part for each in whole for part in ast.walk(each)}
 
 
 def _turned(node: ast.BinOp | ast.Compare | ast.BoolOp) -> str | None:
@@ -250,8 +263,8 @@ def tests_of(fault: Fault, reach: dict) -> list[str]:
     reaching = {i for of in reach["lines"].values() for t in of.values() for i in t}
     found |= own - {names[i] for i in reaching}
 
-    def cost(test: str) -> tuple[float, str]:
-        return reach["seconds"][test] * (1 if test in own else _OTHERS), test
+    def cost(test: str) -> tuple[bool, float, str]:
+        return test not in own, reach["seconds"][test], test
 
     return [*(() if is_called else _OF_FORM), *sorted(found, key=cost)]
 
