@@ -8,10 +8,10 @@ Draws places in equal parts of five kinds: an operator is turned (+ into -, < in
 a number of the code changed, a truth turned, a call left out, and a value of a config
 doubled. Each fault is put into a copy of the repository, and the fast tests that reach
 its line (`benchmarks.reach` records which do) run there, those of its module and the
-quickest first, until one fails or sixty seconds of processor time are gone. Prints a line for each fault, and
-`mutation.score`, the fraction of those that a test caught; a test that fails without
-any fault, too, catches none. --quick draws 15; --minutes ends earlier, after a part of
-the sample that is no less random.
+quickest first, until one fails or sixty seconds of processor time are gone. Prints a
+line for each fault, and `mutation.score`, the fraction of those that a test caught; a
+test that fails without any fault, too, catches none. --quick draws 15; --minutes ends
+earlier, after a part of the sample that is no less random.
 """
 
 import ast
