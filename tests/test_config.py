@@ -3,6 +3,7 @@ from ml_collections import ConfigDict
 
 from tfmusic.config import change_fields, check_fields, load_config, nearest_variant
 from tfmusic.errors import UserError
+from tfmusic.training.experiment import check_config
 
 TEXT = """
 import ml_collections
@@ -89,6 +90,11 @@ def test_a_models_experiment_is_found_again(name):
     assert nearest_variant(config) == name
     config.name = "mine"
     assert nearest_variant(config) == "mine"
+
+
+def test_seed_is_0_where_nothing_is_said():
+    assert check_config({}, needed=()) == {"seed": 0}
+    assert check_config({"seed": 3}, needed=()) == {"seed": 3}
 
 
 def test_missing_file(tmp_path):

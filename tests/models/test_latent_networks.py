@@ -77,6 +77,10 @@ def test_frechet_distance_of_known_distributions():
     # Moved by 2 along one axis, three times as wide along another.
     metric.update_state(real, real * [1, 3, 1] + [2, 0, 0])
     assert float(metric.result()) == pytest.approx(4 + (3 - 1) ** 2, rel=0.05)
+    # Small numbers count as large ones do.
+    metric.reset_state()
+    metric.update_state(real * 0.01, real * 0.01 * [1, 3, 1])
+    assert float(metric.result()) == pytest.approx(0.02**2, rel=0.05)
     # A rotation keeps each number's spread but not what they have to do with another.
     metric.reset_state()
     spread = real * np.float32([1, 2, 1])

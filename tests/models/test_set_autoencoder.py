@@ -38,6 +38,12 @@ def make_autoencoder(max_events=MAX_EVENTS, **settings):
     return model
 
 
+def test_what_decodes_events_is_not_normalized():
+    model = make_autoencoder(normalize=True)
+    layers = model.values, model.sizes, model.events
+    assert [len(layer.norms) for layer in layers] == [1, 1, 0]
+
+
 def random_sets(num_sets, max_events, seed=0, num_ids=91):
     """Sets of all sizes in turn, zeros where there is no event."""
     random = np.random.default_rng(seed)

@@ -145,6 +145,16 @@ def test_attention_works_under_mixed_precision(mixed_precision):
     assert state.keys.dtype == tf.bfloat16
 
 
+@pytest.mark.parametrize(
+    ("is_exact", "dtype"), [(False, "bfloat16"), (True, "float32")]
+)
+def test_attention_reads_exactly_where_it_should(is_exact, dtype, mixed_precision):
+    settings = TransformerSettings(**SMALL)
+    network = Transformer(settings, exact_inputs=is_exact)
+    assert network.read.compute_dtype == dtype
+    assert transformer().read.compute_dtype == "bfloat16"
+
+
 def test_width_that_heads_cannot_share():
     with pytest.raises(UserError, match="hidden_size: expected a multiple of .*6"):
         transformer(num_heads=3)

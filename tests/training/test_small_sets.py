@@ -1,6 +1,7 @@
 """What a run decides by the size of its data, and what it says of it."""
 
 import csv
+import io
 import os
 import sys
 import threading
@@ -15,7 +16,7 @@ from tfmusic.errors import UserError
 from tfmusic.representations import make_representation
 from tfmusic.training.callbacks import read_metrics
 from tfmusic.training.first_look import variation_in_words
-from tfmusic.training.live_line import duration, loss_in_words, loss_of
+from tfmusic.training.live_line import duration, loss_in_words, loss_of, say
 from tfmusic.training.run_directory import load_run
 from tfmusic.training.setup import train_and_evaluate
 from tfmusic.training.verdict import describe_epochs, judge, next_commands
@@ -96,6 +97,19 @@ def test_dataset_without_pieces_to_learn_from_or_to_judge_by_is_refused(
     with pytest.raises(UserError, match=f"expected pieces in its {split} split, found"):
         train_and_evaluate(tiny_config(), str(tmp_path / "data"), str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+def test_lines_are_there_at_once(monkeypatch):
+    class Pipe(io.StringIO):
+        seen = ""
+
+        def flush(self):
+            self.seen = self.getvalue()
+
+    pipe = Pipe()
+    monkeypatch.setattr("sys.stdout", pipe)
+    say("epoch 1 of 3")
+    assert pipe.seen == "epoch 1 of 3\n"
 
 
 def test_what_stands_in_the_way_of_learning_is_said_with_a_remedy(
