@@ -79,11 +79,23 @@ def make_card(
     """
     weights = hash_weights(model)
     return {
+        **describe_model(config, model),
+        "checkpoint": short_name(checkpoint),
+        "weights": weights,
+        "data": load_dataset_description(workdir),
+        "began_from": load_init_from(workdir),
+        "scores": load_scores(workdir, weights),
+    }
+
+
+def describe_model(
+    config: ml_collections.ConfigDict, model: MusicModel
+) -> dict[str, Any]:
+    """The part of `make_card` that follows from a model and from this version."""
+    return {
         "name": config.name,
         "tfmusic": tfmusic.__version__,
         "tensorflow": tf.__version__,
-        "checkpoint": short_name(checkpoint),
-        "weights": weights,
         "config": json.loads(config.to_json_best_effort()),
         "num_parameters": model.count_params(),
         "representation": model.output_representation.to_config(),
@@ -94,9 +106,6 @@ def make_card(
         "knows": describe_knowledge(
             model.output_representation, config.data.get("key", "original")
         ),
-        "data": load_dataset_description(workdir),
-        "began_from": load_init_from(workdir),
-        "scores": load_scores(workdir, weights),
     }
 
 
