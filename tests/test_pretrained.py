@@ -4,7 +4,9 @@ import functools
 import json
 import pathlib
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
 import tfmusic
 from pretrained.make import RECIPES
@@ -14,6 +16,8 @@ from tfmusic.notes import NoteSequence
 from tfmusic.notes.measures import bars_in_words
 from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.serving.catalogue import PLACES, find_model, read_packed_card
+from tfmusic.serving.origins import find_origin
+from tfmusic.serving.primers import read_primer
 
 NAMES = sorted(path.stem for path in PLACES[0].glob("*.zip"))
 MEGABYTES = 1e6
@@ -54,6 +58,23 @@ def test_config_is_the_one_that_the_model_was_made_with(name):
         for field, value in made_with[section].items():
             if (section, field) not in NOT_COMPARED:
                 assert (field, config[section][field]) == (field, value)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_networks_of_today_judge_music_as_the_graphs_of_the_files_do(name):
+    player = load(name)
+    (piece,) = player.generate(1, bars=3, seed=2)
+    features = read_primer(player.card, player.representation, piece).prompt
+    num_steps = [len(array) for array in features.values()][:1]
+    specs = player.card["endpoints"]["score"]["inputs"]
+    inputs = {
+        feature: tf.constant(array[np.newaxis], specs[feature]["dtype"])
+        for feature, array in features.items()
+    }
+    scores = find_origin(name).model.score(inputs, tf.constant(num_steps))
+    expected = player.score(piece)
+    assert len(expected) > 20
+    np.testing.assert_allclose(scores["log_likelihood"][0], expected, atol=1e-3)
 
 
 def test_the_piano_of_the_clone_plays_and_names_its_licence():
