@@ -430,7 +430,6 @@ def test_likelihood_of_each_note(client):
     assert len(set(job["values"][:4])) == 1
 
 
-@pytest.mark.slow
 def test_likelihood_of_notes_that_take_several_tokens(client):
     tune = make_sequence(
         *((pitch, 80, i / 2, i / 2 + 0.5) for i, pitch in enumerate([62, 64, 66, 67])),

@@ -48,7 +48,7 @@ def _by_token(
     kind: Any, primer: Primer, values: np.ndarray
 ) -> dict[tuple[int, int], float]:
     """What notes take, by step and pitch as the model reads them."""
-    (tokens,) = (array for array in primer.prompt.values() if array.ndim == 1)
+    tokens = primer.prompt["tokens"]
     ends = np.flatnonzero(kind.token_pitches()[tokens].any(axis=1))
     notes, _ = kind.read_notes(transpose(primer.sequence, primer.semitones))
     struck = kind.token_pitches()[tokens[ends]]
