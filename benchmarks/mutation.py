@@ -158,6 +158,12 @@ def places(path: pathlib.Path) -> Iterator[tuple[str, ast.expr | ast.stmt, str]]
     tree = ast.parse(path.read_text())
     is_config = path.parent.name == "configs"
     types = _types(tree)
+    # What is zipped is as long: this is for mistakes to come.
+    strict = {
+        node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "strict"
+    }
     for node in ast.walk(tree):
         if node in types:
             continue
@@ -168,7 +174,7 @@ def places(path: pathlib.Path) -> Iterator[tuple[str, ast.expr | ast.stmt, str]]
         elif isinstance(node, ast.BinOp | ast.Compare | ast.BoolOp):
             if (new := _turned(node)) is not None:
                 yield "operator", node, new
-        elif isinstance(node, ast.Constant):
+        elif isinstance(node, ast.Constant) and node not in strict:
             if (new := _other(node)) is not None:
                 kind = "truth" if isinstance(node.value, bool) else "constant"
                 yield kind, node, new

@@ -21,6 +21,16 @@ MEASURED = {
         model.key_weights='none' model.key_chains=True model.loss_steps='all'
         model.repeat_bonus=0.0 optimizer.weight_decay=1e-05 train.batch_size=64
         train.num_epochs=40 train.early_stopping_epochs=4""",
+    "two_hands_chords:": """
+        representation.steps_per_quarter=4 representation.steps_per_second=0.0
+        representation.first_instrument_only=False representation.min_count=3
+        representation.max_vocabulary=8192 representation.fit_semitones=0
+        data.min_steps=32 data.window_steps=256 data.window_stride=128
+        model.embedding_size=256 model.input_encoding='pitches' model.cell='lstm'
+        model.units=(256,256) model.dropout=0.3 model.recurrent_dropout=0.0
+        model.head='linear' model.tied_output=True model.loss_steps='all'
+        model.learn_end=True model.carry_state=False train.batch_size=16
+        train.num_epochs=40 train.early_stopping_epochs=4""",
     "skuldur_lstm:": """
         representation.mode='notes' representation.steps_per_quarter=4
         representation.steps_per_second=0.0 representation.qpm=100.0
