@@ -1,7 +1,7 @@
 import pytest
 from ml_collections import ConfigDict
 
-from tfmusic.config import change_fields, check_fields, load_config, nearest_variant
+from tfmusic.config import change_fields, check_field, load_config, nearest_variant
 from tfmusic.errors import UserError
 from tfmusic.training.experiment import check_config
 
@@ -49,20 +49,36 @@ def test_what_is_wrong_is_said(tmp_path, text, variant, message):
 
 
 @pytest.mark.parametrize(
-    ("flag", "message"),
+    ("field", "message"),
     [
-        ("--config.train.num_epoch=3", "config.train: unknown 'num_epoch' .*'num_ep"),
-        ("--noconfig.train.fast", "config.train: unknown 'fast'; it can be num_epochs"),
-        ("--config.trian.num_epochs=3", "config: unknown 'trian' .did you mean 'trai"),
-        ("--config.train.num_epochs.x=3", "num_epochs: unknown 'x'; it can be nothing"),
+        ("config.train.num_epoch", "config.train: unknown 'num_epoch' .*'num_ep"),
+        ("config.train.fast", "config.train: unknown 'fast'; it can be num_epochs"),
+        ("config.trian.num_epochs", "config: unknown 'trian' .did you mean 'trai"),
+        ("config.train.num_epochs.x", "num_epochs: unknown 'x'; it can be nothing"),
     ],
 )
-def test_unknown_field_of_a_command_line_is_named(flag, message, tmp_path):
+def test_unknown_field_is_named(field, message, tmp_path):
     text = TEXT.replace('"name": "x"', '"train": {"num_epochs": 2}')
-    flags = ["--workdir", "run", "--config", write(tmp_path, text) + ":small"]
-    check_fields(["program", *flags, "--config.train.num_epochs=3"])
+    config = load_config(write(tmp_path, text) + ":small")
+    check_field(config, "config.train.num_epochs")
     with pytest.raises(UserError, match=message):
-        check_fields(["program", *flags, flag])
+        check_field(config, field)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("import nothing_of_the_kind\n", "line 1: ModuleNotFoundError: No module"),
+        ("\ndef get_config(:\n", "line 2: SyntaxError"),
+        ("def get_config():\n    return {'name': 3}\n", "ConfigDict, got dict"),
+        ("def get_config():\n    return [][1]\n", "line 2: IndexError: list index"),
+    ],
+)
+def test_faults_of_a_users_file_are_told_with_their_line(text, message, tmp_path):
+    path = write(tmp_path, text)
+    with pytest.raises(UserError, match=message) as caught:
+        load_config(path)
+    assert path in str(caught.value)
 
 
 def test_fields_are_changed_in_their_own_types(tmp_path):
@@ -79,6 +95,15 @@ def test_fields_are_changed_in_their_own_types(tmp_path):
         with pytest.raises(UserError, match=message):
             change_fields(config, {name: value})
     assert config.model.size == 3
+
+
+def test_names_of_fields_may_be_those_of_methods(tmp_path):
+    config = load_config("chord_lstm")
+    changes = {"config.representation.keys": "false", "config.model.units": "64"}
+    change_fields(config, changes | {"config.optimizer.learning_rate": "1"})
+    assert config.representation["keys"] is False
+    assert config.model.units == (64,)
+    assert config.optimizer.learning_rate == 1.0
 
 
 @pytest.mark.parametrize("name", ["bar_lstm:piano", "bar_lstm:folk", "chord_lstm"])

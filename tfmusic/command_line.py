@@ -15,8 +15,7 @@ from logging import LogRecord
 
 from absl import app, flags, logging
 
-from tfmusic.config import check_fields, full_path
-from tfmusic.errors import UserError
+from tfmusic.errors import UserError, closest
 from tfmusic.files import disk_error, is_disk_trouble
 
 HELP_FLAGS = ("--help", "-help", "-h", "--helpshort", "--helpfull", "help")
@@ -43,20 +42,10 @@ def run(
 
     def parse(argv: list[str]) -> list[str]:
         try:
-            argv = _with_config_paths(argv)
             rest = flags.FLAGS(argv, known_only=takes_extra_flags)
             _check_values()
             return rest
-        # Config files report a misspelt field or a missing file each in their own way.
-        except (
-            flags.Error,
-            UserError,
-            AttributeError,
-            FileNotFoundError,
-            KeyError,
-            TypeError,
-            ValueError,
-        ) as error:
+        except (flags.Error, UserError) as error:
             fail(_clearer(error, argv))
 
     def guarded(argv: list[str]) -> None:
@@ -211,20 +200,6 @@ def _is_required(flag: flags.Flag) -> bool:
     return any(words in validator.message for validator in flag.validators)
 
 
-def _with_config_paths(argv: list[str]) -> list[str]:
-    """The command line with the files of experiments that are given by name."""
-    found = []
-    for number, argument in enumerate(argv):
-        is_value = number and argv[number - 1] in ("--config", "-config")
-        name, equals, value = argument.partition("=")
-        if name in ("--config", "-config") and equals:
-            argument = f"{name}={full_path(value)}"
-        elif is_value:
-            argument = full_path(argument)
-        found.append(argument)
-    return found
-
-
 # Modules of TensorFlow that report the details of each checkpoint, SavedModel and sum
 # over devices, and one of matplotlib that tells of its cache.
 _CHATTER = (
@@ -276,6 +251,21 @@ def extra_flags() -> dict[str, str]:
     return found
 
 
+def config_changes() -> dict[str, str]:
+    """Those of `extra_flags` that change an experiment's fields, by `config.FIELD`.
+
+    Raises:
+        UserError: There are others.
+    """
+    found = extra_flags()
+    for name in found:
+        if not name.startswith("config."):
+            close = closest(name, flag_names())
+            hint = f"; did you mean --{close}?" if close else ""
+            raise UserError(f"unknown flag --{name}{hint}")
+    return found
+
+
 def _clearer(error: Exception, argv: list[str]) -> Exception:
     """Where a name is misspelt or missing, an error that says which and where."""
     given = [a.partition("=")[0].lstrip("-") for a in argv[1:] if a.startswith("-")]
@@ -286,10 +276,6 @@ def _clearer(error: Exception, argv: list[str]) -> Exception:
         hint = f"; is --{close[0]} meant to be it?" if close else ""
         names = " and ".join(f"--{name}=..." for name in missing)
         return UserError(f"expected {names}{hint}")
-    try:
-        check_fields(_with_config_paths(argv))
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as clearer:
-        return clearer
     return _in_words(error)
 
 
@@ -332,11 +318,6 @@ def say_meanwhile(text: str) -> None:
 
 def fail(error: Exception) -> None:
     """Ends the program with status 2 and the error on one line of standard error."""
-    # A KeyError shows its text quoted; a config file that raises comes as a traceback
-    # whose last line is the error.
-    text = str(error.args[0]) if error.args else str(error)
-    if "Traceback (most recent call last)" in text:
-        text = text.strip().splitlines()[-1].partition(": ")[2]
-    line = " ".join(text.split())
+    line = " ".join(str(error).split())
     sys.stderr.write(f"error: {line}\n")
     sys.exit(2)

@@ -1,6 +1,7 @@
 """Experiments: Python files that define `get_config(variant)`."""
 
 import ast
+import contextlib
 import difflib
 import functools
 import importlib.machinery
@@ -11,10 +12,11 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Mapping, Sequence
+import traceback
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import ml_collections
-from absl import flags
 
 import tfmusic
 from tfmusic.errors import UserError, choose
@@ -60,14 +62,43 @@ def load_config(name_or_path: str) -> ml_collections.ConfigDict:
     """
     path, variant = find_config(name_or_path)
     module = load_module(path)
-    if not inspect.signature(module.get_config).parameters:
-        if variant:
-            raise UserError(f"config {path}: it has no variants, such as {variant!r}")
-        return module.get_config().lock()
+    has_variants = bool(inspect.signature(module.get_config).parameters)
+    if variant and not has_variants:
+        raise UserError(f"config {path}: it has no variants, such as {variant!r}")
     try:
-        return module.get_config(variant).lock()
+        with _running(path):
+            config = module.get_config(*[variant] * has_variants)
     except ValueError as error:  # how config files refuse an unknown variant
         raise UserError(f"config {path}: {error}") from error
+    if not isinstance(config, ml_collections.ConfigDict):
+        raise UserError(
+            f"config {path}: expected get_config to give a ConfigDict, got "
+            f"{type(config).__name__}"
+        )
+    return config.lock()
+
+
+@contextlib.contextmanager
+def _running(path: str) -> Iterator[None]:
+    """Tells what goes wrong in the file of an experiment, and where.
+
+    Raises:
+        UserError: Something did; a ValueError is left as it is.
+    """
+    try:
+        yield
+    except (UserError, ValueError):
+        raise
+    except Exception as error:
+        lines = [
+            frame.lineno
+            for frame in traceback.extract_tb(error.__traceback__)
+            if os.path.abspath(frame.filename) == os.path.abspath(path)
+        ]
+        number = error.lineno if isinstance(error, SyntaxError) else [0, *lines][-1]
+        raise UserError(
+            f"config {path}, line {number}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def nearest_variant(config: ml_collections.ConfigDict) -> str:
@@ -109,28 +140,43 @@ def change_fields(
         UserError: There is no such field, or its value is of another type.
     """
     for name, text in changes.items():
-        _check_field(config, name)
+        check_field(config, name)
         *sections, field = name.split(".")[1:]
         section = functools.reduce(operator.getitem, sections, config)
         try:
-            is_text = isinstance(section[field], str)
-            section[field] = text if is_text else ast.literal_eval(text)
+            section[field] = _read_as(section[field], text)
         except (SyntaxError, TypeError, ValueError) as error:
             kind = type(section[field]).__name__
             raise UserError(f"--{name}={text}: expected {kind}") from error
+
+
+def _read_as(old: Any, text: str) -> Any:
+    """What a text says in place of a field's value; raises what `ast` raises."""
+    if isinstance(old, str):
+        return text
+    if isinstance(old, bool):
+        text = text.capitalize()  # true and false are as good
+    value = ast.literal_eval(text)
+    if isinstance(old, tuple):
+        value = tuple(value) if isinstance(value, list | tuple) else (value,)
+    return value
 
 
 def load_module(path: str):
     """Runs the file of an experiment.
 
     Raises:
-        UserError: It is no Python file, or defines no `get_config`.
+        UserError: It is no Python file, fails, or defines no `get_config`.
     """
     spec = importlib.util.spec_from_file_location("experiment", path)
     if spec is None:
         raise UserError(f"config {path!r}: expected a Python file, FILE.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        with _running(path):
+            spec.loader.exec_module(module)
+    except ValueError as error:
+        raise UserError(f"config {path}: {error}") from error
     if not hasattr(module, "get_config"):
         raise UserError(
             f"config {path}: expected a function get_config that gives a ConfigDict"
@@ -160,32 +206,12 @@ def find_config(name_or_path: str) -> tuple[str, str]:
     )
 
 
-def full_path(name_or_path: str) -> str:
-    """The same as a path, with its variant if it names one."""
-    path, variant = find_config(name_or_path)
-    return f"{path}:{variant}" if variant else path
-
-
-def check_fields(argv: Sequence[str]) -> None:
-    """Says which field is unknown that a command line changes.
-
-    Args:
-        argv: The program and its arguments; some are `--config.section.field=VALUE`.
+def check_field(config: ml_collections.ConfigDict, name: str) -> None:
+    """Refuses `config.section.field` where there is no such field.
 
     Raises:
-        UserError: There is no such field; names the closest one and lists them all.
+        UserError: There is none; names the closest one and lists them all.
     """
-    others = flags.FlagValues()
-    others.set_gnu_getopt(True)
-    flags.DEFINE_string("config", None, "The experiment.", others)
-    arguments = others(argv, known_only=True)
-    changes = [re.match(r"--?(?:no)?(config\.[\w.]+)", a) for a in arguments]
-    for name in [change[1] for change in changes if change]:
-        _check_field(load_config(others.config), name)
-
-
-def _check_field(config: ml_collections.ConfigDict, name: str) -> None:
-    """Refuses `config.section.field` where there is no such field."""
     path, *fields = name.split(".")
     section = config
     for field in fields:

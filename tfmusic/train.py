@@ -7,18 +7,17 @@ music made on the way, and what `tensorboard --logdir=WORKDIR/tensorboard` shows
 import functools
 
 from absl import flags
-from ml_collections import config_flags
 
 from tfmusic import command_line
 from tfmusic.compat import import_tensorflow
-from tfmusic.config import find_config
+from tfmusic.config import change_fields, load_config
 
-_CONFIG = config_flags.DEFINE_config_file(
+_CONFIG = flags.DEFINE_string(
     "config",
     None,
     "Experiment: NAME or FILE.py, and :VARIANT if wanted (tfmusic show lists them). "
     "--config.SECTION.FIELD=VALUE changes one of its fields.",
-    lock_config=True,
+    required=True,
 )
 _DATA_DIR = flags.DEFINE_string(
     "data_dir", None, "Dataset that tfmusic build wrote.", required=True
@@ -33,22 +32,21 @@ _INIT_FROM = flags.DEFINE_string(
     "folder of a run or an export. The dataset must be encoded as its music was: "
     "tfmusic build --like=MODEL.",
 )
-flags.mark_flag_as_required("config")
 
 
 def main() -> None:
     """Trains as the flags say."""
-    # The flag's own value would fail at its first use, with a traceback.
-    find_config(config_flags.get_config_filename(flags.FLAGS["config"]))
+    config = load_config(_CONFIG.value)
+    change_fields(config, command_line.config_changes())
     import_tensorflow()
-    # After the flags are parsed: --help and a misspelt field need no TensorFlow.
+    # After the flags are read: --help and a misspelt field need no TensorFlow.
     from tfmusic.serving.origins import find_origin
     from tfmusic.training.setup import train_and_evaluate
 
     name = _INIT_FROM.value
     find = functools.partial(find_origin, name) if name else None
-    train_and_evaluate(_CONFIG.value, _DATA_DIR.value, _WORKDIR.value, find)
+    train_and_evaluate(config, _DATA_DIR.value, _WORKDIR.value, find)
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, takes_extra_flags=True)
