@@ -52,11 +52,11 @@ VARIANTS = {
         dict(),
     ),
     "eighths": (
-        "For the other three sets: frames of an eighth, and as many steps of "
+        "For the other three sets: frames of an eighth, and at most as many steps of "
         "training for each, as they differ much in size.",
         dict(
             representation=dict(steps_per_quarter=2),
-            train=dict(num_epochs=10, steps_per_epoch=100),
+            train=dict(num_epochs=60, steps_per_epoch=100),
         ),
     ),
     "reference": (

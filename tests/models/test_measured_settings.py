@@ -166,7 +166,7 @@ DIFFERENCES = {
     "set_autoencoder:latents20": ("", "model.latent_size=20"),
     "roll_lstm:eighths": (
         "",
-        """representation.steps_per_quarter=2 train.num_epochs=10
+        """representation.steps_per_quarter=2 train.num_epochs=60
         train.steps_per_epoch=100""",
     ),
     "biaxial_lstm:johnson2017_eighths": (
