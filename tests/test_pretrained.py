@@ -71,10 +71,20 @@ def test_networks_of_today_judge_music_as_the_graphs_of_the_files_do(name):
         feature: tf.constant(array[np.newaxis], specs[feature]["dtype"])
         for feature, array in features.items()
     }
-    scores = find_origin(name).model.score(inputs, tf.constant(num_steps))
+    model = find_origin(name).model
+    scores = model.score(inputs, tf.constant(num_steps))
     expected = player.score(piece)
     assert len(expected) > 20
     np.testing.assert_allclose(scores["log_likelihood"][0], expected, atol=1e-3)
+    for kind, controls in (
+        ("controls", model.CONTROLS),
+        ("search_controls", model.SEARCH_CONTROLS),
+        ("infill_controls", model.INFILL_CONTROLS),
+    ):
+        today = {control.name: control for control in controls}
+        for control, spec in player.card[kind].items():
+            for bound in ("default", "minimum", "maximum"):
+                assert getattr(today[control], bound) == spec[bound], (control, bound)
 
 
 def test_the_piano_of_the_clone_plays_and_names_its_licence():

@@ -98,6 +98,19 @@ def trained():
     return model, *sets
 
 
+def test_parts_of_the_loss_are_metrics(trained):
+    model, events, num_events = trained
+    x = {
+        "events": tf.constant(events[None]),
+        "num_events": tf.constant(num_events[None]),
+    }
+    model.reset_metrics()
+    logs = model.test_step((x, {}, tf.ones(x["num_events"].shape)))
+    found = {name: float(value) for name, value in logs.items()}
+    assert all(found[f"{name}_loss"] > 0 for name in ("which", "continuous", "size"))
+    assert 0 < found["key_accuracy"] <= 1
+
+
 def test_order_of_events_means_nothing(trained):
     model, events, num_events = trained
     other = shuffled(events, num_events)

@@ -34,7 +34,10 @@ def run(*arguments):
             "it can be bach_chorales, reference, reference_gru, smoke, stateful",
         ),
         (["--config=configs/nothing.py"], "configs/nothing.py"),
-        ([f"--config={CONFIG}", "--wrkdir=x"], "unknown flag --wrkdir; did you mean --workdir?"),
+        (
+            [f"--config={CONFIG}", "--wrkdir=x"],
+            "unknown flag --wrkdir; did you mean --workdir?",
+        ),
         (["--confg=x"], "expected --config=...; is --confg meant to be it?"),
         ([f"--config={CONFIG}", "--data_dir="], "--data_dir=: expected a value"),
         ([f"--config={CONFIG}", "run"], "unexpected argument 'run'"),
