@@ -122,6 +122,12 @@ def test_seed_is_0_where_nothing_is_said():
     assert check_config({"seed": 3}, needed=()) == {"seed": 3}
 
 
+def test_names_of_experiments_are_texts():
+    assert check_config({"name": "mine"}, needed=()) == {"seed": 0}
+    with pytest.raises(UserError, match="config.name: expected"):
+        check_config({"name": 3}, needed=())
+
+
 def test_missing_file(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         load_config(str(tmp_path / "none.py"))
