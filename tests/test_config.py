@@ -120,6 +120,9 @@ def test_a_models_experiment_is_found_again(name):
 def test_seed_is_0_where_nothing_is_said():
     assert check_config({}, needed=()) == {"seed": 0}
     assert check_config({"seed": 3}, needed=()) == {"seed": 3}
+    assert check_config({"seed": 2**31 - 1}, needed=()) == {"seed": 2**31 - 1}
+    with pytest.raises(UserError, match="config.seed: expected"):
+        check_config({"seed": 2**31}, needed=())
 
 
 def test_names_of_experiments_are_texts():
