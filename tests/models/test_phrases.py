@@ -7,10 +7,10 @@ from tfmusic.models.phrases import advance, after_prompt
 
 # Two steps before the end of a phrase, the fermata included; two of four steps follow.
 PLACE = {
-    "phrase_left": tf.constant([2]),
-    "last_phrase": tf.constant([0]),
-    "phrase_steps": tf.constant([4]),
-    "phrases_to_come": tf.constant([2]),
+    "phrase_left": np.int32([2]),
+    "last_phrase": np.int32([0]),
+    "phrase_steps": np.int32([4]),
+    "phrases_to_come": np.int32([2]),
 }
 LEFT = [1, 4, 3, 2, 1, 4, 3, 2, 1, 0, 0]
 LAST = [0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]
