@@ -1,6 +1,6 @@
 """The page's first music, and the model server under load.
 
-    python -m benchmarks.studio [--quick] [--models=chorales] [--num_clients=8]
+    python -m benchmarks.studio [--quick] [--models=chorales] [--num_clients=50]
 
 First a studio, as `tfmusic studio` starts it, is asked for a piece as the page asks;
 in turn the model is called here: how much later than the bare call is music there to be
@@ -27,7 +27,7 @@ import tfmusic
 
 _QUICK = flags.DEFINE_bool("quick", False, "Five seconds each way.")
 _MODELS = flags.DEFINE_string("models", "chorales", "What tfmusic serve takes.")
-_NUM_CLIENTS = flags.DEFINE_integer("num_clients", 8, "How many ask at once.", 1)
+_NUM_CLIENTS = flags.DEFINE_integer("num_clients", 50, "How many ask at once.", 1)
 _SECONDS = flags.DEFINE_float("seconds", 60, "How long they ask, each way.")
 _NUM_STEPS = flags.DEFINE_integer("num_steps", 64, "The length of a piece.")
 _SERVER_FLAGS = flags.DEFINE_multi_string(
@@ -38,8 +38,9 @@ _SERVER_FLAGS = flags.DEFINE_multi_string(
 def start() -> tuple[subprocess.Popen, str, str]:
     """Starts a server; gives it, its address and the name of its model."""
     command = [sys.executable, "-m", "tfmusic.serve", f"--models={_MODELS.value}"]
+    command += ["--port=0", f"--max_waiting={_NUM_CLIENTS.value}"]
     server = subprocess.Popen(
-        [*command, "--port=0", *_SERVER_FLAGS.value],
+        [*command, *_SERVER_FLAGS.value],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
