@@ -78,7 +78,7 @@ def test_faults_of_a_users_file_are_told_with_their_line(text, message, tmp_path
     path = write(tmp_path, text)
     with pytest.raises(UserError, match=message) as caught:
         load_config(path)
-    assert path in str(caught.value)
+    assert str(caught.value).count(path) == 1
 
 
 def test_fields_are_changed_in_their_own_types(tmp_path):
@@ -88,8 +88,14 @@ def test_fields_are_changed_in_their_own_types(tmp_path):
     change_fields(config, changes)
     assert (config.model.size, config.model.on, config.name) == (3, False, "4")
     for name, value, message in [
-        ("config.model.size", "many", "--config.model.size=many: expected int"),
-        ("config.model.size", "(3,)", "expected int"),
+        (
+            "config.model.size",
+            "many",
+            "--config.model.size=many: expected a whole number",
+        ),
+        ("config.model.size", "(3,)", "expected a whole number"),
+        ("config.model.on", "3", "--config.model.on=3: expected True or False"),
+        ("config.model", "3", "--config.model=3: expected one of its fields"),
         ("config.model.sise", "3", "unknown 'sise' .did you mean 'size'"),
     ]:
         with pytest.raises(UserError, match=message):

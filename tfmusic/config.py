@@ -68,6 +68,8 @@ def load_config(name_or_path: str) -> ml_collections.ConfigDict:
     try:
         with _running(path):
             config = module.get_config(*[variant] * has_variants)
+    except UserError:
+        raise
     except ValueError as error:  # how config files refuse an unknown variant
         raise UserError(f"config {path}: {error}") from error
     if not isinstance(config, ml_collections.ConfigDict):
@@ -146,8 +148,17 @@ def change_fields(
         try:
             section[field] = _read_as(section[field], text)
         except (SyntaxError, TypeError, ValueError) as error:
-            kind = type(section[field]).__name__
-            raise UserError(f"--{name}={text}: expected {kind}") from error
+            words = _WORDS.get(type(section[field]), "another value")
+            raise UserError(f"--{name}={text}: expected {words}") from error
+
+
+_WORDS = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    tuple: "values such as 256,128",
+    ml_collections.ConfigDict: "one of its fields, as in --config.SECTION.FIELD=VALUE",
+}
 
 
 def _read_as(old: Any, text: str) -> Any:
@@ -175,6 +186,8 @@ def load_module(path: str):
     try:
         with _running(path):
             spec.loader.exec_module(module)
+    except UserError:
+        raise
     except ValueError as error:
         raise UserError(f"config {path}: {error}") from error
     if not hasattr(module, "get_config"):
