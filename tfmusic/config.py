@@ -19,7 +19,7 @@ from typing import Any
 import ml_collections
 
 import tfmusic
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import KINDS, UserError, choose
 
 
 def _find_configs() -> pathlib.Path:
@@ -148,17 +148,8 @@ def change_fields(
         try:
             section[field] = _read_as(section[field], text)
         except (SyntaxError, TypeError, ValueError) as error:
-            words = _WORDS.get(type(section[field]), "another value")
+            words = KINDS.get(type(section[field]), "one of its fields behind a dot")
             raise UserError(f"--{name}={text}: expected {words}") from error
-
-
-_WORDS = {
-    bool: "True or False",
-    int: "a whole number",
-    float: "a number",
-    tuple: "values such as 256,128",
-    ml_collections.ConfigDict: "one of its fields, as in --config.SECTION.FIELD=VALUE",
-}
 
 
 def _read_as(old: Any, text: str) -> Any:

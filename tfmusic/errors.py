@@ -4,7 +4,7 @@ Everything else that goes wrong is a fault of the program and keeps its tracebac
 """
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 
 class UserError(ValueError):
@@ -35,6 +35,17 @@ class DropError(UserError):
 
     def __reduce__(self):
         return type(self), (self.reason, self.detail, self.measured)
+
+
+# What values are, for messages.
+KINDS = {
+    bool: "True or False",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    tuple: "a list of numbers",
+    Mapping: "named values",
+}
 
 
 def choose(what: str, name: str, choices: Iterable[str]) -> str:

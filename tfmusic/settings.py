@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 import ml_collections
 
-from tfmusic.errors import UserError, choose
+from tfmusic.errors import KINDS, UserError, choose
 
 
 def setting(
@@ -106,7 +106,7 @@ def _checked_type(name: str, value: Any, hint: Any) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value) if abs(value) < 2**1000 else math.inf
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise UserError(f"{name}: expected {_WORDS[kind]}, got {value!r}")
+        raise UserError(f"{name}: expected {KINDS[kind]}, got {value!r}")
     if kind is float and not math.isfinite(value):
         raise UserError(f"{name}: expected a finite number, got {value}")
     return value
@@ -122,16 +122,6 @@ def _check_size(name: str, value: Any) -> None:
     if most is not None and abs(value) > most:
         words = f"at most {most:,}" if value > 0 else f"at least -{most:,}"
         raise UserError(f"{name}: expected {words}, got {value}")
-
-
-_WORDS = {
-    bool: "True or False",
-    int: "a whole number",
-    float: "a number",
-    str: "text",
-    tuple: "a list of numbers",
-    Mapping: "named values",
-}
 
 
 def _check_bounds(name: str, value: Any, bounds: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tfmusic.errors import DropError, UserError, choose
+from tfmusic.errors import KINDS, DropError, UserError, choose
 from tfmusic.notes import NoteSequence, wire
 from tfmusic.notes.grid import DEFAULT_QPM, Grid, make_grid
 from tfmusic.notes.transforms import without_drums
@@ -419,7 +419,7 @@ class Representation(abc.ABC):
             value = float(value) if abs(value) <= _MOST else math.inf
             object.__setattr__(self, field.name, value)
         if field.type in (bool, int, float, str):
-            self.check(type(value) is field.type, field.name, field.type.__name__)
+            self.check(type(value) is field.type, field.name, KINDS[field.type])
         if field.type is float:
             self.check(abs(value) <= _MOST, field.name, f"at most {_MOST:,}")
         if field.type is int:
