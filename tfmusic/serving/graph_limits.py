@@ -111,7 +111,7 @@ def guarded(model: MusicModel, endpoint: Endpoint, limits: GraphLimits) -> Endpo
                 checks.between(name, value, 0, highest)
             elif value.dtype.is_floating:
                 checks.finite(name, value)
-        with tf.control_dependencies(checks.found):
+        with tf.control_dependencies([checks.operation()]):
             inputs = [tf.identity(value) for value in inputs]
         return endpoint.fn(*inputs)
 
@@ -215,14 +215,10 @@ def _has_time(value: tf.Tensor) -> bool:
 
 
 class _Checks:
-    """Operations that fail where an input cannot be.
-
-    Attributes:
-        found: The operations.
-    """
+    """What has to hold of inputs, looked at in one operation."""
 
     def __init__(self):
-        self.found: list[tf.Operation] = []
+        self._all: list[tuple[str, tf.Tensor, tf.Tensor, int]] = []
 
     def between(self, name: str, value: tf.Tensor, lowest: Any, highest: Any) -> None:
         """Refuses numbers out of bounds, and NaN."""
@@ -240,12 +236,38 @@ class _Checks:
         self, words: str, is_right: tf.Tensor, value: tf.Tensor, most_told: int = 1
     ) -> None:
         """Refuses a value, or of many those where `is_right` does not hold."""
-        wrong = tf.boolean_mask(value, ~is_right) if is_right.shape.rank else value
-        assertion = tf.debugging.Assert(
-            tf.reduce_all(is_right), [words, wrong], summarize=most_told
-        )
-        if assertion is not None:  # where Python runs the code, it has raised
-            self.found.append(assertion)
+        self._all.append((words, is_right, value, most_told))
+
+    def operation(self) -> tf.Tensor:
+        """Fails with the first of the inputs that cannot be, in words.
+
+        One condition for all, since each is two functions of the graph: an export of
+        seven endpoints had over a hundred more.
+        """
+        words, is_right, values, most_told = zip(*self._all, strict=True)
+        is_good = tf.stack([tf.reduce_all(right) for right in is_right])
+
+        def fail() -> tf.Tensor:
+            wrong = map(_wrong, is_right, values, most_told)
+            first = tf.argmin(tf.cast(is_good, tf.int32))
+            told = [tf.constant(words)[first], tf.stack(list(wrong))[first]]
+            assertion = tf.debugging.Assert(False, told)
+            # Where Python runs the code, it has raised.
+            with tf.control_dependencies([assertion]):
+                return tf.constant(False)
+
+        return tf.cond(tf.reduce_all(is_good), lambda: tf.constant(True), fail)
+
+
+def _wrong(is_right: tf.Tensor, value: tf.Tensor, most_told: int) -> tf.Tensor:
+    """The first wrong values, as text."""
+    wrong = tf.boolean_mask(value, ~is_right) if is_right.shape.rank else value
+    wrong = tf.reshape(wrong, [-1])[:most_told]
+    wrong = tf.cast(wrong, tf.int32) if wrong.dtype == tf.bool else wrong
+    shortest = wrong.dtype.is_floating
+    return tf.strings.reduce_join(
+        tf.strings.as_string(wrong, shortest=shortest), separator=" "
+    )
 
 
 def _words(lowest: Any, highest: Any) -> str:
