@@ -21,11 +21,27 @@ VOICE = np.arange(129) == 0
 @pytest.fixture(scope="module")
 def model():
     """One that is sure of itself, so that what comes says much of what was."""
-    model = make_case("tokens_bars").model
+    return sure(make_case("tokens_bars").model)
+
+
+@pytest.fixture(scope="module", params=["token_lstm", "token_transformer"])
+def any_model(request, model):
+    """The same with either network."""
+    if request.param == "token_lstm":
+        return model
+    keras.utils.set_random_seed(0)
+    sizes = dict(num_layers=2, num_heads=2, hidden_size=16, feed_forward_size=32)
+    settings = dict(name=request.param, embedding_size=16, context_steps=12, **sizes)
+    made = make_model(model.representation, {**settings, "dropout": 0.0})
+    made.build_model()
+    return sure(made, place=6.5, note=6.0)
+
+
+def sure(model, place=4.5, note=5.0):
     for weight in model.trainable_variables:
         weight.assign(weight * 1.5)
     bias = np.zeros(model.vocabulary_size, np.float32)
-    for name, value in {"position12": 4.5, "n61": 5.0}.items():
+    for name, value in {"position12": place, "n61": note}.items():
         bias[model.representation.vocabulary.tokens.index(name)] = value
     model.output_layer.bias.assign(bias)
     return model
@@ -109,9 +125,9 @@ def exact_posterior(model, texts):
 
 
 @pytest.mark.slow
-def test_many_particles_come_near_the_exact_posterior(model):
+def test_many_particles_come_near_the_exact_posterior(any_model):
     """One note may be written or not, of any length, before others that are given."""
-    number = 120
+    number, model = 120, any_model
     piece = opened(piece_of(model, TUNE), [48], 49, lowest=61, highest=61)
     before, after = TUNE.split(" position24 duration6 n67")
     after = f"position24 duration6 n67{after}"
@@ -135,7 +151,8 @@ def test_many_particles_come_near_the_exact_posterior(model):
     assert abs(fraction(16) - exact[TUNE]) < 0.1
 
 
-def test_nothing_is_written_but_where_it_is_open_and_the_seed_says_what(model):
+def test_nothing_is_written_but_where_it_is_open_and_the_seed_says_what(any_model):
+    model = any_model
     piece = opened(piece_of(model, TUNE), range(36, 72), 72, lowest=50, highest=61)
     made = fill(model, piece, 8, particles=2, temperature=2.0)
     kind = model.representation

@@ -87,6 +87,24 @@ def test_rows_are_independent(network, inputs):
     close(alone, network(inputs)[1:2, :4])
 
 
+def test_rows_may_have_come_to_different_places(network, inputs):
+    """As particles do that wait for each other."""
+    places = np.array([2, 9, 6])
+    state = network.initial_state(BATCH, TIME)
+    for i in range(TIME - 1):
+        _, new = network.step(inputs[:, i], state)
+        state = tf.nest.map_structure(
+            lambda new, old, goes=i < places: np.stack(
+                [n if g else o for n, o, g in zip(new, old, goes, strict=True)]
+            ),
+            new,
+            state,
+        )
+    state = tf.nest.map_structure(tf.constant, state)
+    output, _ = network.step(tf.gather(inputs, places, batch_dims=1), state)
+    close(output, tf.gather(network(inputs), places, batch_dims=1))
+
+
 def test_the_state_goes_through_a_loop_in_a_graph(network, inputs):
     @tf.function(autograph=False)
     def run(inputs, max_steps):

@@ -44,7 +44,7 @@ _MOST_WRITTEN = 65_536
 def can_fill(model: "TokenModel") -> bool:
     """Whether a model writes notes between given ones."""
     is_bars = isinstance(model.representation, BarEvents)
-    return is_bars and model.learn_end and model.network.is_recurrent
+    return is_bars and model.learn_end
 
 
 def bar_infill(model: "TokenModel") -> Mapping[str, Endpoint]:
@@ -83,7 +83,8 @@ def _infill(model: "TokenModel", named: Tensors) -> Tensors:
     read = {name: array[:, :num_read] for name, array in given.items()}
     token, state = model.prime(read, limit)
     state = _with_length(state, given, num_read)
-    state = state._replace(guidance=state.guidance.weighed(named))
+    if state.guidance:
+        state = state._replace(guidance=state.guidance.weighed(named))
     num_particles = tf.cast(named[PARTICLES.name], tf.int32)
     agreement = Agreement(music, num_particles)
 

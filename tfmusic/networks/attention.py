@@ -51,7 +51,7 @@ class AttentionState(NamedTuple):
 
     keys: tf.Tensor
     values: tf.Tensor
-    num_steps: tf.Tensor  # int32 [batch], read so far, the same number in all rows
+    num_steps: tf.Tensor  # int32 [batch], read so far
 
 
 class Transformer(keras.layers.Layer):
@@ -129,17 +129,18 @@ class Transformer(keras.layers.Layer):
     ) -> tuple[tf.Tensor, AttentionState | None]:
         """Like `run`, all steps at once."""
         num_steps = tf.shape(inputs)[1]
-        before = tf.zeros([], tf.int32) if state is None else state.num_steps[0]
-        positions = before + tf.range(num_steps)
-        seen = positions
+        before = tf.zeros([1], tf.int32) if state is None else state.num_steps
+        before = before[:, tf.newaxis]
+        positions = seen = before + tf.range(num_steps)  # [batch or 1, step]
         if state is not None:
             slots = tf.range(tf.shape(state.keys)[2])
             # The last step before these that went into each slot; below 0: none.
             cached = before - 1 - (before - 1 - slots) % tf.size(slots)
-            seen = tf.concat([cached, positions], axis=0)
-        distance = positions[:, tf.newaxis] - seen  # [step, seen step]
+            seen = tf.concat([cached, positions], axis=1)
+        # [batch or 1, step, seen step]
+        distance = positions[..., tf.newaxis] - seen[:, tf.newaxis]
         attends = (distance >= 0) & (distance < self.settings.context_steps)
-        attends &= seen >= 0
+        attends &= seen[:, tf.newaxis] >= 0
         hidden, caches = self.read(inputs), []
         for i, block in enumerate(self.blocks):
             cache = None if state is None else (state.keys[:, i], state.values[:, i])
@@ -151,7 +152,7 @@ class Transformer(keras.layers.Layer):
         newest = total - 1 - (total - 1 - slots) % tf.size(slots)
         index = tf.where(newest >= before, tf.size(slots) + newest - before, slots)
         keys, values = (
-            tf.gather(tf.stack(parts, axis=1), index, axis=2)
+            tf.gather(tf.stack(parts, axis=1), index, axis=2, batch_dims=1)
             for parts in zip(*caches, strict=True)
         )
         state = AttentionState(keys, values, state.num_steps + num_steps)
@@ -202,8 +203,9 @@ class Block(keras.layers.Layer):
     ) -> tuple[tf.Tensor, tuple[tf.Tensor, tf.Tensor]]:
         """Reads steps `[batch, step, size]`; gives them, and all keys and values seen.
 
-        `positions` are int32 `[step]`; `attends` bool `[step, seen step]`, of which the
-        steps of the cache come first; its parts are `[batch, slot, head, size]`.
+        `positions` are int32 `[batch, step]` and `attends` bool `[batch, step, seen
+        step]`, or of one row for all; of what is seen the steps of the cache come
+        first, whose parts are `[batch, slot, head, size]`.
         """
         merged = self.project(self.norms[0](hidden))
         shape = [*tf.unstack(tf.shape(hidden)[:2]), 3, self.num_heads]
@@ -228,24 +230,25 @@ def attend(
     """Scaled dot-product attention, `[batch, step, head, size]`; softmax in float32.
 
     `queries` have that shape, `keys` and `values` have seen steps for steps, and
-    `attends` is bool `[step, seen step]`.
+    `attends` is bool `[batch or 1, step, seen step]`.
     """
     scores = tf.einsum("bqhd,bkhd->bhqk", queries, keys)
     scores = tf.cast(scores, tf.float32) * float(queries.shape[-1]) ** -0.5
-    weights = tf.nn.softmax(tf.where(attends, scores, _MASKED))
+    weights = tf.nn.softmax(tf.where(attends[:, tf.newaxis], scores, _MASKED))
     return tf.einsum("bhqk,bkhd->bqhd", tf.cast(weights, values.dtype), values)
 
 
 def rotate(vectors: tf.Tensor, positions: tf.Tensor) -> tf.Tensor:
-    """Turns pairs of numbers by angles that grow with the position, int32 `[step]`.
+    """Turns pairs of numbers by angles that grow with the position.
 
     Products of two rotated vectors depend on the distance of their positions alone.
-    `vectors` are `[batch, step, head, size]`, of an even size.
+    `vectors` are `[batch, step, head, size]`, of an even size, `positions` int32
+    `[batch or 1, step]`.
     """
     half = vectors.shape[-1] // 2
     speeds = _LONGEST_WAVE ** (-np.arange(half, dtype=np.float32) / half)
-    angles = tf.cast(positions, tf.float32)[:, tf.newaxis] * speeds  # [step, half]
-    cos, sin = tf.cos(angles)[:, tf.newaxis], tf.sin(angles)[:, tf.newaxis]
+    angles = tf.cast(positions, tf.float32)[..., tf.newaxis, tf.newaxis] * speeds
+    cos, sin = tf.cos(angles), tf.sin(angles)  # [batch or 1, step, 1, half]
     first, second = tf.split(tf.cast(vectors, tf.float32), 2, axis=-1)
     turned = tf.concat(
         [first * cos - second * sin, first * sin + second * cos], axis=-1
