@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfmusic.generation.loop import generate_frames
+from tfmusic.generation.loop import generate_frames, repeat_rows
 from tfmusic.generation.seeds import split_seed
 
 
@@ -85,3 +85,10 @@ def test_split_seeds_are_independent():
     a = tf.random.stateless_uniform([1000], first)
     b = tf.random.stateless_uniform([1000], second)
     assert abs(np.corrcoef(a, b)[0, 1]) < 0.15
+
+
+def test_rows_are_repeated_one_after_the_other():
+    nest = (tf.constant([3, 5]), {"state": tf.constant([[1.0, 2.0], [4.0, 8.0]])})
+    rows, rest = repeat_rows(nest, tf.constant(3))
+    np.testing.assert_array_equal(rows, [3, 3, 3, 5, 5, 5])
+    np.testing.assert_array_equal(rest["state"], [[1.0, 2.0]] * 3 + [[4.0, 8.0]] * 3)

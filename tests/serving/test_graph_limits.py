@@ -59,6 +59,10 @@ NEW = {"num_outputs": 2, "num_steps": 3}
         ({"temperature": np.nan}, "temperature: expected 0 to 10, got nan"),
         ({"temperature": -0.5}, "temperature: expected 0 to 10, got -0.5"),
         ({"top_p": np.inf}, "top_p: expected 0 to 1, got inf"),
+        (
+            {"num_steps": 51, "top_p": 2.0, "temperature": np.nan},
+            "num_steps: expected 1 to 50, got 51",  # the first of several
+        ),
     ],
 )
 def test_new_music_is_refused_before_it_begins(values, message, functions):

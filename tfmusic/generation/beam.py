@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from tfmusic.generation.loop import repeat_rows
 from tfmusic.generation.samplers import IMPOSSIBLE, gumbel
 from tfmusic.generation.seeds import numbered
 from tfmusic.representations.vocabulary import PAD
@@ -89,12 +90,13 @@ def beam_search(
     with tf.control_dependencies(checks):
         width, num_steps = tf.identity(beam_width), tf.identity(num_steps)
     batch_size = tf.shape(token)[0]
+    newest, state = repeat_rows((token, state), width)
     is_first = tf.broadcast_to(tf.range(width) == 0, [batch_size, width])
     shape = [batch_size, width]
     search = _Search(
         tokens=tf.fill([batch_size * width, num_steps], PAD),
-        newest=tf.repeat(token, width),
-        state=tf.nest.map_structure(lambda part: tf.repeat(part, width, axis=0), state),
+        newest=newest,
+        state=state,
         # All beams are equal at first, so all but one are out of the race.
         log_likelihood=tf.where(is_first, 0.0, IMPOSSIBLE),
         lengths=tf.zeros(shape),

@@ -34,8 +34,6 @@ class Grammar:
         """Lays the tables out for matrix products."""
         self._tables = grammar
         self._num_pitches = grammar.pitches.shape[1]
-        # By kind before, then token.
-        self._follows = grammar.follows[:, grammar.kinds]
         # What clashes with sounding pitches, then what with silent ones.
         clashes = np.concatenate([grammar.needs_silent, grammar.ends], axis=1)
         self._clashes = clashes.T.astype(np.float32)
@@ -47,6 +45,17 @@ class Grammar:
         self._num_tiers = grammar.tiers.max().item() + 1
         renewed = grammar.restarts < self._num_tiers
         self._needs_no_next = lonely | (grammar.steps > 0) | renewed
+        # Whether nothing but the kind of the newest token matters.
+        has_state = grammar.pitches.shape[1] or len(grammar.first_levels)
+        has_order = grammar.order.any() or grammar.limits.any()
+        self._is_plain = not (has_state or has_order)
+        # By kind before, then token.
+        follows = grammar.follows[:, grammar.kinds]
+        if self._is_plain:
+            follows &= follows.any(axis=1)[grammar.kinds] | self._needs_no_next
+        with tf.init_scope():  # an export holds it once
+            self._follows = tf.constant(follows)
+            self._kinds = tf.constant(grammar.kinds)
 
     @property
     def tells_ends(self) -> bool:
@@ -94,6 +103,8 @@ class Grammar:
 
     def after(self, state: GrammarState, token: tf.Tensor) -> GrammarState:
         """The state after one more token of each piece, int32 `[batch]`."""
+        if self._is_plain:
+            return state._replace(last=token)
         tables = self._tables
 
         def of(table: np.ndarray, tokens: tf.Tensor) -> tf.Tensor:
@@ -141,8 +152,10 @@ class Grammar:
 
     def allowed(self, state: GrammarState) -> tf.Tensor:
         """Which tokens may come, bool `[batch, token]`."""
+        follows = tf.gather(self._follows, tf.gather(self._kinds, state.last))
+        if self._is_plain:
+            return follows
         tables = self._tables
-        before = tf.gather(tf.constant(tables.kinds), state.last)
         possible = tf.logical_and(self._is_in_order(state), self._is_news(state))
         if self._num_pitches:
             sounding = tf.cast(state.left > 0, tf.float32)
@@ -151,18 +164,17 @@ class Grammar:
             possible = tf.logical_and(possible, tf.logical_not(clash))
         # No token that nothing can follow, such as a velocity where no key is free; nor
         # one that only such tokens can follow.
-        follows = tf.constant(tables.follows.T.astype(np.float32))
+        leads = tf.constant(tables.follows.T.astype(np.float32))
         has_next = True
         for _ in range(max(len(tables.first_levels), 1)):
             is_way = tf.cast(tf.logical_and(possible, has_next), tf.float32)
             num_possible = tf.matmul(is_way, self._is_kind)
-            has_next = tf.matmul(num_possible, follows) > 0.5
-            has_next = tf.gather(has_next, tf.constant(tables.kinds), axis=1)
+            has_next = tf.matmul(num_possible, leads) > 0.5
+            has_next = tf.gather(has_next, self._kinds, axis=1)
             has_next = tf.logical_or(has_next, tf.constant(self._needs_no_next))
         unset = tf.cast(tf.equal(state.level, 0), tf.float32)
         needs = tf.constant(tables.needs_level.T.astype(np.float32))
         has_levels = tf.matmul(unset, needs) < 0.5
-        follows = tf.gather(tf.constant(self._follows), before)
         rules = (follows, possible, has_next, has_levels)
         return tf.reduce_all(tf.stack(rules), axis=0)
 

@@ -67,3 +67,19 @@ def generate_frames(
 def _batch_first(frames: tf.Tensor) -> tf.Tensor:
     """`[time, batch, ...]` as `[batch, time, ...]`."""
     return tf.transpose(frames, [1, 0, *range(2, frames.shape.rank)])
+
+
+def repeat_rows(nest: Nest, times: tf.Tensor) -> Nest:
+    """Each row of tensors so many times, one after the other.
+
+    Args:
+        nest: Tensors `[batch, ...]`.
+        times: int32 scalar.
+
+    Returns:
+        Tensors `[batch * times, ...]`, in the same nest.
+    """
+    batch_size = tf.shape(tf.nest.flatten(nest)[0])[0]
+    # `tf.repeat` is thirty operations, and states have many parts.
+    rows = tf.repeat(tf.range(batch_size), times)
+    return tf.nest.map_structure(lambda part: tf.gather(part, rows), nest)

@@ -17,6 +17,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfmusic.generation import samplers, seeds
+from tfmusic.generation.loop import repeat_rows
 
 Nest = Any  # A tensor or a nest of tensors, batch on their first axis.
 # (frame, state, given, seed) -> the next frame, the state before that, and the natural
@@ -57,9 +58,7 @@ def sample_given(
         The frames, `[batch, time, ...]`, and the last state, `[batch, ...]`.
     """
     batch_size, num_steps = tf.unstack(tf.shape(tf.nest.flatten(given)[0])[:2])
-    frame, state = tf.nest.map_structure(
-        lambda part: tf.repeat(part, num_particles, axis=0), (frame, state)
-    )
+    frame, state = repeat_rows((frame, state), num_particles)
     frames = [
         tf.TensorArray(part.dtype, num_steps, element_shape=part.shape)
         for part in tf.nest.flatten(frame)
@@ -67,9 +66,8 @@ def sample_given(
     parents = tf.TensorArray(tf.int32, num_steps, element_shape=[None])
 
     def body(time, frame, state, weights, frames, parents):
-        now = tf.nest.map_structure(
-            lambda part: tf.repeat(part[:, time], num_particles, axis=0), given
-        )
+        now = tf.nest.map_structure(lambda part: part[:, time], given)
+        now = repeat_rows(now, num_particles)
         step_seed, own_seed = seeds.split_seed(seeds.numbered(seed, time), 2)
         frame, state, log_p = step(frame, state, now, step_seed)
         parts = tf.nest.flatten(frame)

@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfmusic.generation import samplers, seeds
+from tfmusic.generation.loop import repeat_rows
 from tfmusic.generation.particles import (
     LAST_SEED,
     LEAST,
@@ -57,9 +58,7 @@ def sample_waiting(
         each piece has, int32 `[batch]`.
     """
     batch_size = tf.shape(token)[0]
-    token, state = tf.nest.map_structure(
-        lambda part: tf.repeat(part, num_particles, axis=0), (token, state)
-    )
+    token, state = repeat_rows((token, state), num_particles)
     tokens, parents = (
         tf.TensorArray(tf.int32, 0, dynamic_size=True, element_shape=[None])
         for _ in range(2)

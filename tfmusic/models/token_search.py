@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfmusic.generation.beam import beam_search
 from tfmusic.generation.controls import BEAM_TEMPERATURE, LENGTH_POWER
 from tfmusic.generation.guards import Watch, count_run
+from tfmusic.generation.loop import repeat_rows
 from tfmusic.generation.samplers import IMPOSSIBLE, UNWANTED
 from tfmusic.models.base import Endpoint, Tensors
 from tfmusic.representations.vocabulary import END, PAD
@@ -110,9 +111,7 @@ def _search(
     is_token = tf.logical_and(beams.tokens != END, is_possible[..., tf.newaxis])
     tokens = tf.where(is_token, beams.tokens, PAD)
     # As many of each prompt as beams, in one row after another.
-    frame, state = tf.nest.map_structure(
-        lambda part: tf.repeat(part, width, axis=0), (frame, state)
-    )
+    frame, state = repeat_rows((frame, state), width)
     shape = tf.shape(tokens)
     frames, nats = model.complete_all(tf.reshape(tokens, [-1, shape[2]]), frame, state)
     outputs = {

@@ -265,8 +265,8 @@ def restore_weights(
     except UNREADABLE as error:
         raise UserError(
             f"{path}: expected a whole checkpoint of the network of "
-            f"{workdir}/config.json, but {first_line(error)}; train anew, or restore "
-            "the files from a copy"
+            f"{workdir}/config.json, as this version makes it, but "
+            f"{first_line(error)}; train anew, or restore the files from a copy"
         ) from error
     return path
 
