@@ -97,6 +97,11 @@ REFERENCE = dict(
         export_checkpoint="latest",
     ),
 )
+CHORALES = dict(
+    data=dict(key="C", window_steps=64, window_stride=32),
+    model=dict(temperature=1.0, min_p=0.05, guidance=3.0),
+    train=dict(batch_size=32, num_epochs=20, min_steps_per_epoch=0),
+)
 VARIANTS = {
     "": (
         "All instruments on the beat grid in eighth notes; dropout, early stopping, "
@@ -112,12 +117,27 @@ VARIANTS = {
         common.merge(REFERENCE, dict(model=dict(cell="gru"))),
     ),
     "bach_chorales": (
-        "The default for chorales in one key: the model `chorales` that comes with "
-        "tfmusic; `make demo` trains it for half as long.",
-        dict(
-            data=dict(key="C", window_steps=64, window_stride=32),
-            model=dict(temperature=1.0, min_p=0.05, guidance=3.0),
-            train=dict(batch_size=32, num_epochs=20, min_steps_per_epoch=0),
+        "The default for chorales in one key, in some minutes; `make demo` trains it "
+        "for half as long.",
+        CHORALES,
+    ),
+    "chorales": (
+        "The same at eleven pitches, half an hour: the model `chorales` that "
+        "comes with tfmusic.",
+        common.merge(
+            CHORALES,
+            dict(
+                representation=dict(fit_semitones=5),
+                data=dict(transpose_semitones=5),
+                model=dict(
+                    units=(384, 256),
+                    dropout=0.2,
+                    temperature=1.1,
+                    min_p=0.07,
+                    guidance=2.5,
+                ),
+                train=dict(num_epochs=120, early_stopping_epochs=10),
+            ),
         ),
     ),
     "stateful": (

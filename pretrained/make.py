@@ -50,7 +50,7 @@ class Recipe:
 
 
 RECIPES = {
-    "chorales": Recipe("chord_lstm:bach_chorales", "bach_chorales", _WHEEL),
+    "chorales": Recipe("chord_lstm:chorales", "bach_chorales", _WHEEL),
     "folk": Recipe("bar_lstm:folk", "folk", _WHEEL),
     "harmony": Recipe("coconet", "bach_chorales", _WHEEL),
     "piano": Recipe("bar_lstm:piano", "", _CLONE),

@@ -126,6 +126,35 @@ def test_vocabulary_of_all_keys_stays_within_the_range():
     assert chords == {"58.62", "59.63", "60.64", "61.65"}
 
 
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("chord_frames", {"rest": 3, "60.64": 5, "70.75": 5}),
+        ("two_hands_chords", {"right60.64": 5, "left60.64": 5, "left70.75": 5}),
+    ],
+)
+def test_chords_are_of_one_kind_with_themselves_at_another_pitch(name, counts):
+    representation = make_representation({"name": name, "fit_semitones": 2})
+    fitted = representation.fit_counts(counts)
+    tokens_by_kind = {}
+    for token, kind in zip(fitted.tokens, fitted.token_kinds(), strict=True):
+        tokens_by_kind.setdefault(kind, []).append(token)
+    of_several = {
+        frozenset(tokens) for tokens in tokens_by_kind.values() if len(tokens) > 1
+    }
+    moved = {}  # by hand: 60.64 and what it is two semitones up and down
+    for chord in counts:
+        if "." in chord:
+            hand = chord.rstrip("0123456789.")
+            low, high = map(int, chord.removeprefix(hand).split("."))
+            moved[chord] = frozenset(
+                f"{hand}{low + s}.{high + s}" for s in range(-2, 3)
+            )
+    assert of_several == set(moved.values())
+    plain = make_representation({"name": name}).fit_counts(counts)
+    assert len(set(plain.token_kinds())) == len(plain.tokens)
+
+
 def test_times_are_stretched_to_the_nearest_step():
     representation = make_representation({"name": "performance_events"})
     variation = representation.stretches([1, 0.95, 1.05])

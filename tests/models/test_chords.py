@@ -9,6 +9,7 @@ from tests.models import contracts
 from tests.models.conftest import REST_ID, SPELLED_ID, chords_with_keys, make_case
 from tfmusic.errors import UserError
 from tfmusic.models import make_model
+from tfmusic.models.key_head import Spelling
 from tfmusic.representations import make_representation
 from tfmusic.representations.vocabulary import END, PAD
 
@@ -44,7 +45,8 @@ def score(model, *pieces):
 def shaken(model):
     """The model with weights in its chains, which are zeros at first."""
     random = np.random.default_rng(0)
-    for weights in (model.key_head.restrike_chain, model.key_head.key_chain):
+    intervals = model.spelling.intervals
+    for weights in (model.restrikes.chain, intervals.kernel, intervals.bias):
         weights.assign(random.normal(size=weights.shape))
     return model
 
@@ -134,11 +136,34 @@ def test_probabilities_of_all_spellings_sum_to_one(model):
     keys[:, few] = list(itertools.product([False, True], repeat=3))
     before, spelled = tf.zeros([8, 128, 2], tf.bool), tf.fill([8], True)
     hidden = tf.repeat(hidden, 8, axis=0)
-    _, log_odds = model.key_head(hidden, before, tf.constant(keys), spelled)
+    log_odds = model.spelling(hidden, before, tf.constant(keys), spelled)
     p = tf.sigmoid(log_odds).numpy()[:, few]
     chosen = keys[:, few]
     np.testing.assert_allclose(np.where(chosen, p, 1 - p).prod(axis=1).sum(), 1.0, 1e-5)
     assert len(np.unique(p[:, 0])) == 4  # the lowest depends on both above it
+    assert len(np.unique(p[:, 2])) == 1  # the highest on none
+
+
+@pytest.mark.parametrize("place", [*range(12), 12, 13, 24, 25, 30, 36])
+def test_spelling_hears_intervals_to_the_frame_before_and_to_the_keys_above(place):
+    spelling = Spelling()
+    random = np.random.default_rng(0)
+    sounding, keys = random.random([2, 3, 128]) < 0.1
+    before = np.stack([sounding, np.zeros_like(sounding)], axis=-1)
+    inputs = np.zeros([3, 5], np.float32), before, keys, np.zeros(3, bool)
+    spelling(*inputs)
+    for variable in spelling.variables:
+        variable.assign(tf.zeros_like(variable))
+    weights = np.eye(37)[place]
+    spelling.intervals.bias.assign(weights)
+    odds = spelling(*inputs).numpy()
+    # From an octave below to one above, and then from a semitone above to an octave.
+    heard, away = (sounding, place - 12) if place < 25 else (keys, place - 24)
+    expected = np.zeros([3, 128])
+    for pitch in range(128):
+        if 0 <= pitch + away < 128:
+            expected[:, pitch] = heard[:, pitch + away]
+    np.testing.assert_array_equal(odds, expected)
 
 
 def test_spelled_chords_are_heard_and_never_made(model):
@@ -182,11 +207,32 @@ def planned(model, **controls):
     return contracts.call_endpoint(model, "generate", **settings | controls)
 
 
-def test_new_pieces_have_the_phrases_that_are_asked_for(model):
-    made = planned(model, phrases=2, phrase_quarters=3, pickup_quarters=1)
-    left = [5, 4, 3, 2, 1, 6, 5, 4, 3, 2, 1] + [0] * 69
+@pytest.mark.parametrize(
+    ("bar", "pickup", "phrase", "held"),
+    [
+        (4, 0, 8, 2),  # on the third beat
+        (4, 1, 8, 1),
+        (4, 2, 8, 2),  # on the first
+        (4, 0.5, 8, 1.5),
+        (4, 1.5, 8, 2.5),  # half a quarter would be too short
+        (3, 0, 6, 3),
+        (3, 1, 6, 2),
+        (2, 1, 8, 1),
+        (4, 0, 2, 1.5),  # of so short a phrase
+    ],
+)
+def test_new_phrases_end_on_strong_beats(model, bar, pickup, phrase, held):
+    settings = dict(bar_quarters=bar, pickup_quarters=pickup, phrase_quarters=phrase)
+    made = planned(model, phrases=2, **settings)
+    steps, first = 2 * phrase, int(2 * (phrase - held)) + 1
+    left = [*range(first, 0, -1), *range(steps, 0, -1)]
+    left += [0] * (80 - len(left))
     np.testing.assert_array_equal(made["phrase_left"][0], left)
-    np.testing.assert_array_equal(made["last_phrase"][0], [0] * 5 + [1] * 75)
+    last = [0] * first + [1] * (80 - first)
+    np.testing.assert_array_equal(made["last_phrase"][0], last)
+
+
+def test_new_pieces_without_phrases_have_no_plan(model):
     free = planned(model, phrases=0)
     assert not free["phrase_left"].any()
     assert not free["last_phrase"].any()
@@ -249,14 +295,14 @@ def test_a_cadence_leads_home_where_the_last_fermata_stands(model):
     home = [SPELLED_ID + 1 + n for n in (7, 8)]
     settings = dict(phrases=2, phrase_quarters=4, home_key=17, temperature=2.0)
     made = planned(model, cadence=1e6, **settings)["tokens"]
-    assert np.all(np.isin(made[:, 14], home))
+    assert np.all(np.isin(made[:, 12], home))
     free = planned(model, cadence=0.0, **settings)["tokens"]
-    assert not np.all(np.isin(free[:, 14], home))
+    assert not np.all(np.isin(free[:, 12], home))
     settings |= {"home_key": 22}  # A minor, whose dominant is "40.68"
     dominant = planned(model, cadence=1e6, **settings)["tokens"]
-    assert np.all(dominant[:, 12:14] == home[1])
+    assert np.all(dominant[:, 10:12] == home[1])
     # Neither before nor without a plan.
-    np.testing.assert_array_equal(made[:, :14], free[:, :14])
+    np.testing.assert_array_equal(made[:, :12], free[:, :12])
     settings |= {"phrases": 0, "phrase_quarters": 8}
     np.testing.assert_array_equal(
         planned(model, cadence=1e6, **settings)["tokens"],
@@ -266,16 +312,16 @@ def test_a_cadence_leads_home_where_the_last_fermata_stands(model):
 
 def test_the_last_chord_is_held_until_the_piece_ends(model):
     made = planned(model, phrases=2, phrase_quarters=4, temperature=2.0)
-    # The last fermata stands at step 14; rests may not be last and go on.
-    held = made["tokens"][made["tokens"][:, 14] > SPELLED_ID][:, 14:]
+    # The last fermata stands at step 12; rests may not be last and go on.
+    held = made["tokens"][made["tokens"][:, 12] > SPELLED_ID][:, 12:]
     assert len(held) > 5
     assert np.all(held == held[:, :1])
     made = planned(
         model, phrases=2, phrase_quarters=4, temperature=2.0, min_steps=0, max_repeats=3
     )
-    assert np.all(made["num_steps"] >= 15)  # none ends before its last fermata
-    sizes = made["num_steps"][made["tokens"][:, 14] > SPELLED_ID]
-    assert np.all(sizes <= 18)
+    assert np.all(made["num_steps"] >= 13)  # none ends before its last fermata
+    sizes = made["num_steps"][made["tokens"][:, 12] > SPELLED_ID]
+    assert np.all(sizes <= 16)
 
 
 def test_stollen_are_played_twice(model):
@@ -423,7 +469,7 @@ def test_searches_from_nothing_follow_the_plan(model):
         model, "search", beam_width=2, num_steps=12, **controls | {"phrases": 1.0}
     )
     assert made["keys"].shape == (1, 2, 12, 128, 2)
-    assert made["phrase_left"][0, 1].tolist() == list(range(15, 3, -1))
+    assert made["phrase_left"][0, 1].tolist() == list(range(13, 1, -1))
     is_token = made["tokens"] > END
     assert np.all(made["keys"][..., 0].any(axis=-1) == (made["tokens"] > REST_ID))
     assert np.all(made["tokens"][~is_token] == PAD)

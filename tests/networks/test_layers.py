@@ -78,7 +78,7 @@ def test_tied_logits_are_exact_but_for_training_in_bfloat16(training, mixed_prec
     embedding = PitchEmbedding(pitches, 64)
     vectors = embedding(tf.range(40))
     assert vectors.dtype == tf.bfloat16
-    exact = (embedding.pitch_vectors.numpy()[40:80] + embedding.token_vectors) @ (
+    exact = (embedding.pitch_vectors.numpy()[40:80] + embedding.kind_vectors) @ (
         hidden := tf.random.stateless_normal([64, 3], [0, 0])
     )
     output = TiedOutput(embedding, dtype="float32")
@@ -98,6 +98,21 @@ def test_chords_that_share_pitches_are_embedded_alike():
     assert np.linalg.norm(vectors[0]) < 0.5
     close, far = vectors[1] @ vectors[2], vectors[1] @ vectors[3]
     assert close > 3 * abs(far)
+    for few in (False, True):
+        products = embedding.similarity(tf.constant(vectors), few=few)
+        np.testing.assert_allclose(products, vectors @ vectors.T, atol=1e-5)
+
+
+def test_chords_of_a_kind_differ_by_their_pitches_alone():
+    pitches = np.zeros([4, 128], bool)
+    pitches[0, [60, 64]] = pitches[1, [62, 66]] = pitches[2, [60, 65]] = True
+    keras.utils.set_random_seed(0)
+    embedding = PitchEmbedding(pitches, 8, kinds=np.array([1, 1, 0, 2]))
+    vectors = embedding(tf.range(4)).numpy()
+    of_pitches = pitches.astype(float) @ embedding.pitch_vectors.numpy()
+    first, second, third, silent = vectors - of_pitches
+    np.testing.assert_allclose(first, second, atol=1e-6)
+    assert len({tuple(v.round(4)) for v in (first, third, silent)}) == 3
     for few in (False, True):
         products = embedding.similarity(tf.constant(vectors), few=few)
         np.testing.assert_allclose(products, vectors @ vectors.T, atol=1e-5)

@@ -31,7 +31,7 @@ def run(*arguments):
         ),
         (
             [f"--config={CONFIG}:refrence"],
-            "it can be bach_chorales, reference, reference_gru, smoke, stateful",
+            "it can be bach_chorales, chorales, reference, reference_gru, smoke",
         ),
         (["--config=configs/nothing.py"], "configs/nothing.py"),
         (

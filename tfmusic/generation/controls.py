@@ -223,7 +223,7 @@ STOLLEN = Control(
 )
 CADENCE = Control(
     "cadence",
-    *(5.0, 0.0, 1e6),
+    *(7.0, 0.0, 1e6),
     "Make a cadence likelier at the last fermata, the home key's tonic after its "
     "dominant: the odds of these chords are multiplied by e to this power; 0: "
     "unchanged. It takes --phrases of 1 or more.",

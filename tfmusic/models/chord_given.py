@@ -35,24 +35,25 @@ class Agreement(NamedTuple):
 
 
 def agreement(
-    token_keys: np.ndarray, keys: tf.Tensor, is_given: tf.Tensor, spelled: int
+    table: tf.Tensor, keys: tf.Tensor, is_given: tf.Tensor, spelled: int
 ) -> Agreement:
     """Finds the tokens that agree with given keys.
 
     Args:
-        token_keys: Which keys each token has, bool `[token, pitch]`.
+        table: 1 for each key that a token has, float32 `[token, pitch]`.
         keys: Which keys sound, bool `[row, pitch]`.
         is_given: For which of them that is to hold, bool `[row, pitch]`.
         spelled: The token of chords outside the vocabulary, which agrees with nothing.
     """
-    table = tf.constant(token_keys.T, tf.float32)
     sounding, silent = (
         tf.cast(is_given & wanted, tf.float32) for wanted in (keys, ~keys)
     )
-    is_chord = np.arange(len(token_keys)) >= NUM_SPECIAL
-    is_chord[spelled] = False
-    has_all = (tf.matmul(sounding, 1.0 - table) < 0.5) & is_chord
-    agrees = has_all & (tf.matmul(silent, table) < 0.5)
+    tokens = tf.range(tf.shape(table)[0])
+    is_chord = (tokens >= NUM_SPECIAL) & (tokens != spelled)
+    wanted = tf.reduce_sum(sounding, axis=1, keepdims=True)
+    has_all = tf.matmul(sounding, table, transpose_b=True) > wanted - 0.5
+    has_all &= is_chord
+    agrees = has_all & (tf.matmul(silent, table, transpose_b=True) < 0.5)
     is_exact = tf.reduce_any(agrees, axis=1)
     fits = tf.where(is_exact[:, tf.newaxis], agrees, has_all)
     return Agreement(fits, is_exact, ~tf.reduce_any(has_all, axis=1))
@@ -100,12 +101,12 @@ def next_given(
     logits += tf.where(must_change, samplers.UNWANTED, 0.0)[:, tf.newaxis] * newest
     wanted, struck = tf.unstack(given["keys"], axis=-1)
     is_given = given[IS_GIVEN]
-    found = agreement(model.token_keys, wanted, is_given, model.spelled_id)
+    found = agreement(model.key_table, wanted, is_given, model.spelled_id)
     sampling = {control.name: controls[control.name] for control in SAMPLING}
     fitting = samplers.only(logits, found.fits)
     token = samplers.categorical(fitting, token_seed, **sampling)
     is_whole = tf.reduce_all(is_given, axis=1)
-    keys = tf.gather(tf.constant(model.token_keys), token)
+    keys = model.keys_of(token)
     keys &= ~(found.is_none | (is_whole & ~found.is_exact))[:, tf.newaxis]
     keys = tf.where(is_given, wanted, keys)
     token = tf.where(found.is_exact, token, model.spelled_id)
@@ -116,7 +117,7 @@ def next_given(
     log_p = tf.where(found.is_none, 0.0, log_p)
     # The rules of new music know no chords that are spelled.
     spelling = tf.nn.log_softmax(learned)[:, model.spelled_id]
-    _, odds = model.key_head(hidden, frame["keys"], keys, tf.ones_like(is_whole))
+    odds = model.spelling(hidden, frame["keys"], keys, tf.ones_like(is_whole))
     spelling -= choice_nats(keys, odds)
     log_p = tf.where(is_whole & ~found.is_exact, spelling, log_p) - nats
     is_unmatched = ~found.is_exact & ~is_whole

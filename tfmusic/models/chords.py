@@ -21,7 +21,7 @@ from tfmusic.models.base import Tensors
 from tfmusic.models.chord_given import end_given, next_given, plan_given
 from tfmusic.models.chord_state import ChordState, Past
 from tfmusic.models.given import IS_GIVEN, Given
-from tfmusic.models.key_head import KeyHead, choice_nats
+from tfmusic.models.key_head import Restrikes, Spelling, choice_nats
 from tfmusic.models.stollen import first_time
 from tfmusic.models.token_scores import as_scores, targets_of
 from tfmusic.models.token_settings import ChordSettings
@@ -75,19 +75,23 @@ class ChordModel(TokenModel):
             )
         super().__init__(representation, settings, make_network)
         self.spelled_id = representation.spelled_id
-        self.token_keys = representation.token_pitches()
-        self._voice_leading = VoiceLeading(self.token_keys)
-        self._most_keys = int(self.token_keys.sum(axis=1).max())
-        self.key_head = KeyHead(name="key_head")
+        token_keys = representation.token_pitches()
+        self._voice_leading = VoiceLeading(token_keys)
+        self._most_keys = int(token_keys.sum(axis=1).max())
+        with tf.init_scope():  # an export holds them once
+            self.key_table = tf.constant(token_keys, tf.float32)
+            self._dominants = tf.constant(dominants(token_keys))
+            self._tonics = tf.constant(tonics(token_keys))
+        self.restrikes = Restrikes(name="restrikes")
+        self.spelling = Spelling(name="spelling")
         self.struck = keras.layers.Dense(settings.embedding_size, use_bias=False)
-        self._cadence = dominants(self.token_keys), tonics(self.token_keys)
         more = (VOICE_LEADING,)
         if self.places.phrases:
             more += (CADENCE,)
         self.CONTROLS += (*more, *((STOLLEN,) if self.places.phrases else ()))
         self.SEARCH_CONTROLS += more
-        self._restrikes = WeightedMean("restrike_nats")
-        self._spelling = WeightedMean("spelling_nats")
+        self._restrike_nats = WeightedMean("restrike_nats")
+        self._spelling_nats = WeightedMean("spelling_nats")
 
     def build_model(self) -> None:
         """Makes all weights."""
@@ -129,8 +133,9 @@ class ChordModel(TokenModel):
         shared = tf.logical_and(inputs["keys"][..., 0], keys)
         restruck = tf.logical_and(shared, struck)
         is_spelled = tf.equal(inputs["next_tokens"], self.spelled_id)
-        restrikes, spelling = self.key_head(hidden, inputs["keys"], keys, is_spelled)
-        restrikes = self.key_head.after(restrikes, restruck)
+        restrikes = self.restrikes(hidden, inputs["keys"], keys)
+        restrikes = self.restrikes.after(restrikes, restruck)
+        spelling = self.spelling(hidden, inputs["keys"], keys, is_spelled)
         return {
             "logits": self.logits(hidden, training),
             "restrikes": choice_nats(restruck, restrikes, shared),
@@ -147,18 +152,18 @@ class ChordModel(TokenModel):
         """
         del x
         nats, hits = token_nats_and_hits(y, y_pred["logits"], training)
-        spelling = self._spelling_nats(y, y_pred)
+        spelling = self._nats_of_spelling(y, y_pred)
         total = nats + y_pred["restrikes"] + spelling
         self._nats.update_state(total, sample_weight)
-        self._restrikes.update_state(y_pred["restrikes"], sample_weight)
-        self._spelling.update_state(spelling, sample_weight)
+        self._restrike_nats.update_state(y_pred["restrikes"], sample_weight)
+        self._spelling_nats.update_state(spelling, sample_weight)
         self._perplexity.update_state(total, sample_weight)
         self._accuracy.update_state(hits, sample_weight)
         if training:
             total += _SPELLING_WEIGHT * y_pred["spelling"]
         return mean_loss(total, self.loss_weights(sample_weight))
 
-    def _spelling_nats(self, tokens: tf.Tensor, outputs: Tensors) -> tf.Tensor:
+    def _nats_of_spelling(self, tokens: tf.Tensor, outputs: Tensors) -> tf.Tensor:
         """Nats of the keys where the token leaves them open, `[batch, time]`."""
         return tf.where(tf.equal(tokens, self.spelled_id), outputs["spelling"], 0.0)
 
@@ -178,7 +183,7 @@ class ChordModel(TokenModel):
             outputs = self({**frames, **following, **places})
             parts = {
                 "restrike_log_likelihood": outputs["restrikes"],
-                "spelling_log_likelihood": self._spelling_nats(targets, outputs),
+                "spelling_log_likelihood": self._nats_of_spelling(targets, outputs),
             }
             nats = token_nats(targets, outputs["logits"])
             return nats + tf.add_n(list(parts.values())), parts
@@ -217,6 +222,10 @@ class ChordModel(TokenModel):
         """Tokens, keys, how many frames there are, and their places."""
         features = super().frames_to_features(frames, state)
         return {**features, "keys": frames["keys"]}
+
+    def keys_of(self, token: tf.Tensor) -> tf.Tensor:
+        """Which keys the vocabulary's chords have, bool `[batch, pitch]`."""
+        return tf.gather(self.key_table, token) > 0.5
 
     def is_repeat(self, frame: Tensors, previous: Tensors) -> tf.Tensor:
         """Whether the chord is the one before it again, bool `[batch]`."""
@@ -297,8 +306,8 @@ class ChordModel(TokenModel):
         quarter = self.representation.steps_per_quarter
         is_before = (left > 1) & (left <= 1 + quarter)
         dominant, tonic = (
-            tf.gather(tf.constant(chords), place["plan_key"])
-            for chords in self._cadence
+            tf.gather(chords, place["plan_key"])
+            for chords in (self._dominants, self._tonics)
         )
         leads = dominant & is_before[:, tf.newaxis] | tonic & (left == 1)[:, tf.newaxis]
         return tf.cast(leads, tf.float32)
@@ -322,7 +331,9 @@ class ChordModel(TokenModel):
         new, _ = self.strike(token, frame, hidden, noise)
         if not self.places.phrases:
             return new, state, is_guarded
-        is_again, again = first_time(state, controls, seed, self.token_keys)
+        is_again, token, struck = first_time(state, controls, seed)
+        keys = tf.stack([self.keys_of(token), struck], axis=-1)
+        again = {"tokens": token, "keys": keys}
         if self.learn_end:
             is_again &= ~self.is_finished(frame)
         new = tf.nest.map_structure(
@@ -355,7 +366,7 @@ class ChordModel(TokenModel):
             are, float32 `[batch]`.
         """
         if keys is None:
-            keys = tf.gather(tf.constant(self.token_keys), token)
+            keys = self.keys_of(token)
         shared = open_keys = counted = tf.logical_and(keys, frame["keys"][..., 0])
         restruck = tf.zeros_like(keys)
         if given is not None:
@@ -366,12 +377,12 @@ class ChordModel(TokenModel):
             tf.where(open_keys, tf.range(NUM_PITCHES), -1), self._most_keys
         ).values
         # From the top, since each key depends on those above it.
-        restrikes, _ = self.key_head(hidden, frame["keys"], keys)
+        restrikes = self.restrikes(hidden, frame["keys"], keys)
         for pitch in tf.unstack(order, axis=1):
-            log_odds = self.key_head.after(restrikes, restruck)
+            log_odds = self.restrikes.after(restrikes, restruck)
             here = tf.one_hot(pitch, NUM_PITCHES, True, False, dtype=tf.bool)
             restruck |= here & (log_odds > noise)
-        log_odds = self.key_head.after(restrikes, restruck)
+        log_odds = self.restrikes.after(restrikes, restruck)
         new = tf.stack([keys, restruck | (keys & ~shared)], axis=-1)
         nats = choice_nats(restruck, log_odds, counted)
         return {"tokens": token, "keys": new}, nats

@@ -5,29 +5,66 @@ import tensorflow as tf
 
 from tfmusic.representations.chords import NUM_PITCHES
 
-_HEAD_UNITS = 128
+_UNITS = 128
+# How many semitones away a key hears the keys of the frame before, and those above it.
+_REACH = 12
 
 
-class KeyHead(keras.layers.Layer):
-    """Log odds of keys, each after those above it.
+class Restrikes(keras.layers.Layer):
+    """Log odds that keys of a chord are struck again, each after those above it.
 
-    Given what the network says, it tells which keys of a chord are struck again, and
-    which keys a chord outside the vocabulary has. Both are chains from the highest key
-    to the lowest, so likelihoods are exact and voices know of each other.
+    A chain from the highest key to the lowest, so that likelihoods are exact and voices
+    know of each other.
     """
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
-        self.hidden = keras.layers.Dense(_HEAD_UNITS)
-        self.before = keras.layers.Dense(_HEAD_UNITS, use_bias=False)
-        self.chord = keras.layers.Dense(_HEAD_UNITS, use_bias=False)
+        self.heard = Surroundings()
+        self.chord = keras.layers.Dense(_UNITS, use_bias=False)
         # Logits stay in float32 under a mixed precision policy.
-        self.restrikes = keras.layers.Dense(NUM_PITCHES, dtype="float32")
         self.keys = keras.layers.Dense(NUM_PITCHES, dtype="float32")
         shape = (NUM_PITCHES, NUM_PITCHES)
-        self.restrike_chain, self.key_chain = (
-            self.add_weight(shape, "zeros", "float32", autocast=False, name=name)
-            for name in ("restrike_chain", "key_chain")
+        self.chain = self.add_weight(
+            shape, "zeros", "float32", autocast=False, name="chain"
+        )
+
+    def call(self, hidden: tf.Tensor, before: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        """Log odds as if no key above were struck again, for `after`.
+
+        Args:
+            hidden: What the logits of the chord are made of, `[..., feature]`.
+            before: Keys of the frame before it, bool `[..., pitch, 2]`.
+            keys: Those of the chord, bool `[..., pitch]`.
+
+        Returns:
+            float32 `[..., pitch]`.
+        """
+        heard = self.heard(hidden, before)
+        heard += self.chord(tf.cast(keys, heard.dtype))
+        return self.keys(tf.nn.relu(heard))
+
+    def after(self, log_odds: tf.Tensor, restruck: tf.Tensor) -> tf.Tensor:
+        """Log odds where keys above are known to be struck again."""
+        weights = tf.convert_to_tensor(self.chain)
+        below = weights - tf.linalg.band_part(weights, 0, -1)
+        return log_odds + tf.tensordot(tf.cast(restruck, tf.float32), below, 1)
+
+
+class Spelling(keras.layers.Layer):
+    """Log odds of the keys of a chord outside the vocabulary, each after those above.
+
+    A NADE (Larochelle and Murray 2011; over frames of music, Boulanger-Lewandowski et
+    al. 2012). Its hidden layer also says how much keys so many semitones away count,
+    those of the frame before and those above: voices move by step, whatever the pitch.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.heard = Surroundings()
+        self.above = keras.layers.Dense(_UNITS, use_bias=False)
+        self.keys = keras.layers.Dense(NUM_PITCHES, dtype="float32")
+        self.intervals = keras.layers.Dense(
+            3 * _REACH + 1, kernel_initializer="zeros", dtype="float32"
         )
         # What is different about chords that have to be spelled.
         self.rare = self.add_weight((NUM_PITCHES,), "zeros", "float32", name="rare")
@@ -37,31 +74,49 @@ class KeyHead(keras.layers.Layer):
         hidden: tf.Tensor,
         before: tf.Tensor,
         keys: tf.Tensor,
-        is_spelled: tf.Tensor | bool = False,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Log odds of a restrike and of sounding, float32 `[..., pitch]` each.
+        is_spelled: tf.Tensor,
+    ) -> tf.Tensor:
+        """Log odds that each key sounds, the keys above it being known.
 
         Args:
-            hidden: What the logits of the chord are made of, `[..., feature]`.
-            before: Keys of the frame before it, bool `[..., pitch, 2]`.
-            keys: Those of the chord, bool `[..., pitch]`.
-            is_spelled: Whether it is one outside the vocabulary, bool `[...]`.
+            hidden: As for `Restrikes`.
+            before: Likewise.
+            keys: Likewise.
+            is_spelled: Whether the chord is one outside the vocabulary, bool `[...]`.
 
         Returns:
-            Those of a restrike as if none above were struck again, for `after`, and
-            those of sounding.
+            float32 `[..., pitch]`.
         """
-        hidden = self.hidden(hidden)
-        shape = tf.concat([tf.shape(before)[:-2], [2 * NUM_PITCHES]], axis=0)
-        hidden += self.before(tf.cast(tf.reshape(before, shape), hidden.dtype))
-        known = tf.nn.relu(hidden + self.chord(tf.cast(keys, hidden.dtype)))
-        spelling = self.keys(tf.nn.relu(hidden)) + _chain(keys, self.key_chain)
-        is_rare = tf.cast(is_spelled, tf.float32)[..., tf.newaxis]
-        return self.restrikes(known), spelling + is_rare * self.rare
+        heard = self.heard(hidden, before)
+        # All keys below one that sounds, down to the next one, have the same above.
+        counts = tf.cast(keys, tf.int32)
+        num_above = tf.cumsum(counts, axis=-1, exclusive=True, reverse=True)
+        most = tf.reduce_max(tf.reduce_sum(counts, axis=-1))
+        is_known = num_above[..., tf.newaxis, :] < tf.range(most + 1)[:, tf.newaxis]
+        above = tf.cast(keys[..., tf.newaxis, :] & is_known, heard.dtype)
+        heard = tf.nn.relu(heard[..., tf.newaxis, :] + self.above(above))
+        near = [_near(before[..., 0], -_REACH, _REACH), _near(keys, 1, _REACH)]
+        near = tf.concat(near, axis=-1)
+        odds = self.keys(heard)
+        odds += tf.einsum("...nd,...pd->...np", self.intervals(heard), near)
+        odds = tf.linalg.matrix_transpose(odds)
+        odds = tf.gather(odds, num_above, batch_dims=num_above.shape.rank)
+        return odds + tf.cast(is_spelled, tf.float32)[..., tf.newaxis] * self.rare
 
-    def after(self, restrikes: tf.Tensor, restruck: tf.Tensor) -> tf.Tensor:
-        """Log odds of restrikes where keys above are known to be struck again."""
-        return restrikes + _chain(restruck, self.restrike_chain)
+
+class Surroundings(keras.layers.Layer):
+    """What the network says and the frame before, `[..., unit]`, not yet squashed."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.hidden = keras.layers.Dense(_UNITS)
+        self.before = keras.layers.Dense(_UNITS, use_bias=False)
+
+    def call(self, hidden: tf.Tensor, before: tf.Tensor) -> tf.Tensor:
+        """float32 or bfloat16, of what `Restrikes` takes."""
+        shape = tf.concat([tf.shape(before)[:-2], [2 * NUM_PITCHES]], axis=0)
+        before = tf.cast(tf.reshape(before, shape), self.compute_dtype)
+        return self.hidden(hidden) + self.before(before)
 
 
 def choice_nats(
@@ -76,8 +131,16 @@ def choice_nats(
     return tf.reduce_sum(nats, axis=-1)
 
 
-def _chain(keys: tf.Tensor, weights) -> tf.Tensor:
-    """What keys add to the log odds of those below them, float32 `[..., pitch]`."""
-    weights = tf.convert_to_tensor(weights)
-    below = weights - tf.linalg.band_part(weights, 0, -1)
-    return tf.tensordot(tf.cast(keys, tf.float32), below, 1)
+def _near(keys: tf.Tensor, lowest: int, highest: int) -> tf.Tensor:
+    """What sounds so many semitones from each pitch, float32 `[..., pitch, semitone]`.
+
+    Args:
+        keys: bool `[..., pitch]`.
+        lowest: The first distance, upwards.
+        highest: The last one.
+    """
+    below, above = max(-lowest, 0), max(highest, 0)
+    edges = [[0, 0]] * (keys.shape.rank - 1) + [[below, above]]
+    padded = tf.pad(tf.cast(keys, tf.float32), edges)
+    starts = range(below + lowest, below + highest + 1)
+    return tf.stack([padded[..., i : i + NUM_PITCHES] for i in starts], axis=-1)

@@ -39,16 +39,23 @@ class PhraseEmbedding(keras.layers.Layer):
 
 
 def before_piece(
-    batch_size: tf.Tensor, steps_per_quarter: int, controls: Mapping[str, tf.Tensor]
+    batch_size: tf.Tensor,
+    steps_per_quarter: int,
+    controls: Mapping[str, tf.Tensor],
+    bar: Tensors,
 ) -> Tensors:
     """The place of the step before a new piece, int32 `[batch]` each.
 
-    A phrase ends with a chord of a quarter, and its fermata stands where that begins.
+    A phrase ends with one chord, and its fermata stands where that begins: on the last
+    strong beat of the phrase, as in nine of ten of Bach's. So a phrase of two bars of
+    4/4 ends with a half note, and with a quarter after an upbeat of one.
 
     Args:
         batch_size: How many pieces.
         steps_per_quarter: Of the grid.
         controls: Values of `PHRASES` and `PHRASE_QUARTERS`.
+        bar: `bar_position` and `bar_length` of the same step; nothing without a metre,
+            and the chord is a quarter long.
 
     Returns:
         `phrase_left` and `last_phrase`, see `representation.phrases`; `phrase_steps`,
@@ -57,8 +64,12 @@ def before_piece(
     """
     number = tf.cast(tf.round(controls[PHRASES.name]), tf.int32)
     steps = _phrase_steps(steps_per_quarter, controls)
+    held = steps_per_quarter
+    if bar:
+        end = bar["bar_position"][0] + 1 + steps
+        held = _since_strong_beat(end, bar["bar_length"][0], steps_per_quarter)
     place = {
-        "phrase_left": steps - steps_per_quarter + 2,
+        "phrase_left": steps - tf.minimum(held, steps - 1) + 2,
         "last_phrase": tf.cast(number == 1, tf.int32),
         "phrase_steps": steps,
         "phrases_to_come": number - 1,
@@ -67,6 +78,19 @@ def before_piece(
         name: tf.fill([batch_size], tf.where(number > 0, value, 0))
         for name, value in place.items()
     }
+
+
+def _since_strong_beat(
+    step: tf.Tensor, bar_length: tf.Tensor, steps_per_quarter: int
+) -> tf.Tensor:
+    """How many steps before a step a strong beat is, a quarter at least.
+
+    Strong are the first beats of bars and the middles of bars of four quarters.
+    """
+    is_halved = bar_length % (4 * steps_per_quarter) == 0
+    unit = tf.where(is_halved, bar_length // 2, bar_length)
+    since = step % unit
+    return tf.where(since < steps_per_quarter, since + unit, since)
 
 
 def _phrase_steps(

@@ -130,7 +130,9 @@ class Places(keras.layers.Layer):
         if self.bars:
             place |= metre.before_piece(batch_size, self.steps_per_quarter, controls)
         if self.phrases:
-            place |= phrases.before_piece(batch_size, self.steps_per_quarter, controls)
+            place |= phrases.before_piece(
+                batch_size, self.steps_per_quarter, controls, bar=place
+            )
         if self.key:
             key = self.key.choose(batch_size, controls[self._key_control.name], seed)
             place[home_key_array.NAME] = key

@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import tensorflow as tf
 
 from tfmusic.generation import seeds
@@ -18,9 +17,9 @@ _SEED = 7
 
 
 def first_time(
-    state: "ChordState", controls: Tensors, seed: tf.Tensor, token_keys: np.ndarray
-) -> tuple[tf.Tensor, Tensors]:
-    """Where the next frame is one of the first two phrases again, and that frame.
+    state: "ChordState", controls: Tensors, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Where the next frame is one of the first two phrases again, and which.
 
     It is a repeat sign written out, and the form of the music by a toss of a coin,
     nothing that was learned.
@@ -29,10 +28,10 @@ def first_time(
         state: After the frame before.
         controls: Values by name.
         seed: Of the step, int64 `[]` or `[row, 2]`, see `seeds`.
-        token_keys: Which keys each token has, bool `[token, pitch]`.
 
     Returns:
-        Bool `[batch]`, and a frame of each piece.
+        Bool `[batch]`; of a frame of each piece the token, int32 `[batch]`, and which
+        keys are struck, bool `[batch, pitch]`.
     """
     length = 2 * state.place["phrase_steps"]  # 0 without a plan
     step = state.rules.num_drawn
@@ -47,6 +46,5 @@ def first_time(
     is_again &= coin < controls[STOLLEN.name]
     place = tf.clip_by_value(HISTORY - length, 0, HISTORY - 1)
     token = tf.gather(state.rules.history, place, batch_dims=1)
-    keys = tf.gather(tf.constant(token_keys), token)
     struck = tf.gather(state.past.struck, place, batch_dims=1)
-    return is_again, {"tokens": token, "keys": tf.stack([keys, struck], axis=-1)}
+    return is_again, token, struck

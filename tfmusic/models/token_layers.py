@@ -48,7 +48,8 @@ def make_embedding(
         return None
     if settings.input_encoding == "pitches":
         pitches = representation.token_pitches()
-        return PitchEmbedding(pitches, settings.embedding_size)
+        kinds = representation.token_kinds()
+        return PitchEmbedding(pitches, settings.embedding_size, kinds)
     size = len(representation.vocabulary)
     return TokenEmbedding(size, settings.embedding_size, settings.tied_output)
 

@@ -10,26 +10,38 @@ from tfmusic.networks.losses import Logits
 
 
 class PitchEmbedding(keras.layers.Layer):
-    """Tokens as what they sound like, plus what is special about each.
+    """Tokens as what they sound like, plus what is special about each kind of them.
 
     A token's vector is the sum of a learned vector for each of its pitches and one of
-    its own, which starts near zero. So chords that share pitches are alike from the
+    its kind, which starts near zero. So chords that share pitches are alike from the
     first step on, and a chord that is rare in the data is no blank.
     """
 
-    def __init__(self, token_pitches: np.ndarray, size: int, **kwargs):
+    def __init__(
+        self,
+        token_pitches: np.ndarray,
+        size: int,
+        kinds: np.ndarray | None = None,
+        **kwargs,
+    ):
         """Makes an embedding.
 
         Args:
             token_pitches: Which pitches each token makes sound, bool `[token, 128]`.
             size: Length of the vectors.
+            kinds: The kind of each token, from 0, int `[token]`, such as chords that
+                are the same in another key; None: each is one of its own.
             **kwargs: The base layer's.
         """
         super().__init__(**kwargs)
         self.input_dim, self.size = len(token_pitches), size
-        # An eager tensor: an export holds it once. Every graph would hold an array.
+        if kinds is None:
+            kinds = np.arange(self.input_dim)
+        self._num_kinds = int(kinds.max()) + 1
+        # Eager tensors: an export holds them once. Every graph would hold an array.
         with tf.init_scope():
             self._pitches = tf.constant(token_pitches, tf.float32)
+            self._kinds = tf.constant(kinds, tf.int32)
 
     def build(self, input_shape):
         """Makes the vectors."""
@@ -37,10 +49,10 @@ class PitchEmbedding(keras.layers.Layer):
         self.pitch_vectors = self.add_weight(
             shape=(self._pitches.shape[1], self.size), name="pitch_vectors"
         )
-        self.token_vectors = self.add_weight(
-            shape=(self.input_dim, self.size),
+        self.kind_vectors = self.add_weight(
+            shape=(self._num_kinds, self.size),
             initializer="uniform",
-            name="token_vectors",
+            name="kind_vectors",
         )
 
     def call(self, tokens: tf.Tensor, pitches: tf.Tensor | None = None) -> tf.Tensor:
@@ -54,7 +66,8 @@ class PitchEmbedding(keras.layers.Layer):
             pitches = tf.gather(self._pitches, tokens)
         pitches = tf.cast(pitches, self.compute_dtype)
         vectors = tf.convert_to_tensor(self.pitch_vectors)
-        own = tf.gather(tf.convert_to_tensor(self.token_vectors), tokens)
+        kinds = tf.gather(self._kinds, tokens)
+        own = tf.gather(tf.convert_to_tensor(self.kind_vectors), kinds)
         return tf.tensordot(pitches, vectors, axes=1) + own
 
     def similarity(self, rows: tf.Tensor, few: bool = False) -> tf.Tensor:
@@ -66,13 +79,15 @@ class PitchEmbedding(keras.layers.Layer):
                 costs a product with the pitches, not the table of all vectors.
         """
         pitch_vectors = _as(self.pitch_vectors, rows)
-        token_vectors = _as(self.token_vectors, rows)
+        kind_vectors = _as(self.kind_vectors, rows)
         pitches = tf.cast(self._pitches, rows.dtype)
         if not few:
-            table = tf.matmul(pitches, pitch_vectors) + token_vectors
+            own = tf.gather(kind_vectors, self._kinds)
+            table = tf.matmul(pitches, pitch_vectors) + own
             return tf.matmul(rows, table, transpose_b=True)
         by_pitch = tf.matmul(rows, pitch_vectors, transpose_b=True)
-        own = tf.matmul(rows, token_vectors, transpose_b=True)
+        own = tf.matmul(rows, kind_vectors, transpose_b=True)
+        own = tf.gather(own, self._kinds, axis=1)
         return tf.matmul(by_pitch, pitches, transpose_b=True) + own
 
 

@@ -11,7 +11,12 @@ import numpy as np
 
 from tfmusic.errors import UserError
 from tfmusic.representations.base import FeatureSpec, Representation
-from tfmusic.representations.chords import PITCH_NAMES, pitches_of
+from tfmusic.representations.chords import (
+    NUM_PITCHES,
+    PITCH_NAMES,
+    pitches_of,
+    unique_chords,
+)
 from tfmusic.representations.conditions import Condition
 from tfmusic.representations.token_grammar import TokenGrammar
 from tfmusic.representations.variation import Variation, stack
@@ -76,6 +81,29 @@ class TokenRepresentation(Representation):
         Raises:
             UserError: The vocabulary is not fitted.
         """
+
+    def token_kinds(self) -> np.ndarray:
+        """What each token is an instance of: int64 [vocabulary size], from 0.
+
+        Where pieces can be transposed (`fit_semitones`), chords that are the same at
+        another pitch, and that the grammar takes for the same, are of one kind; all
+        other tokens are each of their own.
+
+        Raises:
+            UserError: The vocabulary is not fitted.
+        """
+        pitches = self.token_pitches()
+        tokens = np.arange(len(pitches))
+        if not self.fit_semitones:
+            return tokens
+        lowest = pitches.argmax(axis=1)[:, np.newaxis]
+        columns = (lowest + np.arange(NUM_PITCHES)) % NUM_PITCHES
+        _, kinds = unique_chords(np.take_along_axis(pitches, columns, axis=1))
+        grammar = self.token_grammar()
+        if grammar is not None:
+            kinds += len(tokens) * grammar.kinds
+        kinds = np.where(pitches.any(axis=1), kinds, kinds.max() + 1 + tokens)
+        return np.unique(kinds, return_inverse=True)[1]
 
     def token_labels(self) -> list[str]:
         """Each token for people to read: its notes, as in "C4 E4", or itself.
