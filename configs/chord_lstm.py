@@ -140,6 +140,18 @@ VARIANTS = {
             ),
         ),
     ),
+    "frames": (
+        "For the sets of Boulanger-Lewandowski et al., in eighths, without a metre; "
+        "JSB Chorales take `--config.representation.steps_per_quarter=1`.",
+        dict(
+            representation=dict(metre=False, plan=False, fit_semitones=5),
+            data=dict(
+                min_steps=1, window_steps=64, window_stride=32, transpose_semitones=5
+            ),
+            model=dict(learn_end=False),
+            train=dict(batch_size=32, num_epochs=20, min_steps_per_epoch=0),
+        ),
+    ),
     "stateful": (
         "The default, but each piece is read from its beginning, window after "
         "window, and the state of the network goes from one to the next: truncated "

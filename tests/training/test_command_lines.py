@@ -31,7 +31,7 @@ def run(*arguments):
         ),
         (
             [f"--config={CONFIG}:refrence"],
-            "it can be bach_chorales, chorales, reference, reference_gru, smoke",
+            "it can be bach_chorales, chorales, frames, reference, reference_gru",
         ),
         (["--config=configs/nothing.py"], "configs/nothing.py"),
         (
