@@ -146,10 +146,10 @@ VARIANTS = {
         dict(
             representation=dict(metre=False, plan=False, fit_semitones=5),
             data=dict(
-                min_steps=1, window_steps=64, window_stride=32, transpose_semitones=5
+                min_steps=1, window_steps=256, window_stride=128, transpose_semitones=5
             ),
-            model=dict(learn_end=False),
-            train=dict(batch_size=32, num_epochs=20, min_steps_per_epoch=0),
+            model=dict(learn_end=False, lookback=True),
+            train=dict(batch_size=16, num_epochs=20, min_steps_per_epoch=0),
         ),
     ),
     "stateful": (

@@ -201,6 +201,17 @@ CASES = {
         },
         chord_pieces,
     ),
+    "chords_lookback": (
+        chords_with_keys,
+        {
+            "name": "chord_lstm",
+            "embedding_size": 16,
+            "units": (24,),
+            "tied_output": False,
+            "lookback": True,
+        },
+        chord_pieces,
+    ),
     "tokens": (
         chords,
         {"name": "token_lstm", "embedding_size": 16, "units": (32, 24), "dropout": 0.1},

@@ -93,23 +93,44 @@ def test_frames_are_tokens_and_restrikes_and_spelling(model):
     assert np.all((made["spelling_log_likelihood"][0] < 0.0) == spelled)
     parts = made["restrike_log_likelihood"] + made["spelling_log_likelihood"]
     assert np.all(made["log_likelihood"] < parts)
-    # Every ending of two frames: tokens, and all restrikes of the keys they share.
+
+
+def test_a_chord_of_the_vocabulary_may_be_spelled_too(model):
     before = chord(40, 60, struck=(40, 60))
-    endings = []
-    for token in range(3, model.vocabulary_size):
+    tokens = [t for t in range(3, model.vocabulary_size) if t != SPELLED_ID]
+    bias = model.spelling.keys.bias
+    old = bias.numpy()
+    likely = np.full(128, -6.0)
+    likely[[40, 60]] = 2.0
+    bias.assign(likely)
+    # Every chord of the vocabulary, named or spelled, with all restrikes of the keys
+    # that it shares with the frame before; and the same ones spelled alone.
+    either, spelled = [], []
+    for token in tokens:
         pitches = np.flatnonzero(model.representation.token_pitches()[token])
         shared = [p for p in pitches if p in (40, 60)]
         for n in range(len(shared) + 1):
             for struck in itertools.combinations(shared, n):
                 keys = [before, chord(*pitches, struck=struck)]
-                endings.append(piece_of([FIRST, token], keys))
-    made = score(model, *endings)
-    tokens = np.array([ending["tokens"][1] for ending in endings])
-    total = made["log_likelihood"] - made["spelling_log_likelihood"]
-    p = np.exp(total[tokens != SPELLED_ID, 1]).sum()
-    p += np.exp(total[tokens == SPELLED_ID, 1]).max()
-    end = score(model, piece_of([FIRST], [before]))["end_log_likelihood"][0]
-    np.testing.assert_allclose(p + np.exp(end), 1.0, rtol=1e-4)
+                either.append(piece_of([FIRST, token], keys))
+                spelled.append(piece_of([FIRST, SPELLED_ID], keys))
+    scores = {
+        name: values[:, 1]
+        for name, values in score(model, *spelled).items()
+        if not name.startswith("end")
+    }
+    p_spelled = np.exp(scores["log_likelihood"])
+    parts = scores["spelling_log_likelihood"] + scores["restrike_log_likelihood"]
+    p_open = np.exp(scores["log_likelihood"] - parts)
+    made = score(model, *either)
+    p_either = np.exp(made["log_likelihood"][:, 1])
+    end = np.exp(score(model, piece_of([FIRST], [before]))["end_log_likelihood"][0])
+    bias.assign(old)
+    np.testing.assert_allclose(p_open, p_open[0], rtol=1e-4)
+    assert p_spelled.sum() > 0.2 * p_open[0]
+    assert np.all(made["spelling_log_likelihood"][:, 1] == 0)  # none has to be
+    unknown = p_open[0] - p_spelled.sum()  # all other chords
+    np.testing.assert_allclose(p_either.sum() + unknown + end, 1.0, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["chords", "tokens"])

@@ -117,7 +117,9 @@ def next_given(
     log_p = tf.where(found.is_none, 0.0, log_p)
     # The rules of new music know no chords that are spelled.
     spelling = tf.nn.log_softmax(learned)[:, model.spelled_id]
-    odds = model.spelling(hidden, frame["keys"], keys, tf.ones_like(is_whole))
+    odds = model.spelling(
+        model.without_recall(hidden), frame["keys"], keys, tf.ones_like(is_whole)
+    )
     spelling -= choice_nats(keys, odds)
     log_p = tf.where(is_whole & ~found.is_exact, spelling, log_p) - nats
     is_unmatched = ~found.is_exact & ~is_whole

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from tfmusic.models.base import Tensors
 from tfmusic.models.guidance import Guidance
+from tfmusic.models.recall import Frames
 
 
 class Past(NamedTuple):
@@ -28,6 +29,6 @@ class ChordState(NamedTuple):
     rules: tuple
     place: Tensors
     heard: tuple[()]
-    bars: tuple[()]
+    bars: Frames | tuple[()]
     guidance: Guidance | tuple[()]
     past: Past

@@ -21,7 +21,7 @@ from tfmusic.models.base import Tensors
 from tfmusic.models.chord_given import end_given, next_given, plan_given
 from tfmusic.models.chord_state import ChordState, Past
 from tfmusic.models.given import IS_GIVEN, Given
-from tfmusic.models.key_head import Restrikes, Spelling, choice_nats
+from tfmusic.models.key_head import Restrikes, Spelling, choice_nats, chord_nats
 from tfmusic.models.stollen import first_time
 from tfmusic.models.token_scores import as_scores, targets_of
 from tfmusic.models.token_settings import ChordSettings
@@ -40,9 +40,10 @@ class ChordModel(TokenModel):
     """A token model of chords whose keys may be struck again.
 
     A frame is a token, the keys that sound and those that are struck. The likelihood
-    of a frame is that of its token; of its keys, if the token is that of chords outside
-    the vocabulary; and of which keys are struck again among those that it shares with
-    the frame before. Chords are never spelled in generation.
+    of a chord is that of its token, and that of its being spelled: any chord can be,
+    and one outside the vocabulary has to be. Then comes that of which keys are struck
+    again among those that it shares with the frame before. Chords are never spelled in
+    generation.
     """
 
     TAKES = ChordFrames
@@ -126,9 +127,10 @@ class ChordModel(TokenModel):
         Returns:
             float32: `logits`, `[batch, time, token]` (in training see there), and
             `[batch, time]` each `restrikes` and, as if the chord were spelled,
-            `spelling`.
+            `spelling`; with a lookback also what `Recall.nats` gives.
         """
-        hidden = self._hidden(inputs, inputs, training)
+        joined = self._hidden(inputs, inputs, training)
+        hidden = self.without_recall(joined)
         keys, struck = tf.unstack(inputs["next_keys"], axis=-1)
         shared = tf.logical_and(inputs["keys"][..., 0], keys)
         restruck = tf.logical_and(shared, struck)
@@ -136,24 +138,45 @@ class ChordModel(TokenModel):
         restrikes = self.restrikes(hidden, inputs["keys"], keys)
         restrikes = self.restrikes.after(restrikes, restruck)
         spelling = self.spelling(hidden, inputs["keys"], keys, is_spelled)
-        return {
-            "logits": self.logits(hidden, training),
+        outputs = {
+            "logits": self.own_logits(hidden, training),
             "restrikes": choice_nats(restruck, restrikes, shared),
             "spelling": choice_nats(keys, spelling),
         }
+        if self.lookback:
+            following = {"tokens": inputs["next_tokens"], "keys": inputs["next_keys"]}
+            found, odds = (
+                self.lookback.all_found(inputs),
+                self.lookback.split(joined)[2],
+            )
+            outputs |= self.lookback.nats(found, odds, following)
+        return outputs
+
+    def without_recall(self, hidden: tf.Tensor) -> tf.Tensor:
+        """What `advance` gives, without what `logits` alone looks at."""
+        return self.lookback.split(hidden)[0] if self.lookback else hidden
 
     def compute_loss(
         self, x=None, y=None, y_pred=None, sample_weight=None, training=True
     ):
         """The mean nats of the frames that count; they also go to the metrics.
 
-        In training known chords are spelled too, and count a little: those that have to
-        be are few, and much about them is like the others.
+        In training known chords count as named alone: what spells them would soon be
+        better at it, and the names would learn no more. Their spelling counts a little
+        by itself: chords that have to be spelled are few, and like the others.
         """
         del x
         nats, hits = token_nats_and_hits(y, y_pred["logits"], training)
         spelling = self._nats_of_spelling(y, y_pred)
-        total = nats + y_pred["restrikes"] + spelling
+        if self.lookback:
+            hits = self.lookback.hits(hits, y_pred)
+        if not training:
+            total = self._nats_of_chords(y, nats, y_pred)
+        elif self.lookback:
+            total = self.lookback.mix(nats + spelling, y_pred)
+        else:
+            total = nats + spelling
+        total += y_pred["restrikes"]
         self._nats.update_state(total, sample_weight)
         self._restrike_nats.update_state(y_pred["restrikes"], sample_weight)
         self._spelling_nats.update_state(spelling, sample_weight)
@@ -162,6 +185,20 @@ class ChordModel(TokenModel):
         if training:
             total += _SPELLING_WEIGHT * y_pred["spelling"]
         return mean_loss(total, self.loss_weights(sample_weight))
+
+    def _nats_of_chords(self, tokens: tf.Tensor, nats: tf.Tensor, outputs: Tensors):
+        """`-log p` of chords however they come to be, `[batch, time]`.
+
+        Args:
+            tokens: int32, likewise.
+            nats: Of these tokens.
+            outputs: What `call` gives without dropout.
+        """
+        open_nats = token_nats(
+            tf.fill(tf.shape(tokens), self.spelled_id), outputs["logits"]
+        )
+        nats = chord_nats(tokens, nats, open_nats, outputs["spelling"], self.spelled_id)
+        return self.lookback.mix(nats, outputs) if self.lookback else nats
 
     def _nats_of_spelling(self, tokens: tf.Tensor, outputs: Tensors) -> tf.Tensor:
         """Nats of the keys where the token leaves them open, `[batch, time]`."""
@@ -186,7 +223,8 @@ class ChordModel(TokenModel):
                 "spelling_log_likelihood": self._nats_of_spelling(targets, outputs),
             }
             nats = token_nats(targets, outputs["logits"])
-            return nats + tf.add_n(list(parts.values())), parts
+            nats = self._nats_of_chords(targets, nats, outputs)
+            return nats + outputs["restrikes"], parts
 
         total, parts = nats_of(features)
         nats = {"log_likelihood": total, **parts}
@@ -376,6 +414,7 @@ class ChordModel(TokenModel):
         order = tf.math.top_k(
             tf.where(open_keys, tf.range(NUM_PITCHES), -1), self._most_keys
         ).values
+        hidden = self.without_recall(hidden)
         # From the top, since each key depends on those above it.
         restrikes = self.restrikes(hidden, frame["keys"], keys)
         for pitch in tf.unstack(order, axis=1):

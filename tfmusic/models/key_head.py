@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from tfmusic.representations.chords import NUM_PITCHES
+from tfmusic.representations.vocabulary import END
 
 _UNITS = 128
 # How many semitones away a key hears the keys of the frame before, and those above it.
@@ -129,6 +130,28 @@ def choice_nats(
     if counts is not None:
         nats *= tf.cast(counts, tf.float32)
     return tf.reduce_sum(nats, axis=-1)
+
+
+def chord_nats(
+    tokens: tf.Tensor,
+    nats: tf.Tensor,
+    open_nats: tf.Tensor,
+    spelling: tf.Tensor,
+    spelled_id: int,
+) -> tf.Tensor:
+    """`-log p` of chords, which are named or spelled, `[...]`.
+
+    Args:
+        tokens: int32.
+        nats: Of these tokens.
+        open_nats: Of the token that leaves the keys open.
+        spelling: Of the keys, if they are left open.
+        spelled_id: That token.
+    """
+    spelled = open_nats + spelling
+    either = nats - tf.nn.softplus(nats - spelled)
+    nats = tf.where(tokens > END, either, nats)
+    return tf.where(tf.equal(tokens, spelled_id), spelled, nats)
 
 
 def _near(keys: tf.Tensor, lowest: int, highest: int) -> tf.Tensor:

@@ -11,8 +11,9 @@ from tfmusic.generation import samplers
 from tfmusic.generation.token_rules import RulesState
 from tfmusic.models.base import Tensors
 from tfmusic.models.guidance import Guidance
-from tfmusic.models.lookback import Bars
+from tfmusic.models.lookback import Bars, Lookback, bar_places
 from tfmusic.models.pitch_context import Heard
+from tfmusic.models.recall import Frames, Recall
 from tfmusic.models.token_settings import TokenSettings
 from tfmusic.networks.layers import PitchEmbedding, TiedOutput, TokenEmbedding
 from tfmusic.networks.losses import Logits
@@ -28,7 +29,7 @@ class TokenState(NamedTuple):
         rules: What the rules know of the tokens so far.
         place: See `Places.before_piece`; empty without metre.
         heard: See `PitchContext`; empty without one.
-        bars: See `Lookback`; empty without one.
+        bars: See `Lookback` and `Recall`; empty without one.
         guidance: Empty where no plan is heard.
     """
 
@@ -36,7 +37,7 @@ class TokenState(NamedTuple):
     rules: RulesState
     place: Tensors
     heard: Heard | tuple[()] = ()
-    bars: Bars | tuple[()] = ()
+    bars: Bars | Frames | tuple[()] = ()
     guidance: Guidance | tuple[()] = ()
 
 
@@ -67,6 +68,17 @@ def make_head(settings: TokenSettings) -> list[keras.layers.Layer]:
         keras.layers.BatchNormalization(),
         keras.layers.Dropout(0.3),
     ]
+
+
+def make_lookback(
+    representation: TokenRepresentation, settings: TokenSettings
+) -> Lookback | Recall | None:
+    """What looks for earlier music that may come again; None: nothing does."""
+    if not settings.lookback:
+        return None
+    if "keys" in representation.feature_specs:
+        return Recall(name="recall")
+    return Lookback(bar_places(representation), name="lookback")
 
 
 def make_output(

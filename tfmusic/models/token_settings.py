@@ -30,9 +30,10 @@ class TokenSettings(Settings):
         pitch_context: Whether the logits of notes also follow from the intervals to the
             notes before them, see `PitchContext`: for tokens of one pitch at most.
             Much is learned so from little music.
-        lookback: Whether the network also reads what stood 1, 2, 4 and 8 bars before at
-            the same place, and says how likely it comes again, see `Lookback`: for
-            tokens with bars. So bars return.
+        lookback: Whether the network also reads what came before in such a place, and
+            says how likely it comes again, so that music returns: of tokens with bars
+            what stood 1, 2, 4 and 8 bars before, see `Lookback`; of chord frames with
+            keys what came after the same frames, see `Recall`.
         head: Layers before the logits: "linear": none; "skuldur": batch normalisation,
             dropout 0.3, 256 rectified units, batch normalisation, dropout 0.3; "dense":
             256 units without activation, dropout 0.3, as Skuldur's text prints it.

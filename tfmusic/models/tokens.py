@@ -17,7 +17,6 @@ from tfmusic.models.bar_given import bar_infill, can_fill
 from tfmusic.models.base import Endpoint, Tensors, step_is_target
 from tfmusic.models.conditions import Conditions
 from tfmusic.models.guidance import Guidance, advance
-from tfmusic.models.lookback import Lookback, bar_places
 from tfmusic.models.pitch_context import PitchContext, single_pitches
 from tfmusic.models.places import Places
 from tfmusic.models.token_controls import controls_of
@@ -30,6 +29,7 @@ from tfmusic.models.token_layers import (
     join,
     make_embedding,
     make_head,
+    make_lookback,
     make_output,
 )
 from tfmusic.models.token_scores import as_scores, readings_of, targets_of
@@ -95,14 +95,13 @@ class TokenModel(AutoregressiveModel):
         self.output_layer = make_output(
             self.embedding, self.vocabulary_size, settings.tied_output
         )
-        self.pitch_context = self.lookback = self.carried = None
+        self.lookback = make_lookback(representation, settings)
+        self.pitch_context = self.carried = None
         if settings.pitch_context:
             pitches = single_pitches(representation)
             self.pitch_context = PitchContext(
                 pitches, has_key=self.places.key is not None, name="pitch_context"
             )
-        if settings.lookback:
-            self.lookback = Lookback(bar_places(representation), name="lookback")
         # A Transformer's memory of all steps would have to be kept twice.
         is_small = self.network.is_recurrent or self.places.phrases is not None
         self.hears_plan = self.places.has_plan and is_small
@@ -207,13 +206,12 @@ class TokenModel(AutoregressiveModel):
             hidden = self.carried.run(inputs, begins=begins)
         else:
             hidden = self.network(inputs, training=training)
-        hidden = self._top(hidden, training)
-        tokens, found = self.token(frames), hidden
+        hidden = found = self._top(hidden, training)
         if self.pitch_context:
-            contexts = self.pitch_context.contexts(tokens)
+            contexts = self.pitch_context.contexts(self.token(frames))
             found = self.pitch_context(hidden, contexts, places.get(home_key.NAME))
         if self.lookback:
-            found = self.lookback(hidden, found, self.lookback.all_found(tokens))
+            found = self.lookback(hidden, found, self.lookback.all_found(frames))
         return found
 
     def token(self, frame: Nest) -> tf.Tensor:
@@ -273,12 +271,11 @@ class TokenModel(AutoregressiveModel):
 
         rules = self._rules.after_all(self.token(earlier))
         newest = tf.nest.map_structure(lambda part: part[:, -1], frames)
-        memories = [
-            memory.after_all(self.token(earlier)) if memory else ()
-            for memory in (self.pitch_context, self.lookback)
-        ]
+        context = self.pitch_context
+        heard = context.after_all(self.token(earlier)) if context else ()
+        bars = self.lookback.after_all(earlier) if self.lookback else ()
         place = self.places.after_prompt(prompt)
-        state = TokenState(network_after(prompt), rules, place, *memories)
+        state = TokenState(network_after(prompt), rules, place, heard, bars)
         if self.hears_plan:
             free = network_after(self.places.without_plan(prompt))
             state = state._replace(guidance=Guidance.of(1.0, batch_size, free))
@@ -351,7 +348,7 @@ class TokenModel(AutoregressiveModel):
         if self.settings.keys_down:
             inputs = join(inputs, self._rules.sounding(rules))
         if self.lookback:
-            bars = self.lookback.after(state.bars, token)
+            bars = self.lookback.after(state.bars, frame)
             earlier = self.lookback.found(bars)
             inputs = join(inputs, self.lookback.read(earlier))
             state = state._replace(bars=bars)
@@ -460,12 +457,12 @@ class TokenModel(AutoregressiveModel):
 
     def _encode_all(self, frames: Nest, places: Tensors) -> tf.Tensor:
         """Frames `[batch, time]` of a sequence as what the network reads."""
-        tokens = self.token(frames)
         inputs = join(self._encode(frames), self.places(places))
         if self.settings.keys_down:
+            tokens = self.token(frames)
             inputs = join(inputs, self._rules.sounding_after_each(tokens))
         if self.lookback:
-            earlier = self.lookback.all_found(tokens)
+            earlier = self.lookback.all_found(frames)
             inputs = join(inputs, self.lookback.read(earlier))
         return inputs
 
@@ -485,15 +482,18 @@ class TokenModel(AutoregressiveModel):
 
     def logits(self, hidden: tf.Tensor, training: bool = False) -> tf.Tensor | Logits:
         """Logits, float32 `[batch, time, token]`, of what `_top` gives; see `call`."""
-        if self.lookback:
-            hidden, *earlier = self.lookback.split(hidden)
+        if not self.lookback:
+            return self.own_logits(hidden, training)
+        hidden, *earlier = self.lookback.split(hidden)
+        return self.lookback.add(self.own_logits(hidden), *earlier)
+
+    def own_logits(self, hidden: tf.Tensor, training: bool = False):
+        """As `logits`, of what is there without a lookback."""
         context = self.pitch_context
         hidden, odds = context.split(hidden) if context else (hidden, 0.0)
         output = self.output_layer(hidden, training=training)
         logits = add_to_all(output, self._banned)
-        if not training or context or self.lookback:
-            logits = logits.whole() + odds
-        return self.lookback.add(logits, *earlier) if self.lookback else logits
+        return logits if training and not context else logits.whole() + odds
 
     def step_logits(self, hidden: tf.Tensor) -> tf.Tensor:
         """Logits, float32 `[batch, token]`, of what `advance` gives."""
