@@ -257,7 +257,7 @@ def _choose(following: list[tf.Tensor], tokens: tf.Tensor, keys: tf.Tensor) -> R
     index = tf.maximum(place, 0)
     token = tf.gather(tokens, index, batch_dims=1)
     keys = tf.gather(keys, index, batch_dims=1)
-    is_found = (place != NONE) & (token > END)
+    is_found = place != NONE
     return Recalled(
         tf.where(is_found, token, NONE),
         keys & is_found[..., tf.newaxis],
