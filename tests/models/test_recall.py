@@ -29,16 +29,24 @@ def frames_of(numbers):
 
 
 def expected_after(numbers):
-    """The number that came the last time after the longest run, and the run's place."""
+    """What came the last time after the longest run, and of that the length's place.
+
+    Also how often the run has come, and how long ago that was.
+    """
     sequence = ["start", *numbers]
     for place in range(len(LENGTHS), 0, -1):
         length = LENGTHS[place - 1]
         if length > len(sequence):
             continue
-        for end in range(len(sequence) - 1, length - 1, -1):
-            if sequence[end - length : end] == sequence[-length:]:
-                return sequence[end], place
-    return None, 0
+        ends = [
+            end
+            for end in range(length, len(sequence))
+            if sequence[end - length : end] == sequence[-length:]
+        ]
+        if ends:
+            distance = len(sequence) - ends[-1]
+            return sequence[ends[-1]], place, len(ends) + 1, distance
+    return None, 0, 0, 0
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -52,12 +60,13 @@ def test_the_frame_after_the_longest_run_that_came_before(layer, seed):
     lengths = set()
     for i in range(len(numbers) + 1):
         state = layer.after(state, {k: v[:, i] for k, v in frames.items()})
-        number, place = expected_after(numbers[:i])
+        number, place, times, distance = expected_after(numbers[:i])
         lengths.add(place)
         keys = np.flatnonzero(together.keys[0, i]).tolist()
         assert keys == ([number, number + 7] if number else [])
         token = -1 if number is None else 3 if number == 0 else SPELLED
         assert (together.token[0, i], together.length[0, i]) == (token, place)
+        assert (together.times[0, i], together.distance[0, i]) == (times, distance)
         for part, whole in zip(layer.found(state), together, strict=True):
             np.testing.assert_array_equal(part, whole[:, i])
     assert lengths == {0, 1, 2, 3, 4, 5}
@@ -117,13 +126,15 @@ def test_silence_before_the_end_is_no_end(layer):
 
 def test_probabilities_of_tokens_are_mixed(layer):
     hidden = tf.zeros([2, 3])
-    found = recall.Recalled(
-        tf.constant([5, -1]), tf.zeros([2, 128], tf.bool), tf.constant([3, 0])
-    )
+    lengths, times, distances = tf.constant([[3, 0], [4, 0], [9, 0]])
+    keys = tf.zeros([2, 128], tf.bool)
+    found = recall.Recalled(tf.constant([5, -1]), keys, lengths, times, distances)
     layer(hidden, hidden, found)
     old = layer.odds.get_weights()
-    kernel = np.zeros((3 + 1 + len(LENGTHS), 1))
-    kernel[3 + 3] = 2.0  # after runs of the third length
+    kernel = np.zeros((3 + 6 + 6 + 12, 1))
+    kernel[3 + 3] = 1.0  # after runs of the third length
+    kernel[3 + 6 + 2] = 0.75  # that have come four times
+    kernel[3 + 6 + 6 + 3] = 0.25  # 8 to 15 frames ago
     layer.odds.set_weights([kernel, np.zeros(1)])
     joined, *earlier = layer.split(layer(hidden, hidden, found))
     layer.odds.set_weights(old)

@@ -19,6 +19,9 @@ HISTORY = 2048
 NONE = -1
 # Of the vector of what is found.
 _SIZE = 64
+# More than places there are in a piece.
+_FAR = 1 << 40
+_OCTAVES = tuple(1 << i for i in range(12))
 _MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that nothing is lost by multiplying
 
 
@@ -30,11 +33,15 @@ class Recalled(NamedTuple):
         keys: Which keys sound, bool `[..., pitch]`.
         length: The place in `LENGTHS` of how many frames had come before it as they
             have now, from 1; 0 where there is none; int32 `[...]`.
+        times: How often these have come, the newest ones included, int32 `[...]`.
+        distance: How many frames ago they came the last time, int32 `[...]`.
     """
 
     token: tf.Tensor
     keys: tf.Tensor
     length: tf.Tensor
+    times: tf.Tensor
+    distance: tf.Tensor
 
 
 class Frames(NamedTuple):
@@ -57,8 +64,10 @@ class Recall(keras.layers.Layer):
 
     Of the longest run of frames that has come before, its last time counts. The network
     reads what came then, and says how likely it comes again: a frame is that one, or
-    another one as without it. The idea is that of predicting by partial matching
-    (Cleary and Witten 1984), mixed as in a pointer network (Merity et al. 2016).
+    another one as without it. How often the run has come counts, too, and how long ago
+    that was: else music would soon turn in circles. The idea is that of predicting by
+    partial matching (Cleary and Witten 1984), mixed as in a pointer network (Merity et
+    al. 2016).
     """
 
     def __init__(self, **kwargs):
@@ -74,7 +83,7 @@ class Recall(keras.layers.Layer):
     def build(self, hidden_shape, joined_shape, found_shape):
         """Makes the weights."""
         del joined_shape, found_shape
-        self.odds.build([None, hidden_shape[-1] + len(LENGTHS) + 1])
+        self.odds.build([None, hidden_shape[-1] + sum(_SIZES)])
 
     # ---- Which frame.
 
@@ -113,20 +122,18 @@ class Recall(keras.layers.Layer):
     def found(self, past: Frames) -> Recalled:
         """What came after the newest frames before, `[batch]`."""
         is_same = past.hashes[:, :-1] == past.hashes[:, -1:]
-        order = tf.range(1, HISTORY)[:, tf.newaxis]
-        following = tf.reduce_max(tf.where(is_same, order, NONE), axis=1)
-        return _choose(tf.unstack(following, axis=1), past.tokens, past.keys)
+        order = tf.range(HISTORY - 1)[:, tf.newaxis]
+        before = tf.reduce_max(tf.where(is_same, order, NONE), axis=1)
+        times = 1 + tf.reduce_sum(tf.cast(is_same, tf.int32), axis=1)
+        places = zip(tf.unstack(before, axis=1), tf.unstack(times, axis=1), strict=True)
+        return _choose(list(places), HISTORY - 1, past.tokens, past.keys)
 
     def all_found(self, frames: Tensors) -> Recalled:
         """As `found`, after each of `[batch, time]` frames."""
         tokens, keys = tf.cast(frames["tokens"], tf.int32), frames["keys"][..., 0]
-        oldest = tf.range(tf.shape(tokens)[1]) - HISTORY + 1
-        following = []
-        for hashes in self._all_hashes(frames):
-            index = _previous(hashes)
-            is_near = (index >= 0) & (index >= oldest)
-            following.append(tf.where(is_near, index + 1, NONE))
-        return _choose(following, tokens, keys)
+        now = tf.range(tf.shape(tokens)[1])
+        places = [_previous(hashes) for hashes in self._all_hashes(frames)]
+        return _choose(places, now, tokens, keys)
 
     def comes_again(self, found: Recalled, frames: Tensors) -> tf.Tensor:
         """Whether frames are those that were found, bool `[...]`."""
@@ -230,40 +237,70 @@ def _doublings() -> list[tuple[int, int]]:
     return pairs
 
 
-def _previous(numbers: tf.Tensor) -> tf.Tensor:
-    """Where each number was the last time, or -1; int32 `[batch, time]`."""
+def _previous(numbers: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Where each number was the last time, or -1, and how often it has come.
+
+    Only among `HISTORY` numbers, the newest included. All int32 `[batch, time]`.
+    """
     order = tf.argsort(numbers, axis=1, stable=True)
     ordered = tf.gather(numbers, order, batch_dims=1)
-    is_same = ordered[:, 1:] == ordered[:, :-1]
-    before = tf.where(is_same, order[:, :-1], NONE)
-    before = tf.pad(before, [[0, 0], [1, 0]], constant_values=NONE)
-    return tf.gather(before, tf.argsort(order, axis=1), batch_dims=1)
+    is_same = tf.pad(ordered[:, 1:] == ordered[:, :-1], [[0, 0], [1, 0]])
+    before = tf.where(is_same, tf.roll(order, 1, axis=1), NONE)
+    # Of each number the places ascend; those that are too old are passed over.
+    group = tf.cumsum(tf.cast(~is_same, tf.int64), axis=1) * _FAR
+    places = group + tf.cast(order, tf.int64)
+    oldest = tf.maximum(places - (HISTORY - 1), group)
+    times = 1 + tf.range(tf.shape(order)[1]) - tf.searchsorted(places, oldest)
+    back = tf.argsort(order, axis=1)
+    before, times = (tf.gather(part, back, batch_dims=1) for part in (before, times))
+    return tf.where(times > 1, before, NONE), times
 
 
-def _choose(following: list[tf.Tensor], tokens: tf.Tensor, keys: tf.Tensor) -> Recalled:
-    """The frames at the places that the longest runs tell.
+def _choose(
+    places: list[tuple[tf.Tensor, tf.Tensor]],
+    now: tf.Tensor | int,
+    tokens: tf.Tensor,
+    keys: tf.Tensor,
+) -> Recalled:
+    """The frames after the longest runs that have come before.
 
     Args:
-        following: For each of `LENGTHS` places among the frames, -1 for none.
+        places: For each of `LENGTHS` where the run ended, -1 for nowhere, and how often
+            it has come.
+        now: Where the newest frame is.
         tokens: Of all frames, `[batch, time]`.
         keys: Likewise, `[batch, time, pitch]`.
     """
-    place = tf.fill(tf.shape(following[0]), NONE)
-    length = tf.zeros_like(place)
-    for i, places in enumerate(following):
-        is_found = places != NONE
-        place = tf.where(is_found, places, place)
+    place = tf.fill(tf.shape(places[0][0]), NONE)
+    length = times = tf.zeros_like(place)
+    for i, (run, count) in enumerate(places):
+        is_found = run != NONE
+        place = tf.where(is_found, run, place)
         length = tf.where(is_found, i + 1, length)
-    index = tf.maximum(place, 0)
-    token = tf.gather(tokens, index, batch_dims=1)
-    keys = tf.gather(keys, index, batch_dims=1)
+        times = tf.where(is_found, count, times)
     is_found = place != NONE
+    index = tf.where(is_found, place + 1, 0)
+    keys = tf.gather(keys, index, batch_dims=1)
     return Recalled(
-        tf.where(is_found, token, NONE),
+        tf.where(is_found, tf.gather(tokens, index, batch_dims=1), NONE),
         keys & is_found[..., tf.newaxis],
-        tf.where(is_found, length, 0),
+        length,
+        times,
+        tf.where(is_found, now - place, 0),
     )
 
 
+# Of what `_as_vector` gives: lengths, times from 2 on and octaves of distances.
+_SIZES = (len(LENGTHS) + 1, 6, 12)
+
+
 def _as_vector(found: Recalled) -> tf.Tensor:
-    return tf.one_hot(found.length, len(LENGTHS) + 1)
+    """How a frame was found, float32 `[..., feature]`."""
+    octave = tf.reduce_sum(
+        tf.cast(found.distance[..., tf.newaxis] >= _OCTAVES, tf.int32), axis=-1
+    )
+    numbers = (found.length, tf.minimum(found.times, 7) - 2, octave - 1)
+    vectors = [
+        tf.one_hot(number, size) for number, size in zip(numbers, _SIZES, strict=True)
+    ]
+    return tf.concat(vectors, axis=-1)
