@@ -133,6 +133,42 @@ def test_a_chord_of_the_vocabulary_may_be_spelled_too(model):
     np.testing.assert_allclose(p_either.sum() + unknown + end, 1.0, rtol=1e-4)
 
 
+def test_a_chord_may_come_as_it_came_the_last_time():
+    model = shaken(make_case("chords_lookback").model)
+    model.lookback.odds.bias.assign([0.5])
+    known, unknown = chord(40, 60, struck=(40, 60)), chord(50, 55)
+    tokens = [FIRST, SPELLED_ID, FIRST]
+    history = [known, unknown, known]
+    either, spelled = [], []
+    for token in range(3, model.vocabulary_size):
+        if token == SPELLED_ID:
+            continue
+        pitches = np.flatnonzero(model.representation.token_pitches()[token])
+        shared = [p for p in pitches if p in (40, 60)]
+        for n in range(len(shared) + 1):
+            for struck in itertools.combinations(shared, n):
+                keys = [*history, chord(*pitches, struck=struck)]
+                either.append(piece_of([*tokens, token], keys))
+                spelled.append(piece_of([*tokens, SPELLED_ID], keys))
+    same = piece_of([*tokens, SPELLED_ID], [*history, unknown])
+    other = piece_of([*tokens, SPELLED_ID], [*history, chord(50, 56)])
+
+    def p_last(*pieces, name="log_likelihood"):
+        return np.exp(score(model, *pieces)[name][:, 3].astype(np.float64))
+
+    # Those of being spelled, of what came before and of all other chords, add up to 1.
+    (p_same,), (p_other,) = p_last(same), p_last(other)
+    (same_keys,) = p_last(same, name="spelling_log_likelihood")
+    (other_keys,) = p_last(other, name="spelling_log_likelihood")
+    p_open = p_other / other_keys
+    again = p_same - p_open * same_keys
+    end = score(model, piece_of(tokens, history))["end_log_likelihood"][0]
+    rest = p_open - p_last(*spelled).sum()
+    total = p_last(*either).sum() + rest + again + np.exp(end)
+    np.testing.assert_allclose(total, 1.0, rtol=1e-4)
+    assert again > 0.5
+
+
 @pytest.mark.parametrize("name", ["chords", "tokens"])
 def test_accuracy_is_the_fraction_of_likeliest_tokens_that_come(name):
     case = make_case(name)
