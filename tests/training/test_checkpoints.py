@@ -1,11 +1,15 @@
 """What a run finds in its directory when some of its files are gone or damaged."""
 
+import gc
 import math
 import pathlib
 import shutil
 import signal
 import time
+import types
 
+import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -216,6 +220,20 @@ def test_states_without_their_config_are_refused(model, run):
     config = tiny_config()
     with pytest.raises(UserError, match=r"checkpoints but no config\.json"):
         save_run(str(run), config, make_representation(config.representation))
+
+
+def test_weights_of_another_network_are_refused_in_one_line(model, run, caplog):
+    first, *others = model.variables
+    longer = keras.Variable(np.zeros([first.shape[0] + 1, *first.shape[1:]]))
+    extra = keras.Variable(0.0)
+    for variables, message in (
+        ([longer, *others], r"weights of shape \[.*\] stand where \[.*\] are needed"),
+        ([first, *others, extra], "expected a whole checkpoint"),
+    ):
+        with pytest.raises(UserError, match=message):
+            restore_weights(types.SimpleNamespace(variables=variables), str(run))
+        gc.collect()  # what was not restored is told then, if at all
+    assert caplog.text == ""
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)

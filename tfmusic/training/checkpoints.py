@@ -272,9 +272,20 @@ def restore_weights(
 
 
 def read_weights(model: keras.Model, prefix: str) -> None:
-    """Gives a model the weights of a checkpoint, or of an export's `variables`."""
-    checkpoint = tf.train.Checkpoint(weights=_values(model.variables))
-    checkpoint.read(prefix).assert_existing_objects_matched().expect_partial()
+    """Gives a model the weights of a checkpoint, or of an export's `variables`.
+
+    Raises:
+        ValueError, AssertionError: They are those of another network.
+    """
+    values = _values(model.variables)
+    shapes = tf.train.load_checkpoint(prefix).get_variable_to_shape_map()
+    for number, value in enumerate(values):
+        shape = value.shape.as_list()
+        found = shapes.get(f"weights/{number}/.ATTRIBUTES/VARIABLE_VALUE", shape)
+        if found != shape:  # TensorFlow's own refusal leaves warnings behind
+            raise ValueError(f"weights of shape {found} stand where {shape} are needed")
+    status = tf.train.Checkpoint(weights=values).read(prefix).expect_partial()
+    status.assert_existing_objects_matched()
 
 
 def _find_weights(workdir: str, checkpoint: str) -> str:
