@@ -148,7 +148,12 @@ VARIANTS = {
             data=dict(
                 min_steps=1, window_steps=256, window_stride=128, transpose_semitones=5
             ),
-            model=dict(learn_end=False, lookback=True),
+            model=dict(
+                learn_end=False,
+                lookback=True,  # frames come as they came the last time
+                temperature=1.0,
+                min_p=0.0,  # beside what may come again new chords are all unlikely
+            ),
             train=dict(batch_size=16, num_epochs=20, min_steps_per_epoch=0),
         ),
     ),

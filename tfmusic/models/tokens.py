@@ -95,13 +95,13 @@ class TokenModel(AutoregressiveModel):
         self.output_layer = make_output(
             self.embedding, self.vocabulary_size, settings.tied_output
         )
-        self.lookback = make_lookback(representation, settings)
         self.pitch_context = self.carried = None
         if settings.pitch_context:
             pitches = single_pitches(representation)
             self.pitch_context = PitchContext(
                 pitches, has_key=self.places.key is not None, name="pitch_context"
             )
+        self.lookback = make_lookback(representation, settings)
         # A Transformer's memory of all steps would have to be kept twice.
         is_small = self.network.is_recurrent or self.places.phrases is not None
         self.hears_plan = self.places.has_plan and is_small
