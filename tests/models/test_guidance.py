@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.models import contracts
+from tests.models.chord_frames import chord, piece_of
 from tests.models.conftest import SPELLED_ID, chords_with_keys, make_case
-from tests.models.test_chords import chord, piece_of
 from tfmusic.models import make_model
 
 FIRST, SECOND = SPELLED_ID + 1, SPELLED_ID + 2

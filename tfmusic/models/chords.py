@@ -41,7 +41,8 @@ class ChordModel(TokenModel):
 
     A frame is a token, the keys that sound and those that are struck. The likelihood
     of a chord is that of its token, and that of its being spelled: any chord can be,
-    and one outside the vocabulary has to be. Then comes that of which keys are struck
+    and one outside the vocabulary has to be. With a lookback it may also come as it
+    came the last time, see `Recall`. Then comes the likelihood of which keys are struck
     again among those that it shares with the frame before. Chords are never spelled in
     generation.
     """
@@ -145,10 +146,8 @@ class ChordModel(TokenModel):
         }
         if self.lookback:
             following = {"tokens": inputs["next_tokens"], "keys": inputs["next_keys"]}
-            found, odds = (
-                self.lookback.all_found(inputs),
-                self.lookback.split(joined)[2],
-            )
+            *_, odds = self.lookback.split(joined)
+            found = self.lookback.all_found(inputs)
             outputs |= self.lookback.nats(found, odds, following)
         return outputs
 

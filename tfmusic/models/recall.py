@@ -18,10 +18,13 @@ LENGTHS = (1, 2, 4, 8, 16)
 HISTORY = 2048
 NONE = -1
 # Of the vector of what is found.
-_SIZE = 64
-# More than places there are in a piece.
+_VECTOR_SIZE = 64
+# More places than a piece has.
 _FAR = 1 << 40
+# Distances are told apart by their octave.
 _OCTAVES = tuple(1 << i for i in range(12))
+# As many classes have lengths, numbers of times (from 2 to 7 or more) and distances.
+_CLASSES = (len(LENGTHS) + 1, 6, len(_OCTAVES))
 _MULTIPLIER = 0x9E3779B97F4A7C15  # odd, so that nothing is lost by multiplying
 
 
@@ -72,7 +75,7 @@ class Recall(keras.layers.Layer):
 
     def __init__(self, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        self.frame = keras.layers.Dense(_SIZE, use_bias=False, dtype="float32")
+        self.frame = keras.layers.Dense(_VECTOR_SIZE, use_bias=False, dtype="float32")
         self.odds = keras.layers.Dense(1, dtype="float32")
         random = np.random.default_rng(0)
         with tf.init_scope():  # an export holds them once
@@ -83,7 +86,7 @@ class Recall(keras.layers.Layer):
     def build(self, hidden_shape, joined_shape, found_shape):
         """Makes the weights."""
         del joined_shape, found_shape
-        self.odds.build([None, hidden_shape[-1] + sum(_SIZES)])
+        self.odds.build([None, hidden_shape[-1] + sum(_CLASSES)])
 
     # ---- Which frame.
 
@@ -290,10 +293,6 @@ def _choose(
     )
 
 
-# Of what `_as_vector` gives: lengths, times from 2 on and octaves of distances.
-_SIZES = (len(LENGTHS) + 1, 6, 12)
-
-
 def _as_vector(found: Recalled) -> tf.Tensor:
     """How a frame was found, float32 `[..., feature]`."""
     octave = tf.reduce_sum(
@@ -301,6 +300,6 @@ def _as_vector(found: Recalled) -> tf.Tensor:
     )
     numbers = (found.length, tf.minimum(found.times, 7) - 2, octave - 1)
     vectors = [
-        tf.one_hot(number, size) for number, size in zip(numbers, _SIZES, strict=True)
+        tf.one_hot(number, size) for number, size in zip(numbers, _CLASSES, strict=True)
     ]
     return tf.concat(vectors, axis=-1)
