@@ -463,6 +463,6 @@ def all_trained(trained_case) -> dict[str, Case]:
     return {name: trained_case(name) for name in TRAINED}
 
 
-@pytest.fixture(params=TRAINED)
+@pytest.fixture(scope="session", params=TRAINED)
 def trained(request, trained_case) -> Case:
     return trained_case(request.param)

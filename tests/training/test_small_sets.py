@@ -13,6 +13,7 @@ from tests.data.builders import write_dataset
 from tests.experiments import LENGTHS, family_experiment, newest_values, tiny_config
 from tfmusic.data.settings import DataSettings
 from tfmusic.errors import UserError
+from tfmusic.evaluation.curves import draw_curves
 from tfmusic.representations import make_representation
 from tfmusic.training.callbacks import read_metrics
 from tfmusic.training.first_look import variation_in_words
@@ -163,9 +164,10 @@ def test_log_gets_a_line_for_each_epoch_and_at_the_end_what_comes_next(
         "metrics.csv",
         "metrics.png",
     ]
-    assert [row["step"] for row in read_metrics(f"{workdir}/metrics.csv")] == [
-        *("5", "10", "15")
-    ]
+    rows = read_metrics(f"{workdir}/metrics.csv")
+    assert [row["step"] for row in rows] == ["5", "10", "15"]
+    with open(f"{workdir}/metrics.png", "rb") as file:
+        assert file.read() == draw_curves({"my run": rows})
     assert (
         f"tfmusic export --workdir='{workdir}' --export_dir='{workdir}_model'" in said
     )

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import os
+import time
 
 import keras
 import tensorflow as tf
@@ -21,6 +22,9 @@ from tfmusic.training.checkpoints import (
 )
 from tfmusic.training.distribution import Distribution
 from tfmusic.training.stopping import Stopped, StopSignals
+
+# Between two pictures of the curves.
+_PICTURE_SECONDS = 10
 
 
 class SaveProgress(keras.callbacks.Callback):
@@ -140,7 +144,8 @@ class MetricsFile(keras.callbacks.Callback):
     """A CSV file with a row for each epoch, and a picture of it.
 
     It is written anew each time: a run that was killed between this and its checkpoint
-    goes through the epoch again, and buckets cannot append.
+    goes through the epoch again, and buckets cannot append. Short epochs share a
+    picture, for one takes as long as many a step.
     """
 
     def __init__(self, path: str, progress: Progress):
@@ -155,6 +160,7 @@ class MetricsFile(keras.callbacks.Callback):
         num_epochs = int(progress.epoch)
         rows = read_metrics(path)
         self._rows = [row for row in rows if int(row["epoch"]) < num_epochs]
+        self._drawn_rows, self._drawn_time = 0, -math.inf
 
     def on_epoch_end(self, epoch, logs=None):
         """Adds a row."""
@@ -166,9 +172,19 @@ class MetricsFile(keras.callbacks.Callback):
         writer.writeheader()
         writer.writerows(self._rows)
         write_file(self._path, text.getvalue())
+        if time.monotonic() - self._drawn_time > _PICTURE_SECONDS:
+            self._draw()
+
+    def on_train_end(self, logs=None):
+        """Draws what is not drawn yet."""
+        if len(self._rows) > self._drawn_rows:
+            self._draw()
+
+    def _draw(self) -> None:
         name = os.path.basename(os.path.dirname(self._path)) or "run"
         picture = os.path.splitext(self._path)[0] + ".png"
         write_file(picture, draw_curves({name: self._rows}))
+        self._drawn_rows, self._drawn_time = len(self._rows), time.monotonic()
 
 
 def read_metrics(path: str) -> list[dict[str, str]]:

@@ -32,7 +32,7 @@ class Fitting:
         spec: Any,
         batch_size: int,
     ):
-        """Traces a training step, which makes the metrics' variables.
+        """Traces the steps: that of training makes the metrics' variables.
 
         Args:
             model: Built and compiled in the strategy's scope.
@@ -48,6 +48,9 @@ class Fitting:
             test_step = _if_any_rows(test_step)
         self._test = self._over_replicas(test_step)
         self._train.get_concrete_function(distribution.zeros(spec, batch_size))
+        if distribution.num_replicas == 1:
+            # For any number of rows; the last batch would else be traced once more.
+            self._test.get_concrete_function(spec)
 
     def run(
         self,
