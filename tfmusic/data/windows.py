@@ -71,6 +71,13 @@ class Windows:
         """Steps between the starts of two windows."""
         return self.settings.window_stride or self.settings.window_steps
 
+    def longer(self, factor: int) -> "Windows":
+        """Windows of so many times as many steps, one after the other."""
+        settings = dataclasses.replace(
+            self.settings, window_steps=factor * self.steps, window_stride=0
+        )
+        return dataclasses.replace(self, settings=settings)
+
     def count_shuffled(self, num_steps: np.ndarray) -> np.ndarray:
         """How many windows pieces yield in one pass of shuffled training, int32 [n].
 

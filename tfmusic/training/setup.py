@@ -46,6 +46,9 @@ from tfmusic.training.stopping import StopSignals
 from tfmusic.training.tensorboard import Curves, Profile
 from tfmusic.training.verdict import describe_epochs, judge, next_commands
 
+# How many times as long as those of training they are at most, where it carries states.
+_LONGER_WINDOWS = 16
+
 
 def train_and_evaluate(
     config: ml_collections.ConfigDict,
@@ -105,17 +108,16 @@ def _train(
     if distribution.is_chief:
         save_run(workdir, config, dataset.representation)
         save_dataset_description(workdir, dataset.info)
+    windows, batch_size = _validation_windows(run, settings, dataset)
     validation = dataset.evaluation(
         "validation",
-        run.windows,
+        windows,
         run.model.example_fn,
-        batch_size=settings.eval_batch_size,
+        batch_size=batch_size,
         worker=distribution.worker,
         num_workers=distribution.num_workers,
     )
-    num_batches = dataset.num_evaluation_batches(
-        "validation", run.windows, settings.eval_batch_size
-    )
+    num_batches = dataset.num_evaluation_batches("validation", windows, batch_size)
     if settings.eval_steps:
         num_batches = min(num_batches, settings.eval_steps)
         # This worker's; batches are dealt out one after another.
@@ -257,6 +259,21 @@ def _all_workers(
             f"({first_line(error)}); start all of them again, and they resume from the "
             f"newest checkpoint in {checkpoints.directory}"
         ) from error
+
+
+def _validation_windows(
+    run: "Run", settings: TrainSettings, dataset: Dataset
+) -> tuple[Windows, int]:
+    """What is judged at once: windows and how many of them.
+
+    A network that learns with the state of all windows before knows little in one that
+    begins in the middle of a piece, so those that it is judged by are long.
+    """
+    if not run.model.carries_state:
+        return run.windows, settings.eval_batch_size
+    longest = max(dataset.info.splits["validation"]["piece_steps"])
+    factor = min(-(-longest // run.windows.steps), _LONGER_WINDOWS)
+    return run.windows.longer(factor), max(settings.eval_batch_size // factor, 1)
 
 
 def _make_logs(
