@@ -194,6 +194,16 @@ def test_misspelt_flag_of_evaluate_is_answered_with_what_it_may_mean():
         ),
         (("generate", "--output_dir=x", "--bars=x"), "expected a number, got 'x'"),
         (("show", "folkk"), "there is no 'folkk' (did you mean 'folk'?)"),
+        (("show", __file__), "expected a model, found another file"),
+        (("curves", "x", "--output=my.abc"), "expected a name that ends in .png"),
+        (
+            ("inspect", "--data_dir=x", "--piece=0", "--picture=my.mid"),
+            "--picture=my.mid: expected a name that ends in .png",
+        ),
+        (
+            ("inspect", "--data_dir=x", "--piece=0", "--output=my.txt"),
+            "--output=my.txt: expected a name that ends in .mid or .midi",
+        ),
     ],
 )
 def test_mistakes_are_answered_without_pythons_own_words(arguments, message):

@@ -14,6 +14,7 @@ from tests.disks import IN_OWN_MOUNTS, needs_disk
 from tfmusic import command_line, files
 from tfmusic.errors import UserError
 from tfmusic.files import (
+    exists,
     make_directory,
     move_directory,
     prepare_path,
@@ -134,6 +135,11 @@ def test_errors_of_tensorflow_are_told_in_one_line():
     told = "ckpt cannot be written .full.; make room, or give permission"
     with pytest.raises(UserError, match=told), writing("ckpt"):
         raise tf.errors.ResourceExhaustedError(None, None, "full\nat file.cc:3")
+
+
+def test_a_place_that_cannot_be_looked_at_is_told_in_one_line():
+    with pytest.raises(UserError, match="foo://a/b: cannot be looked at .File system"):
+        exists("foo://a/b")
 
 
 @needs_disk

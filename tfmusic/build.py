@@ -118,6 +118,7 @@ _LIMITS = {
         f"Most {field.name.removeprefix('max_').replace('_', ' ')} that a file may "
         "hold; with more it "
         "is taken for corrupted, and dropped.",
+        lower_bound=1,
     )
     for field in dataclasses.fields(Limits)
 }

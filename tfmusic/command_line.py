@@ -173,6 +173,19 @@ def _check_values() -> None:
             )
 
 
+def check_ending(flag: flags.FlagHolder, *endings: str) -> None:
+    """Refuses a file to write whose name says that it is something else.
+
+    Raises:
+        UserError: It ends in none of the endings.
+    """
+    if flag.value and not flag.value.lower().endswith(endings):
+        raise UserError(
+            f"--{flag.name}={flag.value}: expected a name that ends in "
+            f"{' or '.join(endings)}"
+        )
+
+
 def _describe(flag: flags.Flag) -> str:
     """A flag and its help, in lines of at most 79 characters."""
     label = f"--[no]{flag.name}" if flag.boolean else f"--{flag.name}=..."

@@ -22,6 +22,7 @@ def main() -> None:
     from tfmusic.evaluation.curves import curves_table, draw_curves, read_run
     from tfmusic.files import write_file
 
+    command_line.check_ending(_OUTPUT, ".png")
     folders = list(dict.fromkeys(map(os.path.normpath, command_line.arguments())))
     if not folders:
         raise UserError("curves: expected folders of runs, as in tfmusic curves run")

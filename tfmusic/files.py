@@ -184,8 +184,20 @@ def file_stamp(path: str) -> list[int]:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file or directory."""
-    return _gfile().exists(path) if is_remote(path) else os.path.exists(path)
+    """Whether there is a file or directory.
+
+    Raises:
+        UserError: It is in a bucket that cannot be looked into.
+    """
+    if not is_remote(path):
+        return os.path.exists(path)
+    try:
+        return _gfile().exists(path)
+    except system_errors() as error:
+        raise UserError(
+            f"{path}: cannot be looked at ({first_line(error)}); expected a path on "
+            "this machine, or in a bucket that you have access to"
+        ) from error
 
 
 def is_directory(path: str) -> bool:

@@ -34,6 +34,8 @@ _DROPPED = flags.DEFINE_bool(
 
 def main() -> None:
     """Prints the description, or one piece's."""
+    command_line.check_ending(_OUTPUT, ".mid", ".midi")
+    command_line.check_ending(_PICTURE, ".png")
     if _PIECE.value is not None:
         show_piece(
             _DATA_DIR.value, _SPLIT.value, _PIECE.value, _OUTPUT.value, _PICTURE.value

@@ -57,7 +57,7 @@ def main() -> None:
     from tfmusic.notes.writing import check_local
     from tfmusic.pipelines.references import read_references
 
-    number = listening.write_test(
+    num_pairs = listening.write_test(
         check_local(folder),
         real=read_references(_REAL.value).held_out,
         generated=read_references(_GENERATED.value).held_out,
@@ -65,8 +65,12 @@ def main() -> None:
         seconds=_SECONDS.value,
         seed=_SEED.value,
     )
+    as_many = ""
+    if num_pairs < _PAIRS.value:
+        as_many = f", not {_PAIRS.value}: each piece is heard once"
     sys.stdout.write(
-        f"{os.path.join(folder, listening.PAGE)}: {number} pairs for listeners\n"
+        f"{os.path.join(folder, listening.PAGE)}: {num_pairs} pairs for listeners"
+        f"{as_many}\n"
         f"{os.path.join(folder, listening.KEY)}: which are real; keep it\n"
     )
 

@@ -161,6 +161,11 @@ def find_card(model_dir: str) -> str:
     Raises:
         UserError: There is none.
     """
+    if os.path.isfile(model_dir):
+        raise UserError(
+            f"{model_dir}: expected a model, found another file; tfmusic inspect shows "
+            "datasets, and any notation program or sequencer shows music"
+        )
     if os.path.isfile(os.path.join(model_dir, CARD)):
         return os.path.join(model_dir, CARD)
     numbers = [int(name) for name in os.listdir(model_dir) if name.isdigit()]

@@ -75,6 +75,15 @@ def test_seed_decides_the_test(folder, tmp_path_factory):
     assert keys[0] == key_of(folder)["pairs"] != keys[1]
 
 
+def test_the_key_of_another_test_is_not_replaced(folder):
+    key = key_of(folder)
+    music = pieces("real", 20), pieces("made", 30)
+    write_test(str(folder), *music, seed=1)  # the same once more
+    with pytest.raises(UserError, match="key.json: is the key of another test"):
+        write_test(str(folder), *music, seed=2)
+    assert key_of(folder) == key
+
+
 def test_silence_at_the_beginning_is_skipped(tmp_path):
     write_test(str(tmp_path), pieces("real", 1, start=40.0), pieces("made", 1))
     page = (tmp_path / "listening_test.html").read_text(encoding="utf-8")

@@ -133,6 +133,7 @@ def test_only_drums_are_dropped(band):
     ("settings", "message"),
     [
         ({"metres": ("3",)}, "--metre: expected such as 3/4, not '3'"),
+        ({"metres": ("4/3",)}, "--metre: expected such as 3/4, not '4/3'"),
         ({"programs": ("7-0",)}, "--programs: .* not '7-0'"),
         ({"programs": ("200",)}, "--programs"),
         ({"programs": ("piano",)}, "--programs"),

@@ -8,9 +8,19 @@ from tests.pipelines.conftest import make_piece
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes.reading import Limits, read_bytes
 from tfmusic.notes.writing import to_midi_bytes
+from tfmusic.pipelines.planning import check_output_dir
 from tfmusic.pipelines.sources import open_source
 
 ABC = "X:{n}\nT:Tune {n}\nM:4/4\nL:1/4\nK:C\n{notes}|\n\n"
+
+
+def test_dataset_goes_where_a_link_leads_and_not_where_a_disk_is_mounted(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to("there")
+    assert check_output_dir(f"{tmp_path}/link/") == str(tmp_path / "there")
+    assert check_output_dir(str(tmp_path / "new")) == str(tmp_path / "new")
+    with pytest.raises(UserError, match="is mounted; add a name to it, such as /proc/"):
+        check_output_dir("/proc")
 
 
 def read(source):

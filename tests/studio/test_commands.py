@@ -96,6 +96,14 @@ def test_next_port_is_taken_where_one_is_in_use(monkeypatch):
             pass
 
 
+def test_host_that_is_none_is_told():
+    with (
+        pytest.raises(UserError, match="name or an address of this machine"),
+        server._bind("nowhere.invalid", 0),
+    ):
+        pass
+
+
 @pytest.mark.slow
 def test_address_for_others_holds_a_token():
     with started("studio", "--host=0.0.0.0", "--noopen", "--port=0") as (_, line):

@@ -93,6 +93,16 @@ def test_longer_run_says_how_the_learning_rate_changes(tiny_data, tmp_path, capl
         assert news in caplog.text
 
 
+def test_folder_of_a_dataset_or_of_music_is_no_workdir(tiny_data, tmp_path):
+    representation = DatasetInfo.load(tiny_data).make_representation()
+    (tmp_path / "Tune.MID").touch()
+    for folder, found in ((tiny_data, "dataset_info.json"), (tmp_path, "Tune.MID")):
+        before = sorted(os.listdir(folder))
+        with pytest.raises(UserError, match=f"of its own for the run, found {found}"):
+            save_run(str(folder), tiny_config(), representation)
+        assert sorted(os.listdir(folder)) == before
+
+
 def test_complete_run_is_left_alone(tiny_data, whole_run):
     def files():
         paths = pathlib.Path(whole_run).rglob("*")

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from tfmusic.errors import UserError
-from tfmusic.files import write_file
+from tfmusic.files import read_bytes, write_file
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.synthesis import synthesize, to_wav_bytes
 from tfmusic.notes.transforms import crop
@@ -54,7 +54,7 @@ def write_test(
         The number of pairs.
 
     Raises:
-        UserError: One side has no music.
+        UserError: One side has no music, or the directory holds another test.
     """
     sides = {"real": _playable(real), "generated": _playable(generated)}
     for name, pieces in sides.items():
@@ -74,10 +74,16 @@ def write_test(
         files = [piece.filename for piece in pieces]
         key.append({"real": _LETTERS[names.index("real")], "files": files})
     digest = hashlib.sha256("".join(map("".join, pairs)).encode()).hexdigest()[:16]
+    content = json.dumps({"test": digest, "seed": seed, "pairs": key}, indent=1) + "\n"
+    path = os.path.join(output_dir, KEY)
+    if os.path.exists(path) and read_bytes(path) != content.encode():
+        raise UserError(
+            f"{path}: is the key of another test, without which its answers say "
+            "nothing; choose another --output_dir, or remove it"
+        )
     os.makedirs(output_dir, exist_ok=True)
     write_file(os.path.join(output_dir, PAGE), _page(pairs, digest))
-    content = json.dumps({"test": digest, "seed": seed, "pairs": key}, indent=1)
-    write_file(os.path.join(output_dir, KEY), content + "\n")
+    write_file(path, content)
     return num_pairs
 
 

@@ -47,7 +47,7 @@ class Filters:
     def __post_init__(self):
         choose("--drums", self.drums, ["keep", "drop"])
         for metre in self.metres:
-            if not re.fullmatch(r"[1-9]\d*/[1-9]\d*", metre):
+            if not re.fullmatch(r"[1-9]\d*/(1|2|4|8|16|32|64)", metre):
                 raise UserError(f"--metre: expected such as 3/4, not {metre!r}")
         for programs in self.programs:
             low, high = _program_range(programs)

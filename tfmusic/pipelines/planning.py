@@ -138,7 +138,9 @@ def check_output_dir(path: str) -> str:
     if separator:
         cleaned, is_own = path.rstrip("/"), "/" in rest.rstrip("/")
     else:
-        cleaned = os.path.normpath(path)
+        # A link stays, and leads to what is written.
+        is_link = os.path.islink(path.rstrip(os.sep))
+        cleaned = os.path.realpath(path) if is_link else os.path.normpath(path)
         here = os.path.join(os.path.realpath("."), "")
         is_own = path and not here.startswith(
             os.path.realpath(cleaned).rstrip("/") + "/"
@@ -147,6 +149,12 @@ def check_output_dir(path: str) -> str:
         raise UserError(
             f"--output_dir={path}: expected a directory of its own, which the job "
             "replaces; add a name to it, such as data"
+        )
+    if not separator and os.path.ismount(cleaned):
+        raise UserError(
+            f"--output_dir={path}: expected a directory that the job can replace; this "
+            "is where a disk or volume is mounted; add a name to it, such as "
+            f"{os.path.join(path, 'data')}"
         )
     if exists(cleaned) and not is_directory(cleaned):
         raise UserError(

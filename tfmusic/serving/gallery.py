@@ -58,7 +58,7 @@ def write_gallery(
 
     Returns:
         The account that `contents.txt` holds: a line for each file, which of earlier
-        pieces are still there, then the table.
+        pieces were replaced and which are still there, then the table.
 
     Raises:
         UserError: See `check_folder` and `find_soundfont`.
@@ -74,9 +74,12 @@ def write_gallery(
         os.makedirs(output_dir, exist_ok=True)
     lines = [description, ""]
     earlier = {file.name for file in pathlib.Path(output_dir).glob("piece_*.*")}
+    replaced = []
 
     def path(name: str, meaning: str) -> str:
-        earlier.discard(name)
+        if name in earlier:
+            earlier.remove(name)
+            replaced.append(name)
         lines.append(f"{name}  {meaning}")
         return os.path.join(output_dir, name)
 
@@ -122,6 +125,8 @@ def write_gallery(
                 max_rows=1 if references else _MOST_ROWS,
                 num_given=num_given,
             )
+    if replaced:
+        lines.append(f"of an earlier call, replaced: {', '.join(sorted(replaced))}")
     if earlier:
         names = ", ".join(sorted(earlier))
         lines.append(f"of an earlier call, still here: {names}")

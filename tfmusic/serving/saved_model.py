@@ -15,6 +15,7 @@ from tfmusic.compat import tracing_for_export
 from tfmusic.errors import UserError
 from tfmusic.files import (
     check_model_path,
+    make_directory,
     move_directory,
     prepare_path,
     write_file,
@@ -70,6 +71,8 @@ def export_run(
     prepare_path(export_dir)
     check_model_path(export_dir)
     config, model, weights = restore_model(workdir, checkpoint)
+    with writing(export_dir):  # before what takes long
+        make_directory(export_dir)
     limits = GraphLimits.of(model, max_steps, max_outputs)
     card = make_card(config, model, weights, workdir)
     card["limits"] = dataclasses.asdict(limits)

@@ -102,7 +102,8 @@ def edited(base: NoteSequence, notes: Any) -> NoteSequence:
     tracks = list(_tracks(apply_sustain(base))) or [(0, 0, False)]
     if not isinstance(notes, list) or not 1 <= len(notes) <= LIMITS.max_notes:
         raise UserError(
-            f"notes: expected 1 to {LIMITS.max_notes} notes; draw one before this"
+            f"notes: expected 1 to {LIMITS.max_notes} notes, found "
+            f"{len(notes) if isinstance(notes, list) else 'no list of them'}"
         )
     result = NoteSequence()
     result.CopyFrom(base)

@@ -95,9 +95,12 @@ def _bind(host: str, port: int | None) -> Iterator[socket.socket]:
             listener.close()
             if number == ports[-1]:
                 reason = getattr(error, "strerror", None) or error
+                remedy = "leave --port out to take a free one"
+                if isinstance(error, socket.gaierror):
+                    remedy = "expected a name or an address of this machine"
                 raise UserError(
                     f"--host={host} --port={number}: cannot be bound ({reason}); "
-                    "leave --port out to take a free one"
+                    f"{remedy}"
                 ) from error
             continue
         with listener:

@@ -11,10 +11,11 @@ import tensorflow as tf
 from absl import logging
 
 from tfmusic.data import weights
-from tfmusic.data.dataset_info import SPLITS, DatasetInfo, differences
+from tfmusic.data.dataset_info import FILE_NAME, SPLITS, DatasetInfo, differences
 from tfmusic.errors import UserError
 from tfmusic.files import make_directory, prepare_path, read_json, write_file, writing
 from tfmusic.models import MusicModel, make_model
+from tfmusic.notes.reading import SUFFIXES
 from tfmusic.representations import Representation, make_representation
 from tfmusic.stored import NUMBER, check_form, reading
 from tfmusic.training.checkpoint_files import has_begun
@@ -55,6 +56,7 @@ def save_run(
             whose files are not all there.
     """
     prepare_path(workdir)
+    _check_is_own(workdir)
     path = os.path.join(workdir, "config.json")
     new = json.loads(config.to_json_best_effort())
     if has_begun(workdir):
@@ -87,6 +89,24 @@ def save_run(
     # The config comes last: where it is, the run is described in full.
     _write(os.path.join(workdir, "representation.json"), representation.to_config())
     _write(path, new)
+
+
+def _check_is_own(workdir: str) -> None:
+    """Refuses to mix a run with music to learn from.
+
+    What replaces a dataset would remove the run, and the music that a run makes on the
+    way would be taken for that of a folder.
+
+    Raises:
+        UserError: The directory holds a dataset or music.
+    """
+    names = tf.io.gfile.listdir(workdir) if tf.io.gfile.isdir(workdir) else []
+    for name in sorted(names):
+        if name == FILE_NAME or name.lower().endswith(SUFFIXES):
+            raise UserError(
+                f"{workdir}: expected a folder of its own for the run, found {name} in "
+                "it; choose another --workdir"
+            )
 
 
 def with_saved_warmup(
