@@ -67,10 +67,11 @@ def main() -> None:
             )
     checkpoint = _CHECKPOINT.value or ""
     import_tensorflow()
-    from tfmusic.serving.edge import export_step
+    from tfmusic.serving.edge import check_format, export_step
     from tfmusic.serving.saved_model import export_packed, export_run
 
     if _FORMAT.value != "savedmodel":
+        check_format(_FORMAT.value)  # before what takes long
         with tempfile.TemporaryDirectory() as folder:
             model = _MODEL.value or export_run(_WORKDIR.value, folder, checkpoint)
             export_step(model, _EXPORT_DIR.value, _FORMAT.value)

@@ -261,6 +261,10 @@ def test_what_a_model_of_tunes_has_not_learned_of_a_primer_is_said():
     tune = make_sequence([(60 + i, 80, i, i + 1) for i in range(4)], qpm=60)
     tune.time_signatures.add(numerator=4, denominator=4)
     assert read_primer(ANY_KEY, tunes, tune).remarks == ()
+    tune.time_signatures[0].numerator = 1  # an upbeat, as scores write it
+    tune.time_signatures.add(time=1, numerator=4, denominator=4)
+    assert read_primer(ANY_KEY, tunes, tune).remarks == ()
+    del tune.time_signatures[1]
     tune.time_signatures[0].numerator = 5
     (remark,) = read_primer(ANY_KEY, tunes, tune).remarks
     assert remark.startswith("in 5/4, which the model has not learned")
@@ -268,6 +272,17 @@ def test_what_a_model_of_tunes_has_not_learned_of_a_primer_is_said():
     chords = make_sequence([(60, 80, 0, 2), (64, 80, 0, 2)], qpm=60)
     (remark,) = read_primer(ANY_KEY, tunes, chords).remarks
     assert remark.startswith("the model writes one voice")
+
+
+@pytest.mark.parametrize(
+    ("low", "key", "moved"),
+    # In the middle G is a fourth down; low music goes up a fifth, high music down.
+    [(54, "G", -5), (48, "G", 7), (66, "F#", -6), (50, "F#", 6), (48, "Db", 1)],
+)
+def test_music_in_another_key_stays_where_voices_lie(low, key, moved):
+    piece = make_sequence([(low, 80, 0, 1), (low + 12, 80, 1, 2)])
+    (first, _) = Setting(key=key).apply(piece, 100.0).notes
+    assert first.pitch == low + moved
 
 
 def test_the_key_of_a_primer_is_the_one_that_is_said():

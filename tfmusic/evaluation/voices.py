@@ -16,7 +16,7 @@ from tfmusic.notes.grid import round_steps
 STEPS_PER_QUARTER = 2
 VOICES = ("Soprano", "Alto", "Tenor", "Bass")
 NUM_VOICES = len(VOICES)
-_SUNG = 31, 90  # a fourth and more beyond what a choir sings
+_SUNG = 28, 91  # a fourth and more beyond what a choir sings
 REST = -1
 # A frame of fewer than four pitches: which of them each voice may have, from the top.
 _DOUBLINGS = {

@@ -125,19 +125,20 @@ def bars_end(sequence: NoteSequence, num_bars: float) -> float:
     Counted as musicians do: an upbeat is no bar, and the last bar is shorter by it.
     Beyond the piece's end its last metre goes on.
     """
-    tempo_map = TempoMap.of(sequence)
-    end = round(float(tempo_map.to_quarters(sequence.total_time)) * QUARTER)
-    full = [m.length for m in each_measure(sequence, tempo_map, end) if not m.is_upbeat]
+    full = [m.length for m in _all_measures(sequence) if not m.is_upbeat]
     whole = int(num_bars)
     full += full[-1:] * (whole + 1 - len(full))
     return (sum(full[:whole]) + (num_bars - whole) * full[whole]) / QUARTER
 
 
+def metres_of(sequence: NoteSequence) -> set[tuple[int, int]]:
+    """The metres of a piece; that of an upbeat's own short bar is none."""
+    return {measure.metre for measure in _all_measures(sequence)}
+
+
 def bars_in_words(sequence: NoteSequence) -> str:
     """How many bars a piece has, as `bars_end` counts, such as "8 bars of 2/4"."""
-    tempo_map = TempoMap.of(sequence)
-    end = round(float(tempo_map.to_quarters(sequence.total_time)) * QUARTER)
-    found = list(each_measure(sequence, tempo_map, end))
+    found = _all_measures(sequence)
     full = [measure for measure in found if not measure.is_upbeat] or found
     metres = collections.Counter(measure.metre for measure in full).most_common()
     names = ["{}/{}".format(*metre) for metre, _ in metres[:2]]
@@ -145,6 +146,12 @@ def bars_in_words(sequence: NoteSequence) -> str:
         names.append("other metres")
     bars = f"{len(full):,d} bar{'s' if len(full) > 1 else ''}"
     return f"{bars} of {' and '.join(names)}"
+
+
+def _all_measures(sequence: NoteSequence) -> list[Measure]:
+    tempo_map = TempoMap.of(sequence)
+    end = round(float(tempo_map.to_quarters(sequence.total_time)) * QUARTER)
+    return list(each_measure(sequence, tempo_map, end))
 
 
 def _bar_length(metre: tuple[int, int]) -> int:

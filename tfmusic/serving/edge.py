@@ -44,6 +44,7 @@ def export_step(model: str, export_dir: str, kind: str) -> str:
             be written.
     """
     prepare_path(export_dir)
+    check_format(kind)
     with as_directory(find_model(model)) as folder:
         path = newest_version(folder)
         card = read_card(os.path.join(path, CARD))
@@ -66,6 +67,26 @@ def export_step(model: str, export_dir: str, kind: str) -> str:
     write_file(f"{stem}.json", json.dumps(_describe(card), indent=1))
     logging.info("wrote one step of %s to %s", card["name"], stem + FORMATS[kind])
     return stem + FORMATS[kind]
+
+
+def check_format(kind: str) -> None:
+    """Refuses a format whose package is not there.
+
+    Raises:
+        UserError: It is not.
+    """
+    if kind == "onnx":
+        _tf2onnx()
+
+
+def _tf2onnx() -> Any:
+    try:
+        return importlib.import_module("tf2onnx")
+    except ImportError as error:
+        raise UserError(
+            f"--format=onnx needs tf2onnx ({first_line(error)}); "
+            'pip install "tfmusic[edge]"'
+        ) from error
 
 
 def _describe(card: dict[str, Any]) -> dict[str, Any]:
@@ -109,13 +130,7 @@ def _to_litert(loaded: Any, inputs: dict[str, Any], kind: str) -> bytes:
 
 def _to_onnx(loaded: Any, inputs: dict[str, Any], kind: str) -> bytes:
     del kind
-    try:
-        tf2onnx = importlib.import_module("tf2onnx")
-    except ImportError as error:
-        raise UserError(
-            f"--format=onnx needs tf2onnx ({first_line(error)}); "
-            'pip install "tfmusic[edge]"'
-        ) from error
+    tf2onnx = _tf2onnx()
     function = _one_row(loaded, inputs)
     concrete = function.get_concrete_function()
     # tf2onnx takes constants from outside of a function for inputs of it.

@@ -128,9 +128,10 @@ class Player:
                 says what was changed for the model.
             include_primer: Whether the pieces begin with the primer's notes, as they
                 are.
-            controls: Values for `controls` that are not to have their defaults.
-            **setting: `bars`, `seconds`, `qpm`, `key`, `metre` and `program`; see
-                `tfmusic.serving.setting.Setting`.
+            controls: Values for `controls` that are not to have their defaults, as
+                numbers or, where they have some, names: `{"tag": "jig"}`.
+            **setting: `bars=16`, `seconds=30`, `qpm=90`, `key="G major"`,
+                `metre="3/4"` and `program=40`; see `tfmusic.serving.setting.Setting`.
 
         Returns:
             The pieces; without a primer or a setting in the model's own tempo.

@@ -19,6 +19,7 @@ from tfmusic.errors import DropError, UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.keys import Key, best_key, written_key
+from tfmusic.notes.measures import metres_of
 from tfmusic.notes.transforms import transpose
 from tfmusic.representations import Features, Representation, home_key
 from tfmusic.representations.bar_events import BarEvents
@@ -130,7 +131,7 @@ def _remarks(representation: Representation, sequence: NoteSequence) -> list[str
             "the model writes one voice, and notes sound together here; give the tune "
             "alone"
         )
-    written = {(s.numerator, s.denominator) for s in sequence.time_signatures}
+    written = metres_of(sequence) if sequence.time_signatures else set()
     known = representation.metres
     if unknown := sorted(written - set(known)) if known else []:
         metres = ", ".join(f"{n}/{d}" for n, d in unknown)

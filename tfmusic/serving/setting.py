@@ -44,6 +44,7 @@ _MARGIN = 2.0
 _FORM_PHRASES = 6
 # That a piece without a given length gets at most.
 _MOST_STEPS = 2048
+_MIDDLE_C = 60
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -282,7 +283,8 @@ class Setting:
         """
         if self.tonality:
             if KEY_NUMBER not in known:
-                piece = transpose(piece, -self.tonality.semitones_to_c)
+                semitones = -self.tonality.semitones_to_c
+                piece = transpose(piece, _up_or_down(piece, semitones))
             del piece.key_signatures[:]
             mode = NoteSequence.KeySignature.Mode.Value(self.tonality.mode.upper())
             piece.key_signatures.add(key=self.tonality.tonic, mode=mode)
@@ -341,3 +343,16 @@ def shorten(piece: NoteSequence, seconds: float | None) -> NoteSequence:
     if seconds is None or piece.total_time <= seconds:
         return piece
     return crop(piece, 0.0, seconds)
+
+
+def _up_or_down(piece: NoteSequence, semitones: int) -> int:
+    """A fourth or a tritone, or the other way into the same key.
+
+    That which leaves the piece nearer to middle C, around which voices and hands lie.
+    """
+    other = semitones - 12 if semitones > 0 else semitones + 12
+    if not piece.notes or abs(other) > 7:
+        return semitones
+    pitches = [note.pitch for note in piece.notes]
+    middle = (min(pitches) + max(pitches)) / 2
+    return min(semitones, other, key=lambda moved: abs(middle + moved - _MIDDLE_C))

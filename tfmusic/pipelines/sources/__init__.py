@@ -77,7 +77,8 @@ def open_source(text: str) -> Source:
     elif glob.has_magic(path):
         list_items = functools.partial(list_glob, path)
     elif re.fullmatch(r"\w+", path):
-        choose("--source, where there is no such folder", path, CORPORA)
+        here = f"--source: there is no file or folder {path!r}; as music of a package"
+        choose(here, path, CORPORA)
     else:
         raise UserError(
             f"--source: there is no file or folder {path!r}; expected "
