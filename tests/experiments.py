@@ -38,7 +38,7 @@ def tiny_config(**train):
     config = load_config("two_hands_lstm", "one_hand")
     config.representation.update(onsets=False, metre=False)
     config.data.update(min_steps=1, window_steps=16, window_stride=16)
-    config.model.update(units=(12,), key_units=8, count_units=4, dropout=0.2)
+    config.model.update(units=(12, 10), key_units=8, count_units=4, dropout=0.2)
     config.model.key_chains = False  # a start that is hard to better with random music
     config.optimizer.update(schedule="constant", warmup_steps=0)
     config.train.update(
