@@ -276,8 +276,8 @@ def test_what_a_model_of_tunes_has_not_learned_of_a_primer_is_said():
 
 @pytest.mark.parametrize(
     ("low", "key", "moved"),
-    # In the middle G is a fourth down; low music goes up a fifth, high music down.
-    [(54, "G", -5), (48, "G", 7), (66, "F#", -6), (50, "F#", 6), (48, "Db", 1)],
+    # In the middle G is a fourth down; low music goes up a fifth; a semitone is one.
+    [(54, "G", -5), (48, "G", 7), (66, "F#", -6), (50, "F#", 6), (70, "Db", 1)],
 )
 def test_music_in_another_key_stays_where_voices_lie(low, key, moved):
     piece = make_sequence([(low, 80, 0, 1), (low + 12, 80, 1, 2)])
