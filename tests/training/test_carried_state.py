@@ -12,6 +12,7 @@ from tfmusic.errors import UserError
 from tfmusic.training.callbacks import read_metrics
 from tfmusic.training.distribution import Distribution
 from tfmusic.training.run_directory import restore_model
+from tfmusic.training.scoring import evaluate_run
 from tfmusic.training.setup import train_and_evaluate
 
 
@@ -43,10 +44,11 @@ def test_resumed_run_goes_on_with_the_state_that_it_had(tmp_path):
     assert min(len(piece["tokens"]) for piece in pieces) > 3 * config.data.window_steps
     model.compile_for_training("sgd")
     logs = model.test_step(whole_pieces(model, pieces))
+    expected = pytest.approx(float(logs["nats_per_step"]), rel=1e-4)
     *_, last = read_metrics(f"{whole}/metrics.csv")
-    assert float(last["val_nats_per_step"]) == pytest.approx(
-        float(logs["nats_per_step"]), rel=1e-4
-    )
+    assert float(last["val_nats_per_step"]) == expected
+    scores = evaluate_run(whole, data_dir, "validation", prints=False)
+    assert scores["nats_per_step"] == expected
 
     # The state comes last, so that a model without it reads the same checkpoint.
     saved = newest_values(whole)

@@ -15,6 +15,9 @@ from tfmusic.data.features import Tensors
 from tfmusic.data.settings import DataSettings
 from tfmusic.errors import UserError
 
+# How many times as long as those of training the windows of evaluation are at most.
+_LONGER = 16
+
 
 @dataclasses.dataclass(frozen=True)
 class Windows:
@@ -71,12 +74,24 @@ class Windows:
         """Steps between the starts of two windows."""
         return self.settings.window_stride or self.settings.window_steps
 
-    def longer(self, factor: int) -> "Windows":
-        """Windows of so many times as many steps, one after the other."""
+    def for_evaluation(self, batch_size: int, longest: int) -> tuple["Windows", int]:
+        """What a network is judged by at once: windows, and how many of them.
+
+        One that learns with the state of all windows before knows little in a window
+        that begins in the middle of a piece; those that it is judged by are longer.
+
+        Args:
+            batch_size: How many of its own windows, or of as many steps in all.
+            longest: Steps of the longest piece.
+        """
+        if not self.consecutive:
+            return self, batch_size
+        factor = min(-(-longest // self.steps), _LONGER)
         settings = dataclasses.replace(
             self.settings, window_steps=factor * self.steps, window_stride=0
         )
-        return dataclasses.replace(self, settings=settings)
+        windows = dataclasses.replace(self, settings=settings)
+        return windows, max(batch_size // factor, 1)
 
     def count_shuffled(self, num_steps: np.ndarray) -> np.ndarray:
         """How many windows pieces yield in one pass of shuffled training, int32 [n].

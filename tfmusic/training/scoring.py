@@ -111,11 +111,13 @@ def evaluate_run(
     pieces = dataset.pieces(split)
     scores = SCORES[model.SCORED_BY](model, pieces, info.splits[split])
     model.compile_for_training("sgd")
+    windows, batch_size = Windows(
+        DataSettings.from_config(config.data),
+        include_end=model.learns_end,
+        consecutive=model.carries_state,
+    ).for_evaluation(settings.eval_batch_size, max(info.splits[split]["piece_steps"]))
     batches = dataset.evaluation(
-        split,
-        Windows(DataSettings.from_config(config.data), include_end=model.learns_end),
-        model.example_fn,
-        batch_size=settings.eval_batch_size,
+        split, windows, model.example_fn, batch_size=batch_size
     )
     metrics = model.evaluate(batches, verbose=0, return_dict=True)
     result = {

@@ -46,9 +46,6 @@ from tfmusic.training.stopping import StopSignals
 from tfmusic.training.tensorboard import Curves, Profile
 from tfmusic.training.verdict import describe_epochs, judge, next_commands
 
-# How many times as long as those of training they are at most, where it carries states.
-_LONGER_WINDOWS = 16
-
 
 def train_and_evaluate(
     config: ml_collections.ConfigDict,
@@ -108,7 +105,8 @@ def _train(
     if distribution.is_chief:
         save_run(workdir, config, dataset.representation)
         save_dataset_description(workdir, dataset.info)
-    windows, batch_size = _validation_windows(run, settings, dataset)
+    longest = max(dataset.info.splits["validation"]["piece_steps"])
+    windows, batch_size = run.windows.for_evaluation(settings.eval_batch_size, longest)
     validation = dataset.evaluation(
         "validation",
         windows,
@@ -259,21 +257,6 @@ def _all_workers(
             f"({first_line(error)}); start all of them again, and they resume from the "
             f"newest checkpoint in {checkpoints.directory}"
         ) from error
-
-
-def _validation_windows(
-    run: "Run", settings: TrainSettings, dataset: Dataset
-) -> tuple[Windows, int]:
-    """What is judged at once: windows and how many of them.
-
-    A network that learns with the state of all windows before knows little in one that
-    begins in the middle of a piece, so those that it is judged by are long.
-    """
-    if not run.model.carries_state:
-        return run.windows, settings.eval_batch_size
-    longest = max(dataset.info.splits["validation"]["piece_steps"])
-    factor = min(-(-longest // run.windows.steps), _LONGER_WINDOWS)
-    return run.windows.longer(factor), max(settings.eval_batch_size // factor, 1)
 
 
 def _make_logs(
