@@ -35,7 +35,7 @@ def get_config(variant=""):
 
 def test_every_name_is_there_and_documented():
     assert len(tfmusic.API) == 14
-    assert set(tfmusic.API) <= set(dir(tfmusic))
+    assert set(dir(tfmusic)) == {*tfmusic.API, "__version__"}
     for name in tfmusic.API:
         assert inspect.getdoc(getattr(tfmusic, name)), name
         assert name not in {p.stem for p in (ROOT / "tfmusic").iterdir()}, name
@@ -72,6 +72,36 @@ def test_reading_writing_and_drawing_take_no_tensorflow(tmp_path):
 def test_name_without_a_known_ending_is_refused(tmp_path):
     with pytest.raises(tfmusic.UserError, match=r"ends in \.mid, .*\.wav"):
         tfmusic.write_music(PIECE, tmp_path / "piece.ogg")
+
+
+UNPLAYABLE = make_sequence([(60, 80, float("nan"), 1.0)])
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        (lambda folk: tfmusic.load_config(3), "config: expected a text, got 3"),
+        (
+            lambda folk: tfmusic.draw_primer(folk, "data", seed="a"),
+            "seed: expected a whole number, got 'a'",
+        ),
+        (
+            lambda folk: folk.cut_primer("x.mid", bars=2),
+            r"piece: expected music, as tfmusic\.read_music gives it, got 'x\.mid'",
+        ),
+        (
+            lambda folk: folk.score(UNPLAYABLE),
+            "sequence: .* times that go on, found 1 notes of others",
+        ),
+        (
+            lambda folk: tfmusic.compare_music([PIECE], [UNPLAYABLE]),
+            "held_out: .* times that go on, found 1 notes of others",
+        ),
+    ],
+)
+def test_wrong_arguments_are_a_users_error(call, expected):
+    with pytest.raises(tfmusic.UserError, match=expected):
+        call(tfmusic.load_model("folk"))
 
 
 def test_titles_that_are_not_as_many_as_pieces_are_a_users_error():

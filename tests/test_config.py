@@ -72,6 +72,7 @@ def test_unknown_field_is_named(field, message, tmp_path):
         ("\ndef get_config(:\n", "line 2: SyntaxError"),
         ("def get_config():\n    return {'name': 3}\n", "ConfigDict, got dict"),
         ("def get_config():\n    return [][1]\n", "line 2: IndexError: list index"),
+        ("def get_config():\n    raise SystemExit(1)\n", "line 2: SystemExit: 1"),
     ],
 )
 def test_faults_of_a_users_file_are_told_with_their_line(text, message, tmp_path):

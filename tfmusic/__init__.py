@@ -36,4 +36,4 @@ def __getattr__(name: str):
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *API})
+    return sorted({*API, "__version__"})

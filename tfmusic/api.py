@@ -231,6 +231,7 @@ def draw_primer(
     from tfmusic.serving import random_primers
 
     kind, data_dir = model.representation, checks.path("data_dir", data_dir)
+    seed = checks.whole_number("seed", seed, -(2**63) + 1, 2**63 - 1)
     return random_primers.draw_primer(kind, data_dir, split, seed, **length)
 
 
@@ -323,4 +324,4 @@ def _load(config: str | ConfigDict) -> ConfigDict:
     """
     if isinstance(config, Mapping | ConfigDict):
         return config
-    return load_config(checks.text("config", config))
+    return load_config(config)

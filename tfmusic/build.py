@@ -64,7 +64,7 @@ _TEST = flags.DEFINE_float(
 _NUM_SHARDS = flags.DEFINE_integer(
     "num_shards",
     0,
-    "Files of each split; 0: one for every 256 pieces.",
+    "Files of each split, at most one for each piece; 0: one for every 256.",
     lower_bound=0,
 )
 _SEED = flags.DEFINE_integer(
@@ -189,13 +189,34 @@ def main() -> None:
         num_workers=_NUM_WORKERS.value,
         beam_options=beam_flags,
     )
-    sys.stdout.write(_next_command(configs[0], changes))
+    sys.stdout.write(_what_next(configs[0], changes))
 
 
 def _split_flags(extra: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """Changes of the config, and flags of others."""
     changes = {k: v for k, v in extra.items() if k.startswith("config.")}
     return changes, {k: v for k, v in extra.items() if k not in changes}
+
+
+def _what_next(
+    first: "ml_collections.ConfigDict | str", changes: dict[str, str]
+) -> str:
+    """The command that trains, or what is missing for it.
+
+    Args:
+        first: As of `_next_command`.
+        changes: Likewise.
+    """
+    from tfmusic.data.dataset_info import DatasetInfo
+    from tfmusic.training.first_look import check_splits
+
+    command = _next_command(first, changes)
+    if command:
+        try:
+            check_splits(_OUTPUT_DIR.value, DatasetInfo.load(_OUTPUT_DIR.value).splits)
+        except UserError as error:
+            return f"too little to train on: {error}\n"
+    return command
 
 
 def _next_command(

@@ -19,6 +19,7 @@ from typing import Any
 import ml_collections
 
 import tfmusic
+from tfmusic import checks
 from tfmusic.errors import KINDS, UserError, choose
 
 
@@ -91,7 +92,7 @@ def _running(path: str) -> Iterator[None]:
         yield
     except (UserError, ValueError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # one that calls sys.exit has failed too
         lines = [
             frame.lineno
             for frame in traceback.extract_tb(error.__traceback__)
@@ -194,7 +195,7 @@ def find_config(name_or_path: str) -> tuple[str, str]:
     Raises:
         UserError: There is no such experiment.
     """
-    name, _, variant = name_or_path.partition(":")
+    name, _, variant = checks.text("config", name_or_path).partition(":")
     if os.path.isfile(name):
         return name, variant
     known = list_configs()

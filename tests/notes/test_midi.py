@@ -245,13 +245,20 @@ def test_signatures_and_tempos_that_make_no_sense_are_passed_over():
         (0, m.time_signature(4, 200)),
         (0, m.key_signature(40, 0)),
         (0, m.key_signature(2, 9)),
+        (0, m.key_signature(-128, 0)),
         (0, m.tempo(0)),
         (0, b"\xff\x51\x02\x01\x01"),
         (0, b"\xff\x58\x01\x04"),
         (0, b"\xff\x59\x00"),
         (0, b"\xff\x21\x00"),
     )
-    sequence = read(conductor, ONE_NOTE)
+    with repairs.counted() as found:
+        sequence = read(conductor, ONE_NOTE)
+    assert found == {
+        "impossible metres, left out": 2,
+        "impossible keys, left out": 3,
+        "impossible tempos, left out": 1,
+    }
     assert not sequence.time_signatures and not sequence.key_signatures
     assert [tempo.qpm for tempo in sequence.tempos] == [120]
     assert tuples(sequence) == [(60, 80, 0.0, 0.5)]

@@ -21,6 +21,11 @@ def test_a_wrong_number_of_tracks_is_repaired(number):
     assert repaired(m.midi_file(*TWO_TRACKS)) == (TWO_NOTES, {})
 
 
+def test_tracks_of_type_2_are_played_at_once_and_that_is_said():
+    said = {"files of type 2, their tracks played at once": 1}
+    assert repaired(m.midi_file(*TWO_TRACKS, kind=2)) == (TWO_NOTES, said)
+
+
 @pytest.mark.parametrize("which", [0, 1])
 @pytest.mark.parametrize("length", [0, 1, 5, 12, 14, 17, 20, 35, 10_000, 2**32 - 1])
 def test_a_track_of_a_wrong_length_is_read_to_where_it_says_that_it_ends(which, length):

@@ -362,6 +362,28 @@ def test_command_line_tells_users_of_their_mistakes(config, tmp_path, flag, mess
     assert run.stderr.count("\n") == 1
 
 
+def test_command_says_how_to_go_on(config, music, tmp_path):
+    def last_line(directory, *arguments):
+        run = command(
+            "tfmusic.build",
+            f"--source={music}",
+            f"--output_dir={directory}",
+            *arguments,
+        )
+        return run.stdout.splitlines()[-1]
+
+    assert last_line(tmp_path / "for folk", "--like=folk") == (
+        "next: tfmusic train --config=bar_lstm:folk --init_from=folk "
+        f"--data_dir='{tmp_path / 'for folk'}' --workdir=run "
+        "--config.train.num_epochs=2 --config.optimizer.learning_rate=0.0005"
+    )
+    data = tmp_path / "data"
+    assert last_line(data, f"--config={config}", "--validation_fraction=0") == (
+        f"too little to train on: {data}: expected pieces in its validation split, "
+        "found none; build it again with more music and --validation_fraction=0.1"
+    )
+
+
 def test_several_workers_write_the_same_bytes(config, music, both, tmp_path):
     run = command(
         "pipelines.build_tfrecords",

@@ -10,8 +10,8 @@ tracks. So the state of a channel holds for its notes in whatever track they are
     several tracks set it on one tick, each keeps the one that it set itself.
 *   Tracks with different ports (meta event 33) have different channels.
 *   Tempos, metres and keys of all tracks make one map each. Of several on one tick the
-    one of the last track holds, those that make no sense are passed over (3/0, 17
-    sharps, a quarter of no length), and a tempo that is already there is none.
+    one of the last track holds, those that make no sense are passed over and counted
+    (3/0, 17 sharps, a quarter of no length), and a tempo that is there is none.
 *   A note-off ends all notes on its key that began before it, in its own track.
 
 What a file lacks is repaired, and counted (`tfmusic.notes.repairs`):
@@ -49,6 +49,7 @@ from tfmusic.notes.names import decode_names
 
 _CONTROL, _BEND = 0xB0, 0xE0  # statuses
 _LARGEST_POWER = 7  # of two: no metre is counted in shorter beats than 1/128
+_MOST_SHARPS = 7  # or flats, of a key
 _DEFAULT_QPM = 120
 _SMPTE_FRAMES = {24: 24, 25: 25, 29: 30 / 1.001, 30: 30}  # in a second
 
@@ -184,6 +185,7 @@ def _tempos(events: Events) -> tuple[np.ndarray, np.ndarray]:
     """Where tempos begin, in ticks, and the microseconds in a quarter note."""
     rows, contents = events.metas(TEMPO, 3)
     values = contents @ np.array([1 << 16, 1 << 8, 1])
+    repairs.count("impossible tempos, left out", int(np.sum(values == 0)))
     rows, values = rows[values > 0], values[values > 0]
     order = np.argsort(events.tick[rows], kind="stable")
     # Before the first tempo there is another; of several on one tick the last holds.
@@ -207,10 +209,12 @@ _BEAT_ALONE, _FOUR_BEATS = (1, 4), (4, 4)
 def _add_signatures(sequence: NoteSequence, events: Events, clock: _Clock) -> None:
     """Metres and keys."""
     rows, contents = events.metas(METRE, 2)
+    makes_sense = (contents[:, 0] > 0) & (contents[:, 1] <= _LARGEST_POWER)
+    repairs.count("impossible metres, left out", int(np.sum(~makes_sense)))
+    rows, contents = rows[makes_sense], contents[makes_sense]
     metres = {
         tick: (numerator, 1 << power)
         for tick, (numerator, power) in _in_time(events.tick[rows], contents)
-        if numerator and power <= _LARGEST_POWER
     }
     if set(metres.values()) == {_BEAT_ALONE}:
         metres = {min(metres): _FOUR_BEATS}
@@ -220,10 +224,13 @@ def _add_signatures(sequence: NoteSequence, events: Events, clock: _Clock) -> No
             time=time, numerator=numerator, denominator=denominator
         )
     rows, contents = events.metas(KEY, 2)
+    contents = contents.view(np.int8).astype(np.int64)  # flats are below 0
+    makes_sense = (np.abs(contents[:, 0]) <= _MOST_SHARPS) & (contents[:, 1] >> 1 == 0)
+    repairs.count("impossible keys, left out", int(np.sum(~makes_sense)))
+    rows, contents = rows[makes_sense], contents[makes_sense]
     keys = {
         tick: ((7 * sharps + 9 * mode) % 12, mode)
-        for tick, (sharps, mode) in _in_time(events.tick[rows], contents.view(np.int8))
-        if -7 <= sharps <= 7 and mode in (0, 1)
+        for tick, (sharps, mode) in _in_time(events.tick[rows], contents)
     }
     for time, (key, mode) in clock.timed(keys):
         sequence.key_signatures.add(time=time, key=key, mode=mode)

@@ -19,6 +19,7 @@ NAME, PORT, TEMPO, METRE, KEY = 0x03, 0x21, 0x51, 0x58, 0x59  # meta events
 _END = 0x2F
 _TRACK = b"MTrk"
 _SYSTEM_DATA = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # data bytes; of others none
+_ONE_AFTER_ANOTHER = 2  # the type of files whose tracks are pieces of their own
 _END_OF_TRACK = bytes([META, _END, 0])
 _LONGEST_LEAP = 20  # over four messages: two bytes of delta time, status, two of data
 # Behind the file: no byte of an event that runs over its end is taken for data.
@@ -92,6 +93,8 @@ def read_events(data: bytes, limits: Limits) -> Events:
     if length < 6 or len(data) < 8 + length:
         raise ReadError("truncated", f"a header of {length} bytes in {len(data)}")
     expected = int.from_bytes(data[10:12], "big")
+    if int.from_bytes(data[8:10], "big") == _ONE_AFTER_ANOTHER:
+        repairs.count("files of type 2, their tracks played at once")
 
     scanner = _Scanner(data)
     position, num_tracks = 8 + length, 0

@@ -8,6 +8,7 @@ from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.measures import bars_end
 from tfmusic.representations import EncodeError, Representation
+from tfmusic.serving.inputs import check_music
 from tfmusic.serving.setting import shorten
 
 
@@ -30,8 +31,10 @@ def cut_primer(
         seconds: Length in seconds instead.
 
     Raises:
-        UserError: More than one length is given, or one that is not above 0.
+        UserError: `piece` is no music, or more than one length is given, or one that
+            is not above 0.
     """
+    check_music("piece", piece)
     lengths = {"steps": steps, "bars": bars, "seconds": seconds}
     given = {name: value for name, value in lengths.items() if value is not None}
     if len(given) > 1:

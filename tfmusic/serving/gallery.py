@@ -116,7 +116,7 @@ def write_gallery(
             if references:
                 reference = references[i % len(references)]
                 panels.append((f"held out: {reference.filename}", reference))
-                meaning += f", below it {reference.filename} from the held-out split"
+                meaning += f", below it {reference.filename}, held-out music"
             picture = path(f"piece_{number}.png", meaning)
             draw_piano_rolls(
                 picture,

@@ -1,5 +1,6 @@
 """What a model is given: music, and inputs as its card describes and limits them."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,9 +8,12 @@ import numpy as np
 
 from tfmusic.errors import UserError, choose
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.checks import check_possible
+from tfmusic.notes.limits import Limits, ReadError
 
 # What exports make in a call, unless their card has other limits.
 MAX_STEPS, MAX_OUTPUTS = 100_000, 4096
+_ANY_SIZE = Limits(max_notes=2**63, max_quarters=math.inf, max_seconds=math.inf)
 _LIMITS = {
     "num_steps": MAX_STEPS,
     "num_outputs": MAX_OUTPUTS,
@@ -22,13 +26,17 @@ def check_music(name: str, value: Any) -> None:
     """Refuses what is no music.
 
     Raises:
-        UserError: It is something else.
+        UserError: It is something else, or has notes or times that nobody could play.
     """
     if not isinstance(value, NoteSequence):
         shown = " ".join(repr(value).split())  # what a note is takes several lines
         raise UserError(
             f"{name}: expected music, as tfmusic.read_music gives it, got {shown:.60}"
         )
+    try:
+        check_possible(value, _ANY_SIZE)
+    except ReadError as error:
+        raise UserError(f"{name}: {error.detail}") from error
 
 
 def limits_of(card: Mapping[str, Any]) -> dict[str, int]:
