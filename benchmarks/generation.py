@@ -10,10 +10,14 @@ tokens, one piece at a time, which they cannot do for several pieces at once. It
 computes logits for the last of the 100 tokens only, as theirs does. What it does in 100
 steps of the recurrent layers, the graph does in one, since it keeps their state.
 
-The others: each family's default network, untrained, chords with a vocabulary of 2,028
-and performances of 312. The baseline keeps the state as well and calls the same code
-step by step from Python, eagerly, as the published systems of these families do; for
-the biaxial network that is a loop over notes within each step.
+The others: each family's default network, and three at their sources' settings,
+untrained, chords with a vocabulary of 2,028 and performances of 312. The baseline keeps
+the state as well and calls the same code step by step from Python, eagerly, as the
+published systems of these families do; for the biaxial network that is a loop over
+notes within each step.
+
+Each is exported first, and the graph is called as `tfmusic generate` does, by
+TensorFlow's C library on one thread; --threads=N gives it N. Baselines have all.
 
 A step of the biaxial network multiplies every weight by a row for each pitch, so one
 piece alone keeps a processor busy, and there is less to gain from several at once. What
@@ -22,6 +26,7 @@ all notes at once.
 """
 
 import itertools
+import tempfile
 import time
 from collections.abc import Callable
 
@@ -35,16 +40,27 @@ from tfmusic.config import load_config
 from tfmusic.models import AutoregressiveModel, make_model
 from tfmusic.models.tokens import TokenModel
 from tfmusic.representations import make_representation
+from tfmusic.serving.c_runtime import library
+from tfmusic.serving.endpoints import CEndpoints
+from tfmusic.serving.model_card import describe_controls
+from tfmusic.serving.saved_model import export_model
 
 _QUICK = flags.DEFINE_bool("quick", False, "Fewer steps and repetitions.")
 
 VOCABULARY_SIZE = 350
 WINDOW_TOKENS = 100
 BATCH_SIZES = (1, 16, 64)
-# Families whose baseline is a loop over their own steps.
-FAMILIES = tuple(name for name in STEP_BY_STEP if name != "skuldur_lstm")
+# Those whose baseline is a loop over their own steps: the experiment of each claim.
+NETWORKS = {name: name for name in STEP_BY_STEP if name != "skuldur_lstm"} | {
+    "chord_reference": "chord_lstm:reference",
+    "seq2seq_reference": "frame_seq2seq:reference",
+    "biaxial_reference": "biaxial_lstm:reference",
+}
 _FAMILY = flags.DEFINE_enum(
-    "family", None, ["skuldur", *FAMILIES], "Measure this one alone."
+    "family", None, ["skuldur", *NETWORKS], "Measure this one alone."
+)
+_THREADS = flags.DEFINE_integer(
+    "threads", 1, "Threads that share an operation of the graph; 0: all.", 0
 )
 
 
@@ -100,10 +116,10 @@ def make_baseline(model: TokenModel) -> Callable[[int], np.ndarray]:
 
 
 def make_family_network(family: str) -> AutoregressiveModel:
-    """A family's default network, untrained."""
+    """The network of an experiment, untrained."""
     config = load_config(config_path(family))
     representation = make_representation(config.representation)
-    if family == "chord_lstm":
+    if family.startswith("chord_lstm"):
         triads = itertools.combinations(range(48, 72), 3)
         counts = {".".join(map(str, pitches)): 1 for pitches in triads}
         representation = representation.fit_counts(counts)
@@ -141,12 +157,27 @@ def make_step_baseline(model: AutoregressiveModel) -> Callable[[int], np.ndarray
 
 def make_graph(model: AutoregressiveModel) -> Callable[[int, int], np.ndarray]:
     """`(batch_size, num_steps) -> array`, by the endpoint that exports carry."""
-    generate = model.endpoints()["generate"].function
-    controls = control_values(model).values()
+    card = {
+        "name": "benchmark",
+        "checkpoint": "none",
+        "representation": model.output_representation.to_config(),
+        "controls": describe_controls(model.CONTROLS),
+        "infill_controls": describe_controls(model.INFILL_CONTROLS),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        export_model(model, card, f"{folder}/1")
+        endpoints = CEndpoints(f"{folder}/1", _THREADS.value)
+    endpoints.load("generate")
+    specs = endpoints.inputs("generate")
     name, *_ = model.representation.feature_specs
-    return lambda batch, num_steps: generate(batch, num_steps, 0, *controls)[
-        name
-    ].numpy()
+
+    def generate(batch: int, num_steps: int) -> np.ndarray:
+        values = {"num_outputs": batch, "num_steps": num_steps, "seed": 0}
+        values |= control_values(model)
+        inputs = {name: np.array(values[name], specs[name][0]) for name in specs}
+        return endpoints.call("generate", inputs)[name]
+
+    return generate
 
 
 def make_products(model: AutoregressiveModel) -> Callable[[int, int], np.ndarray]:
@@ -197,7 +228,7 @@ def measure(
     repetitions: int,
     bound: Callable[[int, int], np.ndarray] | None = None,
 ) -> list[str]:
-    """Measures and prints one network; returns its claims."""
+    """Measures and prints one network; returns its claims: steps a second, ratios."""
     generate = make_graph(model)
     calls = {loop: baseline}
     for batch in BATCH_SIZES:
@@ -211,16 +242,20 @@ def measure(
     for name, value in seconds.items():
         print(f"{name:38}{value * 1e3:10.3f}{1 / value:11,.1f}{ratios[name]:8,.1f}")
     print(flush=True)
-    return [
-        f"generation.{claim}_batch{batch}_ratio = "
-        f"{ratios[f'in graph, batch {batch}']:.1f}"
-        for batch in BATCH_SIZES
-    ]
+    claims = []
+    for batch in BATCH_SIZES:
+        way = f"in graph, batch {batch}"
+        claims += [
+            f"generation.{claim}_batch{batch} = {1 / seconds[way]:.0f}",
+            f"generation.{claim}_batch{batch}_ratio = {ratios[way]:.1f}",
+        ]
+    return claims
 
 
 def main(argv: list[str]) -> None:
     """Measures and prints."""
     del argv
+    library()  # before TensorFlow makes threads, so that graphs have their own
     quick = _QUICK.value
     num_steps, num_looped, repetitions = (200, 5, 3) if quick else (500, 20, 5)
     claims = []
@@ -236,15 +271,15 @@ def main(argv: list[str]) -> None:
             num_steps,
             repetitions,
         )
-    for family in FAMILIES:
-        if _FAMILY.value not in (None, family):
+    for claim, family in NETWORKS.items():
+        if _FAMILY.value not in (None, claim):
             continue
         model = make_family_network(family)
         baseline = make_step_baseline(model)
-        is_biaxial = family == "biaxial_lstm"
+        is_biaxial = family.startswith("biaxial_lstm")
         claims += measure(
             family,
-            family,
+            claim,
             "Python loop over steps, batch 1",
             lambda run=baseline: run(num_looped),
             model,

@@ -114,6 +114,7 @@ _COMPARE_WITH = flags.DEFINE_string(
     "bach_chorales, KIND:PATH as tfmusic build takes it.",
 )
 _RANDOM = "random"  # instead of a primer's file
+_FEW_PIECES = 32  # at a time; with more, the operations of a step are work for threads
 
 
 def main() -> None:
@@ -128,7 +129,8 @@ def main() -> None:
     from tfmusic.serving.gallery import check_folder, write_gallery
     from tfmusic.serving.player import Player
 
-    player = Player(path)
+    num_pieces = _BEAM_WIDTH.value or _NUM_OUTPUTS.value * _BEST_OF.value
+    player = Player(path, num_threads=0 if num_pieces > _FEW_PIECES else 1)
     player.announce = command_line.say_meanwhile
     _check_controls(player)
     real = _real_music()

@@ -26,7 +26,7 @@ def main() -> None:
     from tfmusic.notes.writing import write_midi
     from tfmusic.serving.player import Player
 
-    player = Player(_MODEL_DIR.value)
+    player = Player(_MODEL_DIR.value, num_threads=0)
     piece = read_input(_INPUT.value, "input")
     write_midi(player.reconstruct(piece), _OUTPUT.value)
     total = ReconstructionTotal()

@@ -1,7 +1,10 @@
 """Endpoints by TensorFlow's C library, beside the same by its Python code."""
 
+import os
 import pathlib
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -95,3 +98,26 @@ def test_checkpoint_that_cannot_be_written_is_an_error_of_the_disk(
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         save_tensors(str(tmp_path / "file" / "variables"), {"a": np.zeros(2)})
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/task"), reason="nothing to count")
+def test_a_process_that_has_played_still_trains_on_all_its_threads():
+    count = (
+        "import os\n"
+        "def threads(): return len(os.listdir('/proc/self/task'))\n"
+        "{before}"
+        "import tensorflow as tf\n"
+        "before = threads(); tf.ones([2, 2]) @ tf.ones([2, 2])\n"
+        "print(threads() - before)\n"
+    )
+    play = "from tfmusic.serving.c_runtime import Runtime; Runtime(num_threads=1)\n"
+    started = [
+        subprocess.run(
+            [sys.executable, "-c", count.format(before=before)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for before in ("", play)
+    ]
+    assert started[0] == started[1]

@@ -87,7 +87,7 @@ class EncodeShard(beam.DoFn):
     def setup(self) -> None:
         """Loads the autoencoder."""
         prepare_path(self._job.work_dir)
-        self._player = Player(self._job.model_path)
+        self._player = Player(self._job.model_path, num_threads=0)
 
     def process(self, shard: str) -> Iterator[str]:
         """Encodes a shard unless that was done before."""

@@ -37,6 +37,10 @@ _INVALID_ARGUMENT = 3
 # third of the time before the first call, and changes nothing on a processor. A
 # function whose call names no ConfigProto is not optimized at all.
 _CONFIG = bytes.fromhex("3801520d520b0802200160017802e00102")
+_NUM_THREADS = 0x10  # of a ConfigProto: intra_op_parallelism_threads comes
+# Without it the first context of a process decides how many threads all others have,
+# those that train among them.
+_OWN_THREADS = "TF_OVERRIDE_GLOBAL_THREADPOOL"
 _POINTER = ctypes.c_void_p
 _SIZE = ctypes.c_size_t
 
@@ -66,6 +70,7 @@ _RETURNS = {
     "TF_StringInit": None,
     "TF_StringCopy": None,
     "TFE_NewContextOptions": _POINTER,
+    "TFE_ContextOptionsSetConfig": None,
     "TFE_DeleteContextOptions": None,
     "TFE_NewContext": _POINTER,
     "TFE_DeleteContext": None,
@@ -104,6 +109,7 @@ def library() -> ctypes.CDLL | None:
     is_mac = sys.platform == "darwin"
     name = "libtensorflow_cc.2.dylib" if is_mac else "libtensorflow_cc.so.2"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault(_OWN_THREADS, "1")
     try:
         found = ctypes.CDLL(os.path.join(spec.submodule_search_locations[0], name))
         for function, kind in _RETURNS.items():
@@ -116,9 +122,17 @@ def library() -> ctypes.CDLL | None:
 class Runtime:
     """Functions that share their variables."""
 
-    def __init__(self):
+    def __init__(self, num_threads: int = 0):
+        """Has no functions yet.
+
+        Args:
+            num_threads: How many share an operation, at most 127; 0: one a core.
+        """
         self._tf = tf = library()
         options = _POINTER(tf.TFE_NewContextOptions())
+        config = bytes([_NUM_THREADS, num_threads])
+        with _Status(tf) as status:
+            tf.TFE_ContextOptionsSetConfig(options, config, _SIZE(len(config)), status)
         with _Status(tf) as status:
             self._context = _POINTER(tf.TFE_NewContext(options, status))
         tf.TFE_DeleteContextOptions(options)

@@ -55,13 +55,19 @@ class Endpoints(Protocol):
         """
 
 
-def load_endpoints(path: str) -> Endpoints:
+def load_endpoints(path: str, num_threads: int = 0) -> Endpoints:
     """Loads the SavedModel in a directory, which is not needed afterwards.
+
+    Args:
+        path: The directory.
+        num_threads: See `Player`.
 
     Raises:
         Exception: It is damaged; see `tfmusic.stored.reading`.
     """
-    return PythonEndpoints(path) if _needs_python(path) else CEndpoints(path)
+    if _needs_python(path):
+        return PythonEndpoints(path)
+    return CEndpoints(path, num_threads)
 
 
 def save_tensors(prefix: str, values: Mapping[str, np.ndarray | bytes]) -> None:
@@ -102,10 +108,10 @@ def _needs_python(path: str) -> bool:
 class CEndpoints:
     """Endpoints that are loaded, by TensorFlow's C library, when they are called."""
 
-    def __init__(self, path: str):
+    def __init__(self, path: str, num_threads: int = 0):
         with open(os.path.join(path, "saved_model.pb"), "rb") as file:
             self._parts = GraphParts(file.read())
-        self._runtime = Runtime()
+        self._runtime = Runtime(num_threads)
         self._loaded: set[str] = set()
         self._lock = threading.Lock()
         saver = self._parts.saver

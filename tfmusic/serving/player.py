@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tfmusic.checks import mapping
+from tfmusic.checks import mapping, whole_number
 from tfmusic.errors import UserError, choose
 from tfmusic.files import (
     check_model_path,
@@ -62,24 +62,30 @@ class Player:
             for the model, in words.
     """
 
-    def __init__(self, model: str):
+    def __init__(self, model: str, num_threads: int = 1):
         """Loads an export.
 
         Args:
             model: The name of a model that comes with tfmusic; or an export directory,
                 of which the newest version is taken, or one numbered version in it,
                 perhaps in a bucket; or an export in one file.
+            num_threads: How many share an operation, at most 127; 0: one for each
+                core. One is the fastest for up to some dozens of pieces at a time, as
+                the operations of a step are small (`python -m benchmarks.generation`).
+                In a process that uses TensorFlow, and on a graphics card, TensorFlow's
+                own settings hold.
 
         Raises:
             UserError: There is no such model, or it is damaged.
         """
+        whole_number("num_threads", num_threads, 0, 127)
         found = find_model(model)
         with as_directory(found) as folder:
             path = newest_version(folder)
             self.path = found if is_packed(found) else path
             self.card = read_card(os.path.join(path, CARD))
             with reading(self.path, _WORDS, _REMEDY):
-                self._endpoints = load_endpoints(path)
+                self._endpoints = load_endpoints(path, num_threads)
                 self._check_endpoints()
             with reading(os.path.join(self.path, CARD), "a model's card", _REMEDY):
                 self.representation = make_representation(self.card["representation"])
