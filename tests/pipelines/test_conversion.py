@@ -1,4 +1,8 @@
+import dataclasses
+
+from tests.notes.test_beats import song
 from tfmusic.notes.reading import Limits
+from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.pipelines.conversion import Converter
 from tfmusic.pipelines.elements import Drop, Recipe, Task
 from tfmusic.pipelines.filters import Filters
@@ -37,3 +41,21 @@ def test_records_say_what_the_reader_made_of_repeats_and_left_out():
             "repeats": said,
             "left_out": "1 grace notes",
         }
+
+
+def test_music_beside_its_beat_is_moved_onto_it_where_beats_are_counted():
+    def converted(offset, representation):
+        recipe = dataclasses.replace(RECIPE, representation=representation)
+        data = to_midi_bytes(song(offset))
+        (piece,) = Converter((recipe,), Limits(), Filters())(
+            Task(data, "song.mid", parse_pieces, {})
+        )
+        return piece.encoded[0].arrays, piece.repairs
+
+    moved = {"pieces beside the beat of their file, moved onto it": 1}
+    in_quarters = RECIPE.representation
+    assert converted(0.35, in_quarters) == (converted(0.0, in_quarters)[0], moved)
+    in_seconds = {"name": "performance_events"}
+    arrays, repairs = converted(0.35, in_seconds)
+    assert arrays != converted(0.0, in_seconds)[0]
+    assert repairs == {}

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from tests.contracts import make_sequence
+from tests.notes.test_beats import song
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.transforms import transpose
 from tfmusic.representations import make_representation
-from tfmusic.serving.primers import join, read_primer
+from tfmusic.serving.primers import join, on_beat, read_primer
 from tfmusic.serving.setting import Setting
 
 ONE_KEY = {"name": "test", "config": {"data": {"key": "C"}}}
@@ -425,3 +426,13 @@ def test_moving_to_c_and_back_is_no_move():
     for semitones in range(-5, 7):
         moved = transpose(cadence(), semitones)
         assert read_primer(ONE_KEY, ROLL, moved).semitones == -semitones
+
+
+def test_primer_beside_its_beat_is_moved_onto_it_for_models_that_count_beats():
+    given = song(0.35)
+    moved, remarks = on_beat(ROLL, given)
+    assert rows(moved.notes) == rows(song(0.0).notes)
+    assert remarks == ("moved onto its beat; its file has another",)
+    in_seconds = make_representation({"name": "performance_events"})
+    assert on_beat(in_seconds, given) == (given, ())
+    assert on_beat(ROLL, song(0.0))[1] == ()

@@ -13,6 +13,7 @@ from tfmusic.data.packing import pack
 from tfmusic.data.splits import Content
 from tfmusic.errors import DropError
 from tfmusic.notes import NoteSequence, repairs, wire
+from tfmusic.notes.beats import onto_beat
 from tfmusic.notes.keys import transpose_to_c
 from tfmusic.notes.reading import Limits
 from tfmusic.notes.scores import remarks
@@ -69,8 +70,9 @@ class Converter:
             _add_genre(sequence, metadata)
             try:
                 sequence = self.filters.apply(sequence, metadata)
-                with wire.columns_kept(sequence, written):
+                with wire.columns_kept(sequence, written), repairs.counted() as moved:
                     converted.append(self._convert(sequence, name, metadata))
+                converted[-1].repairs.update(moved)
             except DropError as error:
                 converted.append(Drop.of(error, name, "filter"))
         for piece in converted:
@@ -84,10 +86,12 @@ class Converter:
     ) -> Converted:
         content = Content.of(sequence) if self.identifies else Content("")
         piece = Converted(name, content.hash, content.sketch, metadata)
-        prepare = functools.cache(functools.partial(_prepare, sequence))
+        on_beat = functools.cache(functools.partial(onto_beat, sequence))
         for recipe, kind in zip(self.recipes, self._representations, strict=True):
             try:
-                prepared = prepare(recipe.preparation["key"])
+                prepared = on_beat() if kind.steps_per_quarter else sequence
+                if recipe.preparation["key"] == "C":
+                    prepared = transpose_to_c(prepared)
                 if recipe.counts:
                     piece.counts[recipe.number] = kind.count(prepared)
                 else:
@@ -122,10 +126,6 @@ def _add_genre(sequence: NoteSequence, metadata: Mapping[str, Any]) -> None:
         folder = posixpath.basename(posixpath.dirname(sequence.filename))
         tag = metadata.get("tag") or metadata.get("composer") or folder
         known.genre.extend([tag] if tag else [])
-
-
-def _prepare(sequence: NoteSequence, key: str) -> NoteSequence:
-    return transpose_to_c(sequence) if key == "C" else sequence
 
 
 def encode(

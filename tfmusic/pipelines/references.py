@@ -13,6 +13,7 @@ from tfmusic.data.dataset_info import FILE_NAME, DatasetInfo
 from tfmusic.errors import DropError, UserError
 from tfmusic.files import is_remote
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.beats import onto_beat
 from tfmusic.pipelines.conversion import describe
 from tfmusic.pipelines.filters import Filters
 from tfmusic.pipelines.planning import Settings
@@ -161,7 +162,7 @@ def _pieces(
             sequence.filename = name
             metadata = {**describe(sequence), **item.metadata}
             try:
-                yield name, filters.apply(sequence, metadata)
+                yield name, onto_beat(filters.apply(sequence, metadata))
             except DropError as error:
                 dropped[error.reason] += 1
     if dropped:

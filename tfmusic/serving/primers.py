@@ -17,6 +17,7 @@ import numpy as np
 
 from tfmusic.errors import DropError, UserError
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.beats import onto_beat
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.keys import Key, best_key, written_key
 from tfmusic.notes.measures import metres_of
@@ -54,6 +55,17 @@ class Primer:
     end_step: int
     remarks: tuple[str, ...]
     key: Key | None = None
+
+
+def on_beat(
+    representation: Representation, sequence: NoteSequence
+) -> tuple[NoteSequence, tuple[str, ...]]:
+    """A primer as a model that counts beats should read it, and what to say of it."""
+    if not representation.steps_per_quarter:
+        return sequence, ()
+    moved = onto_beat(sequence)
+    said = () if moved is sequence else ("moved onto its beat; its file has another",)
+    return moved, said
 
 
 def read_primer(

@@ -16,7 +16,7 @@ from tfmusic.notes import NoteSequence, Pieces
 from tfmusic.representations import EncodeError, Representation
 from tfmusic.serving.gaps import Gap, fill_gap, read_gap
 from tfmusic.serving.inputs import check_limits, check_music, choose_endpoint, limits_of
-from tfmusic.serving.primers import Primer, join, limit_on_beat, read_primer
+from tfmusic.serving.primers import Primer, join, limit_on_beat, on_beat, read_primer
 from tfmusic.serving.setting import (
     OWNERS,
     PHRASE_QUARTERS,
@@ -218,6 +218,7 @@ def _prepare(
     """The primer as the model reads it, the length, and what the music is set in."""
     if primer is not None:
         check_music("primer", primer)
+        primer, moved = on_beat(representation, primer)
     for name, value in setting.items():
         if name in card["controls"]:
             raise UserError(f"{name}: give it as controls={{{name!r}: {value!r}}}")
@@ -231,7 +232,8 @@ def _prepare(
     if primer:
         primer = read_primer(card, representation, primer, wanted.tonality)
         prompt = representation.as_beginning(primer.prompt)
-        primer = dataclasses.replace(primer, prompt=prompt)
+        remarks = moved + primer.remarks
+        primer = dataclasses.replace(primer, prompt=prompt, remarks=remarks)
     return {
         "primer": primer,
         "num_steps": steps,
