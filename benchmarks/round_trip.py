@@ -32,7 +32,8 @@ from music21 import (
 import tfmusic
 from benchmarks.midi_files import add_data_flag, lay_out
 from tfmusic.notes import NoteSequence
-from tfmusic.notes.grid import TempoMap
+from tfmusic.notes.beats import onto_beat
+from tfmusic.notes.grid import TempoMap, metres
 
 _EXACT = 1e-3  # quarters
 _FEW = 1 / 16  # quarters: a note that was moved, but is there
@@ -118,7 +119,7 @@ def _measure(paths: Iterable[pathlib.Path], target: pathlib.Path) -> dict[str, s
         if target.suffix == ".mid":
             found = _of_sequence(tfmusic.read_music(target))
         else:
-            found = _of_score(target)
+            found, sequence = _of_score(target), onto_beat(sequence)
         for row, (part, whole) in _compare(_of_sequence(sequence), found).items():
             if whole:
                 kept[row].append((part, whole))
@@ -153,11 +154,11 @@ def _of_sequence(sequence: NoteSequence) -> Music:
     return Music(
         notes,
         sorted(n.start_time for n in pitched),
-        _without_upbeat(
-            _changes(
-                (quarters(s.time), s.numerator, s.denominator)
-                for s in sequence.time_signatures
-            )
+        # A metre holds in its upbeat too, as scores write it.
+        _changes(
+            (max(start, 0.0), numerator, denominator)
+            for start, numerator, denominator in metres(sequence, tempo_map)
+            if sequence.time_signatures
         ),
         _changes(
             (quarters(s.time), s.key, s.mode == s.MINOR)
@@ -251,13 +252,6 @@ def _changes(marks: Iterable[tuple]) -> list[tuple]:
         if not result or result[-1][1:] != tuple(value):
             result.append((round(place, 3), *value))
     return result
-
-
-def _without_upbeat(metres: list[tuple]) -> list[tuple]:
-    """Metres, the first of which holds in the upbeat too, as scores write it."""
-    if metres and 0 < metres[0][0] < 4 * metres[0][1] / metres[0][2]:
-        return [(0.0, *metres[0][1:]), *metres[1:]]
-    return metres
 
 
 def _compare(given: Music, found: Music) -> dict[str, tuple[int, int]]:

@@ -82,13 +82,13 @@ def _make_pieces(controls: dict[str, str]) -> Callable[[], dict[str, Any]]:
     from tfmusic.evaluation.comparison import compare
     from tfmusic.pipelines.references import read_references
     from tfmusic.serving.player import Player
-    from tfmusic.serving.saved_model import export_run
+    from tfmusic.serving.saved_model import export_version
 
     found = read_references(_DATA_DIR.value, _SPLIT.value)
     lengths = DatasetInfo.load(_DATA_DIR.value).splits[_SPLIT.value]["piece_steps"]
     with tempfile.TemporaryDirectory() as folder:
         checkpoint = _CHECKPOINT.value or ""
-        player = Player(export_run(_WORKDIR.value, folder, checkpoint))
+        player = Player(export_version(_WORKDIR.value, folder, checkpoint).path)
         player.announce = command_line.say_meanwhile
         steps = _NUM_STEPS.value or min(max(lengths, default=1), _MOST_STEPS)
         in_time = "bars" in controls or "seconds" in controls

@@ -68,12 +68,13 @@ def main() -> None:
     checkpoint = _CHECKPOINT.value or ""
     import_tensorflow()
     from tfmusic.serving.edge import check_format, export_step
-    from tfmusic.serving.saved_model import export_packed, export_run
+    from tfmusic.serving.saved_model import export_packed, export_run, export_version
 
     if _FORMAT.value != "savedmodel":
         check_format(_FORMAT.value)  # before what takes long
         with tempfile.TemporaryDirectory() as folder:
-            model = _MODEL.value or export_run(_WORKDIR.value, folder, checkpoint)
+            if not (model := _MODEL.value):
+                model = export_version(_WORKDIR.value, folder, checkpoint).path
             export_step(model, _EXPORT_DIR.value, _FORMAT.value)
     elif _MODEL.value:
         export_packed(_MODEL.value, _EXPORT_DIR.value)

@@ -16,6 +16,7 @@ from music21 import (
 )
 
 from tests.notes.sequences import make_sequence
+from tests.notes.test_beats import song
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
 from tfmusic.notes.grid import TempoMap
@@ -366,6 +367,10 @@ def test_a_performance_without_a_beat_is_refused():
     late = [(60, i + float(generator.uniform(0, 0.02)), i + 1) for i in range(20)]
     (part,) = read(make_piece(late)).parts
     assert notes_of(part) == expected(*[(60, i, i + 1) for i in range(20)])
+
+
+def test_music_beside_the_beat_of_its_file_is_written_on_its_own():
+    assert to_musicxml(song(0.35)) == to_musicxml(song(0.0))
 
 
 def test_a_key_that_is_struck_again_is_let_go_before():

@@ -24,6 +24,7 @@ from music21.musicxml.m21ToXml import ScoreExporter
 
 from tfmusic.errors import UserError
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.beats import onto_beat
 from tfmusic.notes.grid import TempoMap
 from tfmusic.notes.keys import best_key
 from tfmusic.notes.measures import QUARTER, Grid, Measure, fraction_on_grid, measures_of
@@ -128,7 +129,8 @@ def to_score(sequence: NoteSequence, title: str = "") -> stream.Score:
     Times are moved to the nearest thirty-second or sixteenth triplet of the tempo map.
     Pianos have two staves for the hands unless one is enough; notes that overlap within
     a staff are in voices. Where no metre is known it is 4/4, and where no key is known
-    it is found from the notes. Drums are left out.
+    it is found from the notes. Drums are left out. Music beside the beat of its file is
+    written on its own (`tfmusic.notes.beats`).
 
     Args:
         sequence: Any sequence that follows a beat.
@@ -140,6 +142,7 @@ def to_score(sequence: NoteSequence, title: str = "") -> stream.Score:
     Raises:
         UserError: It has no notes, or follows no beat, as performances do.
     """
+    sequence = onto_beat(sequence)
     rows = np.flatnonzero([not note.is_drum for note in sequence.notes])
     if not len(rows):
         raise UserError(

@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from absl import logging
@@ -62,12 +62,45 @@ def export_run(
         UserError: `workdir` holds no run with such a checkpoint, or `export_dir`
             cannot be written, or not read again.
     """
+    sizes = max_steps, max_outputs
     if export_dir.endswith(ENDING):
         with tempfile.TemporaryDirectory() as folder:
-            sizes = max_steps, max_outputs
-            pack(export_run(workdir, folder, checkpoint, *sizes), export_dir)
-        logging.info("packed it in %s", export_dir)
-        return export_dir
+            version = export_version(workdir, folder, checkpoint, *sizes)
+            pack(version.path, export_dir)
+        version = version._replace(path=export_dir)
+    else:
+        version = export_version(workdir, export_dir, checkpoint, *sizes)
+    if version.is_new:
+        logging.info(
+            "exported %s of %s to %s", version.checkpoint, workdir, version.path
+        )
+    else:
+        logging.info("%s already holds these weights", version.path)
+    return version.path
+
+
+class Version(NamedTuple):
+    """A numbered version of an export.
+
+    Attributes:
+        path: Its directory.
+        checkpoint: The weights that it holds.
+        is_new: Whether it was not there before.
+    """
+
+    path: str
+    checkpoint: str
+    is_new: bool
+
+
+def export_version(
+    workdir: str,
+    export_dir: str,
+    checkpoint: str | int = "",
+    max_steps: int = 0,
+    max_outputs: int = 0,
+) -> Version:
+    """Exports a run's weights into a directory, and says nothing; see `export_run`."""
     prepare_path(export_dir)
     check_model_path(export_dir)
     config, model, weights = restore_model(workdir, checkpoint)
@@ -84,12 +117,10 @@ def export_run(
         except UserError:  # a new version takes the place of a damaged one
             old = {}
         if {name: old.get(name) for name in card} == json.loads(json.dumps(card)):
-            logging.info("%s already holds these weights", newest)
-            return newest
+            return Version(newest, card["checkpoint"], is_new=False)
     path = os.path.join(export_dir, str(found[-1] + 1 if found else 1))
     export_model(model, card, path)
-    logging.info("exported %s of %s to %s", card["checkpoint"], workdir, path)
-    return path
+    return Version(path, card["checkpoint"], is_new=True)
 
 
 def export_packed(model: str, export_dir: str) -> str:
