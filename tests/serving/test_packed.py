@@ -64,15 +64,6 @@ def test_model_in_one_file_has_its_weights_rounded_to_float16(
     assert music(Player(packed)) == music(Player(path))
 
 
-def test_export_in_one_file_is_told_by_the_name_of_that_file(
-    tiny_run, tmp_path, caplog
-):
-    caplog.set_level("INFO", logger="absl")
-    path = export_run(tiny_run[1], str(tmp_path / "tiny.zip"))
-    (told,) = (m for m in caplog.messages if m.startswith("exported"))
-    assert told.endswith(f" of {tiny_run[1]} to {path}")
-
-
 def test_model_in_one_file_is_half_as_large_and_the_same_bytes_each_time(
     packed, tiny_export, tmp_path
 ):
