@@ -87,16 +87,21 @@ def test_all_that_has_a_time_comes_along_and_the_beginning_stays():
     given.time_signatures.add(time=8.6 * second, numerator=4, denominator=4)
     given.control_changes.add(time=0.0, control_number=7, control_value=90)
     given.control_changes.add(time=1.6 * second, control_number=64, control_value=127)
+    given.control_changes.add(time=0.3 * second, control_number=7, control_value=80)
     given.key_signatures.add(time=0.0, key=2)
+    given.key_signatures.add(time=4.6 * second, key=4)
+    given.pitch_bends.add(time=2.6 * second, bend=100)
     with repairs.counted() as said:
         moved = onto_beat(given)
     assert said == {"pieces beside the beat of their file, moved onto it": 1}
     assert [tempo.time for tempo in moved.tempos] == pytest.approx([0, 8 * second])
     times = [signature.time for signature in moved.time_signatures]
     assert times == pytest.approx([0, 8 * second])
-    assert [key.time for key in moved.key_signatures] == [0]
+    times = [key.time for key in moved.key_signatures]
+    assert times == pytest.approx([0, 4 * second])
+    assert moved.pitch_bends[0].time == pytest.approx(2 * second)
     times = [change.time for change in moved.control_changes]
-    assert times == pytest.approx([0, second])
+    assert times == pytest.approx([0, second, 0])
     assert moved.total_time == pytest.approx(given.total_time - 0.6 * second)
     assert first_start(given) == pytest.approx(0.6)  # what was given is as it was
 
@@ -127,3 +132,57 @@ def test_syncopation_is_no_other_beat():
     )
     late.source_info.encoding_type = NoteSequence.SourceInfo.MIDI
     assert beat_offset(late) == (0, 4)
+
+
+def bars(*notes, num_bars=24, **settings):
+    """Bars of (pitch, start, end), all a tenth of a quarter late."""
+    sequence = make_sequence(
+        [
+            (pitch, 80, 4 * bar + start + 0.1, 4 * bar + end + 0.1)
+            for bar in range(num_bars)
+            for pitch, start, end in notes
+        ],
+        **settings,
+    )
+    sequence.source_info.encoding_type = NoteSequence.SourceInfo.MIDI
+    return sequence
+
+
+BASS = [(36, 0, 1), (36, 2, 3)]
+
+
+def chords_off_the_beat(length):
+    starts = (0.5, 1.5, 2.5, 3.5)
+    return [(pitch, s, s + length) for s in starts for pitch in (60, 64)]
+
+
+def test_the_lowest_note_of_a_chord_says_twice_as_much_of_the_beat():
+    # 2 x 2 quarters of bass against 4 x (2 + 1) x 1/2 of chords: too little more.
+    assert beat_offset(bars(*BASS, *chords_off_the_beat(0.5)))[0] == pytest.approx(0.1)
+    assert beat_offset(bars(*BASS, *chords_off_the_beat(0.75)))[0] == pytest.approx(0.6)
+
+
+def test_what_is_held_long_says_no_more_of_the_beat():
+    held = bars(*BASS, (64, 0.5, 8.5), num_bars=32)
+    assert beat_offset(held)[0] == pytest.approx(0.1)
+
+
+def test_bars_of_half_beats_stay_where_they_are():
+    given = make_sequence(
+        [(36, 80, 3 * i + 1.6, 3 * i + 2.6) for i in range(70)], time_signature=(7, 8)
+    )
+    given.source_info.encoding_type = NoteSequence.SourceInfo.MIDI
+    assert beat_offset(given) == (pytest.approx(0.6, abs=1e-6), 3.5)
+
+
+def test_a_tempo_that_changes_before_the_music_stays_before_it():
+    given = song(4.75)
+    second, late = 0.5, 0.3 * 0.5  # at 120; from there on half as fast
+    for note in given.notes:
+        note.start_time = late + (note.start_time - late) * 2
+        note.end_time = late + (note.end_time - late) * 2
+    given.tempos.add(time=late, qpm=60)
+    moved = onto_beat(given)
+    assert beat_offset(moved)[0] == 0
+    assert first_start(moved) == pytest.approx(8.0)
+    assert moved.tempos[1].time == pytest.approx(late + 3.25 * second)
