@@ -4,7 +4,10 @@ Everything else that goes wrong is a fault of the program and keeps its tracebac
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
+
+_OPERATION = re.compile(r"^\{\{function_node .*?\}\} ")
 
 
 class UserError(ValueError):
@@ -82,5 +85,6 @@ def closest(name: str, choices: Iterable[str]) -> str | None:
 def first_line(error: Exception) -> str:
     """What went wrong, without the stack that TensorFlow adds."""
     text = getattr(error, "message", None) or getattr(error, "strerror", None)
-    text = (text or str(error)).strip()
+    # Which operation it was, in two hundred letters, comes first otherwise.
+    text = _OPERATION.sub("", (text or str(error)).strip())
     return text.splitlines()[0][:200] if text else type(error).__name__

@@ -1,5 +1,6 @@
 """Models in one file, and models by name."""
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.disks import IN_OWN_MOUNTS, needs_disk
 from tfmusic.errors import UserError
 from tfmusic.notes.writing import to_midi_bytes
 from tfmusic.serving import catalogue
@@ -62,6 +64,24 @@ def test_model_in_one_file_has_its_weights_rounded_to_float16(
     # The next one goes beside it, as TF Serving wants it.
     assert export_packed(packed, str(tmp_path / "model")).endswith("2")
     assert music(Player(packed)) == music(Player(path))
+
+
+@needs_disk
+def test_full_disk_is_told_and_nothing_half_written_stays(packed, tmp_path):
+    (tmp_path / "disk").mkdir()
+    export = (
+        f"{sys.executable} -m tfmusic export --model={packed} --export_dir=disk/model"
+    )
+    steps = [
+        f"cd {tmp_path}; mount -t tmpfs -o size=32k tmpfs disk",
+        f"{export} 2> errors && exit 9",
+        "find disk/model -mindepth 1 > left",
+    ]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([*IN_OWN_MOUNTS, "\n".join(steps)], env=environment, check=True)
+    last = (tmp_path / "errors").read_text().splitlines()[-1]
+    assert last.startswith("error: disk/model/1 cannot be written (No space left")
+    assert (tmp_path / "left").read_text() == ""
 
 
 def test_model_in_one_file_is_half_as_large_and_the_same_bytes_each_time(

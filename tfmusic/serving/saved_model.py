@@ -1,11 +1,11 @@
 """Writes a trained model as a SavedModel whose graph does the whole generation."""
 
+import contextlib
 import dataclasses
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -18,6 +18,7 @@ from tfmusic.files import (
     make_directory,
     move_directory,
     prepare_path,
+    system_errors,
     write_file,
     writing,
 )
@@ -145,12 +146,9 @@ def export_packed(model: str, export_dir: str) -> str:
     check_model_path(export_dir)
     version = [0, *versions(export_dir)][-1] + 1
     path = os.path.join(export_dir, str(version))
-    partial = os.path.join(export_dir, f".{version}")
-    with writing(path):
-        shutil.rmtree(partial, ignore_errors=True)
+    with writing(path), _appearing(path) as partial:
         os.makedirs(partial)
         unpack(file, partial)
-        move_directory(partial, path, last=CARD)
     logging.info("unpacked %s to %s", model, path)
     return path
 
@@ -238,10 +236,18 @@ def _write(
         # Signatures that TensorFlow loads forget the defaults, its functions do not.
         setattr(module, name, function)
     module.weights = [variable.value for variable in model.variables]
-    # A dot keeps a serving system from taking the unfinished directory for a version.
-    partial = os.path.join(os.path.dirname(path), "." + os.path.basename(path))
-    if tf.io.gfile.exists(partial):
-        tf.io.gfile.rmtree(partial)
+    with _appearing(path) as partial:
+        _save(model, module, functions, card, partial)
+
+
+def _save(
+    model: MusicModel,
+    module: tf.Module,
+    functions: Mapping[str, tf.types.experimental.PolymorphicFunction],
+    card: Mapping[str, Any],
+    path: str,
+) -> None:
+    """Writes the files of a SavedModel."""
     with tempfile.TemporaryDirectory() as folder:
         vocabulary = getattr(model.representation, "vocabulary", None)
         if vocabulary is not None:
@@ -249,10 +255,10 @@ def _write(
             with open(source, "w", encoding="utf-8") as file:
                 file.writelines(f"{token}\n" for token in vocabulary.tokens)
             module.vocabulary = tf.saved_model.Asset(source)
-        tf.saved_model.save(module, partial, signatures=functions)
-    tf.io.gfile.makedirs(os.path.join(partial, os.path.dirname(CARD)))
+        tf.saved_model.save(module, path, signatures=functions)
+    tf.io.gfile.makedirs(os.path.join(path, os.path.dirname(CARD)))
     if not write_warmup_requests(
-        partial,
+        path,
         card["name"],
         card["endpoints"],
         card["controls"] | card.get("search_controls", {}),
@@ -261,8 +267,26 @@ def _write(
             "the export has no warm-up requests for TensorFlow Serving; they need "
             'pip install "tfmusic[serving]"'
         )
-    write_file(os.path.join(partial, CARD), json.dumps(card, indent=1))
-    move_directory(partial, path, last=CARD)
+    write_file(os.path.join(path, CARD), json.dumps(card, indent=1))
+
+
+@contextlib.contextmanager
+def _appearing(path: str) -> Iterator[str]:
+    """Gives the directory to write in place of another one, which is there when whole.
+
+    Nothing is left where it could not be.
+    """
+    # A dot keeps a serving system from taking the unfinished directory for a version.
+    partial = os.path.join(os.path.dirname(path), "." + os.path.basename(path))
+    if tf.io.gfile.exists(partial):  # of an export that was killed
+        tf.io.gfile.rmtree(partial)
+    try:
+        yield partial
+        move_directory(partial, path, last=CARD)
+    except BaseException:
+        with contextlib.suppress(*system_errors()):
+            tf.io.gfile.rmtree(partial)
+        raise
 
 
 def piece_by_piece(
