@@ -136,7 +136,7 @@ def test_xml_that_declares_entities_is_refused_in_any_encoding(encoding):
 def test_music_of_absurd_times_is_not_written(field, value, words, ending, tmp_path):
     sequence = make_sequence((60, 80, 0.0, 1.0, 0), (64, 80, 0.5, 1.0, 0))
     setattr(sequence.notes[1], field, value)
-    with pytest.raises(UserError, match=f"cannot be written: .*{words}"):
+    with pytest.raises(UserError, match=f"(cannot be written|sequence): .*{words}"):
         tfmusic.write_music(sequence, tmp_path / f"x{ending}")
     assert not os.listdir(tmp_path)
 
@@ -156,7 +156,7 @@ def test_nor_are_other_absurd_numbers(field, values, tmp_path):
     sequence = make_sequence((60, 80, 0.0, 1.0, 0))
     sequence.ClearField("tempos")
     getattr(sequence, field).add(**values)
-    with pytest.raises(UserError, match="cannot be written"):
+    with pytest.raises(UserError, match="(cannot be written|sequence): expected"):
         tfmusic.write_music(sequence, tmp_path / "x.mid")
 
 
