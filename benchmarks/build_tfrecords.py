@@ -47,7 +47,7 @@ from tfmusic.pipelines.planning import plan
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # pydub's, of a missing ffmpeg
-    import note_seq
+    from note_seq import midi_io, sequences_lib
     from note_seq.performance_encoder_decoder import PerformanceOneHotEncoding
     from note_seq.performance_lib import Performance
 
@@ -147,9 +147,11 @@ def _compare_with_miditok(paths: list[str], python: str) -> None:
 
 
 def _events_by_note_seq(path: str) -> list[int]:
-    sequence = note_seq.midi_file_to_note_sequence(path)
-    sequence = note_seq.apply_sustain_control_changes(sequence)
-    quantized = note_seq.quantize_note_sequence_absolute(sequence, _STEPS_PER_SECOND)
+    sequence = midi_io.midi_file_to_note_sequence(path)
+    sequence = sequences_lib.apply_sustain_control_changes(sequence)
+    quantized = sequences_lib.quantize_note_sequence_absolute(
+        sequence, _STEPS_PER_SECOND
+    )
     performance = Performance(quantized, num_velocity_bins=_VELOCITY_BINS)
     return [_ENCODING.encode_event(event) for event in performance]
 
