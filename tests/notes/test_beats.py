@@ -113,7 +113,10 @@ def test_what_has_no_such_beat_or_is_right_anyway_stays():
         note.start_time += free.uniform(0, 0.25)
     triplets = make_sequence([(60, 80, i / 3 + 0.1, i / 3 + 0.4) for i in range(200)])
     triplets.source_info.encoding_type = NoteSequence.SourceInfo.MIDI
+    upbeat = song(0.1, time_signature=(1, 4))
+    upbeat.time_signatures.add(time=0.5, numerator=4, denominator=4)
     others = [
+        upbeat,
         song(0.1, kind=NoteSequence.SourceInfo.MUSIC_XML),
         song(0.1, num_bars=7),  # too few notes to tell
         make_sequence([]),

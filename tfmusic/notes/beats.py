@@ -47,13 +47,14 @@ def beat_offset(sequence: NoteSequence) -> tuple[float, float]:
         bar; 0 if the file is right, or if that cannot be told.
     """
     tempo_map = TempoMap.of(sequence)
-    _, numerator, denominator = metres(sequence, tempo_map)[0]
+    first, numerator, denominator = metres(sequence, tempo_map)[0]
     bar_quarters = 4 * numerator / denominator
     notes = wire.columns(sequence, "notes", "start_time", "end_time", "pitch")
     starts = tempo_map.to_quarters(notes["start_time"])
     lengths = tempo_map.to_quarters(notes["end_time"]) - starts
     is_midi = sequence.source_info.encoding_type == NoteSequence.SourceInfo.MIDI
-    if not is_midi or len(starts) < _FEWEST_NOTES:
+    # Who writes an upbeat knows the bars.
+    if not is_midi or first < 0 or len(starts) < _FEWEST_NOTES:
         return 0.0, bar_quarters
     vector = np.exp(2j * np.pi * _PLACES * starts).mean()
     if abs(vector) < _LEAST_ON_GRID:
