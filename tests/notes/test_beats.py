@@ -51,6 +51,7 @@ def first_start(sequence):
         (0.01, 0.0, 0.01),  # nearer than any grid can tell
         (0.1, 0.1, 0.0),  # a tenth late: all a tenth earlier
         (3.9, -0.1, 4.0),
+        (1.1, 1.1, 0.0),  # then its bars are no better
         (0.75, 0.75, 0.0),  # the beat is where the file has the fourth sixteenth
         (5.6, 1.6, 4.0),  # so is the bar's beginning elsewhere
         (6.35, -1.65, 8.0),

@@ -18,7 +18,8 @@ _LEAST_ON_GRID = 0.5
 _SMALLEST_MOVE = 1 / 48  # of a quarter: a quarter of a step of the finest grid
 # So many times as much as the file's beat must a sixteenth bear to be the beat instead:
 # where all notes lie beside the file's sixteenths its beats say little, else much. Of
-# 288 files of piano-midi.de none is moved then.
+# 288 files of piano-midi.de in sixteenths one is moved; of 111 whose notes were all put
+# a tenth of a quarter later, 106 come back to where they were, bars and all.
 _BESIDE, _ON_GRID = 1.5, 4.0
 _LONGEST_WEIGHT = 2.0  # quarters: what is held longer says no more of the beat
 _FEWEST_NOTES = 64
@@ -63,13 +64,13 @@ def beat_offset(sequence: NoteSequence) -> tuple[float, float]:
     offset = offset if abs(offset) >= _SMALLEST_MOVE else 0.0
     steps = np.round((starts - offset) * _PLACES).astype(np.int64)
     weights = np.minimum(lengths, _LONGEST_WEIGHT) * _lowest(steps, notes["pitch"])
-    if place := _heaviest(steps, weights, _PLACES, _BESIDE if offset else _ON_GRID):
-        steps = steps - place
-        offset += place / _PLACES
-        if bar_quarters == int(bar_quarters):
-            on_beat = steps % _PLACES == 0
-            beats = steps[on_beat] // _PLACES
-            offset += _heaviest(beats, weights[on_beat], int(bar_quarters), 1.0)
+    place = _heaviest(steps, weights, _PLACES, _BESIDE if offset else _ON_GRID)
+    if (place or offset) and bar_quarters == int(bar_quarters):
+        on_beat = (steps - place) % _PLACES == 0
+        beats = (steps[on_beat] - place) // _PLACES
+        times = 1.0 if place else _BESIDE
+        offset += _heaviest(beats, weights[on_beat], int(bar_quarters), times)
+    offset += place / _PLACES
     return (offset + bar_quarters / 2) % bar_quarters - bar_quarters / 2, bar_quarters
 
 
