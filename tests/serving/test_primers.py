@@ -436,3 +436,6 @@ def test_primer_beside_its_beat_is_moved_onto_it_for_models_that_count_beats():
     in_seconds = make_representation({"name": "performance_events"})
     assert on_beat(in_seconds, given) == (given, ())
     assert on_beat(ROLL, song(0.0))[1] == ()
+    primer = read_primer(ANY_KEY, ROLL, given)
+    assert rows(primer.sequence.notes) == rows(song(0.0).notes)
+    assert primer.remarks[0] == remarks[0]

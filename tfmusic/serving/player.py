@@ -24,7 +24,7 @@ from tfmusic.serving.endpoints import load_endpoints
 from tfmusic.serving.inputs import as_array, check_limits, check_music
 from tfmusic.serving.pace import expected_seconds
 from tfmusic.serving.packed import as_directory
-from tfmusic.serving.primers import on_beat, read_primer
+from tfmusic.serving.primers import read_primer
 from tfmusic.serving.requests import (
     Request,
     default_of,
@@ -320,7 +320,6 @@ class Player:
         """
         choose(f"endpoint of {self.card['name']}", "score", self.card["endpoints"])
         check_music("sequence", sequence)
-        sequence, _ = on_beat(self.representation, sequence)
         features = read_primer(self.card, self.representation, sequence).prompt
         inputs = {name: array[np.newaxis] for name, array in features.items()}
         inputs["num_steps"] = np.array([len(array) for array in features.values()][:1])

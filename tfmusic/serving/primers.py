@@ -37,7 +37,7 @@ class Primer:
     """A primer as a model reads it.
 
     Attributes:
-        sequence: As it was given.
+        sequence: As it was given, but on its beat.
         semitones: By how much higher the model reads it.
         prompt: Its arrays `[time, ...]`.
         splice: A moment of decoded music and the step of the primer that it stands
@@ -74,7 +74,7 @@ def read_primer(
     sequence: NoteSequence,
     key: Key | None = None,
 ) -> Primer:
-    """Moves a primer to the key that the model knows, and encodes it.
+    """Moves a primer onto its beat, to the key that the model knows, and encodes it.
 
     Args:
         card: The model's.
@@ -85,7 +85,8 @@ def read_primer(
     Raises:
         UserError: It cannot be encoded.
     """
-    semitones, remarks = 0, []
+    sequence, said = on_beat(representation, sequence)
+    semitones, remarks = 0, [*said]
     try:
         moved = sequence
         if knows_one_key(card):
