@@ -71,6 +71,9 @@ def test_what_begins_at_once_is_moved_later():
     for note in given.notes:  # the first bar's bass and its tenth are cut
         note.start_time = max(note.start_time, 0.0)
     assert first_start(onto_beat(given)) == pytest.approx(0.1, abs=1e-3)
+    given = song(1.1)
+    given.notes[0].start_time -= 0.005  # so little is cut
+    assert min(note.start_time for note in onto_beat(given).notes) == 0
     given = song(1.6)
     given.notes.add(pitch=60, velocity=80, start_time=0.05, end_time=0.2)
     assert first_start(onto_beat(given)) == pytest.approx(0.1 + 2.4, abs=1e-3)

@@ -105,7 +105,7 @@ def onto_beat(sequence: NoteSequence) -> NoteSequence:
     tempo_map = TempoMap.of(sequence)
     changes = [note.start_time for note in sequence.notes]
     changes += [time for time in tempo_map.seconds.tolist() if time]
-    if float(tempo_map.to_quarters(min(changes))) < offset:
+    if float(tempo_map.to_quarters(min(changes))) < offset - _SMALLEST_MOVE:
         offset -= bar_quarters
     return _moved(sequence, -offset * 60 / tempo_map.qpm[0])
 
@@ -115,7 +115,7 @@ def _moved(sequence: NoteSequence, seconds: float) -> NoteSequence:
     result = NoteSequence()
     result.CopyFrom(sequence)
     for note in result.notes:
-        note.start_time += seconds
+        note.start_time = max(note.start_time + seconds, 0.0)
         note.end_time += seconds
     for field in _TIMED:
         for event in getattr(result, field):
