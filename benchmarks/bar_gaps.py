@@ -20,6 +20,7 @@ from tfmusic import command_line
 from tfmusic.errors import UserError
 from tfmusic.evaluation.comparison import compare
 from tfmusic.notes import NoteSequence
+from tfmusic.notes.beats import onto_beat
 from tfmusic.notes.guarded import read_input
 from tfmusic.notes.keys import Key, best_key
 from tfmusic.serving.gallery import read_pieces
@@ -57,6 +58,7 @@ def main() -> None:
         except UserError as error:
             print(f"piece {i + 1} is left out: {error}")
             continue
+        piece = gap.primer.sequence  # on its beat
         start = time.monotonic()
         [filled] = player.infill(piece, seed=i, controls=controls, **asked)
         seconds.append(time.monotonic() - start)
@@ -92,7 +94,7 @@ def _pieces(number: int) -> list[NoteSequence]:
     """So many pieces of what is given."""
     files = sorted(glob.glob(os.path.join(_SOURCE.value, "*.mid")))
     if files:
-        return [read_input(file, "source") for file in files[:number]]
+        return [onto_beat(read_input(file, "source")) for file in files[:number]]
     return list(read_pieces(_SOURCE.value, "test")[:number])
 
 
