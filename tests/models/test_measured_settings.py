@@ -64,7 +64,7 @@ MEASURED = {
         model.input_encoding='embedding' model.cell='lstm' model.units=(384,384)
         model.dropout=0.3 model.recurrent_dropout=0.0 model.head='linear'
         model.tied_output=False model.pitch_context=True model.lookback=True
-        model.loss_steps='all' model.learn_end=True model.temperature=0.9
+        model.loss_steps='all' model.learn_end=True model.temperature=1.0
         model.min_p=0.02 model.cadence=0.0 model.carry_state=False
         train.batch_size=32 train.num_epochs=40 train.early_stopping_epochs=4""",
     "bar_transformer:folk": """
