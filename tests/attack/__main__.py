@@ -19,10 +19,10 @@ KINDS = (
 )
 
 
-def main() -> None:
-    """As the module says."""
+def parse(argv: list[str]) -> argparse.Namespace:
+    """What a command line asks for; no kinds mean all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], default=KINDS)
+    parser.add_argument("kinds", nargs="*", choices=[*KINDS, []], default=[])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", default="", help="a part of the names of cases")
     parser.add_argument("--every", type=int, default=1, help="one case of so many")
@@ -33,7 +33,14 @@ def main() -> None:
         help="how long it may take; each kind gets a part, and tries some of its cases",
     )
     parser.add_argument("--all", action="store_true", help="show every case")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(argv)
+    arguments.kinds = arguments.kinds or KINDS
+    return arguments
+
+
+def main() -> None:
+    """As the module says."""
+    arguments = parse(sys.argv[1:])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
     from tests.attack import runner
@@ -49,10 +56,9 @@ def main() -> None:
     until = time.monotonic() + 60 * arguments.minutes
     choose = runner.Choose(arguments.only, arguments.every, arguments.seed, until)
     found = {}
-    kinds = arguments.kinds or KINDS
-    for number, kind in enumerate(kinds):
+    for number, kind in enumerate(arguments.kinds):
         module = importlib.import_module(f"tests.attack.{kind}")
-        part = choose.part(len(kinds) - number)
+        part = choose.part(len(arguments.kinds) - number)
         found[kind] = module.run(arguments.seed, part, report)
     sys.stdout.write(runner.table(found) + "\n")
     sys.exit(any(runner.failed(o) for outcomes in found.values() for o in outcomes))

@@ -5,6 +5,13 @@ import sys
 
 import pytest
 
+from tests.attack.__main__ import KINDS, parse
+
+
+def test_all_kinds_are_tried_unless_some_are_named():
+    assert parse(["--minutes=30"]).kinds == KINDS
+    assert parse(["files", "kills"]).kinds == ["files", "kills"]
+
 
 def attack(kind, every):
     # A process of its own: children are forked before TensorFlow is used.
